@@ -1,0 +1,1 @@
+"""Secures the checkpoints, datasets and metadata that WMTP research starts from."""

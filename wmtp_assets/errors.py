@@ -1,0 +1,40 @@
+"""The one shape of an error that a user reads: what was expected, what was found, where, what next."""
+
+from __future__ import annotations
+
+
+class WmtpError(Exception):
+    """Something is wrong with input, upstream or storage, and a person must act.
+
+    Every failure that is not a bug in this package is raised as a subclass of this, so that the
+    command line prints it without a traceback and Dagster does not retry it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        expected: object = None,
+        found: object = None,
+        where: object = None,
+        mend: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.expected = expected
+        self.found = found
+        self.where = where
+        self.mend = mend
+        parts = [problem if problem.endswith((".", "!", "?")) else f"{problem}."]
+        if expected is not None:
+            parts.append(f"Expected: {expected}.")
+        if found is not None:
+            parts.append(f"Found: {found}.")
+        if where is not None:
+            parts.append(f"Where: {where}.")
+        if mend is not None:
+            parts.append(f"What to do: {mend}")
+        super().__init__(" ".join(parts))
+
+
+class TransientError(WmtpError):
+    """Worth another try later without a person's help (a reset connection, a busy server)."""
