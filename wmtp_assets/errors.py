@@ -1,4 +1,4 @@
-"""The one shape of an error that a user reads: what was expected, what was found, where, what next."""
+"""The one shape of an error that a user reads: expected, found, where, and what to do next."""
 
 from __future__ import annotations
 
