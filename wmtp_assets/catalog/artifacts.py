@@ -1,0 +1,331 @@
+"""What follows from a catalog: every artifact, what it is made from, and where readers find it.
+
+An artifact is a folder of files that one Dagster asset makes; its name is the asset's key. Assets,
+checks, the gate, `wmtp verify` and staleness all walk this one list. `links` are the contract with
+the training code (paths below the storage root): what a reader opens, and which file that is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from wmtp_assets.catalog.schema import (
+    Catalog,
+    Dataset,
+    File,
+    MicroModel,
+    Status,
+    Upstream,
+    UpstreamModel,
+)
+
+
+class Kind(StrEnum):
+    """What sort of thing an artifact is, and so which proofs and which IO manager it gets."""
+
+    RAW = "raw"
+    CHECKPOINT = "checkpoint"
+    SHARDS = "shards"
+    TOKENIZER = "tokenizer"
+    CERTIFICATE = "certificate"
+    CONFIG = "config"
+    ADAPTER = "adapter"
+    MODEL_METADATA = "model_metadata"
+    SPLIT = "split"
+    SPLIT_METADATA = "split_metadata"
+    SCHEMA = "schema"
+    SMALL_SPLIT = "small_split"
+    SMALL_METADATA = "small_metadata"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One artifact of a catalog.
+
+    `owner` is the model or dataset it belongs to, `split` its split if it has one. `inputs` are the
+    artifacts it is made from. `settings` are the catalog's words that its bytes depend on, and no
+    others: a new expected count makes no file stale.
+    """
+
+    name: str
+    kind: Kind
+    owner: str
+    group: str
+    inputs: tuple[str, ...] = ()
+    split: str | None = None
+    status: Status = "required"
+    links: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def settings_digest(self) -> str:
+        """SHA-256 of `settings`, as canonical JSON."""
+        text = json.dumps(self.settings, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+TOKENIZER = "models/tokenizer"
+TOKENIZER_RAW = "models/tokenizer_raw"
+TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
+
+
+def model_artifact(model: str, part: str = "") -> str:
+    """The name of a model's artifact: the checkpoint itself, or its `part`."""
+    return f"models/{model}_{part}" if part else f"models/{model}"
+
+
+def split_artifact(dataset: str, split: str, part: str = "") -> str:
+    """The name of a split's artifact: its JSONL and row index, or its `part`."""
+    return f"datasets/{dataset}_{split}_{part}" if part else f"datasets/{dataset}_{split}"
+
+
+def artifacts_of(catalog: Catalog) -> dict[str, Artifact]:
+    """Every artifact of `catalog` by name, each after the artifacts that it is made from."""
+    found = _tokenizer(catalog)
+    for name, model in catalog.upstream_models().items():
+        found += _fetched_model(name, model)
+    for name, micro in catalog.micro_models().items():
+        found += _micro_model(name, micro, catalog)
+    for name, dataset in catalog.datasets.items():
+        found += _dataset(name, dataset)
+    return {artifact.name: artifact for artifact in found}
+
+
+def _raw(
+    name: str, owner: str, group: str, upstream: Upstream, files: Sequence[File], status: Status
+) -> Artifact:
+    return Artifact(
+        name,
+        Kind.RAW,
+        owner,
+        group,
+        status=status,
+        settings={
+            "repository": upstream.repository,
+            "revision": upstream.revision,
+            "files": [file.model_dump() for file in files],
+        },
+    )
+
+
+def _tokenizer(catalog: Catalog) -> list[Artifact]:
+    """The shared tokenizer, with a fetch of its own: datasets need it, and no 27 GB beside it."""
+    shared = catalog.tokenizer
+    model = catalog.upstream_models()[shared.from_model]
+    files = [model.files.tokenizer] if model.files.tokenizer else []
+    raw = _raw(TOKENIZER_RAW, shared.from_model, "tokenizer", model.upstream, files, "required")
+    made = Artifact(
+        TOKENIZER,
+        Kind.TOKENIZER,
+        shared.from_model,
+        "tokenizer",
+        inputs=(raw.name,),
+        settings={"vocab_size": shared.vocab_size},
+    )
+    return [raw, made]
+
+
+def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
+    raw, weights = model_artifact(name, "raw"), model_artifact(name)
+    group = _group(name)
+    conversion = {
+        "layout": model.layout,
+        "source_dtype": model.source_dtype,
+        "dtype": model.dtype,
+        "waive_overflow": list(model.waive_overflow),
+    }
+    made = [
+        _raw(raw, name, group, model.upstream, model.files.all(), model.status),
+        Artifact(
+            weights,
+            Kind.CHECKPOINT,
+            name,
+            group,
+            inputs=(raw,),
+            status=model.status,
+            links=_checkpoint_links(name),
+            settings=conversion,
+        ),
+    ]
+    if model.shard_bytes is not None:
+        made.append(
+            Artifact(
+                model_artifact(name, "shards"),
+                Kind.SHARDS,
+                name,
+                group,
+                inputs=(weights,),
+                status=model.status,
+                links={f"models_v2/{name}/sharded": "."},
+                settings={"shard_bytes": model.shard_bytes},
+            )
+        )
+    return made + _documents(name, group, model.layout, weights, raw, model.status)
+
+
+def _micro_model(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifact]:
+    base = catalog.upstream_models()[micro.slice_of]
+    base_config = model_artifact(micro.slice_of, "config")
+    weights = model_artifact(name)
+    group = _group(name)
+    checkpoint = Artifact(
+        weights,
+        Kind.CHECKPOINT,
+        name,
+        group,
+        inputs=(model_artifact(micro.slice_of), base_config),
+        status=micro.status,
+        links=_checkpoint_links(name),
+        settings={"layers": micro.layers, "dim": micro.dim, "ffn": micro.ffn},
+    )
+    return [checkpoint, *_documents(name, group, base.layout, weights, None, micro.status)]
+
+
+def _checkpoint_links(name: str) -> dict[str, str]:
+    at = f"models_v2/{name}/safetensors"
+    return {f"{at}/model.safetensors": "model.safetensors", f"{at}/SHA256SUMS": "SHA256SUMS"}
+
+
+def _documents(
+    name: str, group: str, layout: str, weights: str, raw: str | None, status: Status
+) -> list[Artifact]:
+    """The documents beside a checkpoint: config, adapter, certificate, metadata."""
+    config, adapter = model_artifact(name, "config"), model_artifact(name, "adapter")
+    certificate = model_artifact(name, "certificate")
+    is_mtp = layout == "meta-mtp"
+    config_file = "params.json" if is_mtp else "config.json"
+    at = f"models_v2/{name}"
+
+    def document(part: str, kind: Kind, inputs: tuple[str, ...], file: str, path: str) -> Artifact:
+        return Artifact(
+            model_artifact(name, part),
+            kind,
+            name,
+            group,
+            inputs=inputs,
+            status=status,
+            links={f"{at}/{path}": file},
+        )
+
+    documents = [
+        document(
+            "config",
+            Kind.CONFIG,
+            (*((raw,) if raw else ()), weights),
+            config_file,
+            f"configs/{config_file}",
+        ),
+        document(
+            "certificate", Kind.CERTIFICATE, (weights,), "certificate.json", "certificate.json"
+        ),
+    ]
+    if is_mtp:
+        documents.append(
+            document(
+                "adapter",
+                Kind.ADAPTER,
+                (config, weights),
+                "meta_adapter.yaml",
+                "configs/meta_adapter.yaml",
+            )
+        )
+    documents.append(
+        document(
+            "metadata",
+            Kind.MODEL_METADATA,
+            (weights, config, *((adapter,) if is_mtp else ()), certificate, TOKENIZER),
+            "metadata.json",
+            "metadata.json",
+        )
+    )
+    return documents
+
+
+def _dataset(name: str, dataset: Dataset) -> list[Artifact]:
+    group = _group(name)
+    made: list[Artifact] = []
+    at = f"datasets_v2/{name}"
+    for split, wanted in dataset.splits.items():
+        raw, rows = split_artifact(name, split, "raw"), split_artifact(name, split)
+        made += [
+            replace(
+                _raw(raw, name, group, dataset.upstream, wanted.files, dataset.status), split=split
+            ),
+            Artifact(
+                rows,
+                Kind.SPLIT,
+                name,
+                group,
+                inputs=(raw, TOKENIZER),
+                split=split,
+                status=dataset.status,
+                links={
+                    f"{at}/processed/{split}.jsonl": f"{split}.jsonl",
+                    f"{at}/processed/{split}.index.parquet": f"{split}.index.parquet",
+                    f"{at}/stats/{split}_stats.json": f"{split}_stats.json",
+                },
+                settings={"layout": dataset.layout, "max_tokens": dataset.max_tokens},
+            ),
+            Artifact(
+                split_artifact(name, split, "metadata"),
+                Kind.SPLIT_METADATA,
+                name,
+                group,
+                inputs=(rows,),
+                split=split,
+                status=dataset.status,
+                links={f"{at}/processed/{split}_metadata.json": f"{split}_metadata.json"},
+            ),
+        ]
+    made.append(
+        Artifact(
+            f"datasets/{name}_schema",
+            Kind.SCHEMA,
+            name,
+            group,
+            inputs=tuple(split_artifact(name, split) for split in dataset.splits),
+            status=dataset.status,
+            links={f"{at}/processed/schema.json": "schema.json"},
+            settings={"layout": dataset.layout},
+        )
+    )
+    for split, rows_wanted in (dataset.small.rows if dataset.small else {}).items():
+        small = split_artifact(f"{name}_small", split)
+        folder = f"datasets_local_small/{name}_small"
+        seed = dataset.small.seed if dataset.small else 0
+        made += [
+            Artifact(
+                small,
+                Kind.SMALL_SPLIT,
+                name,
+                f"{group}_small",
+                inputs=(split_artifact(name, split),),
+                split=split,
+                status=dataset.status,
+                links={
+                    f"{folder}/{split}_small.jsonl": f"{split}_small.jsonl",
+                    f"{folder}/{split}_small.index.parquet": f"{split}_small.index.parquet",
+                },
+                settings={"rows": rows_wanted, "seed": seed},
+            ),
+            Artifact(
+                split_artifact(f"{name}_small", split, "metadata"),
+                Kind.SMALL_METADATA,
+                name,
+                f"{group}_small",
+                inputs=(small,),
+                split=split,
+                status=dataset.status,
+                links={f"{folder}/{split}_small_metadata.json": f"{split}_small_metadata.json"},
+            ),
+        ]
+    return made
+
+
+def _group(name: str) -> str:
+    """Dagster's group names allow letters, digits and underscores only."""
+    return name.replace("-", "_").replace(".", "_")
