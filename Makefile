@@ -1,0 +1,49 @@
+# The two commands: `make run` and `make test`. `make help` lists the others.
+.DEFAULT_GOAL := help
+.PHONY: help run materialize ui test quick check clean bench-checkpoints bench-codecontests bench-fetch
+
+wmtp := .venv/bin/wmtp
+installed := .venv/.installed
+installed_dev := .venv/.installed-dev
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(installed) ## secure every asset of the catalog (WMTP_CATALOG, default sample), then serve the UI
+	@$(wmtp) run
+
+materialize: $(installed) ## the same without the UI; exits non-zero when a blocking check fails
+	@$(wmtp) materialize
+
+ui: $(installed) ## Dagster's UI alone, on 127.0.0.1:3000 (PORT= for another)
+	@$(wmtp) ui
+
+test: $(installed_dev) ## every test
+	@.venv/bin/python -m pytest -n 2 $(ARGS)
+
+quick: $(installed_dev) ## the tests without the slow ones
+	@.venv/bin/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+check: $(installed_dev) ## style, types, and Dagster's own validation
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/wmtp validate
+
+bench-checkpoints: $(installed_dev) ## conversion against floors and peers (SCALE=1 is 2.7 GB)
+	@.venv/bin/python -m benchmarks.checkpoints
+
+bench-codecontests: $(installed_dev) ## the transform against floors and peers (SCALE=1 is upstream's size)
+	@.venv/bin/python -m benchmarks.codecontests
+
+bench-fetch: $(installed_dev) ## fetching against curl and sha256sum
+	@.venv/bin/python -m benchmarks.fetch
+
+clean: ## removes the environment and caches; storage/ stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+
+$(installed): pyproject.toml constraints.txt tooling/setup.sh
+	@tooling/setup.sh && touch $@
+
+$(installed_dev): pyproject.toml constraints.txt tooling/setup.sh
+	@tooling/setup.sh dev && touch $@ $(installed)
