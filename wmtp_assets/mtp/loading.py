@@ -1,0 +1,125 @@
+"""From a directory of the storage to a model in memory: strict, and with one clear error.
+
+Belongs here: opening files and comparing names and shapes. The networks know no files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.mtp.model import ModelArgs, MTPTransformer
+
+SHOWN = 5  # names listed of each kind in the error: enough to see the pattern
+
+
+class LoadError(WmtpError):
+    """The files of a model are missing, unreadable, or not those of the network asked for."""
+
+
+def from_pretrained(
+    directory: Path | str,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> MTPTransformer:
+    """Load `<directory>/safetensors/model.safetensors` as its `configs/params.json` describes it.
+
+    Args:
+        directory: a model's folder in the storage, such as `storage/models_v2/meta-llama-mtp`.
+        dtype: cast every tensor to it; by default as stored.
+        device: where the weights go, tensor by tensor: the CPU never holds a second copy.
+
+    Raises:
+        LoadError: a file is missing or broken, or names and shapes are not exactly the network's.
+        ParamsError: params.json describes no possible network.
+    """
+    root = Path(directory)
+    weights = root / "safetensors" / "model.safetensors"
+    return load_mtp(weights, read_json(root / "configs" / "params.json"), dtype, device)
+
+
+def load_mtp(
+    weights: Path,
+    params: Mapping[str, object],
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> MTPTransformer:
+    """The same from a file of weights and an already read params.json."""
+    tensors = read_tensors(weights, dtype, device)
+    gate = tensors.get("layers.0.feed_forward.w1.weight")
+    ffn_dim = None if gate is None else gate.shape[0]  # the tensors know it, params.json implies it
+    with torch.device("meta"):  # no memory, no initialization: every parameter is replaced below
+        model = MTPTransformer(ModelArgs.from_params(params, ffn_dim))
+    assign_strictly(model, tensors, weights)
+    return model
+
+
+def assign_strictly(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Make `tensors` the model's parameters; raise LoadError unless all and only they fit."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    wrong = {n: found[n] for n in wanted.keys() & found.keys() if wanted[n] != found[n]}
+    faults = [
+        f"{len(names)} {what}: {', '.join(sorted(names)[:SHOWN])}"
+        + (", ..." if len(names) > SHOWN else "")
+        for what, names in (
+            ("missing", wanted.keys() - found.keys()),
+            ("unexpected", found.keys() - wanted.keys()),
+            ("of another shape", {f"{n} {wrong[n]} instead of {wanted[n]}" for n in wrong}),
+        )
+        if names
+    ]
+    if faults:
+        raise LoadError(
+            "The file does not hold this network's tensors",
+            expected=f"exactly {len(wanted)} tensors, named and shaped as the config says",
+            found="; ".join(faults),
+            where=where,
+            mend="materialize the model and its config again; they belong to different models",
+        )
+    model.load_state_dict(dict(tensors), strict=True, assign=True)
+
+
+def read_tensors(
+    path: Path, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, cast to `dtype` if one is given, on `device`."""
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            return {name: file.get_tensor(name).to(dtype) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+    except (OSError, SafetensorError) as error:
+        raise LoadError(
+            "The weights cannot be read",
+            expected="a safetensors file",
+            found=error,
+            where=path,
+            mend="materialize the model again",
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object from a file; LoadError if it is missing or anything else."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise LoadError(
+            "A model's config cannot be read",
+            expected="a JSON object",
+            found=error,
+            where=path,
+            mend="materialize the model's configs again",
+        ) from error
+    if not isinstance(document, dict):
+        raise LoadError(
+            "A model's config is not an object",
+            expected="a JSON object",
+            found=type(document).__name__,
+            where=path,
+        )
+    return document
