@@ -15,6 +15,7 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 
 from wmtp_assets.hub.sample.corpus import CODE, EXTRA_CHARACTERS, PROSE
 
@@ -75,7 +76,7 @@ def _learn_merges(text: str, wanted: int) -> list[str]:
     while len(merges) < wanted:
         pairs: Counter[tuple[str, str]] = Counter()
         for unit, parts in words.items():
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in pairwise(parts):
                 pairs[pair] += units[unit]
         left, right = min(pairs, key=lambda pair: (-pairs[pair], pair))
         for unit, parts in words.items():

@@ -1,0 +1,89 @@
+"""The sample: a directory hub in miniature, written by own code, the same bytes on every machine.
+
+It holds the three models and three datasets of the mission at small size, with upstream's file
+layout and upstream's traps, so that the whole product runs without a Hub account. Only the
+parquet files' bytes may differ, with pyarrow's version. torch is never needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from wmtp_assets.hub.sample.datasets import write_code_contests
+from wmtp_assets.hub.sample.evalsets import write_evalsets
+from wmtp_assets.hub.sample.models import write_models
+from wmtp_assets.hub.sample.tokenizer import tokenizer_model
+
+FORMAT_VERSION = 1
+"""Raise it when any byte of the sample changes: revisions and completeness follow from it."""
+
+LOCK_NAME = "assets.lock"
+
+
+def sample_revision(repo: str) -> str:
+    """The stand-in for a commit of `repo` ("models/<org>/<name>"): 40 hex digits."""
+    return hashlib.sha256(f"wmtp sample {FORMAT_VERSION} {repo}".encode()).hexdigest()[:40]
+
+
+def write_sample(root: Path) -> None:
+    """Write the hub at `root`, in some 2 seconds; nothing is done where it is complete already.
+
+    What stood at `root/models`, `root/datasets` and the lock is replaced, other files there stay.
+    The lock is written last, so that what a killed writer left is not taken for a sample.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    if sample_is_complete(root):
+        return
+    # Beside the target, on the same file system, so that moving into place is a rename.
+    with tempfile.TemporaryDirectory(dir=root, prefix=".writing-") as scratch:
+        new = Path(scratch)
+        tokenizer = tokenizer_model()
+        write_models(new, tokenizer)
+        shard_hash = hashlib.sha256(f"shards {FORMAT_VERSION}".encode()).hexdigest()[:16]
+        write_code_contests(new, tokenizer, shard_hash)
+        write_evalsets(new)
+        (new / LOCK_NAME).write_text(json.dumps({"repos": _locked(new)}, indent=2) + "\n")
+
+        (root / LOCK_NAME).unlink(missing_ok=True)
+        for kind in ("models", "datasets"):
+            if (root / kind).exists():
+                shutil.rmtree(root / kind)
+            (new / kind).rename(root / kind)
+        os.sync()
+        (new / LOCK_NAME).rename(root / LOCK_NAME)
+
+
+def sample_is_complete(root: Path) -> bool:
+    """Whether `root` holds this version's sample: its lock, and every file with its size."""
+    try:
+        repos = json.loads((root / LOCK_NAME).read_text())["repos"]
+        return bool(repos) and all(
+            locked["revision"] == sample_revision(repo)
+            and all(
+                (root / repo / path).stat().st_size == file["size"]
+                for path, file in locked["files"].items()
+            )
+            for repo, locked in repos.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _locked(root: Path) -> dict[str, object]:
+    repos: dict[str, object] = {}
+    for folder in sorted(root.glob("*/*/*")):
+        repo = folder.relative_to(root).as_posix()
+        files = {}
+        for path in sorted(file for file in folder.rglob("*") if file.is_file()):
+            data = path.read_bytes()
+            files[path.relative_to(folder).as_posix()] = {
+                "size": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+            }
+        repos[repo] = {"revision": sample_revision(repo), "files": files}
+    return repos
