@@ -1,0 +1,106 @@
+"""Single files, replaced as a whole: a reader sees the old bytes or the new ones."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from wmtp_assets.storage import disk
+from wmtp_assets.storage.errors import storage_errors
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_BUFFER = 1 << 20
+
+
+class _Descriptor(io.RawIOBase):
+    """The raw end of a file that writes through `disk`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        return disk.write(self._descriptor, memoryview(data))
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Writes a file beside `path` and renames it over `path` when the block ends well.
+
+    The bytes, and then the folder's entry, are on the device before this returns. The mode follows
+    the umask. When the block raises, nothing is left behind and `path` is as it was. Raises
+    `StorageError` when the disk refuses.
+    """
+    with storage_errors(f"Writing {path.name}", path, disk_only=True):
+        temporary, descriptor = _open_temporary(path.parent)
+        try:
+            stream = io.BufferedWriter(_Descriptor(descriptor), _BUFFER)
+            yield stream
+            stream.flush()
+            disk.fsync(descriptor)
+            disk.rename(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                disk.unlink(temporary)
+            raise
+        finally:
+            os.close(descriptor)
+        disk.sync(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """`data` as the whole of `path`, in one step."""
+    with atomic_write(path) as stream:
+        stream.write(data)
+
+
+def write_json(path: Path, value: object) -> None:
+    """`value` as indented JSON in UTF-8 with a final newline, in one step."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: object) -> bytes:
+    """How this storage writes a JSON document: indented by 2, no NaN, a final newline."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+@contextmanager
+def claimed(temporary: Path) -> Iterator[bool]:
+    """Yields True, and keeps writers off for the block, when nobody is writing this temporary."""
+    try:
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def _open_temporary(folder: Path) -> tuple[Path, int]:
+    """A new temporary file, locked for as long as it is open, so that `gc` lets it be."""
+    while True:
+        temporary = disk.fresh(folder, disk.TEMPORARY)
+        descriptor = disk.create(temporary)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:  # else gc came between the two lines above
+            return temporary, descriptor
+        os.close(descriptor)

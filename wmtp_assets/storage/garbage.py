@@ -1,0 +1,183 @@
+"""What may be taken away: leftovers of killed processes, and versions beyond the kept number.
+
+Never taken: what is current or published, what a kept publication links to, what a lock or a
+reader holds, and older versions of an artifact whose current one is not whole (one of them may be
+the last good copy).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from wmtp_assets.storage import atomic, bounds, disk, locks
+from wmtp_assets.storage.errors import StorageError, storage_errors
+from wmtp_assets.storage.publishing import Publication, Published
+from wmtp_assets.storage.receipts import Receipt
+from wmtp_assets.storage.versions import CURRENT, current_version, leftovers, version_folders
+
+_Made = TypeVar("_Made", Receipt, Publication)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Something that was removed (or would be): its path, its bytes, and why."""
+
+    path: Path
+    size: int
+    reason: str
+
+
+@dataclass
+class Collection:
+    """What `gc` did. `held` names the sets and artifacts that it left alone, with the reason."""
+
+    removed: list[Removal] = field(default_factory=list)
+    held: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes given back to the disk."""
+        return sum(removal.size for removal in self.removed)
+
+
+def collect(
+    published: Published, *, keep: int, dry_run: bool, also: Iterable[Path] = ()
+) -> Collection:
+    """Removes leftovers, and all but the last `keep` publications and versions (at least 1).
+
+    `also` are files below the root that the caller knows to be unneeded (orphaned partial
+    downloads, raw files whose conversion is proven). With `dry_run` nothing is removed. Raises
+    `StorageError` when the disk refuses or a path in `also` lies outside the storage.
+    """
+    if keep < 1:
+        raise StorageError(
+            "gc keeps at least the current version", expected="1 or more", found=keep
+        )
+    sweep = _Sweep(published, keep, dry_run)
+    with (
+        storage_errors("Removing what is not needed", published.root),
+        locks.exclusive(published.lock),
+    ):
+        for path in also:
+            bounds.require_inside(published.root, path)
+            if path.is_file():
+                sweep.remove(path, "not needed any more")
+        for name in _homes(published.folder):
+            sweep.publications(name)
+        for artifact in _homes(published.versions.folder):
+            sweep.versions(artifact)
+        for path in sorted(_temporaries(published.root)):
+            with atomic.claimed(path) as orphan:
+                if orphan:
+                    sweep.remove(path, "left by a killed process")
+    return sweep.done
+
+
+class _Sweep:
+    """One run of `collect`, under the lock that keeps publications as they are."""
+
+    def __init__(self, published: Published, keep: int, dry_run: bool) -> None:
+        self.done = Collection()
+        self._published = published
+        self._keep = keep
+        self._dry_run = dry_run
+        self._referenced: set[Path] = set()
+        self._blind = False
+
+    def publications(self, name: str) -> None:
+        """Leftovers and old publications of one set; notes which versions it still needs."""
+        published, home = self._published, self._published.home(name)
+        for leftover in leftovers(home):
+            self.remove(leftover, "left by a killed process")
+        history, current = published.history(name), current_version(home)
+        if current is not None and current not in {made.version for made in history}:
+            # What it links to is not known for sure, so no artifact's version is safe to remove.
+            self._blind = True
+            self.done.held[name] = "its record is damaged: publish it again first"
+            return
+        with locks.exclusive_now(published.readers(name)) as unread:
+            if unread:
+                history = _kept(history, current, self._keep)
+            else:
+                self.done.held[name] = "somebody is reading it"
+            for made in history:
+                for artifact, member in made.members.items():
+                    self._referenced.add(published.versions.home(artifact) / member.version)
+            if unread:
+                wanted = {made.version for made in history}
+                for farm in version_folders(home):
+                    if farm.name not in wanted:
+                        self.remove(farm, "an older publication")
+
+    def versions(self, artifact: str) -> None:
+        """Leftovers and old versions of one artifact."""
+        versions = self._published.versions
+        home = versions.home(artifact)
+        with (
+            locks.exclusive_now(versions.lock(artifact)) as free,
+            locks.exclusive_now(versions.readers(artifact)) as unread,
+        ):
+            if not free:
+                self.done.held[artifact] = f"being made by {locks.holder(versions.lock(artifact))}"
+                return
+            for leftover in leftovers(home):
+                self.remove(leftover, "left by a killed process")
+            current = current_version(home)
+            if not unread:
+                self.done.held[artifact] = "somebody is reading it"
+            elif current is None or versions.mismatches(artifact, deep=False):
+                self.done.held[artifact] = "its current version is not whole"
+            elif not self._blind:
+                history = _kept(versions.history(artifact), current, self._keep)
+                wanted = {made.version for made in history}
+                for version in version_folders(home):
+                    if version.name not in wanted and version not in self._referenced:
+                        self.remove(version, "an older version")
+
+    def remove(self, path: Path, reason: str) -> None:
+        """Removes a file, a link, or a whole folder, and notes it."""
+        size = _size(path)
+        if not self._dry_run:
+            if path.is_dir() and not path.is_symlink() and not path.name.startswith(disk.LEFTOVERS):
+                disk.discard(path)
+            else:
+                disk.remove_tree(path)
+        self.done.removed.append(Removal(path, size, reason))
+
+
+def _kept(made: Sequence[_Made], current: str | None, keep: int) -> list[_Made]:
+    """The current one and the last `keep - 1` others; `made` has the last first."""
+    others = [one for one in made if one.version != current]
+    return [one for one in made if one.version == current] + others[: keep - 1]
+
+
+def _homes(folder: Path) -> Iterator[str]:
+    """The names of all artifacts or sets below `folder`."""
+    for here, folders, files in os.walk(folder):
+        path = Path(here)
+        names = [*folders, *files]
+        if any(
+            name == CURRENT or bounds.VERSION.fullmatch(name) or name.startswith(disk.LEFTOVERS)
+            for name in names
+        ):
+            yield path.relative_to(folder).as_posix()
+        folders[:] = sorted(name for name in folders if bounds.usable_name(name))
+
+
+def _temporaries(root: Path) -> Iterator[Path]:
+    """Temporary files of single documents: in the root, and beside what was fetched."""
+    yield from root.glob(f"{disk.TEMPORARY}*")
+    yield from (root / "upstream").rglob(f"{disk.TEMPORARY}*")
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    return sum(
+        (Path(here) / name).lstat().st_size for here, _, files in os.walk(path) for name in files
+    )

@@ -1,0 +1,135 @@
+"""Locks between processes: one works, the others wait, and the dead hold nothing.
+
+A lock is the kernel's `flock` on a file under `.locks/`. The kernel drops it when its holder dies,
+by whatever death. Lock files are never removed: a file that comes and goes would let two processes
+lock two files of one name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from wmtp_assets.storage import disk
+
+_held: set[int] = set()
+
+
+def _drop_in_child() -> None:
+    """A forked worker must not keep its dead parent's locks alive; closing does not unlock."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_drop_in_child)
+
+
+@contextmanager
+def exclusive(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Holds the lock for the block; waits for it, after telling `on_wait` who has it."""
+    descriptor = _try(path, fcntl.LOCK_EX)
+    if descriptor is None:
+        if on_wait is not None:
+            on_wait(holder(path))
+        descriptor = _wait(path, fcntl.LOCK_EX)
+    try:
+        _sign(descriptor)
+        yield
+    finally:
+        _release(descriptor)
+
+
+@contextmanager
+def exclusive_now(path: Path) -> Iterator[bool]:
+    """Holds the lock for the block and yields True, or yields False at once if somebody has it."""
+    descriptor = _try(path, fcntl.LOCK_EX)
+    try:
+        if descriptor is not None:
+            _sign(descriptor)
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            _release(descriptor)
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Holds the lock together with other readers; only `exclusive_now` elsewhere is refused.
+
+    A reader who may not write in the storage and finds no lock file goes without: whoever cannot
+    write there is not who `gc` runs as, and reading must work on a read-only disk.
+    """
+    descriptor = None
+    with suppress(OSError):
+        descriptor = _wait(path, fcntl.LOCK_SH)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            _release(descriptor)
+
+
+def holder(path: Path) -> str:
+    """Who signed the lock last, in words."""
+    try:
+        note = json.loads(path.read_bytes())
+        return f"process {note['pid']} on {note['host']} since {note['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _try(path: Path, kind: int) -> int | None:
+    try:
+        return _wait(path, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+
+
+def _wait(path: Path, kind: int) -> int:
+    disk.make_folders(path.parent)
+    while True:
+        descriptor = _open(path)
+        try:
+            fcntl.flock(descriptor, kind)
+            there, mine = path.stat(), os.fstat(descriptor)
+            if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
+                _held.add(descriptor)
+                return descriptor
+        except FileNotFoundError:
+            pass  # somebody removed the lock file while we waited: lock the one that is there now
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        return disk.open_or_create(path)
+    except PermissionError:  # another user's lock file: enough for a shared lock
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _release(descriptor: int) -> None:
+    if descriptor in _held:  # else this is a forked child, which has closed it already
+        _held.discard(descriptor)
+        os.close(descriptor)
+
+
+def _sign(descriptor: int) -> None:
+    """Leaves a note of who holds the lock; a full disk must not keep `gc` from locking."""
+    note = {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with suppress(OSError):
+        disk.truncate(descriptor)
+        disk.write(descriptor, json.dumps(note).encode())

@@ -1,0 +1,45 @@
+"""What can be known before a step starts: is there room, and may we write."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from wmtp_assets.storage.errors import StorageError
+
+
+def require_space(folder: Path, needed: int, purpose: str) -> int:
+    """Bytes free for this user on `folder`'s file system, if they are at least `needed`.
+
+    `folder` need not be there yet. Raises `StorageError` when there is not enough room, or when
+    this user may not write there.
+    """
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"{purpose} would write where this user may not",
+            where=there,
+            mend="give this user the right to write there, or set WMTP_STORAGE to another folder.",
+        )
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise StorageError(
+            f"{purpose} needs more room than the disk has",
+            expected=f"{gigabytes(needed)} free",
+            found=f"{gigabytes(free)} free",
+            where=there,
+            mend="free some space (`wmtp gc` removes leftovers and old versions) or set "
+            "WMTP_STORAGE to a larger disk.",
+        )
+    return free
+
+
+def gigabytes(count: int) -> str:
+    """A number of bytes as a person reads it, in powers of ten as disks are sold."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count} bytes"

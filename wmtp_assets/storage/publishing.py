@@ -1,0 +1,451 @@
+"""Sets: what belongs together is seen together, by one swap of one link.
+
+    published/<set>/<version>/...      a farm of links to the files of one version of each artifact,
+                                       at the contract's paths, and publication.json
+    published/<set>/current            a link to <version>: the swap
+    models_v2/<model>, ...             mounts: the contract's paths, links into .../current/
+
+A mount never changes once it is there, so moving `current` moves all of a set's paths at one
+instant. Mounts are made before the first swap: until then they lead nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from wmtp_assets.storage import bounds, disk, locks, receipts
+from wmtp_assets.storage.atomic import json_bytes, write_bytes
+from wmtp_assets.storage.digests import digest_of
+from wmtp_assets.storage.errors import StorageError, storage_errors
+from wmtp_assets.storage.receipts import Mismatch, Receipt
+from wmtp_assets.storage.versions import (
+    CURRENT,
+    Versions,
+    current_version,
+    leftovers,
+    version_folders,
+)
+
+RECORD = "publication.json"
+_OURS = ("versions", "published", "upstream", ".locks")
+
+
+class Member(NamedTuple):
+    """One version of an artifact, in a publication."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """What is to be published together.
+
+    `links`: contract path, relative to the storage's root -> (artifact, file in it). `mounts`: the
+    files and folders among the contract's paths that become links; each link lies at or below
+    exactly one mount. Raises `StorageError` when they do not fit together.
+    """
+
+    name: str
+    links: Mapping[str, tuple[str, str]]
+    mounts: Sequence[str]
+
+    def __post_init__(self) -> None:
+        bounds.checked_name(self.name)
+        for path in (*self.links, *self.mounts):
+            bounds.checked_path(path)
+            if PurePosixPath(path).parts[0] in (*_OURS, RECORD):
+                raise StorageError("This path is the storage's own", found=path, where=self.name)
+        for artifact, file in self.links.values():
+            bounds.checked_name(artifact)
+            bounds.checked_path(file)
+        mounts = [PurePosixPath(mount) for mount in self.mounts]
+        for path in self.links:
+            above = [str(mount) for mount in mounts if PurePosixPath(path).is_relative_to(mount)]
+            if len(above) != 1:
+                raise StorageError(
+                    "A published file must lie below exactly one mount",
+                    expected="one mount at or above it",
+                    found=above or "none",
+                    where=f"{self.name}: {path}",
+                )
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The members' names, sorted."""
+        return sorted({artifact for artifact, _ in self.links.values()})
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One version of a set, as it was published.
+
+    `members`: artifact -> its version and digest. `sequence` counts the set's publications.
+    `replaced` is the version that was current before this one, the one that `rollback` goes to.
+    """
+
+    name: str
+    members: Mapping[str, Member]
+    links: Mapping[str, tuple[str, str]]
+    mounts: Sequence[str]
+    sequence: int
+    replaced: str | None
+    made_at: str
+
+    @property
+    def version(self) -> str:
+        """Twelve digits over what is published, not over when."""
+        return digest_of([self.name, self.members, self.links, list(self.mounts)])[:12]
+
+    def to_bytes(self) -> bytes:
+        """The record as it is stored."""
+        value = {
+            "set": self.name,
+            "version": self.version,
+            "members": {
+                artifact: member._asdict() for artifact, member in sorted(self.members.items())
+            },
+            "links": dict(sorted(self.links.items())),
+            "mounts": list(self.mounts),
+            "sequence": self.sequence,
+            "replaced": self.replaced,
+            "made_at": self.made_at,
+        }
+        value["seal"] = digest_of(value)
+        return json_bytes(value)
+
+    @classmethod
+    def read(cls, path: Path) -> Publication:
+        """Reads and checks a stored record; raises `StorageError` when it is damaged."""
+        try:
+            data = path.read_bytes()
+            value: dict[str, Any] = json.loads(data)
+            publication = cls(
+                name=value["set"],
+                members={name: Member(**member) for name, member in value["members"].items()},
+                links={path: (artifact, file) for path, (artifact, file) in value["links"].items()},
+                mounts=value["mounts"],
+                sequence=value["sequence"],
+                replaced=value["replaced"],
+                made_at=value["made_at"],
+            )
+            whole = publication.to_bytes() == data
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise receipts.damaged(path, f"{type(error).__name__}: {error}") from error
+        if not whole or path.parent.name != publication.version:
+            raise receipts.damaged(path, "a text that its own seal does not fit")
+        return publication
+
+
+class Published:
+    """All sets below one root."""
+
+    def __init__(self, versions: Versions) -> None:
+        self.versions = versions
+        self.root = versions.root
+        self.folder = self.root / "published"
+        self.lock = self.root / ".locks" / "published.lock"
+        """One lock for all sets: publishing takes milliseconds, and gc must see it standing."""
+
+    def home(self, name: str) -> Path:
+        """The folder of a set's versions."""
+        return self.folder / bounds.checked_name(name)
+
+    def readers(self, name: str) -> Path:
+        """The lock that readers of a set share, and that `gc` wants for itself."""
+        return self.root / ".locks" / "sets" / f"{bounds.checked_name(name)}.readers"
+
+    # Reading.
+
+    def current(self, name: str) -> Publication | None:
+        """What is published of a set now, None if nothing; `StorageError` if it is damaged."""
+        home = self.home(name)
+        version = current_version(home)
+        return None if version is None else Publication.read(home / version / RECORD)
+
+    def history(self, name: str) -> list[Publication]:
+        """All publications of a set that are still here, the last first."""
+        found = []
+        for version in version_folders(self.home(name)):
+            with suppress(StorageError):
+                found.append(Publication.read(version / RECORD))
+        return sorted(found, key=lambda publication: publication.sequence, reverse=True)
+
+    @contextmanager
+    def reading(self, name: str) -> Iterator[Path]:
+        """The folder of what is published now, with the contract's paths in it; `gc` leaves it and
+        its artifacts alone for as long as the block runs. Raises `StorageError` if nothing is."""
+        with locks.shared(self.readers(name)):
+            version = current_version(self.home(name))
+            if version is None:
+                raise StorageError(
+                    "This set has not been published yet",
+                    where=self.home(name),
+                    mend="`wmtp materialize`",
+                )
+            yield self.home(name) / version
+
+    def mismatches(self, wanted: PublishedSet) -> list[Mismatch]:
+        """What a reader of the contract's paths would find that is not the current version of the
+        set's artifacts: wrong or missing links, an older or damaged publication."""
+        found = []
+        for path in wanted.mounts:
+            target = self._mount_target(wanted.name, path)
+            if (says := _readlink(self.root / path)) != target:
+                found.append(Mismatch(self.root / path, f"a link to {target}", says))
+        for place in self._stale_mounts(wanted.name, wanted.mounts):
+            found.append(Mismatch(place, "nothing", f"a link to {_readlink(place)}"))
+        home = self.home(wanted.name)
+        try:
+            publication = self.current(wanted.name)
+            members = self._coherent_members(wanted)
+        except StorageError as error:
+            where = error.where if isinstance(error.where, Path) else home
+            return [*found, Mismatch(where, str(error.expected), str(error.found))]
+        if publication is None or members is None:
+            there = "nothing published" if publication is None else "artifacts that do not fit"
+            return [*found, Mismatch(home / CURRENT, "a publication of fitting artifacts", there)]
+        asked = _publication(wanted, members)
+        if publication.version != asked.version:
+            there = f"version {publication.version}"
+            return [*found, Mismatch(home / CURRENT, f"version {asked.version}", there)]
+        farm = home / publication.version
+        for path, target in self._farm_links(publication).items():
+            if (says := _readlink(farm / path)) != target:
+                found.append(Mismatch(farm / path, f"a link to {target}", says))
+        return found
+
+    # Publishing.
+
+    def publish(self, wanted: PublishedSet) -> Publication | None:
+        """Publishes the current versions of a set's artifacts, as a whole.
+
+        None, and nothing changes, when they do not (yet) fit together: one is missing or not as
+        its receipt says, or was made from another version of a member than the current one. What
+        is published already is not published again. Raises `StorageError` when the disk refuses,
+        or when something that is not ours stands at one of the contract's paths.
+        """
+        bounds.require_inside(self.root, self.home(wanted.name) / CURRENT)
+        with (
+            storage_errors(f"Publishing {wanted.name}", self.home(wanted.name)),
+            locks.exclusive(self.lock),
+        ):
+            members = self._coherent_members(wanted)
+            if members is None:
+                return None
+            if not self.mismatches(wanted):
+                return self.current(wanted.name)
+            self._check_mounts(wanted.name, wanted.mounts)
+            home = self.home(wanted.name)
+            disk.make_folders(home)
+            for leftover in leftovers(home):
+                disk.remove_tree(leftover)
+            before = current_version(home)
+            publication = replace(
+                _publication(wanted, members),
+                sequence=1 + max((made.sequence for made in self.history(wanted.name)), default=0),
+            )
+            if before != publication.version:
+                publication = replace(publication, replaced=before)
+            elif here := self._record(publication):
+                publication = replace(publication, replaced=here.replaced)
+            self._build_farm(publication)
+            self._expose(publication)
+            return publication
+
+    def rollback(self, name: str, version: str | None = None) -> Publication:
+        """Publishes an older version of a set again; by default the one that the current one
+        replaced. Copies nothing.
+
+        The artifacts' own `current` moves with it. Raises `StorageError` when there is no such
+        version, when its files are not all there, or when one of its artifacts is being made.
+        """
+        home = self.home(name)
+        with storage_errors(f"Rolling back {name}", home), locks.exclusive(self.lock):
+            publication = self._rollback_target(name, version)
+            self._check_mounts(name, publication.mounts)
+            with ExitStack() as held:
+                for artifact in sorted(publication.members):
+                    if not held.enter_context(locks.exclusive_now(self.versions.lock(artifact))):
+                        raise StorageError(
+                            "An artifact of this set is being made just now",
+                            found=locks.holder(self.versions.lock(artifact)),
+                            where=artifact,
+                            mend="wait for it, or end it, then roll back again.",
+                        )
+                # The swap comes last: killed before it, the same call does the same again.
+                for artifact, member in sorted(publication.members.items()):
+                    self.versions.point_current(artifact, member.version)
+                self._build_farm(publication)
+                self._expose(publication)
+            return publication
+
+    def _rollback_target(self, name: str, version: str | None) -> Publication:
+        made = {publication.version: publication for publication in self.history(name)}
+        current = self.current(name)
+        wanted = version or (current.replaced if current else None)
+        if wanted is None or wanted not in made:
+            raise StorageError(
+                "There is no such version to go back to",
+                expected=f"one of {', '.join(made) or 'none'}",
+                found=wanted or "nothing that the current version replaced",
+                where=self.home(name),
+                mend="`wmtp history` lists what is here; name one of those.",
+            )
+        target = made[wanted]
+        for artifact, member in target.members.items():
+            if broken := self.versions.mismatches(artifact, deep=False, version=member.version):
+                raise StorageError(
+                    "This version cannot be gone back to: a file of it is not as it was",
+                    expected=broken[0].expected,
+                    found=broken[0].found,
+                    where=broken[0].file,
+                )
+        return target
+
+    def _coherent_members(self, wanted: PublishedSet) -> dict[str, Receipt] | None:
+        members: dict[str, Receipt] = {}
+        for artifact in wanted.artifacts:
+            try:
+                receipt = self.versions.current(artifact)
+            except StorageError:
+                return None
+            if receipt is None or self.versions.mismatches(
+                artifact, deep=False, version=receipt.version
+            ):
+                return None
+            members[artifact] = receipt
+        for receipt in members.values():
+            for name, digest in receipt.inputs.items():
+                if name in members and members[name].digest != digest:
+                    return None
+        for path, (artifact, file) in wanted.links.items():
+            if file not in members[artifact].files:
+                raise StorageError(
+                    "A published path names a file that its artifact does not hold",
+                    expected=f"one of {', '.join(members[artifact].files)}",
+                    found=file,
+                    where=f"{wanted.name}: {path}",
+                )
+        return members
+
+    def _record(self, publication: Publication) -> Publication | None:
+        try:
+            return Publication.read(self.home(publication.name) / publication.version / RECORD)
+        except StorageError:
+            return None
+
+    # Links.
+
+    def _farm_links(self, publication: Publication) -> dict[str, str]:
+        """Path in the farm -> what the link there says."""
+        farm = self.home(publication.name) / publication.version
+        links = {}
+        for path, (artifact, file) in publication.links.items():
+            version = self.versions.home(artifact) / publication.members[artifact].version
+            links[path] = os.path.relpath(version / file, (farm / path).parent)
+        return links
+
+    def _build_farm(self, publication: Publication) -> None:
+        """The farm of a publication, whole and on the device, under its name."""
+        home = self.home(publication.name)
+        farm = home / publication.version
+        # The farm that is there is mended in place: each of its links says the same as before.
+        building = farm if farm.exists() else disk.fresh(home, disk.STAGING)
+        disk.make_folders(building)
+        for path, target in self._farm_links(publication).items():
+            link = building / path
+            if os.path.lexists(link):
+                if _readlink(link) != target:
+                    disk.point(link, target, scratch=home)
+            else:
+                disk.make_folders(link.parent)
+                disk.symlink(target, link)
+        for folder, _, _ in os.walk(building, topdown=False):
+            disk.sync(Path(folder))
+        write_bytes(building / RECORD, publication.to_bytes())
+        if building != farm:
+            disk.rename(building, farm)
+            disk.sync(home)
+
+    def _mount_target(self, name: str, path: str) -> str:
+        """What the link at a contract path says."""
+        return os.path.relpath(self.home(name) / CURRENT / path, (self.root / path).parent)
+
+    def _check_mounts(self, name: str, mounts: Sequence[str]) -> None:
+        """Raises `StorageError` unless each mount is absent or already ours: before any is made."""
+        for path in mounts:
+            place = self.root / path
+            bounds.require_inside(self.root, place)
+            for above in place.parents[: len(PurePosixPath(path).parts) - 1]:
+                if above.is_symlink() or (above.exists() and not above.is_dir()):
+                    raise _not_ours(above, "a folder")
+            if os.path.lexists(place) and _readlink(place) != self._mount_target(name, path):
+                raise _not_ours(place, f"nothing, or the link to what is published of {name}")
+
+    def _expose(self, publication: Publication) -> None:
+        """Makes the mounts, swaps, and takes away mounts that no longer lead anywhere."""
+        name, home = publication.name, self.home(publication.name)
+        for path in publication.mounts:
+            place = self.root / path
+            if not place.is_symlink():
+                disk.make_folders(place.parent)
+                disk.point(place, self._mount_target(name, path), scratch=home)
+        if current_version(home) != publication.version:
+            disk.point(home / CURRENT, publication.version, scratch=home)
+        for place in self._stale_mounts(name, publication.mounts):
+            disk.unlink(place)
+            disk.sync(place.parent)
+
+    def _stale_mounts(self, name: str, mounts: Sequence[str]) -> list[Path]:
+        """Our links at contract paths that the set had once and has no more."""
+        past = {path for made in self.history(name) for path in made.mounts}
+        return [
+            self.root / path
+            for path in sorted(past - set(mounts))
+            if _readlink(self.root / path) == self._mount_target(name, path)
+        ]
+
+
+def _publication(wanted: PublishedSet, members: Mapping[str, Receipt]) -> Publication:
+    return Publication(
+        name=wanted.name,
+        members={
+            name: Member(receipt.version, receipt.digest) for name, receipt in members.items()
+        },
+        links=dict(wanted.links),
+        mounts=list(wanted.mounts),
+        sequence=0,
+        replaced=None,
+        made_at=receipts.now(),
+    )
+
+
+def _readlink(path: Path) -> str:
+    """What a link says, or in words what is there instead."""
+    try:
+        return str(path.readlink())
+    except FileNotFoundError:
+        return "nothing"
+    except OSError:
+        return "something that is not a link"
+
+
+def _not_ours(path: Path, expected: str) -> StorageError:
+    return StorageError(
+        "Something that is not ours stands where a published path belongs",
+        expected=expected,
+        found=f"a link to {_readlink(path)}"
+        if path.is_symlink()
+        else "a folder"
+        if path.is_dir()
+        else "a file",
+        where=path,
+        mend=f"look at it, and move it away (`mv {path} {path}.before`), then publish again.",
+    )

@@ -1,0 +1,153 @@
+"""The record that stands beside every artifact: what it is, and what it was made of.
+
+A receipt vouches for itself (`seal`), for its files (`files`, `digest`), and, through `inputs`,
+for the receipts it was made from: `wmtp verify` walks them from the outputs back to the sources.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wmtp_assets.storage.atomic import json_bytes
+from wmtp_assets.storage.digests import digest_of
+from wmtp_assets.storage.errors import StorageError
+
+NAME = "receipt.json"
+
+
+class FileRecord(NamedTuple):
+    """One file as it was when its artifact was committed."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one version of one artifact is and was made of.
+
+    `files`: path within the version's folder -> size in bytes and SHA-256. `inputs`: name of an
+    artifact or a file upstream -> its digest when it was read. `entry_digest`: digest of the
+    catalog's entry. `facts`: what the maker wants remembered, JSON. `sequence` counts this
+    artifact's commits: an order that no clock can disturb. `made_at` is UTC; `seconds` is how
+    long the making took.
+    """
+
+    artifact: str
+    files: Mapping[str, FileRecord]
+    inputs: Mapping[str, str]
+    code_version: str
+    entry_digest: str
+    facts: Mapping[str, Any]
+    sequence: int
+    made_at: str
+    host: str
+    seconds: float
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the sorted list of (path, SHA-256): equal for equal bytes."""
+        return digest_of(sorted((name, record.sha256) for name, record in self.files.items()))
+
+    @property
+    def version(self) -> str:
+        """The first twelve digits of the digest: the name of the version's folder."""
+        return self.digest[:12]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(record.size for record in self.files.values())
+
+    def made_from(self, *, inputs: Mapping[str, str], code_version: str, entry_digest: str) -> bool:
+        """True when making it again from these would be making the same again."""
+        return (
+            dict(self.inputs) == dict(inputs)
+            and self.code_version == code_version
+            and self.entry_digest == entry_digest
+        )
+
+    def to_bytes(self) -> bytes:
+        """The receipt as it is stored: indented JSON with digest, version, and seal."""
+        value = asdict(self)
+        value["files"] = {
+            name: {"size": record.size, "sha256": record.sha256}
+            for name, record in sorted(self.files.items())
+        }
+        value = {"artifact": value.pop("artifact"), "version": self.version} | value
+        value["digest"] = self.digest
+        value["seal"] = digest_of(value)
+        return json_bytes(value)
+
+    @classmethod
+    def read(cls, path: Path) -> Receipt:
+        """Reads and checks a stored receipt.
+
+        Raises `StorageError` when it cannot be read, was changed by anything but this package, or
+        does not belong to the folder it lies in.
+        """
+        try:
+            data = path.read_bytes()
+            receipt = cls._from_json(json.loads(data))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise damaged(path, f"{type(error).__name__}: {error}") from error
+        if receipt.to_bytes() != data:
+            raise damaged(path, "a text that its own seal does not fit")
+        if path.parent.name != receipt.version:
+            raise damaged(path, f"the receipt of version {receipt.version}")
+        return receipt
+
+    @classmethod
+    def _from_json(cls, value: dict[str, Any]) -> Receipt:
+        files = {
+            str(name): FileRecord(int(record["size"]), str(record["sha256"]))
+            for name, record in value["files"].items()
+        }
+        return cls(
+            artifact=value["artifact"],
+            files=files,
+            inputs=value["inputs"],
+            code_version=value["code_version"],
+            entry_digest=value["entry_digest"],
+            facts=value["facts"],
+            sequence=value["sequence"],
+            made_at=value["made_at"],
+            host=value["host"],
+            seconds=value["seconds"],
+        )
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A file that is not what the storage's own records say: expected beside found."""
+
+    file: Path
+    expected: str
+    found: str
+
+
+def now() -> str:
+    """This moment in UTC, as the records write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def host() -> str:
+    """This machine's name, as the records write it."""
+    return platform.node()
+
+
+def damaged(path: Path, found: str) -> StorageError:
+    """The one error for a record that is not the text this package wrote."""
+    return StorageError(
+        "A record of the storage is damaged",
+        expected="the text that this package wrote",
+        found=found,
+        where=path,
+        mend="`wmtp materialize` makes the artifact again; `wmtp history` lists older versions.",
+    )
