@@ -1,0 +1,174 @@
+"""Do the artifacts load and work? Each answer is a Finding; torch is imported when one is asked.
+
+Belongs here: proofs that need a network in memory. What a header or a digest can tell is proven
+in `checkpoints/proofs.py` and `checkpoints/configs.py` without one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.findings import Finding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from wmtp_assets.mtp.model import MTPTransformer
+
+POSITIONS = 8  # enough for every head to have a target; a 7B model takes seconds each on a CPU
+MEND = "materialize the model and its configs again"
+
+
+def prove_mtp(weights: Path, params: Path) -> list[Finding]:
+    """Strict load, forward shape, and gradients in every head, at the dtype that is stored.
+
+    Needs the file's size in memory that the system can drop again (the weights are mapped), and
+    as much as the heads' own weights for their gradients. The later findings are left out when the
+    model does not load.
+    """
+    from wmtp_assets.mtp.loading import load_mtp, read_json
+
+    try:
+        model = load_mtp(weights, read_json(params))
+    except WmtpError as error:
+        return [_finding("mtp_loads_strictly", weights, "every tensor, and no other", str(error))]
+    return [
+        _finding("mtp_loads_strictly", weights, "every tensor, and no other"),
+        _prove_forward(model, weights),
+        _prove_gradients(model, weights),
+    ]
+
+
+def _prove_forward(model: MTPTransformer, where: Path) -> Finding:
+    import torch
+
+    args = model.args
+    tokens = _tokens(args.vocab_size)
+    with torch.no_grad():
+        every, first = model(tokens), model(tokens, return_all_heads=False)
+    expected = [
+        [1, POSITIONS, args.n_future_tokens, args.vocab_size],
+        [1, POSITIONS, 1, args.vocab_size],
+    ]
+    found = [list(every.shape), list(first.shape)]
+    finite = bool(every.isfinite().all())
+    return Finding(
+        name="mtp_forward_shape",
+        passed=found == expected and finite,
+        expected={"all heads": expected[0], "next token": expected[1], "finite": True},
+        found={"all heads": found[0], "next token": found[1], "finite": finite},
+        where=str(where),
+        mend="" if found == expected and finite else MEND,
+    )
+
+
+def _prove_gradients(model: MTPTransformer, where: Path) -> Finding:
+    """Back-propagate a loss over all heads into the heads; the trunk is frozen to save memory."""
+    import torch
+    from torch.nn import functional as F  # noqa: N812 - the name that every PyTorch reader knows
+
+    for layer in model.layers[:-1]:
+        layer.requires_grad_(False)
+    model.tok_embeddings.requires_grad_(len(model.layers) == 1)
+    tokens = _tokens(model.args.vocab_size)
+    logits = model(tokens).float().flatten(0, 2)
+    targets = torch.arange(len(logits)) % model.args.vocab_size
+    F.cross_entropy(logits, targets, reduction="sum").backward()
+    named = {f"layers.{len(model.layers) - 1}": model.layers[-1]}
+    named |= {f"extra_heads.{i}": head for i, head in enumerate(model.extra_heads)}
+    without = [
+        f"{head}.{name}"
+        for head, block in named.items()
+        for name, parameter in block.named_parameters()
+        if not _is_gradient(parameter.grad)
+    ]
+    model.zero_grad(set_to_none=True)
+    return _finding(
+        "mtp_gradients",
+        where,
+        f"finite gradients other than zero in all {len(named)} heads",
+        f"none in {', '.join(without[:5])} ({len(without)} tensors)" if without else None,
+    )
+
+
+def prove_causal_lm(weights: Path, config: Path) -> list[Finding]:
+    """Whether AutoModelForCausalLM loads the model with no further argument, and it works.
+
+    The two files are linked into a temporary folder under the names that transformers expects, so
+    that the same proof serves artifacts before and after they are published.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from wmtp_assets.mtp.loading import read_tensors
+
+    expected = "every tensor from the file, at its dtype, and finite logits"
+    with tempfile.TemporaryDirectory(prefix="wmtp-view-") as view:
+        (Path(view) / "model.safetensors").symlink_to(weights.resolve())
+        (Path(view) / "config.json").symlink_to(config.resolve())
+        try:
+            model, info = AutoModelForCausalLM.from_pretrained(view, output_loading_info=True)
+        except Exception as error:  # transformers raises whatever its parts raise
+            return [_finding("causal_lm_loads", weights, expected, str(error)[:500])]
+        faults = [f"{kind}: {sorted(map(str, names))[:5]}" for kind, names in info.items() if names]
+        stored, loaded = read_tensors(weights), model.state_dict()
+        for name, tensor in stored.items():
+            if name in loaded and not _same(loaded[name], tensor):
+                faults.append(f"{name} is loaded as {loaded[name].dtype}, or with other values")
+        with torch.no_grad():
+            logits = model(_tokens(model.config.vocab_size)).logits
+    shape = [1, POSITIONS, model.config.vocab_size]
+    if list(logits.shape) != shape or not logits.isfinite().all():
+        faults.append(f"logits {list(logits.shape)} instead of finite {shape}")
+    return [_finding("causal_lm_loads", weights, expected, "; ".join(faults) or None)]
+
+
+def prove_reward_model(weights: Path, config: Path) -> list[Finding]:
+    """Whether the reward model loads strictly and gives a finite score that its text decides."""
+    import torch
+
+    from wmtp_assets.mtp.reward import load_reward_model
+
+    expected = "every tensor, and no other; finite scores that differ between texts"
+    try:
+        model = load_reward_model(weights, config)
+    except WmtpError as error:
+        return [_finding("reward_model_scores", weights, expected, str(error))]
+    tokens = _tokens(model.model.config.vocab_size).repeat(2, 1)
+    tokens[1] = tokens[1].flip(0)
+    scores = model.score(tokens, torch.tensor([POSITIONS, POSITIONS]))
+    works = bool(scores.isfinite().all()) and scores[0] != scores[1]
+    return [
+        _finding("reward_model_scores", weights, expected, None if works else str(scores.tolist()))
+    ]
+
+
+def _tokens(vocab_size: int) -> Tensor:
+    """The same few token ids (1, POSITIONS) every time, spread over the vocabulary."""
+    import torch
+
+    return (torch.arange(1, POSITIONS + 1) * 7919 % vocab_size)[None]
+
+
+def _is_gradient(grad: Tensor | None) -> bool:
+    return grad is not None and bool(grad.isfinite().all()) and bool(grad.any())
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    import torch
+
+    return one.dtype == other.dtype and torch.equal(one, other)
+
+
+def _finding(name: str, where: Path, expected: str, fault: str | None = None) -> Finding:
+    return Finding(
+        name=name,
+        passed=fault is None,
+        expected=expected,
+        found="as expected" if fault is None else fault,
+        where=str(where),
+        mend="" if fault is None else MEND,
+    )
