@@ -1,0 +1,61 @@
+"""Corpora: upstream's parquet made into training rows, and the reader of those rows.
+
+    shards -> records -> formatting (in `crew`'s processes) -> writer -> row index, statistics
+                                                                  |-> metadata, small, proofs
+    row index -> reader -> samplers, views
+
+Nothing here imports Dagster, and importing this package imports nothing heavy: pyarrow, numpy and
+SentencePiece come in with the module that needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .build import build_codecontests, build_humaneval, build_mbpp
+    from .metadata import write_metadata
+    from .proofs import prove_metadata, prove_split
+    from .reader import Corpus, open_corpus
+    from .report import SplitReport
+    from .schema import row_schema
+    from .small import select_small
+
+__all__ = [
+    "Corpus",
+    "SplitReport",
+    "build_codecontests",
+    "build_humaneval",
+    "build_mbpp",
+    "open_corpus",
+    "prove_metadata",
+    "prove_split",
+    "row_schema",
+    "select_small",
+    "write_metadata",
+]
+
+_HOMES = {
+    "Corpus": "reader",
+    "SplitReport": "report",
+    "build_codecontests": "build",
+    "build_humaneval": "build",
+    "build_mbpp": "build",
+    "open_corpus": "reader",
+    "prove_metadata": "proofs",
+    "prove_split": "proofs",
+    "row_schema": "schema",
+    "select_small": "small",
+    "write_metadata": "metadata",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,95 @@
+"""`{split}_metadata.json`: the contract's file, entry i for line i, made from the row index.
+
+Byte for byte what `json.dump(document, file, indent=2)` of the standard library writes, without the
+gigabyte of dictionaries that this would take for millions of rows: there are only as many different
+entries as there are pairs of class and difficulty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from ..storage.atomic import atomic_write
+from .rowindex import RowIndex
+
+
+class MetadataText:
+    """The document's bytes, entry by entry as rows arrive; then its end, with the statistics."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[bool | None, int | None], bytes] = {}
+        self._times: Counter[tuple[bool | None, int | None]] = Counter()
+        self._started = False
+
+    def entries(self, is_correct: pa.Array, difficulty: pa.Array) -> bytes:
+        """The entries of some rows."""
+        rows = list(zip(is_correct.to_pylist(), difficulty.to_pylist(), strict=True))
+        if not rows:
+            return b""
+        self._times.update(rows)
+        for pair in self._times.keys() - self._entries.keys():
+            self._entries[pair] = _entry(*pair)
+        opening = b",\n" if self._started else b'{\n  "metadata": [\n'
+        self._started = True
+        return opening + b",\n".join(map(self._entries.__getitem__, rows))
+
+    def stats(self) -> dict[str, object]:
+        """The contract's `stats`: total, correct, incorrect, difficulty_dist.
+
+        correct and incorrect are None where rows have no class.
+        """
+        by_class: Counter[bool | None] = Counter()
+        by_difficulty: Counter[int | None] = Counter()
+        for (is_correct, difficulty), times in self._times.items():
+            by_class[is_correct] += times
+            by_difficulty[difficulty] += times
+        classed = None not in by_class
+        return {
+            "total": sum(by_class.values()),
+            "correct": by_class[True] if classed else None,
+            "incorrect": by_class[False] if classed else None,
+            "difficulty_dist": {
+                json.dumps(value): by_difficulty[value]
+                for value in sorted(by_difficulty, key=lambda value: -1 if value is None else value)
+            },
+        }
+
+    def end(self) -> bytes:
+        opening = "\n  ]," if self._started else '{\n  "metadata": [],'
+        return (opening + json.dumps({"stats": self.stats()}, indent=2)[1:]).encode("ascii")
+
+
+def write_metadata(index: Path, out: Path) -> dict[str, object]:
+    """Write the metadata of the rows that `index` describes to the file `out`.
+
+    Returns {"sha256", "bytes", "stats"}. Raises CorpusError if `index` is not a row index.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    text = MetadataText()
+    with atomic_write(out) as file:
+        for block in _blocks(RowIndex(index), text):
+            file.write(block)
+            digest.update(block)
+            size += len(block)
+    return {"sha256": digest.hexdigest(), "bytes": size, "stats": text.stats()}
+
+
+def _blocks(index: RowIndex, text: MetadataText) -> Iterator[bytes]:
+    for batch in index.batches(["is_correct", "difficulty"]):
+        yield text.entries(batch["is_correct"], batch["difficulty"])
+    yield text.end()
+
+
+def _entry(is_correct: bool | None, difficulty: int | None) -> bytes:
+    entry = {"difficulty": difficulty}
+    if is_correct is not None:
+        entry = {"is_correct": is_correct, **entry}
+    lines = json.dumps(entry, indent=2).split("\n")
+    return "\n".join("    " + line for line in lines).encode("ascii")

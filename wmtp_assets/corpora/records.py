@@ -1,0 +1,158 @@
+"""What a training row is: its fields, their order, and its bytes.
+
+A line is `json.dumps(record)` of the standard library and one newline: ASCII escapes, ", " and ": ".
+Rows of one problem share everything but the solution, so a line is made of three parts: a head
+(instruction and input), the escaped output, and a tail (task id, class, metadata).
+
+    code_contests  {instruction, input, output, task_id, is_correct, metadata}
+    mbpp           {instruction, input, output, task_id, test_list, test_setup_code, metadata}
+    humaneval      {instruction, input, output, task_id, test, entry_point, metadata}
+
+What becomes of upstream's odd values (each is counted, none stops a run):
+
+- A null solution is no row. An empty one is a row of 0 output tokens, flagged EMPTY_OUTPUT: the
+  published counts keep every row, and a sampler can leave flagged ones out.
+- Text that is not UTF-8 (lone surrogates, cut sequences) has each bad byte replaced by U+FFFD, as
+  Python's `errors="replace"` does, because a lone surrogate in the JSON stops strict readers. Its
+  rows are flagged REPAIRED.
+- A null description, name, source, difficulty or rating reads as upstream's own "unknown": an empty
+  text or 0. A null list is an empty list.
+- A name that several problems of a split share is replaced, for every one of them, by
+  `{name}@{source}`, or by `{name}@{source}.{k}` (k counts from 0 in upstream's order) where that is
+  not unique either. A unique name stays plain.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+CODECONTESTS: Final = "codecontests"
+MBPP: Final = "mbpp"
+HUMANEVAL: Final = "humaneval"
+DATASETS: Final = (CODECONTESTS, MBPP, HUMANEVAL)
+
+PYTHON_LANGUAGES: Final = (1, 3)  # upstream's proto: 1 PYTHON (2.x), 3 PYTHON3
+PYTHON3: Final = 3
+
+# Bits of the row index's `flags`.
+REPAIRED: Final = 1
+EMPTY_OUTPUT: Final = 2
+SHARED_NAME: Final = 4
+
+# What json.dumps does to a string, without json.dumps' own cost.
+quoted: Final = json.encoder.encode_basestring_ascii
+
+
+@dataclass(frozen=True, slots=True)
+class Solutions:
+    """Solutions of one class of one problem, as upstream orders them.
+
+    `texts` are UTF-8 as upstream holds it (None: null); the tail of row i is
+    `tail_before + suffixes[i] + tail_after`. `is_correct` is None where rows have no class.
+    """
+
+    is_correct: bool | None
+    tail_before: str
+    tail_after: str
+    suffixes: list[str]
+    languages: list[int]
+    texts: list[bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem of upstream with the solutions that are candidates for a row."""
+
+    ordinal: int
+    instruction: bytes
+    input: bytes
+    difficulty: int | None
+    source: int | None
+    cf_rating: int | None
+    flags: int
+    solutions: tuple[Solutions, ...]
+
+
+def repaired_text(raw: bytes) -> tuple[str, bool]:
+    """`raw` as text, and whether malformed bytes in it had to be replaced by U+FFFD."""
+    try:
+        return raw.decode("utf-8"), False
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", errors="replace"), True
+
+
+def head_of(instruction: str, input_text: str) -> str:
+    """The part of a line before its output."""
+    return f'{{"instruction": {quoted(instruction)}, "input": {quoted(input_text)}, "output": '
+
+
+def codecontests_solutions(
+    task_name: str,
+    is_correct: bool,
+    difficulty: int,
+    has_tests: bool,
+    indices: Sequence[int],
+    languages: list[int],
+    texts: list[bytes | None],
+) -> Solutions:
+    """One class of a code_contests problem; `indices` are places in the problem's full list."""
+    kind = "correct" if is_correct else "incorrect"
+    facts = json.dumps(
+        {"source": "code_contests", "difficulty": difficulty, "has_tests": has_tests}
+    )
+    return Solutions(
+        is_correct=is_correct,
+        tail_before=f', "task_id": {quoted(task_name)[:-1]}_{kind}_',
+        tail_after=f'", "is_correct": {json.dumps(is_correct)}, "metadata": {facts}}}\n',
+        suffixes=[str(index) for index in indices],
+        languages=languages,
+        texts=texts,
+    )
+
+
+def evaluation_solution(
+    dataset: str, task_id: str, text: bytes | None, tests: dict[str, object]
+) -> Solutions:
+    """The reference solution of an mbpp or humaneval task; `tests` follow the task id."""
+    rest = {
+        "task_id": task_id,
+        **tests,
+        "metadata": {"source": dataset, "difficulty": None, "has_tests": True},
+    }
+    return Solutions(
+        is_correct=None,
+        tail_before=f", {json.dumps(rest)[1:]}\n",
+        tail_after="",
+        suffixes=[""],
+        languages=[PYTHON3],
+        texts=[text],
+    )
+
+
+def unique_names(names: Sequence[str], sources: Sequence[int]) -> list[str]:
+    """A task name per problem, unique within the split; names that are unique stay plain."""
+    times = Counter(names)
+    with_source = [f"{name}@{source}" for name, source in zip(names, sources, strict=True)]
+    times_with_source = Counter(
+        longer for name, longer in zip(names, with_source, strict=True) if times[name] > 1
+    )
+    taken = {name for name in names if times[name] == 1}
+    seen: Counter[str] = Counter()
+    result = []
+    for name, longer in zip(names, with_source, strict=True):
+        if times[name] == 1:
+            result.append(name)
+        elif times_with_source[longer] == 1 and longer not in taken:
+            result.append(longer)
+        else:
+            # A plain name that happens to look like a numbered one keeps it: skip that number.
+            while f"{longer}.{seen[longer]}" in taken:
+                seen[longer] += 1
+            result.append(f"{longer}.{seen[longer]}")
+            seen[longer] += 1
+    return result
+

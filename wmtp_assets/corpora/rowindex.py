@@ -1,0 +1,133 @@
+"""The row index: what is known of each line of a JSONL file, as a Parquet file beside it.
+
+One row a line, in the lines' order. Columns:
+
+    problem             int32   ordinal of the problem in upstream's split
+    is_correct          bool    null where rows have no class (mbpp, humaneval)
+    difficulty          int16   upstream's raw integer; null for mbpp, humaneval
+    source              int16   upstream's raw integer; null for mbpp, humaneval
+    language            int8    upstream's: 1 PYTHON (2.x), 3 PYTHON3
+    cf_rating           int32   0: none; null for mbpp, humaneval
+    instruction_tokens, input_tokens, output_tokens    uint16
+    offset              int64   of the line's first byte
+    length              int32   bytes of the line, its newline included
+    flags               uint8   bits: 1 repaired text, 2 empty output, 4 shared name (see `records`)
+
+The file's key-value metadata (`wmtp`, JSON) says what it is the index of: digests and sizes of the
+JSONL and of the metadata file that follows from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from .errors import CorpusError
+
+SCHEMA = pa.schema(
+    [
+        ("problem", pa.int32()),
+        ("is_correct", pa.bool_()),
+        ("difficulty", pa.int16()),
+        ("source", pa.int16()),
+        ("language", pa.int8()),
+        ("cf_rating", pa.int32()),
+        ("instruction_tokens", pa.uint16()),
+        ("input_tokens", pa.uint16()),
+        ("output_tokens", pa.uint16()),
+        ("offset", pa.int64()),
+        ("length", pa.int32()),
+        ("flags", pa.uint8()),
+    ]
+)
+_KEY = b"wmtp"
+# Neighbours are alike: problems and offsets only grow, so their differences are a byte or two.
+_DELTA = ("problem", "offset", "length", "output_tokens")
+ROWS_A_GROUP = 1 << 18
+
+
+class IndexWriter:
+    """Writes the row index in row groups; `close` adds what it is the index of."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._writer = pq.ParquetWriter(
+            file,
+            SCHEMA,
+            compression="zstd",
+            use_dictionary=[name for name in SCHEMA.names if name not in _DELTA],
+            column_encoding={name: "DELTA_BINARY_PACKED" for name in _DELTA},
+        )
+
+    def write(self, columns: Mapping[str, Any]) -> pa.Table:
+        """Append rows (sequences or numpy arrays by column name); returns them as a table."""
+        arrays = [pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names]
+        table = pa.Table.from_arrays(arrays, schema=SCHEMA)
+        self._writer.write_table(table, row_group_size=ROWS_A_GROUP)
+        return table
+
+    def close(self, facts: Mapping[str, object]) -> None:
+        self._writer.add_key_value_metadata({_KEY: json.dumps(dict(facts), sort_keys=True)})
+        self._writer.close()
+
+
+class RowIndex:
+    """A row index on disk; columns are read when asked for, and only those."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = pq.ParquetFile(path)
+        except FileNotFoundError as error:
+            raise CorpusError(
+                "There is no row index", where=path, mend="Materialize the split."
+            ) from error
+        except (OSError, pa.ArrowException) as error:
+            raise CorpusError(
+                "The row index is not readable",
+                found=str(error),
+                where=path,
+                mend="Materialize the split again.",
+            ) from error
+        found = (self._file.metadata.metadata or {}).get(_KEY)
+        if found is None or not self._file.schema_arrow.equals(SCHEMA):
+            raise CorpusError(
+                "This Parquet file is not a row index of this version",
+                expected=", ".join(SCHEMA.names),
+                found=", ".join(self._file.schema_arrow.names),
+                where=path,
+                mend="Materialize the split again.",
+            )
+        self.facts: dict[str, Any] = json.loads(found)
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column as a numpy array (nulls as -1)."""
+        return as_numpy(self.table([name]).column(0))
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        return self._file.read(columns=None if columns is None else list(columns))
+
+    def batches(self, columns: Sequence[str], size: int = 1 << 16) -> Iterator[pa.RecordBatch]:
+        yield from self._file.iter_batches(batch_size=size, columns=list(columns))
+
+
+def as_numpy(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
+    """A column as numpy, nulls as -1, booleans as int8."""
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    if column.null_count:
+        column = column.fill_null(-1)
+    if isinstance(column, pa.ChunkedArray):
+        chunks = [chunk.to_numpy() for chunk in column.chunks]
+        return np.concatenate(chunks) if chunks else np.empty(0, column.type.to_pandas_dtype())
+    values: NDArray[Any] = column.to_numpy()
+    return values

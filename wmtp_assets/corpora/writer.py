@@ -1,0 +1,165 @@
+"""Where formatted lines go: JSONL, row index and statistics, written and hashed in one pass."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from ..storage.atomic import atomic_write
+from .formatting import Formatted
+from .metadata import MetadataText
+from .report import SplitReport, Tally
+from .rowindex import ROWS_A_GROUP, IndexWriter
+
+
+class SplitWriter:
+    """Writes one split into the folder `out`; nothing has its name before all of it is written.
+
+    `name` begins the files' names: {name}.jsonl, {name}.index.parquet, {name}_stats.json.
+    """
+
+    def __init__(self, out: Path, dataset: str, split: str, name: str | None = None) -> None:
+        self._dataset, self._split = dataset, split
+        name = split if name is None else name
+        self.jsonl = out / f"{name}.jsonl"
+        self.index = out / f"{name}.index.parquet"
+        self.stats_file = out / f"{name}_stats.json"
+        self._begun = time.monotonic()
+        self._digest = hashlib.sha256()
+        self._metadata_digest = hashlib.sha256()
+        self._metadata_bytes = 0
+        self._metadata = MetadataText()
+        self._tally = Tally()
+        self._funnel: Counter[str] = Counter()
+        self._pending: list[Formatted] = []
+        self._pending_rows = 0
+        self.bytes = 0
+        self.rows = 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._lines = stack.enter_context(atomic_write(self.jsonl))
+            self._index = IndexWriter(stack.enter_context(atomic_write(self.index)))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, block: Formatted) -> None:
+        """Append a block of lines."""
+        self._lines.write(block.data)
+        self._digest.update(block.data)
+        self.bytes += len(block.data)
+        self.rows += len(block.sizes)
+        self._funnel.update(block.funnel)
+        block.data = b""
+        self._pending.append(block)
+        self._pending_rows += len(block.sizes)
+        if self._pending_rows >= ROWS_A_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        blocks, self._pending, self._pending_rows = self._pending, [], 0
+        lengths = np.array([size for block in blocks for size in block.sizes], dtype=np.int64)
+        ends = self.bytes - lengths.sum() + np.cumsum(lengths)
+        facts = [block.facts[place] for block in blocks for place in block.problems]
+        problem, difficulty, source, cf_rating, instruction, given = (
+            zip(*facts, strict=True) if facts else ((),) * 6
+        )
+
+        def joined(name: str) -> list[Any]:
+            return list(itertools.chain.from_iterable(getattr(block, name) for block in blocks))
+
+        table = self._index.write(
+            {
+                "problem": problem,
+                "is_correct": joined("is_correct"),
+                "difficulty": difficulty,
+                "source": source,
+                "language": joined("languages"),
+                "cf_rating": cf_rating,
+                "instruction_tokens": instruction,
+                "input_tokens": given,
+                "output_tokens": joined("output_tokens"),
+                "offset": ends - lengths,
+                "length": lengths,
+                "flags": joined("flags"),
+            }
+        )
+        self._tally.add(table)
+        self._hash_metadata(
+            self._metadata.entries(
+                table["is_correct"].combine_chunks(), table["difficulty"].combine_chunks()
+            )
+        )
+
+    def _hash_metadata(self, text: bytes) -> None:
+        self._metadata_digest.update(text)
+        self._metadata_bytes += len(text)
+
+    def finish(self, made_from: Mapping[str, object]) -> SplitReport:
+        """Close the files and give them their names. `made_from` goes into the statistics."""
+        self._flush()
+        self._hash_metadata(self._metadata.end())
+        counts = self._metadata.stats()
+        facts: dict[str, object] = {
+            "dataset": self._dataset,
+            "split": self._split,
+            "rows": self.rows,
+            "jsonl": {"sha256": self._digest.hexdigest(), "bytes": self.bytes},
+            "metadata": {
+                "sha256": self._metadata_digest.hexdigest(),
+                "bytes": self._metadata_bytes,
+            },
+            **made_from,
+        }
+        self._index.close(facts)
+        self._stack.close()
+        index_digest = hashlib.sha256(self.index.read_bytes()).hexdigest()
+        stats: dict[str, object] = {
+            **facts,
+            "index": {"sha256": index_digest, "bytes": self.index.stat().st_size},
+            **counts,
+            "funnel": dict(sorted(self._funnel.items())),
+            **self._tally.document(),
+        }
+        with atomic_write(self.stats_file) as file:
+            file.write(json.dumps(stats, indent=2).encode("ascii") + b"\n")
+        return SplitReport(
+            dataset=self._dataset,
+            split=self._split,
+            jsonl=self.jsonl,
+            index=self.index,
+            stats_file=self.stats_file,
+            rows=self.rows,
+            correct=_number(counts["correct"]),
+            incorrect=_number(counts["incorrect"]),
+            files={
+                self.jsonl.name: self._digest.hexdigest(),
+                self.index.name: index_digest,
+                self.stats_file.name: hashlib.sha256(self.stats_file.read_bytes()).hexdigest(),
+            },
+            stats=stats,
+            seconds=time.monotonic() - self._begun,
+        )
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
