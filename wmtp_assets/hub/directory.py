@@ -1,0 +1,161 @@
+"""The Hub as a folder: `models/<org>/<name>/<path>` and `datasets/<org>/<name>/<path>`.
+
+What air-gapped clusters have, what `wmtp mirror` writes, and what the sample is. Its files are
+copied and verified by the same code as the Hub's; only listing and reading differ, and are here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmtp_assets.hub.files import RemoteFile, RepoId
+from wmtp_assets.hub.lock import Lock
+from wmtp_assets.hub.names import check_name
+from wmtp_assets.hub.refusals import (
+    HubError,
+    NoSuchFileError,
+    NoSuchRepoError,
+    NoSuchRevisionError,
+)
+from wmtp_assets.hub.retry import ComeBackError, Policy
+from wmtp_assets.hub.source import RangeRefusedError
+
+#: The commit of a folder that carries no assets.lock: whatever lies there.
+UNPINNED = "directory"
+LOCK_NAME = "assets.lock"
+
+_READ = 1 << 20  # bytes a read; large enough that system calls cost nothing
+
+
+class DirectoryHub:
+    """A directory mirror at `root`; an assets.lock at its root tells commits and digests."""
+
+    connections = 1  # a disk gives nothing more to a second reader
+
+    def __init__(self, root: Path, policy: Policy) -> None:
+        self.root = root
+        self.policy = policy
+        self._lock = Lock(root / LOCK_NAME)
+
+    @property
+    def spec(self) -> str:
+        return str(self.root)
+
+    def head(self, repo: RepoId) -> str:
+        self._folder(repo)
+        return self._lock.commit(repo) or UNPINNED
+
+    def resolve(self, repo: RepoId, revision: str) -> str:
+        """The commit of the mirror's lock, which is all it has.
+
+        A folder without a record answers to every revision: it cannot tell one from another, and
+        the catalog's digests decide. One with a record answers to its own commit, and to a branch
+        or tag (which it takes for the one it was made from).
+        """
+        held = self.head(repo)
+        if held not in (UNPINNED, revision) and len(revision) == len(held):
+            raise NoSuchRevisionError(
+                f"The mirror has another commit of {repo}",
+                expected=revision,
+                found=held,
+                where=self.root / LOCK_NAME,
+                mend="mirror the commit that the catalog names, or name the mirror's commit "
+                "in the catalog.",
+            )
+        return held
+
+    def files(self, repo: RepoId, revision: str) -> list[RemoteFile]:
+        self.resolve(repo, revision)
+        folder = self._folder(repo)
+        locked = self._lock.repo(repo)
+        records = locked.files if locked else {}
+        found = []
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            name = path.relative_to(folder).as_posix()
+            record = records.get(name)
+            size = record.size if record else path.stat().st_size
+            found.append(RemoteFile(name, size, record.sha256 if record else None))
+        return found
+
+    def locate(self, repo: RepoId, commit: str, path: str) -> _FilePlace:
+        file = self._folder(repo) / check_name(path)
+        try:
+            stat = file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoSuchFileError(
+                f"The mirror has no file {path} of {repo}",
+                where=file,
+                mend="copy it there, or mirror the repository again with `wmtp mirror`.",
+            ) from None
+        return _FilePlace(file, commit, f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size)
+
+    def _folder(self, repo: RepoId) -> Path:
+        folder = self.root / repo.folder
+        if not folder.is_dir():
+            raise NoSuchRepoError(
+                f"The mirror has no {repo.kind} {repo}",
+                expected=f"a folder {folder}",
+                found="none",
+                mend="point WMTP_HUB at a folder laid out as models/<org>/<name>/<path> and "
+                "datasets/<org>/<name>/<path>, or make one with `wmtp mirror`.",
+            )
+        return folder
+
+
+@dataclass(frozen=True)
+class _FilePlace:
+    """A file of the mirror; its etag is its size and modification time."""
+
+    file: Path
+    commit: str
+    etag: str
+    size: int
+
+    @contextmanager
+    def open(self, start: int, stop: int | None, if_range: str | None) -> Iterator[_FileBody]:
+        with self.file.open("rb", buffering=0) as handle:
+            stat = os.fstat(handle.fileno())
+            etag = f"{stat.st_size}-{stat.st_mtime_ns}"
+            if if_range not in (None, etag):
+                start, stop = 0, None
+            if start > stat.st_size:
+                raise RangeRefusedError
+            end = min(stop if stop is not None else stat.st_size, stat.st_size)
+            yield _FileBody(handle.fileno(), start, etag, end - start, stat.st_size, self.file)
+
+
+@dataclass(frozen=True)
+class _FileBody:
+    fd: int
+    start: int
+    etag: str
+    length: int
+    total: int
+    file: Path
+    ranged: bool = True
+
+    def chunks(self) -> Iterator[bytes]:
+        at, end = self.start, self.start + self.length
+        while at < end:
+            try:
+                chunk = os.pread(self.fd, min(_READ, end - at), at)
+            except OSError as error:
+                raise HubError(
+                    "The mirror cannot be read",
+                    found=error.strerror,
+                    where=f"{self.file}, byte {at}",
+                    mend="check the disk or the network mount that it lies on.",
+                ) from None
+            if not chunk:
+                raise ComeBackError(
+                    "The mirror's file became shorter while it was read",
+                    expected=f"{end} bytes",
+                    found=f"{at} bytes",
+                    where=self.file,
+                )
+            at += len(chunk)
+            yield chunk

@@ -1,0 +1,248 @@
+"""The one door: files of a repository, from any source, verified, under their names.
+
+A file appears under its name only when its size and digest are what was expected; until then, and
+whatever goes wrong, what stood there before still does. Layout below `into`, which is itself a
+directory hub:
+
+    models/<org>/<name>/<path>       verified files
+    .partial/models/<org>/<name>/    what is still arriving (partial.py); emptied by finishing
+    .quarantine/models/...           what arrived wrong, for a person to look at; the latest only
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from wmtp_assets.hub.directory import UNPINNED
+from wmtp_assets.hub.files import Fetched, RemoteFile, RepoId, WantedFile
+from wmtp_assets.hub.lock import Lock
+from wmtp_assets.hub.names import check_name, safe_target
+from wmtp_assets.hub.partial import Partial, remove_empty
+from wmtp_assets.hub.progress import Progress, progress_for
+from wmtp_assets.hub.refusals import HubError, NoSuchFileError
+from wmtp_assets.hub.source import Hub
+from wmtp_assets.hub.transfer import Arrived, Job, Transfer, WrongBytesError
+from wmtp_assets.storage.digests import sha256_file
+from wmtp_assets.storage.errors import storage_errors
+from wmtp_assets.storage.preflight import require_space
+
+_TRIES = 2  # a mismatch is fetched once more: a line may flip a bit, an upstream does not
+
+
+class PinnedElsewhereError(HubError):
+    """Two of catalog, lock and source name different bytes for one file."""
+
+
+class DigestMismatchError(HubError):
+    """What arrived, twice, is not what was expected."""
+
+
+def fetch(
+    hub: Hub,
+    repo: RepoId,
+    revision: str,
+    files: Sequence[WantedFile],
+    into: Path,
+    lock: Lock,
+    log: Callable[[str], None] | None = None,
+) -> list[Fetched]:
+    """Bring `files` of `repo` at `revision` under `into`, and write them down in `lock`.
+
+    `into` is the root of a directory hub (`storage/upstream`): a file lands at
+    `into/<repo.folder>/<path>`. A file that stands there already is read again and kept when it
+    is right. Progress goes to `log`, at most a line in ten seconds a file; without one, to a bar
+    on a terminal.
+
+    Raises HubRefusalError (six kinds), GaveUpError (patience spent: run it again, it resumes),
+    DigestMismatchError, PinnedElsewhereError, UnsafeNameError, StorageError.
+    """
+    targets = {
+        wanted.path: safe_target(into, f"{repo.folder}/{check_name(wanted.path)}")
+        for wanted in files
+    }
+    commit = hub.resolve(repo, revision)
+    listed = {file.path: file for file in hub.files(repo, commit)}
+    tasks = [
+        _Task(repo, commit, _expect(hub, repo, commit, wanted, listed, lock), targets[wanted.path])
+        for wanted in files
+    ]
+    require_space(into, sum(task.still_needed() for task in tasks), f"Fetching {repo}")
+    progress = progress_for(log)
+    done = []
+    for task in tasks:
+        with storage_errors(f"Fetching {task.file.path} of {repo}", task.target):
+            fetched = _fetch_one(hub, task, into, progress)
+        lock.record(repo, commit, fetched.path, fetched.size, fetched.sha256)
+        done.append(fetched)
+    return done
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One file that is to stand at `target`; `file` is what source, catalog and lock agree on."""
+
+    repo: RepoId
+    commit: str
+    file: RemoteFile
+    target: Path
+
+    @property
+    def digest(self) -> str | None:
+        return self.file.sha256 or self.file.git_blob
+
+    def wrong(self, sha256: str, git_blob: str) -> tuple[str, str] | None:
+        """(expected, found) when digests are not the file's; None when right or unknown."""
+        if self.file.sha256 is not None:
+            pair = self.file.sha256, sha256
+        elif self.file.git_blob is not None:
+            pair = self.file.git_blob, git_blob
+        else:
+            return None
+        return None if pair[0] == pair[1] else pair
+
+    def still_needed(self) -> int:
+        """Bytes of disk that this will take at most."""
+        there = self.target.is_file() and self.target.stat().st_size == self.file.size
+        return 0 if there else self.file.size
+
+
+def _expect(
+    hub: Hub,
+    repo: RepoId,
+    commit: str,
+    wanted: WantedFile,
+    listed: dict[str, RemoteFile],
+    lock: Lock,
+) -> RemoteFile:
+    """What the file must be, once everybody who knows was asked and agrees."""
+    remote = listed.get(wanted.path)
+    if remote is None:
+        near = get_close_matches(wanted.path, listed, n=3)
+        raise NoSuchFileError(
+            f"{repo} has no file {wanted.path} at this revision",
+            found=f"{len(listed)} files" + (f", such as {', '.join(near)}" if near else ""),
+            where=f"{hub.spec}, {repo.page} at {commit}",
+            mend="correct the name in the catalog, or the revision.",
+        )
+    held = lock.repo(repo)
+    locked = held.files.get(wanted.path) if held and held.commit == commit != UNPINNED else None
+    words = {
+        "the catalog": (wanted.size, wanted.sha256),
+        "assets.lock": (locked.size, locked.sha256) if locked else (None, None),
+        hub.spec: (remote.size, remote.sha256),
+    }
+    size, sha256 = (
+        _agreed(f"{wanted.path} of {repo} at {commit}", what, {k: v[i] for k, v in words.items()})
+        for i, what in enumerate(("size", "SHA-256"))
+    )
+    return RemoteFile(wanted.path, int(size or 0), str(sha256) if sha256 else None, remote.git_blob)
+
+
+def _agreed(where: str, what: str, words: dict[str, int | str | None]) -> int | str | None:
+    """The one value that everybody names who names any."""
+    said = {who: value for who, value in words.items() if value is not None}
+    first, *others = said.items() or [("", None)]
+    for who, value in others:
+        if value != first[1]:
+            raise PinnedElsewhereError(
+                f"{first[0]} and {who} do not mean the same file",
+                expected=f"{what} {first[1]} ({first[0]})",
+                found=f"{what} {value} ({who})",
+                where=where,
+                mend="nothing was fetched. If upstream replaced the file on purpose, pin the new "
+                "one (`wmtp pin`); else find out who changed it.",
+            )
+    return first[1]
+
+
+def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched:
+    began = time.monotonic()
+    stem = f"{task.repo.folder}/{_stem(task.file.path)}"
+    partial_stem = safe_target(into, f".partial/{stem}")
+    quarantined = safe_target(into, f".quarantine/{stem}")
+    progress.begin(task.file.path, task.file.size)
+    try:
+        with Partial.claim(partial_stem, progress.note) as partial:
+            sha256 = _standing(task)
+            if sha256 is not None:
+                partial.discard()
+                arrived = Arrived(sha256, "", 0, 0, 0)
+            else:
+                arrived = _transfer(hub, task, partial, quarantined, progress)
+                partial.publish(task.target)
+    finally:
+        progress.end()
+    quarantined.unlink(missing_ok=True)
+    remove_empty(quarantined.parent)
+    return Fetched(
+        task.file.path,
+        task.file.size,
+        arrived.sha256,
+        time.monotonic() - began,
+        arrived.resumed_from,
+        arrived.retries,
+        arrived.received,
+    )
+
+
+def _standing(task: _Task) -> str | None:
+    """The SHA-256 of the file under its name when it is already what it should be."""
+    if not task.target.is_file() or task.target.stat().st_size != task.file.size:
+        return None
+    if task.digest is None:
+        return None  # nobody knows what it should be: take it from the source again
+    blob = git_blob_id(task.target) if task.file.sha256 is None else ""
+    sha256 = sha256_file(task.target)
+    return None if task.wrong(sha256, blob) else sha256
+
+
+def _transfer(
+    hub: Hub, task: _Task, partial: Partial, quarantined: Path, progress: Progress
+) -> Arrived:
+    """The whole file in `partial`, verified; what arrives wrong is put aside and fetched again."""
+    problem, where = "", f"{task.file.path} of {task.repo} at {task.commit}"
+    expected: object = None
+    found: object = None
+    for again in range(_TRIES):
+        if again:
+            progress.note(f"{problem}; it is put aside at {quarantined} and fetched once more")
+        job = Job(task.repo, task.commit, task.file, task.digest)
+        try:
+            arrived = Transfer(hub, job, partial, progress.note, progress.at).run()
+        except WrongBytesError as error:
+            problem, expected, found = error.problem, error.expected, error.found
+        else:
+            wrong = task.wrong(arrived.sha256, arrived.git_blob)
+            if wrong is None:
+                return arrived
+            problem = "What arrived does not have the expected digest"
+            expected, found = wrong
+        partial.quarantine(quarantined)
+    raise DigestMismatchError(
+        f"{problem}, {_TRIES} times",
+        expected=expected,
+        found=found,
+        where=where,
+        mend=f"what arrived last is kept at {quarantined}. See whether a proxy or a cache changes "
+        "it; if the catalog's digest is out of date, correct it there.",
+    )
+
+
+def git_blob_id(path: Path) -> str:
+    """Git's name for a file's content: SHA-1 over a short header and the bytes."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as handle:
+        while chunk := handle.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _stem(path: str) -> str:
+    """A file name for what belongs to `path`: readable, unique, short enough for any suffix."""
+    readable = path.rsplit("/", 1)[-1].encode()[:80].decode(errors="ignore")
+    return f"{readable}-{hashlib.sha256(path.encode()).hexdigest()[:12]}"

@@ -1,0 +1,267 @@
+"""The bytes of a file that is still arriving, and the journal that lets them be kept.
+
+Two files: the bytes at their final offsets, and a journal of one line a block (offset, length,
+CRC-32) under a first line that says whose bytes they are. A block is journalled after it is
+written, so a process killed at any instant loses at most the block that was under way. Nothing is
+synced on the way: after a power loss a block whose bytes did not reach the disk fails its CRC
+when the journal is read again, and is fetched again. The CRC only guards what is kept; whether
+the file is right is for its SHA-256 to say.
+
+The journal is also the lock: one process at a time holds it, and the kernel frees it when the
+holder dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+
+from wmtp_assets.storage import disk
+
+_BLOCK_LINE = re.compile(rb"(\d{1,15}) (\d{1,15}) ([0-9a-f]{8})")
+_READ = 1 << 20  # bytes a read while blocks are checked
+
+Interval = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose bytes these are. Any difference means that they are another file's.
+
+    `etag` is the Hub's name for the content, `size` in bytes, `digest` the expected SHA-256 or
+    git blob id, where there is one.
+    """
+
+    commit: str
+    etag: str | None
+    size: int
+    digest: str | None
+
+
+class Partial:
+    """Use `Partial.claim`. Methods may be called from several threads."""
+
+    def __init__(self, data: int, journal: int, paths: tuple[Path, Path]) -> None:
+        self._data = data
+        self._journal = journal
+        self._paths = paths
+        self._open = True
+        self._changed = threading.Condition()
+        self._have: list[Interval] = []
+        self._size = 0
+        self.validator: str | None = None
+
+    @classmethod
+    @contextmanager
+    def claim(cls, stem: Path, note: Callable[[str], None]) -> Iterator[Partial]:
+        """The partial at `stem` (+ .bytes, .journal), held against other processes meanwhile.
+
+        Whatever is left in it when the block ends stays for the next call; an empty one is
+        removed, with the folders that it alone needed.
+        """
+        paths = stem.with_name(stem.name + ".bytes"), stem.with_name(stem.name + ".journal")
+        journal = _hold(paths[1], note)
+        try:
+            data = os.open(paths[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except BaseException:
+            os.close(journal)
+            raise
+        partial = cls(data, journal, paths)
+        try:
+            yield partial
+        finally:
+            partial._close()
+
+    def begin(self, identity: Identity) -> str | None:
+        """Take up what an earlier call left; why it had to be dropped, if it had to."""
+        text = _read_all(self._journal)
+        lines = text.split(b"\n")[:-1]  # what follows the last newline was torn by a kill
+        why = _why_not(lines[0], identity) if lines else None
+        if not lines or why is not None:
+            had = os.fstat(self._data).st_size
+            self.reset(identity)
+            return why if had else None
+        os.ftruncate(self._journal, text.rindex(b"\n") + 1)
+        self._size = identity.size
+        for line in lines[1:]:
+            block = _BLOCK_LINE.fullmatch(line)
+            if block:
+                start, length = int(block[1]), int(block[2])
+                if start + length <= self._size and self._crc(start, length) == block[3]:
+                    self._add(start, start + length)
+            elif line.startswith(b'"'):
+                self.validator = str(json.loads(line))
+        return None
+
+    def reset(self, identity: Identity) -> None:
+        """Forget every byte and begin a journal for `identity`."""
+        with self._changed:
+            disk.truncate(self._data)
+            disk.truncate(self._journal)
+            self._have = []
+            self._size = identity.size
+            self.validator = None
+            disk.write(self._journal, json.dumps(asdict(identity)).encode() + b"\n")
+
+    def remember_validator(self, etag: str) -> None:
+        """Keep what If-Range is to name when this file is resumed."""
+        with self._changed:
+            self.validator = etag
+            disk.write(self._journal, json.dumps(etag).encode() + b"\n")
+
+    def write(self, offset: int, block: memoryview) -> None:
+        """Put a block where it belongs; returns when it would survive the process's death."""
+        line = b"%d %d %08x\n" % (offset, len(block), zlib.crc32(block))
+        with self._changed:
+            if not self._open:
+                raise ValueError("the partial is closed")
+            done = 0
+            while done < len(block):
+                done += os.pwrite(self._data, block[done:], offset + done)
+            disk.write(self._journal, line)
+            self._add(offset, offset + len(block))
+            self._changed.notify_all()
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Bytes read from what was written (for hashing); like preadv."""
+        return os.preadv(self._data, [buffer], offset)
+
+    @property
+    def kept(self) -> int:
+        """How many bytes are there."""
+        with self._changed:
+            return sum(end - start for start, end in self._have)
+
+    def missing(self) -> list[Interval]:
+        """What is not there yet, in order, as [start, end)."""
+        with self._changed:
+            edges = [(0, 0), *self._have, (self._size, self._size)]
+        return [(end, start) for (_, end), (start, _) in pairwise(edges) if end < start]
+
+    def wait_beyond(self, offset: int, timeout: float) -> int:
+        """The end of the unbroken prefix, once it is beyond `offset` or `timeout` s have gone."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._prefix() > offset, timeout)
+            return self._prefix()
+
+    def wake(self) -> None:
+        """Let `wait_beyond` return now: a worker has ended."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def publish(self, target: Path) -> None:
+        """Let the file appear under its name, on the disk, whole; then drop the journal."""
+        disk.fsync(self._data)
+        disk.make_folders(target.parent)
+        disk.rename(self._paths[0], target)
+        disk.sync(target.parent)
+        disk.unlink(self._paths[1])
+
+    def quarantine(self, target: Path) -> None:
+        """Move the bytes, which are not what they should be, to `target`; begin with none."""
+        disk.make_folders(target.parent)
+        disk.rename(self._paths[0], target)
+        with self._changed:
+            os.close(self._data)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._data = os.open(self._paths[0], flags, 0o666)
+            disk.truncate(self._journal)
+            self._have = []
+
+    def discard(self) -> None:
+        """Remove the bytes and the journal."""
+        for path in self._paths:
+            with suppress(FileNotFoundError):
+                disk.unlink(path)
+
+    def _close(self) -> None:
+        with self._changed:
+            self._open = False
+            if not self._have:
+                self.discard()
+            os.close(self._data)
+            os.close(self._journal)
+        remove_empty(self._paths[0].parent)
+
+    def _prefix(self) -> int:
+        return self._have[0][1] if self._have and self._have[0][0] == 0 else 0
+
+    def _add(self, start: int, end: int) -> None:
+        """Merge one interval into the sorted, disjoint ones."""
+        merged: list[Interval] = []
+        for had in self._have:
+            if had[1] < start or end < had[0]:
+                merged.append(had)
+            else:
+                start, end = min(start, had[0]), max(end, had[1])
+        merged.append((start, end))
+        self._have = sorted(merged)
+
+    def _crc(self, start: int, length: int) -> bytes:
+        crc, end = 0, start + length
+        while start < end:
+            chunk = os.pread(self._data, min(_READ, end - start), start)
+            if not chunk:
+                return b""
+            crc = zlib.crc32(chunk, crc)
+            start += len(chunk)
+        return b"%08x" % crc
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove an emptied folder and those above it, up to and with the hidden one they are in."""
+    with suppress(OSError):  # not empty: somebody else's partial is there
+        while True:
+            disk.rmdir(folder)
+            if folder.name.startswith("."):
+                return
+            folder = folder.parent
+
+
+def _hold(journal: Path, note: Callable[[str], None]) -> int:
+    """The journal's descriptor, locked; waits for a process that holds it."""
+    while True:
+        try:
+            disk.make_folders(journal.parent)
+            fd = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            continue  # another process removed the empty folder in between
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                note("another process is fetching this file; waiting for it")
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if journal.stat().st_ino == os.fstat(fd).st_ino:
+                    return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # its holder finished and removed it: this is no longer the file's journal
+
+
+def _why_not(first: bytes, identity: Identity) -> str | None:
+    """Why a journal's bytes are not `identity`'s, naming what changed."""
+    try:
+        old = json.loads(first)
+        then = {field.name: old[field.name] for field in fields(identity)}
+    except (ValueError, KeyError, TypeError):
+        return "its journal cannot be read"
+    for name, now in asdict(identity).items():
+        if then[name] != now:
+            return f"upstream's {name} changed from {then[name]} to {now}"
+    return None
+
+
+def _read_all(fd: int) -> bytes:
+    return os.pread(fd, os.fstat(fd).st_size, 0)

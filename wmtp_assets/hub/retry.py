@@ -1,0 +1,134 @@
+"""When to come back: bounded exponential back-off, and the server's own word on it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from wmtp_assets.errors import TransientError
+
+T = TypeVar("T")
+
+
+class ComeBackError(TransientError):
+    """Something that another try may mend; `after` is the server's Retry-After, in seconds."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        after: float | None = None,
+        expected: object = None,
+        found: object = None,
+        where: object = None,
+        mend: str | None = None,
+    ) -> None:
+        super().__init__(problem, expected=expected, found=found, where=where, mend=mend)
+        self.after = after
+
+
+def stalled(silence: str, where: object) -> ComeBackError:
+    """The error of a connection that is open and gives nothing."""
+    return ComeBackError(
+        f"The connection stalled: {silence}", expected="bytes", found="silence", where=where
+    )
+
+
+class GaveUpError(TransientError):
+    """Every try that the policy allows has failed in the same row."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How patient to be; every time in seconds.
+
+    `tries` counts failures in a row without a byte of progress: a line that breaks every minute
+    but moves is never given up on. `stall` is how long a connection may be silent (or under 1 kB
+    a second) before it is named stalled and made anew. A Retry-After beyond `longest_wait` is not
+    waited for but told.
+    """
+
+    tries: int = 6
+    first_wait: float = 0.5
+    widest_wait: float = 30.0
+    longest_wait: float = 300.0
+    connect: float = 10.0
+    stall: float = 30.0
+
+    def wait_before(self, failure: int, error: ComeBackError) -> float:
+        """Seconds to wait after the `failure`-th failure in a row (from 1).
+
+        Doubles, with up to a quarter of jitter so that several connections do not return at
+        once; never less than the server asked for.
+        """
+        backoff: float = min(self.widest_wait, self.first_wait * 2.0 ** (failure - 1))
+        backoff *= 1 + random.random() / 4  # noqa: S311 - jitter, not a secret
+        return max(backoff, error.after or 0.0)
+
+    def is_last(self, failure: int, error: ComeBackError) -> bool:
+        """Whether nothing is to be tried after this failure."""
+        return failure >= self.tries or (error.after or 0.0) > self.longest_wait
+
+
+class Patience:
+    """One row of failures, counted against a policy; `progress` begins a new row."""
+
+    def __init__(self, policy: Policy, note: Callable[[str], None]) -> None:
+        self.policy = policy
+        self.retries = 0
+        self._note = note
+        self._row = 0
+
+    def progress(self) -> None:
+        """Bytes moved: failures before this no longer count."""
+        self._row = 0
+
+    def endure(self, error: ComeBackError, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Wait as long as is right after `error`, or raise GaveUpError."""
+        self._row += 1
+        if self.policy.is_last(self._row, error):
+            raise give_up(self._row, error) from None
+        wait = self.policy.wait_before(self._row, error)
+        self.retries += 1
+        self._note(f"{error.problem}; trying again in {wait:.1f} s ({self._row} in a row)")
+        sleep(wait)
+
+
+def give_up(failures: int, error: ComeBackError) -> GaveUpError:
+    """The error that ends a row of `failures`, saying what the last one was."""
+    asked = f"; the server asks to come back in {error.after:.0f} s" if error.after else ""
+    times = "once" if failures == 1 else f"{failures} times in a row"
+    return GaveUpError(
+        f"{error.problem} ({times}){asked}",
+        expected=error.expected,
+        found=error.found,
+        where=error.where,
+        mend=error.mend or "run the same command again later: it continues where this one ended.",
+    )
+
+
+def persist(action: Callable[[], T], patience: Patience) -> T:
+    """Do `action` until it works, or until the policy's patience is spent."""
+    while True:
+        try:
+            return action()
+        except ComeBackError as error:
+            patience.endure(error)
+
+
+def retry_after(header: str | None, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds that a Retry-After header asks for (a number or an HTTP date), None if unreadable."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - now())
+    except ValueError:
+        return None
