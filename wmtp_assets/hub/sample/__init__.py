@@ -7,11 +7,11 @@ parquet files' bytes may differ, with pyarrow's version. torch is never needed.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from wmtp_assets.hub.sample.datasets import write_code_contests
@@ -34,28 +34,36 @@ def write_sample(root: Path) -> None:
     """Write the hub at `root`, in some 2 seconds; nothing is done where it is complete already.
 
     What stood at `root/models`, `root/datasets` and the lock is replaced, other files there stay.
-    The lock is written last, so that what a killed writer left is not taken for a sample.
+    The lock is written last, so that what a killed writer left is not taken for a sample; of
+    several writers the first does the work and the others wait for it.
     """
     root.mkdir(parents=True, exist_ok=True)
-    if sample_is_complete(root):
-        return
-    # Beside the target, on the same file system, so that moving into place is a rename.
-    with tempfile.TemporaryDirectory(dir=root, prefix=".writing-") as scratch:
-        new = Path(scratch)
-        tokenizer = tokenizer_model()
-        write_models(new, tokenizer)
-        shard_hash = hashlib.sha256(f"shards {FORMAT_VERSION}".encode()).hexdigest()[:16]
-        write_code_contests(new, tokenizer, shard_hash)
-        write_evalsets(new)
-        (new / LOCK_NAME).write_text(json.dumps({"repos": _locked(new)}, indent=2) + "\n")
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # let go by the system when the process dies
+        if not sample_is_complete(root):
+            _replace(root)
+    finally:
+        os.close(folder)
 
-        (root / LOCK_NAME).unlink(missing_ok=True)
-        for kind in ("models", "datasets"):
-            if (root / kind).exists():
-                shutil.rmtree(root / kind)
-            (new / kind).rename(root / kind)
-        os.sync()
-        (new / LOCK_NAME).rename(root / LOCK_NAME)
+
+def _replace(root: Path) -> None:
+    (root / LOCK_NAME).unlink(missing_ok=True)
+    # Beside the target, on the same file system, so that moving into place is a rename.
+    new = root / ".writing"
+    for left_over in (new, root / "models", root / "datasets"):
+        if left_over.exists():
+            shutil.rmtree(left_over)
+    new.mkdir()
+    tokenizer = tokenizer_model()
+    write_models(new, tokenizer)
+    shard_hash = hashlib.sha256(f"shards {FORMAT_VERSION}".encode()).hexdigest()[:16]
+    write_code_contests(new, tokenizer, shard_hash)
+    write_evalsets(new)
+    (new / LOCK_NAME).write_text(json.dumps({"repos": _locked(new)}, indent=2) + "\n")
+    for name in ("models", "datasets", LOCK_NAME):
+        (new / name).rename(root / name)
+    new.rmdir()
 
 
 def sample_is_complete(root: Path) -> bool:
