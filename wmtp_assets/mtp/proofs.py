@@ -7,8 +7,9 @@ in `checkpoints/proofs.py` and `checkpoints/configs.py` without one.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
@@ -76,7 +77,7 @@ def _prove_gradients(model: MTPTransformer, where: Path) -> Finding:
     tokens = _tokens(model.args.vocab_size)
     logits = model(tokens).float().flatten(0, 2)
     targets = torch.arange(len(logits)) % model.args.vocab_size
-    F.cross_entropy(logits, targets, reduction="sum").backward()
+    torch.autograd.backward(F.cross_entropy(logits, targets, reduction="sum"))
     named = {f"layers.{len(model.layers) - 1}": model.layers[-1]}
     named |= {f"extra_heads.{i}": head for i, head in enumerate(model.extra_heads)}
     without = [
@@ -90,7 +91,7 @@ def _prove_gradients(model: MTPTransformer, where: Path) -> Finding:
         "mtp_gradients",
         where,
         f"finite gradients other than zero in all {len(named)} heads",
-        f"none in {', '.join(without[:5])} ({len(without)} tensors)" if without else None,
+        f"none in {_some(without)}" if without else None,
     )
 
 
@@ -110,14 +111,15 @@ def prove_causal_lm(weights: Path, config: Path) -> list[Finding]:
         (Path(view) / "model.safetensors").symlink_to(weights.resolve())
         (Path(view) / "config.json").symlink_to(config.resolve())
         try:
-            model, info = AutoModelForCausalLM.from_pretrained(view, output_loading_info=True)
+            found: Any = AutoModelForCausalLM.from_pretrained(view, output_loading_info=True)
         except Exception as error:  # transformers raises whatever its parts raise
             return [_finding("causal_lm_loads", weights, expected, str(error)[:500])]
-        faults = [f"{kind}: {sorted(map(str, names))[:5]}" for kind, names in info.items() if names]
+        model, info = found
+        faults = [f"{kind}: {_some(map(str, names))}" for kind, names in info.items() if names]
         stored, loaded = read_tensors(weights), model.state_dict()
-        for name, tensor in stored.items():
-            if name in loaded and not _same(loaded[name], tensor):
-                faults.append(f"{name} is loaded as {loaded[name].dtype}, or with other values")
+        shared = stored.keys() & loaded.keys()
+        if unlike := [name for name in shared if not _same(loaded[name], stored[name])]:
+            faults.append(f"loaded with another dtype or other values: {_some(unlike)}")
         with torch.no_grad():
             logits = model(_tokens(model.config.vocab_size)).logits
     shape = [1, POSITIONS, model.config.vocab_size]
@@ -161,6 +163,12 @@ def _same(one: Tensor, other: Tensor) -> bool:
     import torch
 
     return one.dtype == other.dtype and torch.equal(one, other)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few of many names, and how many there are."""
+    ordered = sorted(names)
+    return f"{', '.join(ordered[:3])} ({len(ordered)} in all)"
 
 
 def _finding(name: str, where: Path, expected: str, fault: str | None = None) -> Finding:
