@@ -1,0 +1,166 @@
+"""torch's zip archives (`.pth`, `.bin`): their tensors' names, types and places, without torch.
+
+Nothing of the archive is run (`pickles.py`), and nothing of it is read but the directory, the
+pickle and the byte order; the tensors' bytes stay where they are.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import NoReturn
+
+from wmtp_assets.checkpoints import pickles
+from wmtp_assets.checkpoints.errors import ArchiveError
+from wmtp_assets.checkpoints.pickles import PickleError, View
+from wmtp_assets.checkpoints.tensors import SourceTensor, is_plain_name
+from wmtp_assets.checkpoints.zip_directory import Record, read_directory
+
+# The first bytes of torch's format before 1.6: a pickled magic number.
+_LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
+_RESAVE = (
+    "Where you trust its origin, rewrite it: "
+    "python -c \"import torch; torch.save(torch.load('FILE', weights_only=True), 'FILE.new')\""
+)
+
+
+def read_archive(path: Path) -> list[SourceTensor]:
+    """The tensors of a torch archive, in the order of its state dict.
+
+    Raises ArchiveError for anything that is not a plain state dict in torch's zip format whose
+    every storage is exactly as long as declared and holds its tensors whole.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        start = os.pread(fd, len(_LEGACY), 0)
+        if not start.startswith(b"PK"):
+            _refuse_form(path, start)
+        records = read_directory(fd, path)
+        root = _root(records, path)
+        order = records.get(f"{root}byteorder")
+        if order is not None and (found := os.pread(fd, min(order.size, 16), order.offset)) != (
+            b"little"
+        ):
+            _refuse(
+                "The archive's numbers are not little-endian",
+                path,
+                "little",
+                found.decode("ascii", "replace"),
+            )
+        record = records[f"{root}data.pkl"]
+        if record.size > pickles.MAX_BYTES:
+            _refuse("The archive's pickle is too large", path, pickles.MAX_BYTES, record.size)
+        data = os.pread(fd, record.size, record.offset)
+        try:
+            views = pickles.read_state_dict(data)
+        except PickleError as error:
+            _refuse(f"The archive's pickle was refused and not run: {error}", path)
+    finally:
+        os.close(fd)
+    return [_tensor(name, view, records, root, path) for name, view in _consistent(views, path)]
+
+
+def _root(records: dict[str, Record], path: Path) -> str:
+    roots = [name[: -len("data.pkl")] for name in records if name.endswith("/data.pkl")]
+    roots = [root for root in roots if root.count("/") == 1]
+    if len(roots) != 1:
+        _refuse(
+            "This zip archive was not written by torch.save",
+            path,
+            expected="one <name>/data.pkl",
+            found=f"{len(roots)} of them",
+        )
+    return roots[0]
+
+
+def _consistent(views: dict[str, View], path: Path) -> list[tuple[str, View]]:
+    """The views, once no storage is declared in two ways and no name is odd."""
+    declared: dict[str, object] = {}
+    for name, view in views.items():
+        if not is_plain_name(name):
+            _refuse(f"A tensor's name is not a plain one: {name[:80]!a}", path)
+        if declared.setdefault(view.storage.key, view.storage) != view.storage:
+            _refuse(f"The storage of {name} is declared in two ways", path)
+    return list(views.items())
+
+
+def _tensor(
+    name: str, view: View, records: dict[str, Record], root: str, path: Path
+) -> SourceTensor:
+    storage = view.storage
+    record = records.get(f"{root}data/{storage.key}")
+    itemsize = storage.dtype.itemsize
+    if record is None:
+        _refuse(f"The bytes of {name} are missing from the archive", path)
+    if record.size != storage.elements * itemsize:
+        _refuse(
+            f"The storage of {name} is not as long as declared",
+            path,
+            expected=f"{storage.elements * itemsize:,} bytes",
+            found=f"{record.size:,} bytes",
+            mend="Fetch the file again.",
+        )
+    if math.prod(view.shape) > 0:
+        last = view.offset + sum(
+            (size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True)
+        )
+        if last >= storage.elements:
+            _refuse(
+                f"The tensor {name} reaches beyond its storage",
+                path,
+                expected=f"at most {storage.elements:,} elements",
+                found=f"element {last + 1:,}",
+            )
+        if _overlaps_itself(view):
+            _refuse(
+                f"The tensor {name} shows one element in several places (an expanded view)",
+                path,
+                mend="Save it after .contiguous().",
+            )
+    return SourceTensor(
+        name=name,
+        dtype=storage.dtype,
+        shape=view.shape,
+        strides=view.strides,
+        file=path,
+        offset=record.offset + view.offset * itemsize,
+        storage=storage.key,
+    )
+
+
+def _overlaps_itself(view: View) -> bool:
+    """Whether two indices may reach one element: some stride steps within what lies below it."""
+    reach = 0
+    for stride, size in sorted(zip(view.strides, view.shape, strict=True)):
+        if size > 1:
+            if stride <= reach:
+                return True
+            reach += (size - 1) * stride
+    return False
+
+
+def _refuse_form(path: Path, start: bytes) -> NoReturn:
+    if start == _LEGACY:
+        _refuse(
+            "This file is in torch's old format (before 1.6), which can only be read by running it",
+            path,
+            expected="torch's zip format",
+            mend=_RESAVE,
+        )
+    _refuse(
+        "This is no torch archive",
+        path,
+        expected="a zip archive as torch.save writes it",
+        found=f"a file that begins with {start[:8].hex(' ') or 'nothing'}",
+    )
+
+
+def _refuse(
+    problem: str,
+    path: Path,
+    expected: object = None,
+    found: object = None,
+    mend: str | None = None,
+) -> NoReturn:
+    raise ArchiveError(problem, expected=expected, found=found, where=path, mend=mend)

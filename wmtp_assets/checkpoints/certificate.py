@@ -1,0 +1,85 @@
+"""The certificate of a conversion: what came out of what, tensor by tensor, and its verification.
+
+A plain record, written as JSON beside the model. Everything in it can be recomputed: the target's
+digests from the target alone, the source's digests and the cast from the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.errors import CheckpointError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TensorCertificate:
+    """One tensor. Digests are SHA-256 over its row-major bytes; counts and error: `CastStats`."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    sha256: str
+    source_name: str
+    source_file: str
+    source_dtype: DType
+    source_sha256: str | None
+    nan: int
+    inf: int
+    overflow: int
+    max_cast_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedCertificate:
+    """An entry of the source that is not in the target, and why; `equal_to` names its twin."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    source_file: str
+    reason: str
+    equal_to: str | None = None
+    shares_memory: bool = False
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A conversion's record. File names are without folders, so that the record can be moved."""
+
+    layout: str
+    dtype: DType
+    source_files: Mapping[str, int]
+    target_file: str
+    target_size: int
+    target_sha256: str
+    parameters: int
+    tensors: tuple[TensorCertificate, ...]
+    dropped: tuple[DroppedCertificate, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """As a JSON object; `from_json` reads it back."""
+        value: dict[str, object] = TypeAdapter(Certificate).dump_python(self, mode="json")
+        return {"format": FORMAT, **value}
+
+    @staticmethod
+    def from_json(value: Mapping[str, object]) -> Certificate:
+        """Raises CheckpointError where `value` is no certificate of this format."""
+        fields = dict(value)
+        found = fields.pop("format", None)
+        try:
+            if found != FORMAT:
+                raise ValueError(f"format {found!r}")
+            return TypeAdapter(Certificate).validate_python(fields)
+        except ValueError as error:  # pydantic's errors are of this type
+            raise CheckpointError(
+                "This is no certificate that can be read",
+                expected=f"a JSON object of format {FORMAT}",
+                found=str(error)[:300],
+                mend="Convert the checkpoint again.",
+            ) from None

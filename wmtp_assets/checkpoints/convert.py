@@ -1,0 +1,461 @@
+"""Converts a checkpoint to one safetensors file in a single pass over bounded memory.
+
+Every byte of the source is read once and every byte of the target written once. A thread reads
+blocks into a ring of reused buffers, the caller's thread casts them into a second ring, and threads
+hash both sides and write. The bytes are those of `safetensors.torch.save_file`, whatever the
+number of cores. What was done to each tensor is returned as a `Certificate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from wmtp_assets.checkpoints.block_io import BlockWriter, ReadFiles, publish_blocks
+from wmtp_assets.checkpoints.casts import (
+    Cast,
+    CastStats,
+    can_cast,
+    make_cast,
+    single_threaded_torch,
+)
+from wmtp_assets.checkpoints.certificate import (
+    Certificate,
+    DroppedCertificate,
+    TensorCertificate,
+)
+from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.errors import CheckpointError, ConversionError, LayoutError
+from wmtp_assets.checkpoints.layouts import Config, LayoutName, assign
+from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring
+from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
+from wmtp_assets.checkpoints.source import Source
+from wmtp_assets.checkpoints.tensors import Bytes, Piece, SourceTensor, pieces, read_piece
+
+BLOCK = 4 << 20
+_BUFFERS = 4  # per ring; memory is two rings, whatever the checkpoint's size
+_NOTHING = hashlib.sha256().hexdigest()  # of a tensor without elements
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes of the target that are done, and all of them; at most once a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTensor:
+    """One tensor of the target, where it comes from, and copies that must be found equal to it."""
+
+    spec: TensorSpec
+    source: SourceTensor
+    copies: tuple[SourceTensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a conversion that is known before a weight is read.
+
+    `tensors` are in the order of the target file. `waive_overflow` names tensors (as the target
+    calls them) whose finite values may become infinite.
+    """
+
+    layout: str
+    dtype: DType
+    tensors: tuple[PlannedTensor, ...]
+    dropped: tuple[DroppedCertificate, ...] = ()
+    waive_overflow: frozenset[str] = frozenset()
+
+    @property
+    def header(self) -> bytes:
+        """The target's first bytes."""
+        return header_bytes([tensor.spec for tensor in self.tensors])
+
+    @property
+    def target_size(self) -> int:
+        """The target's size in bytes."""
+        return len(self.header) + sum(tensor.spec.nbytes for tensor in self.tensors)
+
+    @property
+    def parameters(self) -> int:
+        """Elements of all tensors of the target."""
+        return sum(tensor.source.elements for tensor in self.tensors)
+
+
+def plan_conversion(
+    source: Source,
+    layout: LayoutName,
+    config: Config,
+    dtype: DType | str,
+    waive_overflow: Collection[str] = (),
+) -> Plan:
+    """Match the source with what layout and config demand. Reads no weights.
+
+    Raises LayoutError when tensors are missing, unexpected or of another shape, and
+    ConversionError when a type cannot be cast or a copy cannot be a copy.
+    """
+    wanted_dtype = DType(dtype)
+    assignment = assign(layout, config, source.tensors)
+    planned: list[PlannedTensor] = []
+    twins: dict[str, SourceTensor] = {}
+    for name, wanted in assignment.wanted.items():
+        tensor = source.tensors[wanted.source]
+        copies = tuple(source.tensors[copy] for copy in wanted.copies)
+        for found in (tensor, *copies):
+            if found.shape != wanted.shape:
+                raise LayoutError(
+                    f"The tensor {found.name} has another shape than the config demands",
+                    expected=list(wanted.shape),
+                    found=list(found.shape),
+                    where=found.file,
+                )
+        if not can_cast(tensor.dtype, wanted_dtype):
+            raise ConversionError(
+                f"The tensor {tensor.name} cannot be cast",
+                expected=f"a float type, to become {wanted_dtype}",
+                found=tensor.dtype,
+                where=tensor.file,
+            )
+        for copy in copies:
+            _check_copy(tensor, copy)
+            twins[copy.name] = tensor
+        planned.append(PlannedTensor(TensorSpec(name, wanted_dtype, wanted.shape), tensor, copies))
+    dropped = [
+        _dropped(source.tensors[name], reason, twins.get(name))
+        for name, reason in assignment.left_out.items()
+    ]
+    if unknown := set(waive_overflow) - assignment.wanted.keys():
+        raise LayoutError(
+            "waive_overflow names tensors that the checkpoint does not hold",
+            found=", ".join(sorted(unknown)),
+            mend="Name them as the converted file does.",
+        )
+    return Plan(
+        layout,
+        wanted_dtype,
+        sort_for_file(planned),
+        tuple(dropped),
+        frozenset(waive_overflow),
+    )
+
+
+def sort_for_file(tensors: Sequence[PlannedTensor]) -> tuple[PlannedTensor, ...]:
+    """In the order in which the target file holds them."""
+    by_spec = {tensor.spec: tensor for tensor in tensors}
+    return tuple(by_spec[spec] for spec in in_file_order(list(by_spec)))
+
+
+def _check_copy(tensor: SourceTensor, copy: SourceTensor) -> None:
+    if (copy.dtype, copy.strides) != (tensor.dtype, tensor.strides):
+        raise ConversionError(
+            f"{copy.name} cannot be left out as a copy of {tensor.name}",
+            expected=f"{tensor.dtype}, strides {list(tensor.strides)}",
+            found=f"{copy.dtype}, strides {list(copy.strides)}",
+            where=copy.file,
+        )
+
+
+def _dropped(tensor: SourceTensor, reason: str, twin: SourceTensor | None) -> DroppedCertificate:
+    return DroppedCertificate(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        source_file=tensor.file.name,
+        reason=reason,
+        equal_to=twin.name if twin else None,
+        shares_memory=twin is not None and tensor.same_memory(twin),
+    )
+
+
+def convert(
+    plan: Plan,
+    target: Path,
+    progress: Progress | None = None,
+    digest_source: bool = True,
+) -> Certificate:
+    """Write `plan`'s file to `target` (whole and durable, or not at all) and certify it.
+
+    Uses some 35 MB of memory beside torch's own. Without `digest_source` the certificate says
+    nothing of the source's bytes. Raises ConversionError when values overflow unwaived or a copy
+    differs, naming the tensor, and CheckpointError when the source ends too early; `target` is then
+    as it was.
+    """
+    size = plan.target_size
+    casts = [make_cast(tensor.source.dtype, tensor.spec.dtype) for tensor in plan.tensors]
+    through_torch = any(t.source.dtype is not t.spec.dtype for t in plan.tensors)
+    with (
+        single_threaded_torch(through_torch),
+        publish_blocks(target, size, f"Converting to {target.name}") as writer,
+        ReadFiles() as files,
+        Pipeline() as pipeline,
+    ):
+        run = _Run(plan, pipeline, writer, files, digest_source)
+        run.start()
+        run.cast(casts, progress)
+    return run.certificate(target.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The next bytes of tensor `index`, and the same bytes of its copies."""
+
+    index: int
+    nbytes: int
+    buffer: Buffer
+    copies: tuple[Buffer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The next block of the target: for each tensor in it, where its bytes are in the block."""
+
+    buffer: Buffer
+    nbytes: int
+    parts: tuple[tuple[int, int, int], ...]
+
+
+class _Run:
+    """One conversion under way: its rings, its threads, and what they found."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        pipeline: Pipeline,
+        writer: BlockWriter,
+        files: ReadFiles,
+        digest_source: bool,
+    ) -> None:
+        self.plan = plan
+        self.pipeline = pipeline
+        self.writer = writer
+        self.files = files
+        self.digest_source = digest_source
+        self.digest_target = [not (digest_source and self._kept(t)) for t in plan.tensors]
+        copies = max((len(tensor.copies) for tensor in plan.tensors), default=0)
+        self.inputs = Ring(pipeline, _BUFFERS + 2 * copies, BLOCK)
+        self.outputs = Ring(pipeline, _BUFFERS, BLOCK)
+        self.to_cast: Channel[_Read] = Channel(pipeline)
+        self.to_source_hash: Channel[_Read] = Channel(pipeline)
+        self.to_target_hash: Channel[_Written] = Channel(pipeline)
+        self.to_file_hash: Channel[_Written] = Channel(pipeline)
+        self.to_write: Channel[_Written] = Channel(pipeline)
+        self.stats = [CastStats() for _ in plan.tensors]
+        self.source_hashes: list[str | None] = [None] * len(plan.tensors)
+        self.target_hashes: list[str | None] = [None] * len(plan.tensors)
+        self.file_hash = hashlib.sha256()
+
+    @staticmethod
+    def _kept(tensor: PlannedTensor) -> bool:
+        """Whether the bytes are the source's, row-major, so that one digest serves both sides."""
+        return tensor.source.dtype is tensor.spec.dtype
+
+    def start(self) -> None:
+        self.pipeline.start("read", self._read)
+        self.pipeline.start("write", self._write)
+        self.pipeline.start("hash-file", self._hash_file)
+        if any(self.digest_target):
+            self.pipeline.start("hash-target", self._hash_target)
+        if self.digest_source:
+            self.pipeline.start("hash-source", self._hash_source)
+
+    # Threads
+
+    def _read(self) -> None:
+        for index, tensor in enumerate(self.plan.tensors):
+            different = [c for c in tensor.copies if not c.same_memory(tensor.source)]
+            cuts = [pieces(each, BLOCK) for each in (tensor.source, *different)]
+            for piece, *copied in zip(*cuts, strict=True):
+                users = 2 if self.digest_source else 1
+                buffer = self._read_piece(tensor.source, piece, users)
+                copies = tuple(
+                    self._read_piece(copy, part, 1)
+                    for copy, part in zip(different, copied, strict=True)
+                )
+                read = _Read(index, piece.nbytes, buffer, copies)
+                self.to_cast.put(read)
+                if self.digest_source:
+                    self.to_source_hash.put(read)
+        self.to_cast.close()
+        self.to_source_hash.close()
+
+    def _read_piece(self, tensor: SourceTensor, piece: Piece, users: int) -> Buffer:
+        buffer = self.inputs.lend(users)
+        try:
+            read_piece(self.files.fd(tensor.file), piece, tensor.dtype, buffer.memory)
+        except EOFError as error:
+            raise CheckpointError(
+                f"The source ends within {tensor.name}: {error}",
+                where=tensor.file,
+                mend="Fetch the file again.",
+            ) from None
+        self.files.forget(tensor.file, piece.offset, piece.nbytes)
+        return buffer
+
+    def _hash_source(self) -> None:
+        digests = _TensorDigests(self.source_hashes)
+        for read in self.to_source_hash:
+            digests.update(read.index, read.buffer.memory[: read.nbytes])
+            read.buffer.give_back()
+        digests.finish()
+
+    def _hash_target(self) -> None:
+        digests = _TensorDigests(self.target_hashes)
+        for block in self.to_target_hash:
+            for index, start, end in block.parts:
+                if self.digest_target[index]:
+                    digests.update(index, block.buffer.memory[start:end])
+            block.buffer.give_back()
+        digests.finish()
+
+    def _hash_file(self) -> None:
+        for block in self.to_file_hash:
+            self.file_hash.update(block.buffer.memory[: block.nbytes].data)
+            block.buffer.give_back()
+
+    def _write(self) -> None:
+        for block in self.to_write:
+            self.writer.write(block.buffer.memory[: block.nbytes])
+            block.buffer.give_back()
+
+    # The caller's thread
+
+    def cast(self, casts: Sequence[Cast], progress: Progress | None) -> None:
+        """Cast what is read into blocks of the target, and hand those on, until all is done."""
+        output = _Output(self)
+        output.append(np.frombuffer(self.plan.header, np.uint8))
+        total = self.plan.target_size
+        for read in self.to_cast:
+            tensor = self.plan.tensors[read.index]
+            self._compare(tensor, read)
+            values = read.buffer.memory[: read.nbytes]
+            before, after = tensor.source.dtype.itemsize, tensor.spec.dtype.itemsize
+            stats = self.stats[read.index]
+            while len(values):
+                room = output.room(read.index, len(values) // before * after)
+                part = values[: len(room) // after * before]
+                stats.add(casts[read.index](part, room))
+                values = values[len(part) :]
+            if stats.overflow and tensor.spec.name not in self.plan.waive_overflow:
+                raise ConversionError(
+                    f"Values of {tensor.source.name} are too large for {tensor.spec.dtype}",
+                    expected=f"every finite value stays finite in {tensor.spec.dtype}",
+                    found=f"at least {stats.overflow:,} that become infinite",
+                    where=tensor.source.file,
+                    mend="Keep a wider dtype in the catalog, or waive it there by name "
+                    f"(waive_overflow: [{tensor.spec.name}]).",
+                )
+            read.buffer.give_back()
+            if progress is not None:
+                progress(output.done, total)
+        output.flush()
+        for channel in (self.to_write, self.to_file_hash, self.to_target_hash):
+            channel.close()
+
+    def _compare(self, tensor: PlannedTensor, read: _Read) -> None:
+        values = read.buffer.memory[: read.nbytes]
+        different = [c for c in tensor.copies if not c.same_memory(tensor.source)]
+        for copy, buffer in zip(different, read.copies, strict=True):
+            if not np.array_equal(values, buffer.memory[: read.nbytes]):
+                raise ConversionError(
+                    f"{copy.name} is not a copy of {tensor.source.name}: their bytes differ",
+                    expected="two equal copies, of which one is kept",
+                    found="two different tensors",
+                    where=copy.file,
+                    mend="Find out which of the two the model uses; nothing was written.",
+                )
+            buffer.give_back()
+
+    def certificate(self, target_name: str) -> Certificate:
+        plan = self.plan
+        tensors = tuple(
+            TensorCertificate(
+                name=tensor.spec.name,
+                dtype=tensor.spec.dtype,
+                shape=tensor.spec.shape,
+                sha256=(source if self._kept(tensor) and source else target) or _NOTHING,
+                source_name=tensor.source.name,
+                source_file=tensor.source.file.name,
+                source_dtype=tensor.source.dtype,
+                source_sha256=(source or _NOTHING) if self.digest_source else None,
+                nan=stats.nan,
+                inf=stats.inf,
+                overflow=stats.overflow,
+                max_cast_error=stats.error,
+            )
+            for tensor, source, target, stats in zip(
+                plan.tensors, self.source_hashes, self.target_hashes, self.stats, strict=True
+            )
+        )
+        files = sorted({tensor.source.file for tensor in plan.tensors})
+        return Certificate(
+            layout=plan.layout,
+            dtype=plan.dtype,
+            source_files={path.name: path.stat().st_size for path in files},
+            target_file=target_name,
+            target_size=plan.target_size,
+            target_sha256=self.file_hash.hexdigest(),
+            parameters=plan.parameters,
+            tensors=tensors,
+            dropped=plan.dropped,
+        )
+
+
+class _Output:
+    """The target's bytes in the order they are written, cut into blocks of a ring."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+        self.users = 2 + any(run.digest_target)
+        self.buffer = run.outputs.lend(self.users)
+        self.used = 0
+        self.parts: list[tuple[int, int, int]] = []
+        self.done = 0
+
+    def room(self, index: int, wanted: int) -> Bytes:
+        """At most `wanted` bytes of the current block, for tensor `index`; never none."""
+        if self.used == BLOCK:
+            self.flush()
+            self.buffer = self.run.outputs.lend(self.users)
+        start, end = self.used, min(self.used + wanted, BLOCK)
+        self.parts.append((index, start, end))
+        self.used = end
+        self.done += end - start
+        return self.buffer.memory[start:end]
+
+    def append(self, data: Bytes) -> None:
+        """Bytes that belong to no tensor: the header."""
+        while len(data):
+            room = self.room(-1, len(data))
+            self.parts.clear()
+            room[:] = data[: len(room)]
+            data = data[len(room) :]
+
+    def flush(self) -> None:
+        """Hand the current block to those who hash and write it."""
+        block = _Written(self.buffer, self.used, tuple(self.parts))
+        self.run.to_write.put(block)
+        self.run.to_file_hash.put(block)
+        if self.users == 3:
+            self.run.to_target_hash.put(block)
+        self.used = 0
+        self.parts = []
+
+
+class _TensorDigests:
+    """SHA-256 per tensor, of bytes that come in the tensors' order; `into` receives them."""
+
+    def __init__(self, into: list[str | None]) -> None:
+        self.into = into
+        self.current = -1
+        self.hash = hashlib.sha256()
+
+    def update(self, index: int, data: Bytes) -> None:
+        if index != self.current:
+            self.finish()
+            self.current, self.hash = index, hashlib.sha256()
+        self.hash.update(data.data)
+
+    def finish(self) -> None:
+        if self.current >= 0:
+            self.into[self.current] = self.hash.hexdigest()

@@ -1,0 +1,29 @@
+"""What can be wrong with a checkpoint; each is one clear refusal (see `wmtp_assets.errors`)."""
+
+from __future__ import annotations
+
+from wmtp_assets.errors import WmtpError
+
+
+class CheckpointError(WmtpError):
+    """Something about a checkpoint's files is not as it must be."""
+
+
+class ArchiveError(CheckpointError):
+    """A torch archive is malformed, hostile, or of a form that is not read."""
+
+
+class SafetensorsError(CheckpointError):
+    """A safetensors file's header does not describe its bytes exactly."""
+
+
+class IndexJsonError(CheckpointError):
+    """A sharded set and its index.json do not agree."""
+
+
+class LayoutError(CheckpointError):
+    """A checkpoint's tensors are not those that its layout and config demand."""
+
+
+class ConversionError(CheckpointError):
+    """A conversion would lose or change what must not be lost or changed."""

@@ -1,0 +1,223 @@
+"""The known layouts: which tensors a checkpoint must hold, what they are called, what may go.
+
+A layout turns a config (params.json or config.json) and the names found at the source into a
+`Mapping`: for every target name its shape and its source, and for every entry that is left out the
+reason. A new layout is one more function in `LAYOUTS`. Facts: the models' own reference code
+(facebook/multi-token-prediction's model.py, transformers' modeling_llama.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from wmtp_assets.checkpoints.errors import LayoutError
+
+LayoutName = Literal["meta-mtp", "llama", "llama-reward"]
+Config = Mapping[str, object]
+Shape = tuple[int, ...]
+
+RECOMPUTED = "rotary angles are computed at run time"
+SECOND_TRUNK = "a second copy of the trunk, found equal to the first"
+UNUSED_HEAD = "the reward is read from v_head; the language head is not used"
+TIED_HEAD = "tied to the embedding, found equal to it"
+
+_ANGLES = re.compile(r"(?:.*\.)?(?:freqs_cis|rope\.freqs|rotary_emb\.inv_freq)")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A tensor of the target: its shape, its name at the source, and copies that must be equal."""
+
+    shape: Shape
+    source: str
+    copies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a layout makes of a source: every target tensor, and why other entries are left out."""
+
+    wanted: Mapping[str, Wanted]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def number(config: Config, key: str) -> int:
+    """A whole number above 0 from a config; LayoutError where there is none."""
+    value = config.get(key)
+    if type(value) is not int or value <= 0:
+        raise LayoutError(
+            f"The config's {key} is not usable", expected="a whole number above 0", found=value
+        )
+    return value
+
+
+def expected_shapes(layout: LayoutName, config: Config) -> dict[str, Shape]:
+    """The target's tensor names and shapes that `config` demands."""
+    return _SHAPES[layout](config)
+
+
+def assign(layout: LayoutName, config: Config, names: Iterable[str]) -> Assignment:
+    """Find each target tensor among the source's `names`, and a reason for each that is left over.
+
+    Raises LayoutError, naming them, when a tensor is missing or one is left without a reason.
+    """
+    shapes = expected_shapes(layout, config)
+    found = list(names)
+    angles = {name: RECOMPUTED for name in found if _ANGLES.fullmatch(name)}
+    assignment = _ASSIGN[layout](shapes, [name for name in found if name not in angles])
+    known = {wanted.source for wanted in assignment.wanted.values()}
+    known.update(copy for wanted in assignment.wanted.values() for copy in wanted.copies)
+    left_out = angles | dict(assignment.left_out)
+    missing = sorted(known - set(found))
+    extra = sorted(set(found) - known - set(left_out))
+    if missing or extra:
+        raise LayoutError(
+            f"The checkpoint does not hold the tensors of the layout {layout}",
+            expected=f"{len(shapes)} tensors, as the config demands",
+            found=f"missing {_some(missing)}; unexpected {_some(extra)}",
+            mend="Check that config and weights are of one model, and that the layout is right.",
+        )
+    return Assignment(assignment.wanted, left_out)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (", ".join(names[:5]) or "none") + more
+
+
+# meta-mtp: Meta's names, with extra_heads beside the layers.
+
+
+def mtp_ffn(config: Config) -> int:
+    """The feed-forward width, by Meta's rule: 2/3 of 4 x dim, times a factor, up to a multiple."""
+    hidden = int(2 * 4 * number(config, "dim") / 3)
+    factor = config.get("ffn_dim_multiplier")
+    if isinstance(factor, int | float):
+        hidden = int(factor * hidden)
+    multiple = number(config, "multiple_of")
+    return (hidden + multiple - 1) // multiple * multiple
+
+
+def _mtp_shapes(config: Config) -> dict[str, Shape]:
+    dim, vocab = number(config, "dim"), number(config, "vocab_size")
+    heads, ffn = number(config, "n_heads"), mtp_ffn(config)
+    kv_heads = heads if config.get("n_kv_heads") is None else number(config, "n_kv_heads")
+    extra = number(config, "n_future_tokens") - 1
+    layers = number(config, "n_layers") - extra
+    if layers < 1 or dim % heads or heads % kv_heads:
+        raise LayoutError(
+            "The params.json contradicts itself",
+            expected="n_layers >= n_future_tokens, dim divisible by n_heads, n_heads by n_kv_heads",
+            found=dict(config),
+        )
+    kv = dim // heads * kv_heads
+    block = {
+        "attention.wq.weight": (dim, dim),
+        "attention.wk.weight": (kv, dim),
+        "attention.wv.weight": (kv, dim),
+        "attention.wo.weight": (dim, dim),
+        "feed_forward.w1.weight": (ffn, dim),
+        "feed_forward.w2.weight": (dim, ffn),
+        "feed_forward.w3.weight": (ffn, dim),
+        "attention_norm.weight": (dim,),
+        "ffn_norm.weight": (dim,),
+    }
+    blocks = [f"layers.{i}" for i in range(layers)] + [f"extra_heads.{i}" for i in range(extra)]
+    return {
+        "tok_embeddings.weight": (vocab, dim),
+        **{f"{b}.{part}": shape for b in blocks for part, shape in block.items()},
+        "norm.weight": (dim,),
+        "output.weight": (vocab, dim),
+    }
+
+
+def _assign_mtp(shapes: Mapping[str, Shape], names: Sequence[str]) -> Assignment:
+    return Assignment({name: Wanted(shape, name) for name, shape in shapes.items()})
+
+
+# llama: transformers' LlamaForCausalLM.
+
+
+def _llama_trunk(config: Config) -> dict[str, Shape]:
+    dim, ffn = number(config, "hidden_size"), number(config, "intermediate_size")
+    heads = number(config, "num_attention_heads")
+    kv_key = "num_key_value_heads"
+    kv_heads = heads if config.get(kv_key) is None else number(config, kv_key)
+    head = dim // heads if config.get("head_dim") is None else number(config, "head_dim")
+    if config.get("attention_bias") or config.get("mlp_bias"):
+        raise LayoutError("A LLaMA with biases is not a known layout", found=dict(config))
+    block = {
+        "self_attn.q_proj.weight": (heads * head, dim),
+        "self_attn.k_proj.weight": (kv_heads * head, dim),
+        "self_attn.v_proj.weight": (kv_heads * head, dim),
+        "self_attn.o_proj.weight": (dim, heads * head),
+        "mlp.gate_proj.weight": (ffn, dim),
+        "mlp.up_proj.weight": (ffn, dim),
+        "mlp.down_proj.weight": (dim, ffn),
+        "input_layernorm.weight": (dim,),
+        "post_attention_layernorm.weight": (dim,),
+    }
+    layers = range(number(config, "num_hidden_layers"))
+    return {
+        "embed_tokens.weight": (number(config, "vocab_size"), dim),
+        **{f"layers.{i}.{part}": shape for i in layers for part, shape in block.items()},
+        "norm.weight": (dim,),
+    }
+
+
+def _llama_shapes(config: Config) -> dict[str, Shape]:
+    trunk = _llama_trunk(config)
+    shapes = {f"model.{name}": shape for name, shape in trunk.items()}
+    if not config.get("tie_word_embeddings"):
+        shapes["lm_head.weight"] = trunk["embed_tokens.weight"]
+    return shapes
+
+
+def _assign_llama(shapes: Mapping[str, Shape], names: Sequence[str]) -> Assignment:
+    wanted = {name: Wanted(shape, name) for name, shape in shapes.items()}
+    left_out: dict[str, str] = {}
+    embedding, head = "model.embed_tokens.weight", "lm_head.weight"
+    if head not in shapes and head in names:
+        wanted[embedding] = Wanted(shapes[embedding], embedding, copies=(head,))
+        left_out[head] = TIED_HEAD
+    return Assignment(wanted, left_out)
+
+
+# llama-reward: LlamaModel and a v_head. Reward models hold their trunk under one or more prefixes.
+
+_TRUNKS = ("transformer.", "model.model.", "model.")
+
+
+def _reward_shapes(config: Config) -> dict[str, Shape]:
+    return {**_llama_trunk(config), "v_head.weight": (1, number(config, "hidden_size"))}
+
+
+def _assign_reward(shapes: Mapping[str, Shape], names: Sequence[str]) -> Assignment:
+    present = set(names)
+    trunks = [t for t in _TRUNKS if f"{t}embed_tokens.weight" in present]
+    first, others = (trunks[0], trunks[1:]) if trunks else (_TRUNKS[0], [])
+    wanted: dict[str, Wanted] = {}
+    for name, shape in shapes.items():
+        if name == "v_head.weight":
+            wanted[name] = Wanted(shape, name)
+        else:
+            wanted[name] = Wanted(shape, first + name, tuple(other + name for other in others))
+    left_out = {copy: SECOND_TRUNK for one in wanted.values() for copy in one.copies}
+    heads = ("lm_head.weight", "model.lm_head.weight")
+    left_out |= {name: UNUSED_HEAD for name in heads if name in present}
+    return Assignment(wanted, left_out)
+
+
+_SHAPES: dict[LayoutName, Callable[[Config], dict[str, Shape]]] = {
+    "meta-mtp": _mtp_shapes,
+    "llama": _llama_shapes,
+    "llama-reward": _reward_shapes,
+}
+_ASSIGN: dict[LayoutName, Callable[[Mapping[str, Shape], Sequence[str]], Assignment]] = {
+    "meta-mtp": _assign_mtp,
+    "llama": _assign_llama,
+    "llama-reward": _assign_reward,
+}
