@@ -1,1 +1,22 @@
-"""Secures the checkpoints, datasets and metadata that WMTP research starts from."""
+"""Secures the checkpoints, datasets and metadata that WMTP research starts from.
+
+corpus = wmtp_assets.open_corpus("storage", "codecontests", "train")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .corpora.reader import open_corpus
+
+__all__ = ["open_corpus"]
+
+
+def __getattr__(name: str) -> object:
+    # Importing the package must stay free: the command line and Dagster both start with it.
+    if name == "open_corpus":
+        from .corpora.reader import open_corpus
+
+        return open_corpus
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

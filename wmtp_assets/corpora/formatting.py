@@ -98,9 +98,7 @@ def format_problems(
         funnel["candidates"] += candidates
         funnel["problems_without_candidates"] += candidates == 0
 
-    heads = [
-        records.head_of(instruction, input_text) for instruction, input_text, _ in shared
-    ]
+    heads = [records.head_of(instruction, input_text) for instruction, input_text, _ in shared]
     for row, text, tokens in zip(rows, texts, counter.count_many(texts), strict=True):
         place, left, is_correct, language, tail, flags = row
         if tokens > left:

@@ -28,8 +28,11 @@ class MetadataText:
         self._started = False
 
     def entries(self, is_correct: pa.Array, difficulty: pa.Array) -> bytes:
-        """The entries of some rows."""
-        rows = list(zip(is_correct.to_pylist(), difficulty.to_pylist(), strict=True))
+        """The entries of some rows, from their columns in the row index."""
+        return self.of(list(zip(is_correct.to_pylist(), difficulty.to_pylist(), strict=True)))
+
+    def of(self, rows: list[tuple[bool | None, int | None]]) -> bytes:
+        """The entries of some rows, from (is_correct, difficulty) of each."""
         if not rows:
             return b""
         self._times.update(rows)

@@ -1,7 +1,7 @@
 """What a training row is: its fields, their order, and its bytes.
 
-A line is `json.dumps(record)` of the standard library and one newline: ASCII escapes, ", " and ": ".
-Rows of one problem share everything but the solution, so a line is made of three parts: a head
+A line is `json.dumps(record)` of the standard library and one newline (ASCII escapes, ", " and
+": "). Rows of one problem share everything but the solution, so a line is made of three parts: a head
 (instruction and input), the escaped output, and a tail (task id, class, metadata).
 
     code_contests  {instruction, input, output, task_id, is_correct, metadata}
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,7 +115,7 @@ def codecontests_solutions(
 
 
 def evaluation_solution(
-    dataset: str, task_id: str, text: bytes | None, tests: dict[str, object]
+    dataset: str, task_id: str, text: bytes | None, tests: Mapping[str, object]
 ) -> Solutions:
     """The reference solution of an mbpp or humaneval task; `tests` follow the task id."""
     rest = {
@@ -155,4 +155,3 @@ def unique_names(names: Sequence[str], sources: Sequence[int]) -> list[str]:
             result.append(f"{longer}.{seen[longer]}")
             seen[longer] += 1
     return result
-

@@ -62,7 +62,7 @@ class IndexWriter:
             SCHEMA,
             compression="zstd",
             use_dictionary=[name for name in SCHEMA.names if name not in _DELTA],
-            column_encoding={name: "DELTA_BINARY_PACKED" for name in _DELTA},
+            column_encoding=dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
         )
 
     def write(self, columns: Mapping[str, Any]) -> pa.Table:
@@ -106,6 +106,10 @@ class RowIndex:
             )
         self.facts: dict[str, Any] = json.loads(found)
 
+    @property
+    def names(self) -> list[str]:
+        return list(SCHEMA.names)
+
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
 
@@ -115,6 +119,16 @@ class RowIndex:
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         return self._file.read(columns=None if columns is None else list(columns))
+
+    def ends(self) -> list[tuple[int, int, int, bool | None]]:
+        """(row, offset, length, is_correct) of the first and the last row."""
+        found = []
+        groups = self._file.metadata.num_row_groups
+        for group, row in ((0, 0), (groups - 1, -1)):
+            table = self._file.read_row_group(group, ["offset", "length", "is_correct"])
+            offset, length, is_correct = (table[name][row].as_py() for name in table.column_names)
+            found.append((row % len(self), offset, length, is_correct))
+        return found
 
     def batches(self, columns: Sequence[str], size: int = 1 << 16) -> Iterator[pa.RecordBatch]:
         yield from self._file.iter_batches(batch_size=size, columns=list(columns))

@@ -9,6 +9,7 @@ exact, vectorised hash table: no digest, no collision that could give a wrong co
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -37,14 +38,10 @@ class SegmentRules:
             if len(piece) == 1:
                 continue
             joined.update(piece)
-            for left, right in zip(piece, piece[1:], strict=False):
+            for left, right in itertools.pairwise(piece):
                 if right == SPACE and left != SPACE:
                     spaced_inside = True
-                if (
-                    left.isascii()
-                    and right.isascii()
-                    and (left in _LETTERS) != (right in _LETTERS)
-                ):
+                if left.isascii() and right.isascii() and (left in _LETTERS) != (right in _LETTERS):
                     letter_joins_other = True
         self.usable = not spaced_inside and "\n" not in joined and " " not in joined
         classes = bytearray(256)
@@ -96,7 +93,7 @@ class SegmentCounts:
         low = windows[begins] & _MASKS[np.minimum(sizes, 8)]
         high = windows[np.minimum(begins + 8, len(text))] & _MASKS[np.clip(sizes - 8, 0, 8)]
         slots = ((low * _MIX_LOW) ^ (high * _MIX_HIGH)) >> _SHIFT
-        found = self._tokens[slots].astype(np.int64)
+        found: NDArray[np.int64] = self._tokens[slots].astype(np.int64)
         fresh = (self._low[slots] != low) | (self._high[slots] != high)
         fresh |= sizes > _LONGEST
         at = np.flatnonzero(fresh)

@@ -6,6 +6,7 @@ other languages are dropped before they become Python objects.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -223,7 +224,7 @@ def _python(column: pa.Array) -> list[Any]:
     if _is_list(kind) and _is_text(kind.value_type):
         ends = _offsets(column).tolist()
         flat = _raw(column.flatten())
-        return [flat[begin:end] for begin, end in zip(ends, ends[1:], strict=False)]
+        return [flat[begin:end] for begin, end in itertools.pairwise(ends)]
     values: list[Any] = column.to_pylist()
     return values
 

@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 
 from ..storage.atomic import atomic_write
 from .formatting import Formatted

@@ -1,0 +1,32 @@
+"""A corpus as a `datasets.Dataset`: a table of row numbers, and a transform that reads the rows.
+
+Nothing is copied or cached. Imported only when asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import datasets
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from .reader import Corpus
+    from .samplers import Rows
+
+
+class _Reader:
+    """Turns a batch of row numbers into a batch of columns. A class, so that it pickles."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+
+    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        rows = self._corpus.take(batch["row"])
+        return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+def view(corpus: Corpus, rows: Rows) -> datasets.Dataset:
+    """The rows of `corpus` numbered `rows`, in that order."""
+    numbers = datasets.Dataset(datasets.table.InMemoryTable(pa.table({"row": rows})))
+    return numbers.with_transform(_Reader(corpus))

@@ -1,0 +1,43 @@
+"""Random order that is the same on every machine, for every version of every library.
+
+numpy promises its generators' streams only within a version. These are keys instead: a fixed
+mixing function of (seed, index), splitmix64, in plain 64-bit arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_MIX_A = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_B = np.uint64(0x94D049BB133111EB)
+
+
+def keys(indices: NDArray[Any], seed: int) -> NDArray[np.uint64]:
+    """A 64-bit key for each index: different for different indices and for different seeds."""
+    start = _mixed(np.array([seed % (1 << 64)], dtype=np.uint64) + _STEP)
+    return _mixed(_mixed(indices.astype(np.uint64) + _STEP) ^ start)
+
+
+def shuffled(indices: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """`indices` (distinct) in random order."""
+    return indices[np.argsort(keys(indices, seed), kind="stable")]
+
+
+def drawn(indices: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """`count` of the distinct `indices`, at random and in random order; all if there are fewer."""
+    if count <= 0:
+        return indices[:0]
+    if count < indices.size:
+        chosen = np.argpartition(keys(indices, seed), count - 1)[:count]
+        indices = indices[chosen]
+    return shuffled(indices, seed)
+
+
+def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    value = (value ^ (value >> np.uint64(30))) * _MIX_A
+    value = (value ^ (value >> np.uint64(27))) * _MIX_B
+    return value ^ (value >> np.uint64(31))

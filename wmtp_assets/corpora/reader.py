@@ -1,0 +1,307 @@
+"""Reading a corpus: any row at once, and the samples that training draws.
+
+    corpus = wmtp_assets.open_corpus("storage", "codecontests", "train")
+    sample = corpus.balanced(50_000, among=corpus.select(difficulty=(1, 11)), seed=7)
+    rows = corpus.take(sharded(sample, rank, world))
+
+Opening reads the index's footer and a line or two. Columns of the index are read when a question
+needs them. Reads use positions, never a shared file offset, so a corpus works after fork; pickled
+(to spawned workers) it is its paths.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import belonging, samplers
+from .errors import CorpusError
+from .rowindex import RowIndex
+from .samplers import Bins, Rows, Stage
+
+if TYPE_CHECKING:
+    import datasets
+
+    from .torch_view import TorchRows
+
+Row = dict[str, Any]
+
+_GAP = 32 << 10  # unread bytes that cost less than another read
+_SPAN = 4 << 20  # bytes read at once
+_SHARED_BYTES = 64 << 20  # of problem texts kept decoded
+_BETWEEN = b'", "output": "'
+
+
+def open_corpus(storage: str | Path, dataset: str, split: str) -> Corpus:
+    """Open a split under a storage root: its full corpus, or (dataset "*_small") its small one.
+
+    Raises CorpusError when it isn't there, or when its files do not belong together.
+    """
+    root = Path(storage)
+    if dataset.endswith("_small"):
+        folder, name = root / "datasets_local_small" / dataset, f"{split}_small"
+    else:
+        folder, name = root / "datasets_v2" / dataset / "processed", split
+    return Corpus(folder / f"{name}.jsonl")
+
+
+class Corpus(Sequence[Row]):
+    """The rows of one JSONL file with its row index and metadata beside it.
+
+    `facts` says what the index is of: dataset, split, rows, digests and sizes.
+    """
+
+    def __init__(self, jsonl: Path) -> None:
+        stem = jsonl.name.removesuffix(".jsonl")
+        self.jsonl = jsonl
+        self.metadata = jsonl.with_name(f"{stem}_metadata.json")
+        self.row_index = RowIndex(jsonl.with_name(f"{stem}.index.parquet"))
+        self.facts: Mapping[str, Any] = self.row_index.facts
+        self._length = len(self.row_index)
+        belonging.check_quickly(self.jsonl, self.metadata, self.row_index)
+        self._file = os.open(jsonl, os.O_RDONLY | os.O_CLOEXEC)
+        # Rows are read here and there: reading ahead would only push others out of the cache.
+        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
+        self._columns: dict[str, NDArray[Any]] = {}
+        self._shared: dict[int, tuple[str, str]] = {}
+        self._shared_bytes = 0
+        self._decode = json.JSONDecoder().raw_decode
+
+    def __reduce__(self) -> tuple[type[Corpus], tuple[Path]]:
+        return Corpus, (self.jsonl,)
+
+    def __del__(self) -> None:
+        file = self.__dict__.get("_file")
+        if file is not None:
+            os.close(file)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, at: Any) -> Any:
+        """Row `at` as a dict; a slice or a sequence of row numbers gives a list of rows."""
+        if isinstance(at, slice):
+            return self.take(range(*at.indices(self._length)))
+        if isinstance(at, (list, tuple, np.ndarray)):
+            return self.take(at)
+        place = at.__index__()
+        if place < 0:
+            place += self._length
+        if not 0 <= place < self._length:
+            raise IndexError(f"row {at} of {self._length}")
+        begin = self._offsets[place]
+        size = self._lengths[place]
+        return self._row(place, os.pread(self._file, size, begin))
+
+    def lines(self, indices: Iterable[int]) -> list[bytes]:
+        """The bytes of rows, in the order asked for; read in file order, neighbours together."""
+        wanted = self._checked(indices)
+        order = np.argsort(wanted, kind="stable")
+        places = wanted[order]
+        begins = self._offsets[places]
+        ends = begins + self._lengths[places]
+        found: list[bytes] = [b""] * wanted.size
+        at = 0
+        begin_list, end_list, targets = begins.tolist(), ends.tolist(), order.tolist()
+        while at < len(begin_list):
+            first, last = begin_list[at], end_list[at]
+            until = at + 1
+            while (
+                until < len(begin_list)
+                and begin_list[until] - last <= _GAP
+                and end_list[until] - first <= _SPAN
+            ):
+                last = max(last, end_list[until])
+                until += 1
+            block = os.pread(self._file, last - first, first)
+            for here in range(at, until):
+                found[targets[here]] = block[begin_list[here] - first : end_list[here] - first]
+            at = until
+        return found
+
+    def take(self, indices: Iterable[int]) -> list[Row]:
+        """Rows in the order asked for. Only their lines are read, in file order."""
+        wanted = self._checked(indices)
+        lines = self.lines(wanted)
+        return [self._row(place, line) for place, line in zip(wanted.tolist(), lines, strict=True)]
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column of the row index, nulls as -1; `total_tokens` is the sum of the three."""
+        if name not in self._columns:
+            if name == "total_tokens":
+                parts = ("instruction_tokens", "input_tokens", "output_tokens")
+                total = sum(self.row_index.column(part).astype(np.int32) for part in parts)
+                self._columns[name] = np.asarray(total)
+            elif name not in self.row_index.names:
+                raise CorpusError(
+                    "The row index has no such column",
+                    expected=", ".join((*self.row_index.names, "total_tokens")),
+                    found=name,
+                    where=self.row_index.path,
+                )
+            else:
+                self._columns[name] = self.row_index.column(name)
+        return self._columns[name]
+
+    def select(
+        self,
+        *,
+        correct: bool | None = None,
+        difficulty: tuple[int, int] | None = None,
+        tokens: tuple[int, int] | None = None,
+        output_tokens: tuple[int, int] | None = None,
+        cf_rating: tuple[int, int] | None = None,
+        languages: Sequence[int] | None = None,
+        sources: Sequence[int] | None = None,
+        problems: Sequence[int] | None = None,
+        exclude: Iterable[int] = (),
+        exclude_flagged: bool = False,
+    ) -> Rows:
+        """Row numbers, ascending, of the rows that meet every condition given.
+
+        Ranges include both ends; `tokens` is over the three fields together. `exclude` takes row
+        numbers (flagged by whoever reviewed them), `exclude_flagged` leaves out rows that the
+        build flagged: repaired text, empty output.
+        """
+        keep = np.ones(self._length, dtype=np.bool_)
+        if correct is not None:
+            keep &= self.column("is_correct") == int(correct)
+        ranges = {
+            "difficulty": difficulty,
+            "total_tokens": tokens,
+            "output_tokens": output_tokens,
+            "cf_rating": cf_rating,
+        }
+        for name, bounds in ranges.items():
+            if bounds is not None:
+                values = self.column(name)
+                keep &= (values >= bounds[0]) & (values <= bounds[1])
+        members = {"language": languages, "source": sources, "problem": problems}
+        for name, wanted in members.items():
+            if wanted is not None:
+                keep &= np.isin(self.column(name), np.asarray(wanted))
+        keep[self._checked(exclude)] = False
+        if exclude_flagged:
+            keep &= (self.column("flags") & belonging.BAD_FLAGS) == 0
+        return np.flatnonzero(keep)
+
+    def balanced(
+        self, count: int, *, seed: int, share: float = 0.5, among: Rows | None = None
+    ) -> Rows:
+        """`samplers.balanced` over this corpus: the fraction `share` of the rows is correct."""
+        return samplers.balanced(self._classes(), self._among(among), count, share, seed)
+
+    def binned(
+        self,
+        count: int,
+        bins: Bins,
+        *,
+        seed: int,
+        by: str = "difficulty",
+        share: float | None = None,
+        among: Rows | None = None,
+    ) -> Rows:
+        """`samplers.binned` by a column of the index (or total_tokens).
+
+        `share` balances each bin by correctness; None leaves the classes as they come.
+        """
+        classes = None if share is None else self._classes()
+        return samplers.binned(
+            self.column(by), self._among(among), count, bins, seed, classes, share or 0.0
+        )
+
+    def curriculum(
+        self,
+        count: int,
+        stages: Sequence[Stage],
+        *,
+        seed: int,
+        by: str = "difficulty",
+        share: float | None = None,
+        among: Rows | None = None,
+    ) -> Rows:
+        """`samplers.curriculum` by a column of the index: rows in the order of training."""
+        classes = None if share is None else self._classes()
+        return samplers.curriculum(
+            self.column(by), self._among(among), count, stages, seed, classes, share or 0.0
+        )
+
+    def pairs(self, count: int, *, seed: int, among: Rows | None = None) -> NDArray[np.int64]:
+        """`samplers.pairs`: (count, 2) row numbers, a right and a wrong solution of one problem."""
+        return samplers.pairs(
+            self._classes(), self.column("problem"), self._among(among), count, seed
+        )
+
+    def torch_dataset(self, indices: Iterable[int] | None = None) -> TorchRows:
+        """A map-style torch Dataset of the rows `indices` (all if None)."""
+        from .torch_view import TorchRows
+
+        return TorchRows(self, self._among(None) if indices is None else self._checked(indices))
+
+    def hf_dataset(self, indices: Iterable[int] | None = None) -> datasets.Dataset:
+        """A `datasets.Dataset` that reads the rows `indices` (all if None) when asked for them."""
+        from .hf_view import view
+
+        return view(self, self._among(None) if indices is None else self._checked(indices))
+
+    def verify(self) -> None:
+        """Digest the JSONL and the metadata whole. Raises CorpusError naming the file that is
+        not what the index was made for."""
+        belonging.check_digests(self.jsonl, self.metadata, self.row_index)
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        return self.column("offset")
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.int32]:
+        return self.column("length")
+
+    @cached_property
+    def _problems(self) -> NDArray[np.int32]:
+        return self.column("problem")
+
+    def _classes(self) -> NDArray[Any]:
+        if not self._length or self.column("is_correct")[0] < 0:
+            raise CorpusError(
+                "The rows of this corpus have no class",
+                where=self.jsonl,
+                found=self.facts["dataset"],
+            )
+        return self.column("is_correct")
+
+    def _among(self, among: Rows | None) -> Rows:
+        return np.arange(self._length) if among is None else self._checked(among)
+
+    def _checked(self, indices: Iterable[int]) -> Rows:
+        if not isinstance(indices, np.ndarray):
+            indices = np.fromiter(indices, dtype=np.int64)
+        places = indices.astype(np.int64, copy=False)
+        places = np.where(places < 0, places + self._length, places)
+        if places.size and not (places.min() >= 0 and places.max() < self._length):
+            raise IndexError(f"rows outside 0..{self._length - 1}")
+        return places
+
+    def _row(self, place: int, line: bytes) -> Row:
+        """Parse a line; instruction and input, alike for a problem's rows, are parsed once."""
+        at = line.find(_BETWEEN)
+        problem = int(self._problems[place])
+        shared = self._shared.get(problem)
+        if shared is None:
+            row: Row = self._decode(line.decode("ascii"))[0]
+            if self._shared_bytes > _SHARED_BYTES:
+                self._shared.clear()
+                self._shared_bytes = 0
+            self._shared[problem] = (row["instruction"], row["input"])
+            self._shared_bytes += at
+            return row
+        # Within a JSON string a quote has a backslash before it, so the mark cannot be text.
+        rest: Row = self._decode("{" + str(line[at + 3 :], "ascii"))[0]
+        return {"instruction": shared[0], "input": shared[1], **rest}

@@ -1,0 +1,30 @@
+"""A corpus as a torch Dataset. Imported only when asked for: torch takes seconds to import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch.utils.data import Dataset
+
+if TYPE_CHECKING:
+    from .reader import Corpus, Row
+    from .samplers import Rows
+
+
+class TorchRows(Dataset["Row"]):
+    """Map-style: item k is the row `rows[k]` of the corpus; a batch is read in one go."""
+
+    def __init__(self, corpus: Corpus, rows: Rows) -> None:
+        self.corpus = corpus
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return int(self.rows.size)
+
+    def __getitem__(self, at: int) -> Row:
+        row: Row = self.corpus[int(self.rows[at])]
+        return row
+
+    def __getitems__(self, at: list[int]) -> list[Row]:
+        """What a DataLoader asks for a batch."""
+        return self.corpus.take(self.rows[at])
