@@ -23,6 +23,8 @@ FORMAT_VERSION = 1
 """Raise it when any byte of the sample changes: revisions and completeness follow from it."""
 
 LOCK_NAME = "assets.lock"
+WRITTEN_AT = "2026-01-01T00:00:00Z"
+"""What the lock says of every file's time: the same on every machine, like the files."""
 
 
 def sample_revision(repo: str) -> str:
@@ -60,7 +62,7 @@ def _replace(root: Path) -> None:
     shard_hash = hashlib.sha256(f"shards {FORMAT_VERSION}".encode()).hexdigest()[:16]
     write_code_contests(new, tokenizer, shard_hash)
     write_evalsets(new)
-    (new / LOCK_NAME).write_text(json.dumps({"repos": _locked(new)}, indent=2) + "\n")
+    (new / LOCK_NAME).write_text(json.dumps({"format": 1, "repos": _locked(new)}, indent=2) + "\n")
     for name in ("models", "datasets", LOCK_NAME):
         (new / name).rename(root / name)
     new.rmdir()
@@ -71,7 +73,7 @@ def sample_is_complete(root: Path) -> bool:
     try:
         repos = json.loads((root / LOCK_NAME).read_text())["repos"]
         return bool(repos) and all(
-            locked["revision"] == sample_revision(repo)
+            locked["commit"] == sample_revision(repo)
             and all(
                 (root / repo / path).stat().st_size == file["size"]
                 for path, file in locked["files"].items()
@@ -92,6 +94,7 @@ def _locked(root: Path) -> dict[str, object]:
             files[path.relative_to(folder).as_posix()] = {
                 "size": len(data),
                 "sha256": hashlib.sha256(data).hexdigest(),
+                "fetched_at": WRITTEN_AT,
             }
-        repos[repo] = {"revision": sample_revision(repo), "files": files}
+        repos[repo] = {"commit": sample_revision(repo), "files": files}
     return repos
