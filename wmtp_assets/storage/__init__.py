@@ -14,7 +14,7 @@ from wmtp_assets.storage.digests import (
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.garbage import Collection, Removal
 from wmtp_assets.storage.preflight import require_space
-from wmtp_assets.storage.publishing import Member, Publication, PublishedSet
+from wmtp_assets.storage.publications import Member, Publication, PublishedSet
 from wmtp_assets.storage.receipts import FileRecord, Mismatch, Receipt
 from wmtp_assets.storage.store import Store
 from wmtp_assets.storage.versions import Staging

@@ -82,7 +82,7 @@ def claimed(temporary: Path) -> Iterator[bool]:
     """Yields True, and keeps writers off for the block, when nobody is writing this temporary."""
     try:
         descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
+    except OSError:  # gone by now, or not a file that this package made
         yield False
         return
     try:

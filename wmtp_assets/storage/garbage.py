@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from wmtp_assets.storage import atomic, bounds, disk, locks
 from wmtp_assets.storage.errors import StorageError, storage_errors
-from wmtp_assets.storage.publishing import Publication, Published
+from wmtp_assets.storage.publications import Publication
+from wmtp_assets.storage.publishing import Published
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.versions import CURRENT, current_version, leftovers, version_folders
 
@@ -57,6 +58,8 @@ def collect(
         raise StorageError(
             "gc keeps at least the current version", expected="1 or more", found=keep
         )
+    for folder in (published.folder, published.versions.folder, published.lock.parent):
+        bounds.require_inside(published.root, folder / "anything")
     sweep = _Sweep(published, keep, dry_run)
     with (
         storage_errors("Removing what is not needed", published.root),

@@ -11,18 +11,16 @@ instant. Mounts are made before the first swap: until then they lead nowhere.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
 
-from wmtp_assets.storage import bounds, disk, locks, receipts
-from wmtp_assets.storage.atomic import json_bytes, write_bytes
-from wmtp_assets.storage.digests import digest_of
+from wmtp_assets.storage import bounds, disk, locks
+from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.errors import StorageError, storage_errors
+from wmtp_assets.storage.publications import RECORD, Publication, PublishedSet
 from wmtp_assets.storage.receipts import Mismatch, Receipt
 from wmtp_assets.storage.versions import (
     CURRENT,
@@ -31,116 +29,6 @@ from wmtp_assets.storage.versions import (
     leftovers,
     version_folders,
 )
-
-RECORD = "publication.json"
-_OURS = ("versions", "published", "upstream", ".locks")
-
-
-class Member(NamedTuple):
-    """One version of an artifact, in a publication."""
-
-    version: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class PublishedSet:
-    """What is to be published together.
-
-    `links`: contract path, relative to the storage's root -> (artifact, file in it). `mounts`: the
-    files and folders among the contract's paths that become links; each link lies at or below
-    exactly one mount. Raises `StorageError` when they do not fit together.
-    """
-
-    name: str
-    links: Mapping[str, tuple[str, str]]
-    mounts: Sequence[str]
-
-    def __post_init__(self) -> None:
-        bounds.checked_name(self.name)
-        for path in (*self.links, *self.mounts):
-            bounds.checked_path(path)
-            if PurePosixPath(path).parts[0] in (*_OURS, RECORD):
-                raise StorageError("This path is the storage's own", found=path, where=self.name)
-        for artifact, file in self.links.values():
-            bounds.checked_name(artifact)
-            bounds.checked_path(file)
-        mounts = [PurePosixPath(mount) for mount in self.mounts]
-        for path in self.links:
-            above = [str(mount) for mount in mounts if PurePosixPath(path).is_relative_to(mount)]
-            if len(above) != 1:
-                raise StorageError(
-                    "A published file must lie below exactly one mount",
-                    expected="one mount at or above it",
-                    found=above or "none",
-                    where=f"{self.name}: {path}",
-                )
-
-    @property
-    def artifacts(self) -> list[str]:
-        """The members' names, sorted."""
-        return sorted({artifact for artifact, _ in self.links.values()})
-
-
-@dataclass(frozen=True)
-class Publication:
-    """One version of a set, as it was published.
-
-    `members`: artifact -> its version and digest. `sequence` counts the set's publications.
-    `replaced` is the version that was current before this one, the one that `rollback` goes to.
-    """
-
-    name: str
-    members: Mapping[str, Member]
-    links: Mapping[str, tuple[str, str]]
-    mounts: Sequence[str]
-    sequence: int
-    replaced: str | None
-    made_at: str
-
-    @property
-    def version(self) -> str:
-        """Twelve digits over what is published, not over when."""
-        return digest_of([self.name, self.members, self.links, list(self.mounts)])[:12]
-
-    def to_bytes(self) -> bytes:
-        """The record as it is stored."""
-        value = {
-            "set": self.name,
-            "version": self.version,
-            "members": {
-                artifact: member._asdict() for artifact, member in sorted(self.members.items())
-            },
-            "links": dict(sorted(self.links.items())),
-            "mounts": list(self.mounts),
-            "sequence": self.sequence,
-            "replaced": self.replaced,
-            "made_at": self.made_at,
-        }
-        value["seal"] = digest_of(value)
-        return json_bytes(value)
-
-    @classmethod
-    def read(cls, path: Path) -> Publication:
-        """Reads and checks a stored record; raises `StorageError` when it is damaged."""
-        try:
-            data = path.read_bytes()
-            value: dict[str, Any] = json.loads(data)
-            publication = cls(
-                name=value["set"],
-                members={name: Member(**member) for name, member in value["members"].items()},
-                links={path: (artifact, file) for path, (artifact, file) in value["links"].items()},
-                mounts=value["mounts"],
-                sequence=value["sequence"],
-                replaced=value["replaced"],
-                made_at=value["made_at"],
-            )
-            whole = publication.to_bytes() == data
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise receipts.damaged(path, f"{type(error).__name__}: {error}") from error
-        if not whole or path.parent.name != publication.version:
-            raise receipts.damaged(path, "a text that its own seal does not fit")
-        return publication
 
 
 class Published:
@@ -160,6 +48,11 @@ class Published:
     def readers(self, name: str) -> Path:
         """The lock that readers of a set share, and that `gc` wants for itself."""
         return self.root / ".locks" / "sets" / f"{bounds.checked_name(name)}.readers"
+
+    def require_inside(self, name: str) -> None:
+        """Raises `StorageError` if writing this set or its lock would leave the storage."""
+        bounds.require_inside(self.root, self.home(name) / CURRENT)
+        bounds.require_inside(self.root, self.lock)
 
     # Reading.
 
@@ -211,7 +104,7 @@ class Published:
         if publication is None or members is None:
             there = "nothing published" if publication is None else "artifacts that do not fit"
             return [*found, Mismatch(home / CURRENT, "a publication of fitting artifacts", there)]
-        asked = _publication(wanted, members)
+        asked = Publication.of(wanted, members)
         if publication.version != asked.version:
             there = f"version {publication.version}"
             return [*found, Mismatch(home / CURRENT, f"version {asked.version}", there)]
@@ -231,7 +124,7 @@ class Published:
         is published already is not published again. Raises `StorageError` when the disk refuses,
         or when something that is not ours stands at one of the contract's paths.
         """
-        bounds.require_inside(self.root, self.home(wanted.name) / CURRENT)
+        self.require_inside(wanted.name)
         with (
             storage_errors(f"Publishing {wanted.name}", self.home(wanted.name)),
             locks.exclusive(self.lock),
@@ -248,7 +141,7 @@ class Published:
                 disk.remove_tree(leftover)
             before = current_version(home)
             publication = replace(
-                _publication(wanted, members),
+                Publication.of(wanted, members),
                 sequence=1 + max((made.sequence for made in self.history(wanted.name)), default=0),
             )
             if before != publication.version:
@@ -266,10 +159,13 @@ class Published:
         The artifacts' own `current` moves with it. Raises `StorageError` when there is no such
         version, when its files are not all there, or when one of its artifacts is being made.
         """
+        self.require_inside(name)
         home = self.home(name)
         with storage_errors(f"Rolling back {name}", home), locks.exclusive(self.lock):
             publication = self._rollback_target(name, version)
             self._check_mounts(name, publication.mounts)
+            for artifact in publication.members:
+                self.versions.require_inside(artifact)
             with ExitStack() as held:
                 for artifact in sorted(publication.members):
                     if not held.enter_context(locks.exclusive_now(self.versions.lock(artifact))):
@@ -411,20 +307,6 @@ class Published:
             for path in sorted(past - set(mounts))
             if _readlink(self.root / path) == self._mount_target(name, path)
         ]
-
-
-def _publication(wanted: PublishedSet, members: Mapping[str, Receipt]) -> Publication:
-    return Publication(
-        name=wanted.name,
-        members={
-            name: Member(receipt.version, receipt.digest) for name, receipt in members.items()
-        },
-        links=dict(wanted.links),
-        mounts=list(wanted.mounts),
-        sequence=0,
-        replaced=None,
-        made_at=receipts.now(),
-    )
 
 
 def _readlink(path: Path) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from wmtp_assets.storage import bounds, garbage
 from wmtp_assets.storage.garbage import Collection
-from wmtp_assets.storage.publishing import Publication, Published, PublishedSet
+from wmtp_assets.storage.publications import Publication, PublishedSet
+from wmtp_assets.storage.publishing import Published
 from wmtp_assets.storage.receipts import Mismatch, Receipt
 from wmtp_assets.storage.versions import Staging, Versions
 

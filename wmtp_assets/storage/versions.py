@@ -7,6 +7,7 @@ versions/<artifact>/.staging-<id>/    what is being made, by whoever holds the l
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -41,6 +42,11 @@ class Versions:
     def readers(self, artifact: str) -> Path:
         """The lock that readers share, and that `gc` wants for itself."""
         return self.lock(artifact).with_suffix(".readers")
+
+    def require_inside(self, artifact: str) -> None:
+        """Raises `StorageError` if writing this artifact or its lock would leave the storage."""
+        bounds.require_inside(self.root, self.home(artifact) / CURRENT)
+        bounds.require_inside(self.root, self.lock(artifact))
 
     # Reading.
 
@@ -140,7 +146,7 @@ class Versions:
         When the block ends without `commit`, what it wrote is removed too.
         """
         home = self.home(artifact)
-        bounds.require_inside(self.root, home / CURRENT)
+        self.require_inside(artifact)
         doing = f"Making {artifact}"
         with ExitStack() as held:
             with storage_errors(doing, home):
@@ -230,7 +236,7 @@ class Staging:
                 inputs=dict(inputs),
                 code_version=code_version,
                 entry_digest=entry_digest,
-                facts=dict(facts or {}),
+                facts=json.loads(json.dumps(dict(facts or {}))),  # as it will be read
                 sequence=1 + max((made.sequence for made in versions.history(artifact)), default=0),
                 made_at=receipts.now(),
                 host=receipts.host(),

@@ -1,0 +1,141 @@
+"""What is published together, and the record of it: no disk is touched here but to read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from wmtp_assets.storage import bounds, receipts
+from wmtp_assets.storage.atomic import json_bytes
+from wmtp_assets.storage.digests import digest_of
+from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.receipts import Receipt
+
+RECORD = "publication.json"
+_OURS = ("versions", "published", "upstream", ".locks", RECORD)
+
+
+class Member(NamedTuple):
+    """One version of an artifact, in a publication."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """What is to be published together.
+
+    `links`: contract path, relative to the storage's root -> (artifact, file in it). `mounts`: the
+    files and folders among the contract's paths that become links; each link lies at or below
+    exactly one mount. Raises `StorageError` when they do not fit together.
+    """
+
+    name: str
+    links: Mapping[str, tuple[str, str]]
+    mounts: Sequence[str]
+
+    def __post_init__(self) -> None:
+        bounds.checked_name(self.name)
+        for path in (*self.links, *self.mounts):
+            bounds.checked_path(path)
+            if PurePosixPath(path).parts[0] in _OURS:
+                raise StorageError("This path is the storage's own", found=path, where=self.name)
+        for artifact, file in self.links.values():
+            bounds.checked_name(artifact)
+            bounds.checked_path(file)
+        mounts = [PurePosixPath(mount) for mount in self.mounts]
+        for path in self.links:
+            above = [str(mount) for mount in mounts if PurePosixPath(path).is_relative_to(mount)]
+            if len(above) != 1:
+                raise StorageError(
+                    "A published file must lie below exactly one mount",
+                    expected="one mount at or above it",
+                    found=above or "none",
+                    where=f"{self.name}: {path}",
+                )
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The members' names, sorted."""
+        return sorted({artifact for artifact, _ in self.links.values()})
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One version of a set, as it was published.
+
+    `members`: artifact -> its version and digest. `sequence` counts the set's publications.
+    `replaced` is the version that was current before this one, the one that `rollback` goes to.
+    """
+
+    name: str
+    members: Mapping[str, Member]
+    links: Mapping[str, tuple[str, str]]
+    mounts: Sequence[str]
+    sequence: int
+    replaced: str | None
+    made_at: str
+
+    @property
+    def version(self) -> str:
+        """Twelve digits over what is published, not over when."""
+        return digest_of([self.name, self.members, self.links, list(self.mounts)])[:12]
+
+    def to_bytes(self) -> bytes:
+        """The record as it is stored."""
+        value = {
+            "set": self.name,
+            "version": self.version,
+            "members": {
+                artifact: member._asdict() for artifact, member in sorted(self.members.items())
+            },
+            "links": dict(sorted(self.links.items())),
+            "mounts": list(self.mounts),
+            "sequence": self.sequence,
+            "replaced": self.replaced,
+            "made_at": self.made_at,
+        }
+        value["seal"] = digest_of(value)
+        return json_bytes(value)
+
+    @classmethod
+    def read(cls, path: Path) -> Publication:
+        """Reads and checks a stored record; raises `StorageError` when it is damaged."""
+        try:
+            data = path.read_bytes()
+            value: dict[str, Any] = json.loads(data)
+            publication = cls(
+                name=value["set"],
+                members={name: Member(**member) for name, member in value["members"].items()},
+                links={path: (artifact, file) for path, (artifact, file) in value["links"].items()},
+                mounts=value["mounts"],
+                sequence=value["sequence"],
+                replaced=value["replaced"],
+                made_at=value["made_at"],
+            )
+            whole = publication.to_bytes() == data
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise receipts.damaged(path, f"{type(error).__name__}: {error}") from error
+        if not whole or path.parent.name != publication.version:
+            raise receipts.damaged(path, "a text that its own seal does not fit")
+        return publication
+
+    @classmethod
+    def of(cls, wanted: PublishedSet, members: Mapping[str, Receipt]) -> Publication:
+        """A set as these versions of its artifacts make it; not yet in any order."""
+        return cls(
+            name=wanted.name,
+            members={
+                artifact: Member(receipt.version, receipt.digest)
+                for artifact, receipt in members.items()
+            },
+            links=dict(wanted.links),
+            mounts=list(wanted.mounts),
+            sequence=0,
+            replaced=None,
+            made_at=receipts.now(),
+        )
