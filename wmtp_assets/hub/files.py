@@ -83,6 +83,20 @@ class WantedFile:
 
 
 @dataclass(frozen=True)
+class WantedRepo:
+    """What is taken of one repository: `revision` is a commit, or a branch still to be pinned.
+
+    `licence` and `gated` are the catalog's words, for the doctor.
+    """
+
+    repo: RepoId
+    revision: str
+    files: tuple[WantedFile, ...]
+    licence: str = "not stated"
+    gated: bool = False
+
+
+@dataclass(frozen=True)
 class Fetched:
     """A file that stands verified under its name.
 

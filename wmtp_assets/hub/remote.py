@@ -68,9 +68,10 @@ class RemoteHub:
         return self._info(repo, revision)[0]
 
     def files(self, repo: RepoId, revision: str) -> list[RemoteFile]:
-        if (repo, revision) not in self._listings:
-            self._info(repo, revision)
-        return list(self._listings[repo, revision])
+        """Asks once for a commit, which cannot change; a branch is asked for every time."""
+        if (repo, revision) in self._listings:
+            return list(self._listings[repo, revision])
+        return list(self._info(repo, revision)[1])
 
     def _info(self, repo: RepoId, revision: str | None) -> tuple[str, list[RemoteFile]]:
         """The commit that a revision names, and its files; one request, retried as needed."""
@@ -80,8 +81,6 @@ class RemoteHub:
             lambda: _listing(self, question), Patience(self.policy, _LOG.warning)
         )
         self._listings[repo, commit] = files
-        if revision is not None:
-            self._listings[repo, revision] = files
         return commit, files
 
     def locate(self, repo: RepoId, commit: str, path: str) -> _RemotePlace:
@@ -275,7 +274,6 @@ def _timeout(policy: Policy) -> httpx2.Timeout:
 @contextmanager
 def _translated(question: Question, policy: Policy) -> Iterator[None]:
     """Turn the client's exceptions into ours, and cut their chain: it may quote what was sent."""
-    token = get_token()
     host = urlsplit(question.endpoint).netloc
     error: WmtpError
     try:
@@ -283,7 +281,7 @@ def _translated(question: Question, policy: Policy) -> Iterator[None]:
         return
     except HfHubHTTPError as caught:
         answer = caught.response
-        error = answer_to_error(question, answer.status_code, answer.headers, token=token)
+        error = answer_to_error(question, answer.status_code, answer.headers, token=get_token())
     except OfflineModeIsEnabled:
         error = HubError(
             "huggingface_hub is told to stay offline",
@@ -292,21 +290,21 @@ def _translated(question: Question, policy: Policy) -> Iterator[None]:
             mend="unset HF_HUB_OFFLINE, or set WMTP_HUB to a directory mirror.",
         )
     except httpx2.ConnectError as caught:
-        error = _unreachable(question, host, scrub(str(caught), token))
+        error = _unreachable(question, host, scrub(str(caught), get_token()))
     except httpx2.ConnectTimeout:
-        error = _unreachable(question, host, f"no answer within {policy.connect:g} s")
+        error = _unreachable(question, host, "no answer in time")
     except httpx2.TimeoutException:
         error = stalled(f"no byte for {policy.stall:g} s", question)
     except httpx2.TransportError as caught:
         error = ComeBackError(
             "The connection broke off",
-            found=f"{type(caught).__name__}: {scrub(str(caught), token)}",
+            found=f"{type(caught).__name__}: {scrub(str(caught), get_token())}",
             where=question,
         )
     except (HFValidationError, httpx2.InvalidURL) as caught:
         error = HubError(
             "huggingface_hub does not accept this question",
-            found=scrub(str(caught), token),
+            found=scrub(str(caught), get_token()),
             where=question,
             mend="correct HF_ENDPOINT, or the name in the catalog.",
         )

@@ -1,0 +1,277 @@
+"""What can be known before a byte is fetched: the machine, the token, the gates.
+
+Every answer is a `Fact`; nothing here raises for what it finds. Without a network the answer
+comes once, within seconds, not once a repository.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+from wmtp_assets.errors import TransientError, WmtpError
+from wmtp_assets.hub.files import WantedRepo, is_commit
+from wmtp_assets.hub.progress import gigabytes
+from wmtp_assets.hub.refusals import public_url
+from wmtp_assets.hub.retry import Policy
+from wmtp_assets.hub.source import Hub, open_hub
+
+State = Literal["ok", "warning", "problem"]
+
+_HURRIED = Policy(tries=1, connect=4.0, stall=6.0)
+_DEADLINE = 14.0  # seconds for all questions to the Hub together; a name server may hang longer
+_ALONGSIDE = 4  # repositories asked at a time
+_PACKAGES = ("torch", "safetensors", "huggingface_hub", "datasets", "pyarrow", "dagster")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the doctor's page. A `problem` means that a full run would fail."""
+
+    name: str
+    state: State
+    found: str
+    expected: str = ""
+    mend: str = ""
+
+
+def diagnose(
+    spec: str | None,
+    wanted: Sequence[WantedRepo],
+    disk: Mapping[Path, int],
+    memory: int,
+) -> list[Fact]:
+    """Everything that a run of `wanted` needs, and whether it is there.
+
+    `spec` as in `open_hub`; `disk` maps folders (which need not exist) to the bytes that will be
+    written there, `memory` is the bytes that the largest step wants. Takes at most 20 s.
+    """
+    return [
+        *_versions(),
+        *_disk(disk),
+        _memory(memory),
+        _token(spec, wanted),
+        *_upstream(spec, wanted),
+        *_licences(wanted),
+    ]
+
+
+def _versions() -> list[Fact]:
+    running = platform.python_version()
+    facts = [
+        Fact(
+            "python",
+            "ok" if sys.version_info >= (3, 11) else "problem",
+            f"{running} at {sys.executable}",
+            "3.11 or newer",
+            "" if sys.version_info >= (3, 11) else "install Python 3.11 and make .venv anew.",
+        )
+    ]
+    found, missing = [], []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        facts.append(
+            Fact(
+                "packages",
+                "problem",
+                f"not installed: {', '.join(missing)}",
+                "all that pyproject.toml names",
+                "run `make run` once, or `pip install -e . -c constraints.txt`.",
+            )
+        )
+    else:
+        facts.append(Fact("packages", "ok", ", ".join(found)))
+    return facts
+
+
+def _disk(disk: Mapping[Path, int]) -> list[Fact]:
+    """One fact a file system, however many of the folders lie on it."""
+    needs: dict[int, tuple[Path, int]] = {}
+    for folder, count in disk.items():
+        there = folder.absolute()
+        while not there.exists():
+            there = there.parent
+        device = there.stat().st_dev
+        place, sum_so_far = needs.get(device, (there, 0))
+        needs[device] = place, sum_so_far + count
+    facts = []
+    for place, needed in needs.values():
+        free = shutil.disk_usage(place).free
+        enough = free >= needed
+        facts.append(
+            Fact(
+                "disk",
+                "ok" if enough else "problem",
+                f"{gigabytes(free)} free on the file system of {place}",
+                f"{gigabytes(needed)}",
+                "" if enough else "free some space, or set WMTP_STORAGE to a larger disk.",
+            )
+        )
+        if not os.access(place, os.W_OK | os.X_OK):
+            facts.append(
+                Fact(
+                    "disk_writable",
+                    "problem",
+                    f"this user may not write in {place}",
+                    mend="give the right to, or set WMTP_STORAGE to another folder.",
+                )
+            )
+    return facts
+
+
+def _memory(needed: int) -> Fact:
+    available = _available_memory()
+    enough = available is None or available >= needed
+    return Fact(
+        "memory",
+        "ok" if enough else "problem",
+        "cannot be told here" if available is None else f"{gigabytes(available)} available",
+        gigabytes(needed),
+        "" if enough else "end other programs, or use a machine with more memory.",
+    )
+
+
+def _available_memory() -> int | None:
+    """Bytes that could be used without swapping, by the kernel's estimate (Linux)."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _token(spec: str | None, wanted: Sequence[WantedRepo]) -> Fact:
+    gated = [str(one.repo) for one in wanted if one.gated]
+    if spec is not None:
+        return Fact("token", "ok", "not needed: files come from a directory")
+    from huggingface_hub import get_token
+
+    if get_token() is not None:
+        return Fact("token", "ok", "there is one (it is not shown)")
+    if not gated:
+        return Fact("token", "ok", "none; everything wanted is public")
+    return Fact(
+        "token",
+        "problem",
+        f"none, and gated: {', '.join(gated)}",
+        "a token with read access",
+        "make one at https://huggingface.co/settings/tokens and set HF_TOKEN (or run "
+        "`hf auth login`).",
+    )
+
+
+def _licences(wanted: Sequence[WantedRepo]) -> list[Fact]:
+    return [
+        Fact(
+            "licence",
+            "ok",
+            f"{one.repo}: {one.licence}" + (" (gated: must be accepted)" if one.gated else ""),
+        )
+        for one in wanted
+    ]
+
+
+def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
+    """Whether the source answers, and then what it says of each repository."""
+    if not wanted:
+        return []
+    hub = open_hub(spec, _HURRIED)
+    deadline = time.monotonic() + _DEADLINE
+    first: list[Fact | TransientError] = _together(hub, wanted[:1], deadline)
+    if isinstance(first[0], TransientError):
+        trouble = first[0]
+        return [
+            Fact(
+                "upstream",
+                "problem",
+                str(trouble.problem) + (f": {trouble.found}" if trouble.found else ""),
+                f"an answer from {public_url(hub.spec) if spec is None else hub.spec}",
+                f"{trouble.mend or 'try again later.'} None of the {len(wanted)} repositories "
+                "was asked.",
+            )
+        ]
+    rest = _together(hub, wanted[1:], deadline)
+    facts = []
+    for one, answer in zip(wanted, [*first, *rest], strict=True):
+        if isinstance(answer, Fact):
+            facts.append(answer)
+        else:
+            facts.append(_unclear(one, answer))
+    return facts
+
+
+def _together(
+    hub: Hub, wanted: Sequence[WantedRepo], deadline: float
+) -> list[Fact | TransientError]:
+    """Ask of every repository at once, and wait no longer than until `deadline`."""
+    answers: dict[int, Fact | TransientError] = {}
+    waiting = list(enumerate(wanted))
+    guard = threading.Lock()
+
+    def ask() -> None:
+        while True:
+            with guard:
+                if not waiting:
+                    return
+                index, one = waiting.pop(0)
+            answers[index] = _ask(hub, one)
+
+    # Daemons: one that hangs in a name server must not keep the process from ending.
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(_ALONGSIDE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    late = TransientError("No answer in time", found=f"silence for {_DEADLINE:g} s")
+    return [answers.get(index, late) for index in range(len(wanted))]
+
+
+def _ask(hub: Hub, one: WantedRepo) -> Fact | TransientError:
+    """Whether a repository's pin, files and gate are as the catalog says."""
+    name = "repository"
+    try:
+        commit = hub.resolve(one.repo, one.revision)
+        listed = {file.path: file for file in hub.files(one.repo, commit)}
+        missing = [file.path for file in one.files if file.path not in listed]
+        if missing:
+            return Fact(
+                name,
+                "problem",
+                f"{one.repo} has no {', '.join(missing)}",
+                f"{len(one.files)} files at {one.revision}",
+                "correct the catalog.",
+            )
+        if one.files:
+            hub.locate(one.repo, commit, one.files[0].path)  # asked at the gate itself
+    except TransientError as error:
+        return error
+    except WmtpError as error:
+        return Fact(name, "problem", error.problem, "open to this token", error.mend or "")
+    size = gigabytes(sum(listed[file.path].size for file in one.files))
+    pinned = "" if is_commit(one.revision) else f"; {one.revision} is not pinned"
+    return Fact(name, "ok", f"{one.repo}: open, {len(one.files)} files, {size}{pinned}")
+
+
+def _unclear(one: WantedRepo, error: TransientError) -> Fact:
+    return Fact(
+        "repository",
+        "problem",
+        f"{one.repo}: {error.problem}",
+        "an answer",
+        error.mend or "run the doctor again later.",
+    )

@@ -1,0 +1,47 @@
+"""A loopback Hub for the whole session, a fresh world and a canary token for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from wmtp_assets.hub.lock import Lock
+from wmtp_assets.hub.retry import Policy
+from wmtp_assets_tests.hub.loopback import LoopbackHub, serving
+from wmtp_assets_tests.hub.world import World
+
+CANARY = "hf_CANARYcanaryCANARYcanaryCANARYcanary"
+
+#: Patient enough for a loaded machine, and quick enough for a test that waits for every try.
+QUICK = Policy(tries=3, first_wait=0.01, widest_wait=0.05, longest_wait=1.0, connect=2.0, stall=0.6)
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[LoopbackHub]:
+    with serving(World()) as hub:
+        yield hub
+
+
+@pytest.fixture
+def loopback(running: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LoopbackHub:
+    """The running Hub with nothing in it, and an environment that points at it."""
+    running.world.__init__()  # type: ignore[misc]  # the same object, as new
+    running.world.tokens[CANARY] = set()
+    monkeypatch.setenv("HF_ENDPOINT", running.endpoint)
+    monkeypatch.setenv("HF_TOKEN", CANARY)
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    huggingface_hub.close_session()
+    return running
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Lock:
+    return Lock(tmp_path / "storage" / "assets.lock")
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    return tmp_path / "storage" / "upstream"
