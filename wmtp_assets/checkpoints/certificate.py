@@ -1,7 +1,8 @@
-"""The certificate of a conversion: what came out of what, tensor by tensor, and its verification.
+"""The certificate of a conversion: what came out of what, tensor by tensor.
 
 A plain record, written as JSON beside the model. Everything in it can be recomputed: the target's
-digests from the target alone, the source's digests and the cast from the source.
+digests from the target alone, the source's digests and the cast from the source
+(`verification.py`).
 """
 
 from __future__ import annotations

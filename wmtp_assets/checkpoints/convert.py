@@ -9,7 +9,7 @@ number of cores. What was done to each tensor is returned as a `Certificate`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,153 +19,26 @@ from wmtp_assets.checkpoints.block_io import BlockWriter, ReadFiles, publish_blo
 from wmtp_assets.checkpoints.casts import (
     Cast,
     CastStats,
-    can_cast,
     make_cast,
     single_threaded_torch,
 )
 from wmtp_assets.checkpoints.certificate import (
     Certificate,
-    DroppedCertificate,
     TensorCertificate,
 )
-from wmtp_assets.checkpoints.dtypes import DType
-from wmtp_assets.checkpoints.errors import CheckpointError, ConversionError, LayoutError
-from wmtp_assets.checkpoints.layouts import Config, LayoutName, assign
+from wmtp_assets.checkpoints.digests import TensorDigests
+from wmtp_assets.checkpoints.errors import CheckpointError, ConversionError
 from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring
-from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
-from wmtp_assets.checkpoints.source import Source
+from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, plan_conversion
 from wmtp_assets.checkpoints.tensors import Bytes, Piece, SourceTensor, pieces, read_piece
+
+__all__ = ["Plan", "Progress", "convert", "plan_conversion"]
 
 BLOCK = 4 << 20
 _BUFFERS = 4  # per ring; memory is two rings, whatever the checkpoint's size
-_NOTHING = hashlib.sha256().hexdigest()  # of a tensor without elements
 
 Progress = Callable[[int, int], None]
 """Called with the bytes of the target that are done, and all of them; at most once a block."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedTensor:
-    """One tensor of the target, where it comes from, and copies that must be found equal to it."""
-
-    spec: TensorSpec
-    source: SourceTensor
-    copies: tuple[SourceTensor, ...] = ()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything about a conversion that is known before a weight is read.
-
-    `tensors` are in the order of the target file. `waive_overflow` names tensors (as the target
-    calls them) whose finite values may become infinite.
-    """
-
-    layout: str
-    dtype: DType
-    tensors: tuple[PlannedTensor, ...]
-    dropped: tuple[DroppedCertificate, ...] = ()
-    waive_overflow: frozenset[str] = frozenset()
-
-    @property
-    def header(self) -> bytes:
-        """The target's first bytes."""
-        return header_bytes([tensor.spec for tensor in self.tensors])
-
-    @property
-    def target_size(self) -> int:
-        """The target's size in bytes."""
-        return len(self.header) + sum(tensor.spec.nbytes for tensor in self.tensors)
-
-    @property
-    def parameters(self) -> int:
-        """Elements of all tensors of the target."""
-        return sum(tensor.source.elements for tensor in self.tensors)
-
-
-def plan_conversion(
-    source: Source,
-    layout: LayoutName,
-    config: Config,
-    dtype: DType | str,
-    waive_overflow: Collection[str] = (),
-) -> Plan:
-    """Match the source with what layout and config demand. Reads no weights.
-
-    Raises LayoutError when tensors are missing, unexpected or of another shape, and
-    ConversionError when a type cannot be cast or a copy cannot be a copy.
-    """
-    wanted_dtype = DType(dtype)
-    assignment = assign(layout, config, source.tensors)
-    planned: list[PlannedTensor] = []
-    twins: dict[str, SourceTensor] = {}
-    for name, wanted in assignment.wanted.items():
-        tensor = source.tensors[wanted.source]
-        copies = tuple(source.tensors[copy] for copy in wanted.copies)
-        for found in (tensor, *copies):
-            if found.shape != wanted.shape:
-                raise LayoutError(
-                    f"The tensor {found.name} has another shape than the config demands",
-                    expected=list(wanted.shape),
-                    found=list(found.shape),
-                    where=found.file,
-                )
-        if not can_cast(tensor.dtype, wanted_dtype):
-            raise ConversionError(
-                f"The tensor {tensor.name} cannot be cast",
-                expected=f"a float type, to become {wanted_dtype}",
-                found=tensor.dtype,
-                where=tensor.file,
-            )
-        for copy in copies:
-            _check_copy(tensor, copy)
-            twins[copy.name] = tensor
-        planned.append(PlannedTensor(TensorSpec(name, wanted_dtype, wanted.shape), tensor, copies))
-    dropped = [
-        _dropped(source.tensors[name], reason, twins.get(name))
-        for name, reason in assignment.left_out.items()
-    ]
-    if unknown := set(waive_overflow) - assignment.wanted.keys():
-        raise LayoutError(
-            "waive_overflow names tensors that the checkpoint does not hold",
-            found=", ".join(sorted(unknown)),
-            mend="Name them as the converted file does.",
-        )
-    return Plan(
-        layout,
-        wanted_dtype,
-        sort_for_file(planned),
-        tuple(dropped),
-        frozenset(waive_overflow),
-    )
-
-
-def sort_for_file(tensors: Sequence[PlannedTensor]) -> tuple[PlannedTensor, ...]:
-    """In the order in which the target file holds them."""
-    by_spec = {tensor.spec: tensor for tensor in tensors}
-    return tuple(by_spec[spec] for spec in in_file_order(list(by_spec)))
-
-
-def _check_copy(tensor: SourceTensor, copy: SourceTensor) -> None:
-    if (copy.dtype, copy.strides) != (tensor.dtype, tensor.strides):
-        raise ConversionError(
-            f"{copy.name} cannot be left out as a copy of {tensor.name}",
-            expected=f"{tensor.dtype}, strides {list(tensor.strides)}",
-            found=f"{copy.dtype}, strides {list(copy.strides)}",
-            where=copy.file,
-        )
-
-
-def _dropped(tensor: SourceTensor, reason: str, twin: SourceTensor | None) -> DroppedCertificate:
-    return DroppedCertificate(
-        name=tensor.name,
-        dtype=tensor.dtype,
-        shape=tensor.shape,
-        source_file=tensor.file.name,
-        reason=reason,
-        equal_to=twin.name if twin else None,
-        shares_memory=twin is not None and tensor.same_memory(twin),
-    )
 
 
 def convert(
@@ -181,19 +54,33 @@ def convert(
     differs, naming the tensor, and CheckpointError when the source ends too early; `target` is then
     as it was.
     """
-    size = plan.target_size
+    with publish_blocks(target, plan.target_size, f"Converting to {target.name}") as writer:
+        return _run(plan, writer, target.name, progress, digest_source)
+
+
+def convert_to_nowhere(plan: Plan, target_name: str) -> Certificate:
+    """The certificate that `convert` would give, without writing anything."""
+    return _run(plan, None, target_name, None, digest_source=True)
+
+
+def _run(
+    plan: Plan,
+    writer: BlockWriter | None,
+    target_name: str,
+    progress: Progress | None,
+    digest_source: bool,
+) -> Certificate:
     casts = [make_cast(tensor.source.dtype, tensor.spec.dtype) for tensor in plan.tensors]
     through_torch = any(t.source.dtype is not t.spec.dtype for t in plan.tensors)
     with (
         single_threaded_torch(through_torch),
-        publish_blocks(target, size, f"Converting to {target.name}") as writer,
         ReadFiles() as files,
         Pipeline() as pipeline,
     ):
         run = _Run(plan, pipeline, writer, files, digest_source)
         run.start()
         run.cast(casts, progress)
-    return run.certificate(target.name)
+    return run.certificate(target_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +109,7 @@ class _Run:
         self,
         plan: Plan,
         pipeline: Pipeline,
-        writer: BlockWriter,
+        writer: BlockWriter | None,
         files: ReadFiles,
         digest_source: bool,
     ) -> None:
@@ -241,8 +128,8 @@ class _Run:
         self.to_file_hash: Channel[_Written] = Channel(pipeline)
         self.to_write: Channel[_Written] = Channel(pipeline)
         self.stats = [CastStats() for _ in plan.tensors]
-        self.source_hashes: list[str | None] = [None] * len(plan.tensors)
-        self.target_hashes: list[str | None] = [None] * len(plan.tensors)
+        self.source_hashes = TensorDigests(len(plan.tensors))
+        self.target_hashes = TensorDigests(len(plan.tensors))
         self.file_hash = hashlib.sha256()
 
     @staticmethod
@@ -293,20 +180,16 @@ class _Run:
         return buffer
 
     def _hash_source(self) -> None:
-        digests = _TensorDigests(self.source_hashes)
         for read in self.to_source_hash:
-            digests.update(read.index, read.buffer.memory[: read.nbytes])
+            self.source_hashes.update(read.index, read.buffer.memory[: read.nbytes])
             read.buffer.give_back()
-        digests.finish()
 
     def _hash_target(self) -> None:
-        digests = _TensorDigests(self.target_hashes)
         for block in self.to_target_hash:
             for index, start, end in block.parts:
                 if self.digest_target[index]:
-                    digests.update(index, block.buffer.memory[start:end])
+                    self.target_hashes.update(index, block.buffer.memory[start:end])
             block.buffer.give_back()
-        digests.finish()
 
     def _hash_file(self) -> None:
         for block in self.to_file_hash:
@@ -315,7 +198,8 @@ class _Run:
 
     def _write(self) -> None:
         for block in self.to_write:
-            self.writer.write(block.buffer.memory[: block.nbytes])
+            if self.writer is not None:
+                self.writer.write(block.buffer.memory[: block.nbytes])
             block.buffer.give_back()
 
     # The caller's thread
@@ -373,18 +257,23 @@ class _Run:
                 name=tensor.spec.name,
                 dtype=tensor.spec.dtype,
                 shape=tensor.spec.shape,
-                sha256=(source if self._kept(tensor) and source else target) or _NOTHING,
+                sha256=target if digested else source,
                 source_name=tensor.source.name,
                 source_file=tensor.source.file.name,
                 source_dtype=tensor.source.dtype,
-                source_sha256=(source or _NOTHING) if self.digest_source else None,
+                source_sha256=source if self.digest_source else None,
                 nan=stats.nan,
                 inf=stats.inf,
                 overflow=stats.overflow,
                 max_cast_error=stats.error,
             )
-            for tensor, source, target, stats in zip(
-                plan.tensors, self.source_hashes, self.target_hashes, self.stats, strict=True
+            for tensor, source, target, digested, stats in zip(
+                plan.tensors,
+                self.source_hashes.finish(),
+                self.target_hashes.finish(),
+                self.digest_target,
+                self.stats,
+                strict=True,
             )
         )
         files = sorted({tensor.source.file for tensor in plan.tensors})
@@ -440,22 +329,3 @@ class _Output:
             self.run.to_target_hash.put(block)
         self.used = 0
         self.parts = []
-
-
-class _TensorDigests:
-    """SHA-256 per tensor, of bytes that come in the tensors' order; `into` receives them."""
-
-    def __init__(self, into: list[str | None]) -> None:
-        self.into = into
-        self.current = -1
-        self.hash = hashlib.sha256()
-
-    def update(self, index: int, data: Bytes) -> None:
-        if index != self.current:
-            self.finish()
-            self.current, self.hash = index, hashlib.sha256()
-        self.hash.update(data.data)
-
-    def finish(self) -> None:
-        if self.current >= 0:
-            self.into[self.current] = self.hash.hexdigest()

@@ -1,0 +1,143 @@
+"""What a conversion will do, settled before a weight is read: every tensor's source and target.
+
+Layouts say what is wanted (`layouts.py`); here it is matched with what a source holds, and refused
+where the two disagree. `convert.py` then does exactly what the plan says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from wmtp_assets.checkpoints.casts import can_cast
+from wmtp_assets.checkpoints.certificate import DroppedCertificate
+from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.errors import ConversionError, LayoutError
+from wmtp_assets.checkpoints.layouts import Config, LayoutName, assign
+from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
+from wmtp_assets.checkpoints.source import Source
+from wmtp_assets.checkpoints.tensors import SourceTensor
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTensor:
+    """One tensor of the target, where it comes from, and copies that must be found equal to it."""
+
+    spec: TensorSpec
+    source: SourceTensor
+    copies: tuple[SourceTensor, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a conversion that is known before a weight is read.
+
+    `tensors` are in the order of the target file. `waive_overflow` names tensors (as the target
+    calls them) whose finite values may become infinite.
+    """
+
+    layout: str
+    dtype: DType
+    tensors: tuple[PlannedTensor, ...]
+    dropped: tuple[DroppedCertificate, ...] = ()
+    waive_overflow: frozenset[str] = frozenset()
+
+    @property
+    def header(self) -> bytes:
+        """The target's first bytes."""
+        return header_bytes([tensor.spec for tensor in self.tensors])
+
+    @property
+    def target_size(self) -> int:
+        """The target's size in bytes."""
+        return len(self.header) + sum(tensor.spec.nbytes for tensor in self.tensors)
+
+    @property
+    def parameters(self) -> int:
+        """Elements of all tensors of the target."""
+        return sum(tensor.source.elements for tensor in self.tensors)
+
+
+def plan_conversion(
+    source: Source,
+    layout: LayoutName,
+    config: Config,
+    dtype: DType | str,
+    waive_overflow: Collection[str] = (),
+) -> Plan:
+    """Match the source with what layout and config demand. Reads no weights.
+
+    Raises LayoutError when tensors are missing, unexpected or of another shape, and
+    ConversionError when a type cannot be cast or a copy cannot be a copy.
+    """
+    wanted_dtype = DType(dtype)
+    assignment = assign(layout, config, source.tensors)
+    planned: list[PlannedTensor] = []
+    twins: dict[str, SourceTensor] = {}
+    for name, wanted in assignment.wanted.items():
+        tensor = source.tensors[wanted.source]
+        copies = tuple(source.tensors[copy] for copy in wanted.copies)
+        for found in (tensor, *copies):
+            if found.shape != wanted.shape:
+                raise LayoutError(
+                    f"The tensor {found.name} has another shape than the config demands",
+                    expected=list(wanted.shape),
+                    found=list(found.shape),
+                    where=found.file,
+                )
+        if not can_cast(tensor.dtype, wanted_dtype):
+            raise ConversionError(
+                f"The tensor {tensor.name} cannot be cast",
+                expected=f"a float type, to become {wanted_dtype}",
+                found=tensor.dtype,
+                where=tensor.file,
+            )
+        for copy in copies:
+            _check_copy(tensor, copy)
+            twins[copy.name] = tensor
+        planned.append(PlannedTensor(TensorSpec(name, wanted_dtype, wanted.shape), tensor, copies))
+    dropped = [
+        _dropped(source.tensors[name], reason, twins.get(name))
+        for name, reason in assignment.left_out.items()
+    ]
+    if unknown := set(waive_overflow) - assignment.wanted.keys():
+        raise LayoutError(
+            "waive_overflow names tensors that the checkpoint does not hold",
+            found=", ".join(sorted(unknown)),
+            mend="Name them as the converted file does.",
+        )
+    return Plan(
+        layout,
+        wanted_dtype,
+        sort_for_file(planned),
+        tuple(dropped),
+        frozenset(waive_overflow),
+    )
+
+
+def sort_for_file(tensors: Sequence[PlannedTensor]) -> tuple[PlannedTensor, ...]:
+    """In the order in which the target file holds them."""
+    by_spec = {tensor.spec: tensor for tensor in tensors}
+    return tuple(by_spec[spec] for spec in in_file_order(list(by_spec)))
+
+
+def _check_copy(tensor: SourceTensor, copy: SourceTensor) -> None:
+    if (copy.dtype, copy.strides) != (tensor.dtype, tensor.strides):
+        raise ConversionError(
+            f"{copy.name} cannot be left out as a copy of {tensor.name}",
+            expected=f"{tensor.dtype}, strides {list(tensor.strides)}",
+            found=f"{copy.dtype}, strides {list(copy.strides)}",
+            where=copy.file,
+        )
+
+
+def _dropped(tensor: SourceTensor, reason: str, twin: SourceTensor | None) -> DroppedCertificate:
+    return DroppedCertificate(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        source_file=tensor.file.name,
+        reason=reason,
+        equal_to=twin.name if twin else None,
+        shares_memory=twin is not None and tensor.same_memory(twin),
+    )

@@ -1,0 +1,120 @@
+"""The sharded view of a checkpoint: the same tensors in files of a bounded size, with an index.
+
+For readers that want shards (`model-0000x-of-0000N.safetensors`, `model.safetensors.index.json`).
+The bytes of every tensor are those of the single file, and that is proven, not assumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmtp_assets.checkpoints.certificate import Certificate
+from wmtp_assets.checkpoints.convert import convert
+from wmtp_assets.checkpoints.errors import CheckpointError
+from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, sort_for_file
+from wmtp_assets.checkpoints.safetensors_file import Header, TensorSpec, read_header
+from wmtp_assets.checkpoints.scan import scan_file
+from wmtp_assets.checkpoints.source import open_source
+from wmtp_assets.findings import Finding
+from wmtp_assets.storage.atomic import write_json
+
+INDEX = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True)
+class ShardedView:
+    """What was written: SHA-256 by file name, and the index."""
+
+    files: dict[str, str]
+    index: Path
+
+
+def write_sharded(model: Path, folder: Path, shard_bytes: int) -> ShardedView:
+    """Write `model`'s tensors into `folder` as shards of at most `shard_bytes` of data each.
+
+    A larger tensor gets a shard of its own. Tensors stay in the single file's order; the index
+    comes last, so that a reader never finds it without its shards.
+    """
+    header = read_header(model)
+    groups = _groups(header, shard_bytes)
+    sums: dict[str, str] = {}
+    places: dict[str, str] = {}
+    for number, names in enumerate(groups, start=1):
+        name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
+        sums[name] = convert(_plan(header, names), folder / name).target_sha256
+        places |= dict.fromkeys(names, name)
+    total = sum(info.end - info.begin for info in header.tensors.values())
+    index = {
+        "metadata": {"total_parameters": header.parameters, "total_size": total},
+        "weight_map": dict(sorted(places.items())),
+    }
+    write_json(folder / INDEX, index)
+    return ShardedView(sums, folder / INDEX)
+
+
+def _groups(header: Header, shard_bytes: int) -> list[list[str]]:
+    groups: list[list[str]] = []
+    room = 0
+    for name, info in header.tensors.items():
+        size = info.end - info.begin
+        if size > room:
+            groups.append([])
+            room = shard_bytes
+        groups[-1].append(name)
+        room -= size
+    return groups
+
+
+def _plan(header: Header, names: list[str]) -> Plan:
+    planned = [
+        PlannedTensor(
+            TensorSpec(name, header.tensors[name].dtype, header.tensors[name].shape),
+            header.source_tensor(name),
+        )
+        for name in names
+    ]
+    dtype = header.tensors[names[0]].dtype
+    return Plan("shard", dtype, sort_for_file(planned))
+
+
+def prove_sharded(model: Path, folder: Path, certificate: Certificate | None = None) -> Finding:
+    """Whether the shards, read through their index, hold `model`'s tensors and no others.
+
+    With `certificate` (the model's) the model itself is not read again: its digests are compared.
+    """
+    wrong: list[str] = []
+    try:
+        header = read_header(model)
+        shards = sorted(folder.glob("model-*-of-*.safetensors"))
+        source = open_source(shards, folder / INDEX)
+        if certificate is None:
+            wanted = dict(scan_file(header).tensors)
+        else:
+            wanted = {tensor.name: tensor.sha256 for tensor in certificate.tensors}
+        found: dict[str, str] = {}
+        for shard in shards:
+            shard_header = read_header(shard)
+            scan = scan_file(shard_header)
+            found |= scan.tensors
+            wrong += [
+                f"{name} in {shard.name}: {info.dtype} {list(info.shape)}"
+                for name, info in shard_header.tensors.items()
+                if name in header.tensors
+                and (info.dtype, info.shape)
+                != (header.tensors[name].dtype, header.tensors[name].shape)
+            ]
+        for name in sorted(wanted.keys() | source.tensors.keys()):
+            if wanted.get(name) != found.get(name):
+                wrong.append(f"{name} differs" if name in wanted and name in found else name)
+    except (CheckpointError, OSError) as error:
+        wrong.append(str(error))
+    return Finding(
+        name="shards_equal_checkpoint",
+        passed=not wrong,
+        expected="the same tensors, byte for byte",
+        found="; ".join(wrong[:10]) if wrong else "the same tensors, byte for byte",
+        where=str(folder),
+        mend="Materialize the sharded view again." if wrong else "",
+        details={"wrong": wrong[:100]},
+    )

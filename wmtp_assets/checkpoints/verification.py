@@ -1,0 +1,110 @@
+"""Recomputes a certificate: the digests of the target, and the whole cast from the source.
+
+Each question is one `Finding`; what differs is named tensor by tensor in `found`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wmtp_assets.checkpoints.certificate import Certificate, DroppedCertificate, TensorCertificate
+from wmtp_assets.checkpoints.convert import convert_to_nowhere
+from wmtp_assets.checkpoints.errors import CheckpointError
+from wmtp_assets.checkpoints.planning import Plan
+from wmtp_assets.checkpoints.safetensors_file import Header, read_header
+from wmtp_assets.checkpoints.scan import Scan, scan_file
+from wmtp_assets.findings import Finding
+
+_CONVERT_AGAIN = "Materialize the checkpoint again; if it recurs, check the disk."
+
+
+def verify_certificate(
+    certificate: Certificate, target: Path, against: Plan | None = None
+) -> list[Finding]:
+    """Compare `target` with its certificate; with `against`, convert the source again in memory.
+
+    `against` is the plan that made the target, from the same source. Both read everything once.
+    A source that can no longer be converted at all is a failed finding, not an error.
+    """
+    try:
+        header = read_header(target)
+    except (CheckpointError, OSError) as error:
+        return [_finding("certificate_matches_target", [str(error)], target, "")]
+    findings = [certificate_matches(certificate, header, scan_file(header))]
+    if against is not None:
+        findings.append(_against_source(certificate, against))
+    return findings
+
+
+def certificate_matches(certificate: Certificate, header: Header, scan: Scan) -> Finding:
+    """Whether every tensor of the scanned file is, in name, type, shape and bytes, as certified."""
+    certified = {tensor.name: tensor for tensor in certificate.tensors}
+    wrong: list[str] = []
+    for name in certified.keys() | header.tensors.keys():
+        tensor, info = certified.get(name), header.tensors.get(name)
+        if tensor is None or info is None:
+            wrong.append(f"{name}: {'not certified' if tensor is None else 'missing'}")
+        elif (info.dtype, info.shape) != (tensor.dtype, tensor.shape):
+            wrong.append(f"{name}: {info.dtype} {list(info.shape)}")
+        elif scan.tensors[name] != tensor.sha256:
+            wrong.append(f"{name}: sha256 {scan.tensors[name][:12]}, not {tensor.sha256[:12]}")
+    if not wrong and scan.sha256 != certificate.target_sha256:
+        wrong.append(f"the file: sha256 {scan.sha256[:12]}, not {certificate.target_sha256[:12]}")
+    return _finding("certificate_matches_target", wrong, header.path, _CONVERT_AGAIN)
+
+
+def _against_source(certificate: Certificate, plan: Plan) -> Finding:
+    where = plan.tensors[0].source.file if plan.tensors else Path()
+    mend = "Fetch the source again (`wmtp verify` names the file), then convert it again."
+    try:
+        again = convert_to_nowhere(plan, certificate.target_file)
+    except CheckpointError as error:
+        return _finding("certificate_matches_source", [str(error)], where, mend)
+    wrong: list[str] = []
+    made = {tensor.name: tensor for tensor in again.tensors}
+    certified = {tensor.name: tensor for tensor in certificate.tensors}
+    for name in sorted(made.keys() | certified.keys()):
+        if name not in made or name not in certified:
+            wrong.append(f"{name}: {'not certified' if name in made else 'not at the source'}")
+        elif difference := _difference(certified[name], made[name]):
+            wrong.append(f"{name}: {difference}")
+    if set(again.dropped) != set(certificate.dropped):
+        wrong += [
+            f"{entry.name}: dropped differently"
+            for entry in sorted(set(again.dropped) ^ set(certificate.dropped), key=_name)
+        ]
+    return _finding("certificate_matches_source", wrong, where, mend)
+
+
+def _name(entry: DroppedCertificate) -> str:
+    return entry.name
+
+
+def _difference(certified: TensorCertificate, made: TensorCertificate) -> str:
+    """What differs first between two certificates of one tensor, or nothing."""
+    if certified.source_sha256 not in (None, made.source_sha256):
+        return f"its bytes at the source ({certified.source_name}) are no longer those certified"
+    if certified.sha256 != made.sha256:
+        return "the cast of its source gives other bytes"
+    for field in ("source_name", "source_file", "source_dtype", "dtype", "shape"):
+        if getattr(certified, field) != getattr(made, field):
+            return f"{field} is {getattr(made, field)}, not {getattr(certified, field)}"
+    for field in ("nan", "inf", "overflow", "max_cast_error"):
+        if getattr(certified, field) != getattr(made, field):
+            return f"{field} is {getattr(made, field)}, not {getattr(certified, field)}"
+    return ""
+
+
+def _finding(name: str, wrong: list[str], where: Path, mend: str) -> Finding:
+    shown = sorted(wrong)
+    return Finding(
+        name=name,
+        passed=not wrong,
+        expected="every tensor as certified",
+        found="every tensor as certified"
+        if not wrong
+        else "; ".join(shown[:10]) + (f"; and {len(shown) - 10} more" if len(shown) > 10 else ""),
+        where=str(where),
+        mend=mend if wrong else "",
+        details={"differing": shown[:100]},
+    )
