@@ -30,7 +30,7 @@ from wmtp_assets.hub.sample import (
     sample_revision,
     write_sample,
 )
-from wmtp_assets.hub.sample.datasets import CODE_CONTESTS, TOKEN_LIMIT, code_contests
+from wmtp_assets.hub.sample.datasets import CODE_CONTESTS, code_contests
 from wmtp_assets.hub.sample.evalsets import HUMANEVAL, MBPP
 from wmtp_assets.hub.sample.models import (
     MTP,
@@ -39,6 +39,7 @@ from wmtp_assets.hub.sample.models import (
     STARLING,
     TRAP_ATTRIBUTE,
 )
+from wmtp_assets.hub.sample.oddities import TOKEN_LIMIT
 from wmtp_assets.hub.sample.problems import FAMILIES, Family
 from wmtp_assets.hub.sample.programs import PYTHON2, PYTHON3
 from wmtp_assets.hub.sample.tokenizer import SPACE, VOCABULARY, tokenizer_model

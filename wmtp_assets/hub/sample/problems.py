@@ -7,6 +7,7 @@ of `wrong` fails on some input, as contest submissions do.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -266,3 +267,9 @@ FAMILIES: Sequence[Family] = (
         ),
     ),
 )
+
+
+def draw(seed: str, count: int) -> list[int]:
+    """`count` numbers of 0..65535 that depend on `seed` alone."""
+    data = hashlib.shake_128(seed.encode()).digest(2 * count)
+    return [data[2 * part] << 8 | data[2 * part + 1] for part in range(count)]
