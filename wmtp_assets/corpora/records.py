@@ -1,8 +1,8 @@
 """What a training row is: its fields, their order, and its bytes.
 
 A line is `json.dumps(record)` of the standard library and one newline (ASCII escapes, ", " and
-": "). Rows of one problem share everything but the solution, so a line is made of three parts: a head
-(instruction and input), the escaped output, and a tail (task id, class, metadata).
+": "). Rows of one problem share everything but the solution, so a line is made of three parts: a
+head (instruction and input), the escaped output, and a tail (task id, class, metadata).
 
     code_contests  {instruction, input, output, task_id, is_correct, metadata}
     mbpp           {instruction, input, output, task_id, test_list, test_setup_code, metadata}

@@ -5,6 +5,9 @@ neighbours into a piece, so where no piece holds a given pair of neighbours the 
 and its count is the sum over the parts. Which pairs those are is read from the model's pieces, not
 assumed. Segments are short (three bytes on average), so their bytes themselves are the key of an
 exact, vectorised hash table: no digest, no collision that could give a wrong count.
+
+Arrays here are one element a byte or a segment of a block of text; blocks of half a megabyte keep
+them in the processor's cache.
 """
 
 from __future__ import annotations
@@ -17,15 +20,18 @@ from numpy.typing import NDArray
 
 from .model_file import SPACE
 
+# Classes of characters. Their order is used: LETTER and OTHER are the ones that a run of spaces
+# may join.
 ALONE, BLANK, LETTER, OTHER = 0, 1, 2, 3
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_LONGEST = 16  # bytes of a segment that fit the table's two 64-bit keys
-_SLOTS = 1 << 17
+_SLOTS = 1 << 16
 _WORDS = 400_000  # segments remembered before the memory starts anew (some 50 MB)
+
+Integers = NDArray[np.int64]
 
 
 class SegmentRules:
-    """Where text may be cut, derived from the pieces of one model.
+    """Where ASCII text may be cut, derived from the pieces of one model.
 
     `usable` is False when the model has a piece that crosses a newline or has a space after a
     non-space: then no cut is proven and the caller must encode whole texts.
@@ -55,21 +61,20 @@ class SegmentRules:
                 classes[code] = LETTER
             else:
                 classes[code] = OTHER
-        self.classes = bytes(classes)
-        starts = np.ones((4, 4), dtype=np.bool_)
-        starts[BLANK, BLANK] = False  # a run of spaces stays with the word that follows it
-        starts[BLANK, LETTER] = starts[BLANK, OTHER] = False
-        starts[LETTER, LETTER] = starts[OTHER, OTHER] = False
-        # A lookup by (class before) * 4 + class.
-        self.starts: NDArray[np.bool_] = starts.reshape(16)
+        self._classes = bytes(classes)
 
-    def starts_in(self, text: bytes) -> NDArray[np.bool_]:
-        """Where segments start in ASCII `text`: a bool per byte, the first one True."""
-        kinds = np.frombuffer(text.translate(self.classes), dtype=np.uint8)
-        out = np.empty(kinds.size, dtype=np.bool_)
-        out[:1] = True
-        np.take(self.starts, (kinds[:-1] << 2) | kinds[1:], out=out[1:], mode="clip")
-        return out
+    def starts(self, text: bytes) -> Integers:
+        """Offsets at which segments of ASCII `text` start, ascending, the first one 0."""
+        kinds = np.frombuffer(text.translate(self._classes), dtype=np.uint8)
+        before, here = kinds[:-1], kinds[1:]
+        cut = np.ones(kinds.size, dtype=np.bool_)
+        # A class changes, except from spaces to the word that they stay with; or a character that
+        # always stands alone comes.
+        inner = cut[1:]
+        np.not_equal(before, here, out=inner)
+        inner &= (before != BLANK) | (here < LETTER)
+        inner |= here == ALONE
+        return np.flatnonzero(cut)
 
 
 class SegmentCounts:
@@ -78,38 +83,51 @@ class SegmentCounts:
     def __init__(self, encode: Callable[[list[str]], list[int]]) -> None:
         self._encode = encode
         self._words: dict[bytes, int] = {}
-        self._low = np.zeros(_SLOTS, dtype=np.uint64)
-        self._high = np.zeros(_SLOTS, dtype=np.uint64)
-        self._tokens = np.zeros(_SLOTS, dtype=np.uint16)
+        # Direct-mapped tables: a segment's slot follows from its bytes; the last comer has it.
+        self._short = _Table(keys=1)
+        self._middle = _Table(keys=2)
 
-    def tokens(
-        self, text: bytes, begins: NDArray[np.int64], sizes: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Tokens of each segment text[begins[i] : begins[i] + sizes[i]]."""
-        padded = text + bytes(_LONGEST)
+    def tokens(self, text: bytes, begins: Integers) -> Integers:
+        """Tokens of each segment of `text`; segment i ends where i + 1 begins."""
+        sizes = np.diff(begins, append=len(text))
+        found = np.ones(begins.size, dtype=np.int64)  # one character is one token
         windows: NDArray[np.uint64] = np.ndarray(
-            shape=(len(text) + 8,), dtype="<u8", buffer=padded, strides=(1,)
+            shape=(len(text) + 8,), dtype="<u8", buffer=text + bytes(16), strides=(1,)
         )
-        low = windows[begins] & _MASKS[np.minimum(sizes, 8)]
-        high = windows[np.minimum(begins + 8, len(text))] & _MASKS[np.clip(sizes - 8, 0, 8)]
-        slots = ((low * _MIX_LOW) ^ (high * _MIX_HIGH)) >> _SHIFT
-        found: NDArray[np.int64] = self._tokens[slots].astype(np.int64)
-        fresh = (self._low[slots] != low) | (self._high[slots] != high)
-        fresh |= sizes > _LONGEST
-        at = np.flatnonzero(fresh)
+        at = np.flatnonzero((sizes > 1) & (sizes <= 8))
+        where, size = begins[at], sizes[at]
+        low = windows[where] & _MASKS[size]
+        found[at] = self._looked_up(self._short, [low], text, where, size)
+        at = np.flatnonzero(sizes > 8)
         if at.size:
-            found[at] = self._resolve(text, begins[at], sizes[at], slots[at], low[at], high[at])
+            where, size = begins[at], sizes[at]
+            middle = size <= 16
+            keys = [windows[where], windows[where + 8] & _MASKS[np.minimum(size - 8, 8)]]
+            counts = np.empty(at.size, dtype=np.int64)
+            counts[middle] = self._looked_up(
+                self._middle, [key[middle] for key in keys], text, where[middle], size[middle]
+            )
+            counts[~middle] = self._resolved(text, where[~middle], size[~middle])
+            found[at] = counts
         return found
 
-    def _resolve(
+    def _looked_up(
         self,
+        table: _Table,
+        keys: list[NDArray[np.uint64]],
         text: bytes,
-        begins: NDArray[np.int64],
-        sizes: NDArray[np.int64],
-        slots: NDArray[np.uint64],
-        low: NDArray[np.uint64],
-        high: NDArray[np.uint64],
-    ) -> NDArray[np.int64]:
+        begins: Integers,
+        sizes: Integers,
+    ) -> Integers:
+        slots, found, known = table.get(keys)
+        new = np.flatnonzero(~known)
+        if new.size:
+            counts = self._resolved(text, begins[new], sizes[new])
+            found[new] = counts
+            table.put(slots[new], [key[new] for key in keys], counts)
+        return found
+
+    def _resolved(self, text: bytes, begins: Integers, sizes: Integers) -> Integers:
         words = [
             text[begin : begin + size]
             for begin, size in zip(begins.tolist(), sizes.tolist(), strict=True)
@@ -122,18 +140,41 @@ class SegmentCounts:
                 new = list(set(words))
             counts = self._encode([word.decode("ascii") for word in new])
             known.update(zip(new, counts, strict=True))
-        found = np.fromiter(map(known.__getitem__, words), dtype=np.int64, count=len(words))
-        short = (sizes <= _LONGEST) & (found < 0xFFFF)
-        slot = slots[short]
-        # Of several words for one slot numpy keeps the last in all three assignments alike.
-        self._low[slot] = low[short]
-        self._high[slot] = high[short]
-        self._tokens[slot] = found[short]
-        return found
+        return np.fromiter(map(known.__getitem__, words), dtype=np.int64, count=len(words))
+
+
+class _Table:
+    """Counts by one or two 64-bit keys. No segment has the keys of an empty slot: zero bytes are
+    always alone, and lone characters are never looked up."""
+
+    def __init__(self, keys: int) -> None:
+        self._keys = [np.zeros(_SLOTS, dtype=np.uint64) for _ in range(keys)]
+        self._counts = np.zeros(_SLOTS, dtype=np.int64)
+
+    def get(
+        self, keys: list[NDArray[np.uint64]]
+    ) -> tuple[NDArray[np.uint64], Integers, NDArray[np.bool_]]:
+        """Slots, the counts found there, and whether those are the counts of these keys."""
+        mixed = keys[0] * _MIX
+        for key in keys[1:]:
+            mixed ^= key
+            mixed *= _MIX
+        slots = mixed >> _SHIFT
+        known: NDArray[np.bool_] = self._keys[0][slots] == keys[0]
+        for mine, key in zip(self._keys[1:], keys[1:], strict=True):
+            known &= mine[slots] == key
+        return slots, self._counts[slots], known
+
+    def put(
+        self, slots: NDArray[np.uint64], keys: list[NDArray[np.uint64]], counts: Integers
+    ) -> None:
+        # Of several segments for one slot numpy keeps the last, in each of these assignments alike.
+        for mine, key in zip(self._keys, keys, strict=True):
+            mine[slots] = key
+        self._counts[slots] = counts
 
 
 # Keeps the first n bytes of a little-endian word.
 _MASKS = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype="<u8")
-_MIX_LOW = np.uint64(0x9E3779B97F4A7C15)
-_MIX_HIGH = np.uint64(0xC2B2AE3D27D4EB4F)
-_SHIFT = np.uint64(64 - _SLOTS.bit_length() + 1)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(64 - (_SLOTS.bit_length() - 1))

@@ -1,10 +1,10 @@
 """How many tokens a text has: SentencePiece's own answer, reached by proven shortcuts.
 
 The truth is `len(processor.encode(text))`: no BOS, and an empty text has none. `TokenCounter` gives
-the same number, faster: text is cut at newlines (lines repeat between solutions, so their counts
-are remembered) and new lines into segments (`segments`). Each cut is used only if the model that
-was loaded allows it; with any other model, or for text that spells a space as U+2581, the text is
-encoded as a whole.
+the same number, faster: ASCII text is cut into segments that are counted in numpy (`segments`);
+other text is cut at newlines, and its lines that are not ASCII are encoded. Cuts are made only if
+the model that was loaded allows them; with any other model, and for text that spells a space as
+U+2581, the text is encoded as a whole.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import sentencepiece
 
 from .errors import CorpusError
 from .model_file import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, read_model_file
-from .segments import ALONE, SegmentCounts, SegmentRules
+from .segments import SegmentCounts, SegmentRules
 
-# Lines are remembered until they hold this many characters (some 40 MB with what Python adds),
-# and then the memory starts anew.
-_REMEMBERED = 20_000_000
+# Lines that are not ASCII are remembered until they hold this many characters (some 30 MB), and
+# then the memory starts anew.
+_REMEMBERED = 8_000_000
+# Shorter texts, in bytes a token allowed, are seldom over the limit: counting them is as quick.
+_WORTH_A_LOOK = 2.5
 
 
 class _Processor(Protocol):
@@ -61,11 +63,10 @@ class TokenCounter:
         )
         # Bytes of text under the longest piece, a literal U+2581 (three bytes) under each space.
         self._longest_piece = max(len(piece.encode()) for piece in facts.normal_pieces)
-        self._looked_up = np.frombuffer(self._rules.classes, dtype=np.uint8) != ALONE
         self._lines: dict[str, int] = {}
         self._remembered = 0
         self._segments = SegmentCounts(self._encode_parts)
-        self._newline = self._processor.encode("\n")[-1:]
+        self._newline = self._processor.encode("\n")[-1]
 
     def encoded(self, text: str) -> int:
         """The plain answer: SentencePiece encodes the whole text."""
@@ -79,63 +80,65 @@ class TokenCounter:
         """
         if limit < 0:
             return True
-        if not self.exact_by_parts or len(text) <= limit:
+        if not self.exact_by_parts or len(text) <= _WORTH_A_LOOK * limit:
             return False
         if len(text) > limit * self._longest_piece:
             return True
         # Only a head as long as it takes to decide is looked at: segments average three bytes.
         head = text[: 6 * limit + 64]
-        return head.isascii() and int(np.count_nonzero(self._rules.starts_in(head))) > limit
+        return head.isascii() and self._rules.starts(head).size > limit
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, in order."""
         if not self.exact_by_parts:
             return [self.encoded(text) for text in texts]
-        cut: list[list[str]] = []
-        for text in texts:
-            # The dummy prefix is a space before the text; an empty text has no tokens at all.
-            cut.append(f" {text}".split("\n") if text and SPACE not in text else [])
-        self._learn(cut)
-        known = self._lines.__getitem__
-        return [
-            sum(map(known, lines)) + len(lines) - 1 if lines else (text and self.encoded(text)) or 0
-            for text, lines in zip(texts, cut, strict=True)
-        ]
+        counts = [0] * len(texts)
+        parts: list[str] = []  # ASCII, to be counted together
+        owners: list[int] = []
+        for at, text in enumerate(texts):
+            if not text:
+                continue
+            # The dummy prefix is a space before the text.
+            if text.isascii():
+                parts.append(" " + text)
+                owners.append(at)
+            elif SPACE in text:
+                counts[at] = self.encoded(text)
+            else:
+                lines = f" {text}".split("\n")
+                plain = [line for line in lines if line.isascii()]
+                parts += plain
+                owners += [at] * len(plain)
+                counts[at] = len(lines) - 1 + self._count_others(lines)
+        for at, count in zip(owners, self._count_ascii(parts), strict=True):
+            counts[at] += count
+        return counts
 
-    def _learn(self, cut: list[list[str]]) -> None:
-        """Make every line of `cut` known."""
-        wanted: set[str] = set()
-        for lines in cut:
-            wanted.update(lines)
+    def _count_others(self, lines: list[str]) -> int:
+        """Tokens of those of `lines` that are not ASCII."""
+        others = [line for line in lines if not line.isascii()]
         known = self._lines
-        if self._remembered > _REMEMBERED:
-            known.clear()
-            self._remembered = 0
-        new = [line for line in wanted if line not in known]
-        self._remembered += sum(map(len, new)) + 50 * len(new)
-        plain = [line for line in new if line.isascii()]
-        if plain:
-            known.update(zip(plain, self._count_lines(plain), strict=True))
-        if len(plain) < len(new):
-            others = [line for line in new if not line.isascii()]
-            known.update(zip(others, self._encode_parts(others), strict=True))
+        new = [line for line in set(others) if line not in known]
+        if new:
+            if self._remembered > _REMEMBERED:
+                known.clear()
+                self._remembered = 0
+                new = list(set(others))
+            self._remembered += sum(map(len, new))
+            known.update(zip(new, self._encode_parts(new), strict=True))
+        return sum(map(known.__getitem__, others))
 
-    def _count_lines(self, lines: list[str]) -> list[int]:
-        """Tokens of ASCII lines, none of which holds a newline."""
-        text = "\n".join(lines).encode("ascii")
-        if not text:
-            return [0] * len(lines)
-        begins = np.flatnonzero(self._rules.starts_in(text))
-        sizes = np.diff(begins, append=len(text))
-        tokens = np.ones(begins.size, dtype=np.int64)
-        bytes_at = np.frombuffer(text, dtype=np.uint8)[begins]
-        looked_up = self._looked_up[bytes_at]
-        tokens[looked_up] = self._segments.tokens(text, begins[looked_up], sizes[looked_up])
-        newlines = np.flatnonzero(bytes_at == 10)
-        running = np.concatenate(([0], np.cumsum(tokens)))
-        first = np.concatenate(([0], newlines + 1))
-        last = np.concatenate((newlines, [begins.size]))
-        counts: list[int] = (running[last] - running[first]).tolist()
+    def _count_ascii(self, parts: list[str]) -> list[int]:
+        """Tokens of ASCII parts of texts, each of which ends at a newline or its text's end."""
+        if not parts:
+            return []
+        text = ("\n".join(parts) + "\n").encode("ascii")
+        begins = self._rules.starts(text)
+        running = np.cumsum(self._segments.tokens(text, begins))
+        # Newlines stand alone, so that every part begins with a segment, and so does its newline.
+        sizes = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+        ends = np.searchsorted(begins, np.cumsum(sizes + 1) - 1)
+        counts: list[int] = (np.diff(running[ends], prepend=0) - 1).tolist()
         return counts
 
     def _encode_parts(self, parts: list[str]) -> list[int]:
@@ -144,6 +147,6 @@ class TokenCounter:
         One encode for all: newlines part them, and the dummy prefix stays before the first.
         """
         ids = np.array(self._processor.encode("\n" + "\n".join(parts) + "\n"), dtype=np.int64)
-        at = np.flatnonzero(ids == self._newline[0])
+        at = np.flatnonzero(ids == self._newline)
         counts: list[int] = (np.diff(at) - 1).tolist()
         return counts
