@@ -137,12 +137,13 @@ def _merges(processor: SentencePieceProcessor) -> list[list[str]]:
     """Every way to join two pieces into a third, best first.
 
     SentencePiece joins the neighbours whose joined piece scores highest, the leftmost among
-    equals. `tokenizers` ranks pairs, not pieces: pairs of one piece follow each other, the longer
-    left part first, as joining from the left makes them.
+    equals. `tokenizers` ranks pairs, and asks for the place only between equal pairs. Among equal
+    scores (LLaMA's runs of spaces) the longer piece, then the longer left part come first: in a run
+    joined from the left, the leftmost pair is the one that makes the longest piece.
     """
     score = {processor.id_to_piece(i): processor.get_score(i) for i in _text_pieces(processor)}
     pairs = [
-        (-score[piece], processor.piece_to_id(piece), -cut, piece[:cut], piece[cut:])
+        (-score[piece], -len(piece), -cut, piece[:cut], piece[cut:])
         for piece in score
         for cut in range(1, len(piece))
         if piece[:cut] in score and piece[cut:] in score

@@ -1,0 +1,375 @@
+"""Configs are derived from the tensors, tell the truth about dtype, and are proven to agree."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wmtp_assets.checkpoints.configs import (
+    HF_VIEW,
+    ConfigError,
+    derived_config,
+    dtype_of,
+    hf_view,
+    meta_adapter,
+    metadata_facts,
+    micro_config,
+    micro_params,
+    mtp_config,
+    prove_configs,
+)
+from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.safetensors_file import Header, TensorInfo
+from wmtp_assets.findings import Finding
+from wmtp_assets.mtp.params import ParamsError
+
+PUBLISHED: Mapping[str, object] = {
+    "dim": 4096,
+    "n_layers": 32,
+    "n_heads": 32,
+    "n_kv_heads": 32,
+    "n_future_tokens": 4,
+    "vocab_size": 32000,
+    "multiple_of": 256,
+    "ffn_dim_multiplier": 1.0,
+    "norm_eps": 1e-05,
+    "rope_theta": 10000.0,
+}
+SMALL: Mapping[str, object] = {
+    **PUBLISHED,
+    "dim": 64,
+    "n_layers": 6,
+    "n_heads": 4,
+    "n_kv_heads": 2,
+    "vocab_size": 512,
+    "multiple_of": 16,
+}
+SHEARED: Mapping[str, object] = {
+    "_name_or_path": "/scratch/someone/checkpoint",
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 176,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "vocab_size": 512,
+    "rms_norm_eps": 1e-05,
+    "max_position_embeddings": 4096,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "tie_word_embeddings": False,
+    "torch_dtype": "float32",
+}
+
+
+def header_of(shapes: Mapping[str, tuple[int, ...]], dtype: DType = DType.FLOAT16) -> Header:
+    tensors = {name: TensorInfo(dtype, shape, 0, 0) for name, shape in shapes.items()}
+    return Header(Path("model.safetensors"), tensors, 0, 0)
+
+
+def mtp_shapes(
+    dim: int, ffn: int, vocab: int, kv: int, layers: int, heads: int
+) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {
+        "tok_embeddings.weight": (vocab, dim),
+        "norm.weight": (dim,),
+        "output.weight": (vocab, dim),
+    }
+    blocks = [f"layers.{i}" for i in range(layers)] + [f"extra_heads.{i}" for i in range(heads)]
+    for block in blocks:
+        shapes |= {
+            f"{block}.attention.wq.weight": (dim, dim),
+            f"{block}.attention.wk.weight": (kv, dim),
+            f"{block}.attention.wv.weight": (kv, dim),
+            f"{block}.attention.wo.weight": (dim, dim),
+            f"{block}.feed_forward.w1.weight": (ffn, dim),
+            f"{block}.feed_forward.w2.weight": (dim, ffn),
+            f"{block}.feed_forward.w3.weight": (ffn, dim),
+            f"{block}.attention_norm.weight": (dim,),
+            f"{block}.ffn_norm.weight": (dim,),
+        }
+    return shapes
+
+
+def llama_shapes(prefix: str = "model.", layers: int = 4) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {f"{prefix}embed_tokens.weight": (512, 64)}
+    for block in (f"{prefix}layers.{i}" for i in range(layers)):
+        shapes[f"{block}.self_attn.k_proj.weight"] = (64, 64)
+        shapes[f"{block}.mlp.gate_proj.weight"] = (176, 64)
+    return shapes
+
+
+SMALL_HEADER = header_of(mtp_shapes(64, 176, 512, 32, 3, 3))
+
+
+def test_the_adapter_of_the_published_model_states_what_params_json_leaves_unsaid() -> None:
+    header = header_of(mtp_shapes(4096, 11008, 32000, 4096, 29, 3))
+    assert meta_adapter(PUBLISHED, header) == {
+        "n_future_tokens": 4,
+        "trunk_layers": 28,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "vocab_size": 32000,
+        "rms_norm_eps": 1e-05,
+        "rope_theta": 10000.0,
+        "dtype": "float16",
+        "parameters": 6_738_415_616,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"dim": 128}, "hidden_size: config says 128, tensors say 64"),
+        ({"n_kv_heads": 4}, "key_value_width: config says 64, tensors say 32"),
+        ({"n_layers": 7}, "num_hidden_layers: config says 7, tensors say 6"),
+        ({"n_future_tokens": 2}, "n_future_tokens: config says 2, tensors say 4"),
+        ({"vocab_size": 513}, "vocab_size: config says 513, tensors say 512"),
+        ({"multiple_of": 64}, "intermediate_size: config says 192, tensors say 176"),
+    ],
+)
+def test_no_adapter_is_derived_from_params_of_another_model(
+    change: dict[str, object], named: str
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        meta_adapter({**SMALL, **change}, SMALL_HEADER)
+
+
+def test_tensors_of_two_dtypes_have_no_dtype_to_state() -> None:
+    mixed = dict(SMALL_HEADER.tensors)
+    mixed["norm.weight"] = TensorInfo(DType.FLOAT32, (64,), 0, 0)
+    with pytest.raises(ConfigError, match="1 of float32"):
+        dtype_of(Header(Path("model.safetensors"), mixed, 0, 0))
+
+
+def test_a_header_of_another_layout_is_refused_by_tensor_name() -> None:
+    with pytest.raises(ConfigError, match=r"no tensor|tok_embeddings\.weight"):
+        meta_adapter(SMALL, header_of(llama_shapes()))
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32])
+def test_config_json_states_the_dtype_of_the_tensors_for_old_and_new_readers(dtype: DType) -> None:
+    config = derived_config("llama", SHEARED, header_of(llama_shapes(), dtype))
+    assert (config["dtype"], config["torch_dtype"]) == (dtype.value, dtype.value)
+
+
+def test_config_json_keeps_upstreams_fields_but_not_its_authors_paths_or_code() -> None:
+    upstream = {**SHEARED, "auto_map": {"AutoModel": "code.Model"}}
+    config = derived_config("llama", upstream, header_of(llama_shapes()))
+    assert config["max_position_embeddings"] == 4096
+    assert config.keys() & {"_name_or_path", "auto_map"} == set()
+
+
+def test_a_reward_models_config_names_the_trunk() -> None:
+    config = derived_config("llama-reward", SHEARED, header_of(llama_shapes(prefix="")))
+    assert config["architectures"] == ["LlamaModel"]
+
+
+def test_no_config_is_derived_from_another_models_config() -> None:
+    with pytest.raises(ConfigError, match="num_hidden_layers: config says 4, tensors say 3"):
+        derived_config("llama", SHEARED, header_of(llama_shapes(layers=3)))
+
+
+def test_an_mtp_config_json_is_nothing_that_transformers_would_fill_with_random_weights(
+    tmp_path: Path,
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    config = mtp_config(SMALL, SMALL_HEADER)
+    assert (config["num_hidden_layers"], config["dtype"]) == (6, "float16")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="meta-mtp"):
+        AutoModelForCausalLM.from_pretrained(tmp_path)
+
+
+def test_the_published_micro_model_needs_no_restated_ffn_rule() -> None:
+    micro = micro_params(PUBLISHED, layers=4, dim=512, ffn=1536)
+    assert micro == {**PUBLISHED, "dim": 512, "n_layers": 4, "n_heads": 4, "n_kv_heads": 4}
+    header = header_of(mtp_shapes(512, 1536, 32000, 512, 1, 3))
+    assert meta_adapter(micro, header)["parameters"] == 46_404_096
+
+
+@pytest.mark.parametrize("ffn", [80, 96, 100, 128])
+def test_a_micro_model_may_have_any_ffn_width(ffn: int) -> None:
+    micro = micro_params(SMALL, layers=4, dim=32, ffn=ffn, vocab=256)
+    header = header_of(mtp_shapes(32, ffn, 256, 16, 1, 3))
+    assert meta_adapter(micro, header)["intermediate_size"] == ffn
+
+
+@pytest.mark.parametrize("dim", [24, 16, 0, 128])
+def test_a_slice_through_a_head_or_a_group_or_beyond_the_base_is_refused(dim: int) -> None:
+    with pytest.raises(ConfigError, match=f"dim {dim}"):
+        micro_params(SMALL, layers=4, dim=dim, ffn=96)
+
+
+def test_a_micro_model_keeps_a_block_for_each_predicted_token() -> None:
+    with pytest.raises(ParamsError, match="at least one block"):
+        micro_params(SMALL, layers=3, dim=32, ffn=96)
+
+
+def test_a_micro_llama_keeps_head_size_and_everything_else() -> None:
+    micro = micro_config(SHEARED, layers=2, dim=32, ffn=96)
+    changed = {name: value for name, value in micro.items() if SHEARED[name] != value}
+    assert changed == {
+        "hidden_size": 32,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model's folder as the contract has it: an MTP model of random float16 weights."""
+    from wmtp_assets.checkpoints.safetensors_file import read_header
+    from wmtp_assets_tests.mtp.networks import network, write_directory
+
+    directory = write_directory(network(SMALL).half(), SMALL, tmp_path)
+    header = read_header(directory / "safetensors" / "model.safetensors")
+    adapter = yaml.safe_dump(meta_adapter(SMALL, header))
+    (directory / "configs" / "meta_adapter.yaml").write_text(adapter)
+    metadata = {"model": "small", **metadata_facts("meta-mtp", SMALL, header)}
+    (directory / "metadata.json").write_text(json.dumps(metadata))
+    return directory
+
+
+def prove(model: Path) -> dict[str, Finding]:
+    findings = prove_configs(
+        "meta-mtp",
+        weights=model / "safetensors" / "model.safetensors",
+        config=model / "configs" / "params.json",
+        adapter=model / "configs" / "meta_adapter.yaml",
+        metadata=model / "metadata.json",
+    )
+    return {finding.name: finding for finding in findings}
+
+
+def failed(model: Path) -> set[str]:
+    return {name for name, finding in prove(model).items() if not finding.passed}
+
+
+def test_derived_documents_agree_with_the_tensors_and_each_other(model: Path) -> None:
+    assert prove(model).keys() == {
+        "config_describes_tensors",
+        "meta_adapter_agrees",
+        "metadata_agrees",
+    }
+    assert failed(model) == set()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"dtype": "float32"}, {"parameters": 1}, {"implementation": "hf"}, {"n_future_tokens": True}],
+)
+def test_metadata_that_claims_something_else_is_named(
+    model: Path, change: dict[str, object]
+) -> None:
+    path = model / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert failed(model) == {"metadata_agrees"}
+    (name,) = change
+    assert name in str(prove(model)["metadata_agrees"].found)
+
+
+@pytest.mark.parametrize("field", ["dtype", "rope_theta", "intermediate_size", "n_future_tokens"])
+def test_an_adapter_that_claims_something_else_is_named(model: Path, field: str) -> None:
+    path = model / "configs" / "meta_adapter.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {field: 7}))
+    assert failed(model) == {"meta_adapter_agrees"}
+    assert f"{field}: file says 7" in str(prove(model)["meta_adapter_agrees"].found)
+
+
+def test_params_of_another_model_fail_every_document(model: Path) -> None:
+    (model / "configs" / "params.json").write_text(json.dumps({**SMALL, "n_layers": 9}))
+    assert failed(model) == set(prove(model))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        ("metadata.json", "{", {"metadata_agrees"}),
+        ("metadata.json", '{"dtype": 1, "dtype": 2}', {"metadata_agrees"}),
+        ("configs/meta_adapter.yaml", "a: [", {"meta_adapter_agrees"}),
+        ("configs/meta_adapter.yaml", "- 1", {"meta_adapter_agrees"}),
+    ],
+)
+def test_an_unreadable_document_is_a_finding_and_no_crash(
+    model: Path, file: str, content: str, expected: set[str]
+) -> None:
+    (model / file).write_text(content)
+    assert failed(model) == expected
+
+
+def test_a_missing_document_is_a_finding_and_no_crash(model: Path) -> None:
+    (model / "metadata.json").unlink()
+    assert failed(model) == {"metadata_agrees"}
+
+
+def test_a_llama_config_that_calls_float16_float32_is_named(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from wmtp_assets_tests.mtp.networks import PARAMS, as_llama, network
+
+    llama = as_llama(network(PARAMS), head=0).half()
+    save_file(llama.state_dict(), tmp_path / "model.safetensors")
+    config = {**llama.config.to_dict(), "dtype": "float16", "torch_dtype": "float32"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (finding,) = prove_configs(
+        "llama",
+        weights=tmp_path / "model.safetensors",
+        config=tmp_path / "config.json",
+        adapter=None,
+        metadata=None,
+    )
+    assert not finding.passed
+    assert "torch_dtype: file says 'float32'" in str(finding.found)
+
+
+def test_transformers_loads_model_and_tokenizer_from_the_view_with_no_further_argument(
+    tmp_path: Path,
+) -> None:
+    import torch
+    from safetensors.torch import save_file
+    from sentencepiece import SentencePieceProcessor
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from wmtp_assets.checkpoints.safetensors_file import read_header
+    from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
+    from wmtp_assets.hub.sample.tokenizer import tokenizer_model
+    from wmtp_assets_tests.mtp.networks import PARAMS, as_llama, network
+
+    for folder in ("safetensors", "configs", "tokenizer", HF_VIEW):
+        (tmp_path / folder).mkdir()
+    llama = as_llama(network(PARAMS), head=0).half()
+    weights = tmp_path / "safetensors" / "model.safetensors"
+    save_file(llama.state_dict(), weights)
+    upstream = {**llama.config.to_dict(), "torch_dtype": "float32"}
+    config = derived_config("llama", upstream, read_header(weights))
+    (tmp_path / "configs" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "tokenizer" / "tokenizer.model").write_bytes(tokenizer_model())
+    for name, document in tokenizer_documents(tmp_path / "tokenizer" / "tokenizer.model").items():
+        (tmp_path / "tokenizer" / name).write_text(json.dumps(document))
+    for name, target in hf_view("llama").items():
+        (tmp_path / HF_VIEW / name).symlink_to(os.path.join("..", target))  # noqa: PTH118 - the text of a link, not a path
+
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / HF_VIEW)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / HF_VIEW)
+    text = "  if (n <= k) <s> {\n        return;"
+    truth = SentencePieceProcessor(model_file=str(tmp_path / "tokenizer" / "tokenizer.model"))
+    assert tokenizer(text)["input_ids"] == [1, *truth.encode(text)]
+    assert loaded.dtype == torch.float16
+    state = loaded.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in llama.state_dict().items())
+
+
+def test_an_mtp_model_has_no_view_because_transformers_knows_no_such_architecture() -> None:
+    assert hf_view("meta-mtp") == {}
