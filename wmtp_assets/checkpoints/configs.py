@@ -216,69 +216,6 @@ def _dtype_entries(header: Header) -> dict[str, object]:
     return {"dtype": dtype_of(header), "torch_dtype": dtype_of(header)}
 
 
-def micro_params(
-    params: Mapping[str, object], *, layers: int, dim: int, ffn: int, vocab: int | None = None
-) -> dict[str, object]:
-    """params.json of a slice: same head size and number of predicted tokens, other sizes.
-
-    `layers` counts every block. Where LLaMA's rule does not give `ffn` for `dim`, multiplier and
-    multiple are restated so that it does.
-    """
-    heads = integer(params, "n_heads")
-    kv_heads = integer(params, "n_kv_heads", default=heads)
-    n_heads, n_kv_heads = _micro_heads(integer(params, "dim"), heads, kv_heads, dim)
-    micro = {
-        **params,
-        "dim": dim,
-        "n_layers": layers,
-        "n_heads": n_heads,
-        "n_kv_heads": n_kv_heads,
-        "vocab_size": integer(params, "vocab_size") if vocab is None else vocab,
-    }
-    if ffn_dim_of(micro) != ffn:
-        micro |= {"multiple_of": ffn, "ffn_dim_multiplier": min(1.0, ffn / (8 * dim // 3))}
-    if ffn_dim_of(micro) != ffn:
-        raise ConfigError(
-            "params.json cannot express this FFN width",
-            expected=f"a width of at least {8 * dim // 3} for dim {dim}, or a smaller one",
-            found=f"ffn {ffn}",
-        )
-    check_sizes(micro)
-    return micro
-
-
-def micro_config(
-    config: Mapping[str, object], *, layers: int, dim: int, ffn: int, vocab: int | None = None
-) -> dict[str, object]:
-    """config.json of a slice of a LLaMA: same head size, other sizes; the rest is upstream's."""
-    heads = integer(config, "num_attention_heads")
-    kv_heads = integer(config, "num_key_value_heads", default=heads)
-    n_heads, n_kv_heads = _micro_heads(integer(config, "hidden_size"), heads, kv_heads, dim)
-    return {
-        **config,
-        "hidden_size": dim,
-        "intermediate_size": ffn,
-        "num_hidden_layers": layers,
-        "num_attention_heads": n_heads,
-        "num_key_value_heads": n_kv_heads,
-        "vocab_size": integer(config, "vocab_size") if vocab is None else vocab,
-    }
-
-
-def _micro_heads(base_dim: int, heads: int, kv_heads: int, dim: int) -> tuple[int, int]:
-    """Heads and key-value heads of a slice `dim` wide, at the base's head and group size."""
-    head_dim, group = base_dim // heads, heads // kv_heads
-    n_heads = dim // head_dim
-    if dim % head_dim or not 1 <= n_heads <= heads or n_heads % group:
-        raise ConfigError(
-            "A slice of this width would cut through an attention head",
-            expected=f"dim a multiple of {head_dim * group}, at most {base_dim}",
-            found=f"dim {dim}",
-            mend="choose another dim for the micro model in the catalog",
-        )
-    return n_heads, n_heads // group
-
-
 def hf_view(layout: str) -> dict[str, str]:
     """Names in the model's `hf/` folder, and the file that each links to in the model's folder.
 

@@ -70,7 +70,7 @@ def read_state_dict(data: bytes) -> dict[str, View]:
     views: dict[str, View] = {}
     for name, view in value.items():
         if not isinstance(view, View):
-            raise PickleError(f"the entry {name[:80]!r} is a {_kind(view)}, not a tensor")
+            raise PickleError(f"the entry {name[:80]!a} is a {_kind(view)}, not a tensor")
         views[name] = view
     return views
 
@@ -127,7 +127,7 @@ class _Interpreter:
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:
-            self.refuse(f"a text in the pickle is no UTF-8: {raw[:40]!r}")
+            self.refuse(f"a text in the pickle is no UTF-8: {raw[:40]!a}")
 
     # The stack
 
@@ -174,7 +174,7 @@ class _Interpreter:
             if not isinstance(key, str):
                 self.refuse(f"a key is a {_kind(key)}, not a text")
             if key in target:
-                self.refuse(f"the key {key[:80]!r} occurs twice")
+                self.refuse(f"the key {key[:80]!a} occurs twice")
             target[key] = value
 
     def put_item(self) -> None:
@@ -182,10 +182,12 @@ class _Interpreter:
         self.put_items([key, value])
 
     def name(self, module: object, attribute: object) -> None:
-        known = _KNOWN.get(f"{module} {attribute}") if isinstance(module, str) else None
-        if known is None or not isinstance(attribute, str):
+        if not isinstance(module, str) or not isinstance(attribute, str):
+            self.refuse(f"the pickle names a {_kind(attribute)} of a {_kind(module)}")
+        known = _KNOWN.get(f"{module} {attribute}")
+        if known is None:
             self.refuse(
-                f"the pickle asks for {str(module)[:60]!r}.{str(attribute)[:60]!r}, "
+                f"the pickle asks for {module[:60]!a}.{attribute[:60]!a}, "
                 "which no state dict needs; it was not run"
             )
         self.push(known)
@@ -199,7 +201,7 @@ class _Interpreter:
         match self.pop():
             case ("storage", _Name(name), str(key), str(), int(elements)) if name in BY_STORAGE:
                 if type(elements) is not int or elements < 0 or not _is_key(key):
-                    self.refuse(f"the storage {key[:40]!r} is not one that torch writes")
+                    self.refuse(f"the storage {key[:40]!a} is not one that torch writes")
                 self.push(Storage(BY_STORAGE[name], key, elements))
             case _:
                 self.refuse("a persistent id that is no storage of torch's")

@@ -87,7 +87,7 @@ def _check_index(index: Path, source: Source) -> None:
     for key, place in places.items():
         if not isinstance(place, str) or place not in names:
             _refuse(
-                f"The index puts {key[:80]!r} into a file that is not one of the set",
+                f"The index puts {key[:80]!a} into a file that is not one of the set",
                 index,
                 expected=", ".join(sorted(names)),
                 found=ascii(place)[:80],
@@ -99,7 +99,7 @@ def _check_index(index: Path, source: Source) -> None:
         found = tensor.file.name if tensor else "nowhere"
         if places.get(key, "nowhere") != found:
             _refuse(
-                f"The tensor {key[:80]!r} is not where the index says",
+                f"The tensor {key[:80]!a} is not where the index says",
                 index,
                 expected=places.get(key, "nowhere"),
                 found=found,

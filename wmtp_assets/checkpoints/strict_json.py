@@ -38,7 +38,7 @@ def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise StrictJsonError(f"the key {key[:80]!r} occurs twice")
+                raise StrictJsonError(f"the key {key[:80]!a} occurs twice")
             seen.add(key)
     return found
 

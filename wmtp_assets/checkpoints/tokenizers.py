@@ -133,8 +133,8 @@ def _tokenizer_json(processor: SentencePieceProcessor) -> dict[str, object]:
     }
 
 
-def _merges(processor: SentencePieceProcessor) -> list[list[str]]:
-    """Every way to join two pieces into a third, best first.
+def _merges(processor: SentencePieceProcessor) -> list[str]:
+    """Every way to join two pieces into a third, best first: "left right", as no piece has a space.
 
     SentencePiece joins the neighbours whose joined piece scores highest, the leftmost among
     equals. `tokenizers` ranks pairs, and asks for the place only between equal pairs. Among equal
@@ -148,7 +148,7 @@ def _merges(processor: SentencePieceProcessor) -> list[list[str]]:
         for cut in range(1, len(piece))
         if piece[:cut] in score and piece[cut:] in score
     ]
-    return [[left, right] for *_, left, right in sorted(pairs)]
+    return [f"{left} {right}" for *_, left, right in sorted(pairs)]
 
 
 def _text_pieces(processor: SentencePieceProcessor) -> list[int]:

@@ -145,10 +145,10 @@ def _entries(directory: bytes, count: int, path: Path) -> list[_Entry]:
         try:
             name = raw_name.decode("utf-8")
         except UnicodeDecodeError:
-            _refuse(f"The zip archive holds a name that is no UTF-8: {raw_name[:40]!r}", path)
+            _refuse(f"The zip archive holds a name that is no UTF-8: {raw_name[:40]!a}", path)
         if method != 0 or flags & _ENCRYPTED:
             _refuse(
-                f"The record {name[:80]!r} is compressed or encrypted",
+                f"The record {name[:80]!a} is compressed or encrypted",
                 path,
                 expected="stored bytes, as torch.save writes them",
                 found=f"method {method}, flags {flags:#x}",
@@ -157,7 +157,7 @@ def _entries(directory: bytes, count: int, path: Path) -> list[_Entry]:
         extra = directory[extra_at : extra_at + extra_length]
         size, packed, header = _zip64(extra, size, packed, header, name, path)
         if size != packed:
-            _refuse(f"The record {name[:80]!r} has two sizes", path, size, packed)
+            _refuse(f"The record {name[:80]!a} has two sizes", path, size, packed)
         found.append(_Entry(name, raw_name, size, header))
     if at != len(directory):
         _refuse("The zip directory holds more than its records", path)
@@ -175,7 +175,7 @@ def _zip64(
             wide = extra[at + 4 : at + 4 + length]
             wanted = [value == _MAX32 for value in (size, packed, header)]
             if len(wide) < 8 * sum(wanted):
-                _refuse(f"The record {name[:80]!r} lacks its 64-bit size", path)
+                _refuse(f"The record {name[:80]!a} lacks its 64-bit size", path)
             values = iter(struct.unpack_from(f"<{sum(wanted)}Q", wide))
             return (
                 next(values) if wanted[0] else size,
@@ -184,7 +184,7 @@ def _zip64(
             )
         at += 4 + length
     if _MAX32 in (size, packed, header):
-        _refuse(f"The record {name[:80]!r} lacks its 64-bit size", path)
+        _refuse(f"The record {name[:80]!a} lacks its 64-bit size", path)
     return size, packed, header
 
 
@@ -195,7 +195,7 @@ def _locate(fd: int, path: Path, entry: _Entry) -> Record:
     magic, flags, method, name_length, extra_length = (fields[i] for i in (0, 2, 3, 9, 10))
     name = _pread(fd, entry.header + _LOCAL.size, name_length, path)
     if magic != b"PK\x03\x04" or name != entry.raw_name or method != 0 or flags & _ENCRYPTED:
-        _refuse(f"The record {entry.name[:80]!r} is not where the zip directory says", path)
+        _refuse(f"The record {entry.name[:80]!a} is not where the zip directory says", path)
     offset = entry.header + _LOCAL.size + name_length + extra_length
     return Record(entry.name, offset, entry.size)
 

@@ -1,0 +1,12 @@
+"""Leaves bytes between two tensors, where anything may hide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wmtp_assets_tests.attacks.building import Attack, entry, header_attack
+
+
+def build(folder: Path) -> Attack:
+    header = {"a": entry(0, 24), "b": entry(32, 56)}
+    return header_attack(folder, header, bytes(56), "b leave a gap")

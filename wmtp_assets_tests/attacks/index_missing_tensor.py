@@ -1,0 +1,12 @@
+"""Names a tensor that no shard holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wmtp_assets_tests.attacks.building import Attack, index_attack, places
+
+
+def build(folder: Path) -> Attack:
+    index = {"metadata": {}, "weight_map": places(c="pytorch_model-00001-of-00002.bin")}
+    return index_attack(folder, index, "'c' is not where")

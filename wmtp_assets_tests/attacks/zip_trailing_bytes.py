@@ -1,0 +1,13 @@
+"""Appends bytes behind the archive's end record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wmtp_assets_tests.attacks.building import Attack, archive, state, tensor
+
+
+def build(folder: Path) -> Attack:
+    path = archive(folder, state({"weight": tensor()}))
+    path.write_bytes(path.read_bytes() + b"more")
+    return Attack([path], "do not belong")
