@@ -38,6 +38,11 @@ from wmtp_assets.hub.retry import ComeBackError, Patience, Policy, persist, retr
 from wmtp_assets.hub.source import RangeRefusedError
 
 _LOG = logging.getLogger(__name__)
+# The client writes every URL at INFO and every answer's headers at DEBUG; a storage host's URL is
+# signed, and so as good as a password while it lasts.
+logging.getLogger("httpx2").setLevel(logging.WARNING)
+logging.getLogger("httpcore2").setLevel(logging.WARNING)
+
 _LONGEST_CHAIN = 5  # redirects before we say that they go in circles
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _DEFAULT_PORT = {"http": 80, "https": 443}

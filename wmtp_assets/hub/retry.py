@@ -46,8 +46,8 @@ class GaveUpError(TransientError):
 class Policy:
     """How patient to be; every time in seconds.
 
-    `tries` counts failures in a row without a byte of progress: a line that breaks every minute
-    but moves is never given up on. `stall` is how long a connection may be silent (or under 1 kB
+    `tries` counts failures in a row without progress: a line that breaks every minute but moves
+    is never given up on. `stall` is how long a connection may be silent (or under 1 kB
     a second) before it is named stalled and made anew. A Retry-After beyond `longest_wait` is not
     waited for but told.
     """
@@ -84,7 +84,7 @@ class Patience:
         self._row = 0
 
     def progress(self) -> None:
-        """Bytes moved: failures before this no longer count."""
+        """Bytes moved at a pace worth waiting for: failures before this no longer count."""
         self._row = 0
 
     def endure(self, error: ComeBackError, sleep: Callable[[float], None] = time.sleep) -> None:

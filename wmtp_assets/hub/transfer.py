@@ -26,12 +26,16 @@ _PARALLEL_FROM = 64 << 20  # bytes that must be missing before more connections 
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 64 << 10, 1 << 20
 _HASH_READ = 1 << 20
 _LONGEST_UNWRITTEN = 1.0  # seconds; what a slow line may lose when the process is killed
-_SLOWEST = 1000  # bytes a second over a whole stall time; less is a stall that trickles
+_SLOWEST = 1000  # bytes a second; less is no progress but a stall that trickles
 _RESTARTS = 3  # how often a file may have to be begun anew before we give up
 
 
 class WrongBytesError(HubError):
     """The source sends another number of bytes than the file has."""
+
+
+class ChangingUpstreamError(HubError):
+    """The file is another one each time that it is asked for, or cannot be had in one go."""
 
 
 class _StartOver(Exception):  # noqa: N818 - a signal between threads, not an error
@@ -114,7 +118,7 @@ class Transfer:
                 self._partial.reset(self._identity(place))
             else:
                 return Arrived(sha256, git_blob, resumed_from, self._received, self._retries)
-        raise HubError(
+        raise ChangingUpstreamError(
             f"This file had to be begun anew {_RESTARTS} times",
             expected="one file from the first byte to the last",
             found=why,
@@ -194,11 +198,12 @@ class Transfer:
         try:
             while (piece := self._next()) is not None:
                 while piece.start < piece.end and not self._stop.is_set():
-                    begun_at = piece.start
+                    begun_at, began = piece.start, time.monotonic()
                     try:
                         self._pull(place, piece)
                     except ComeBackError as trouble:
-                        if piece.start > begun_at:
+                        seconds = max(1.0, time.monotonic() - began)
+                        if piece.start - begun_at >= _SLOWEST * seconds:
                             patience.progress()
                         patience.endure(trouble, self._sleep)
                         place = self._locate()  # a signed address may have expired meanwhile
