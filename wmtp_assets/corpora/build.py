@@ -16,7 +16,7 @@ from .shards import count_problems, read_codecontests, read_humaneval, read_mbpp
 from .writer import SplitWriter
 
 MAX_TOKENS = 2048
-_UNIT_BYTES = 1 << 19  # text of problems formatted together: enough to batch, small enough to cache
+_UNIT_BYTES = 300_000  # text of problems formatted together: enough to batch, small enough to cache
 _REPORT_EVERY = 10.0  # seconds
 
 Progress = Callable[[str], None]

@@ -58,12 +58,11 @@ def _parse(data: bytes) -> ModelFile:
     normalizer: dict[int, int | bytes] = {}
     for number, value in _fields(data):
         if number == 1:
-            piece = dict(_fields(_bytes(value)))
-            kind = int(piece.get(3, NORMAL))
+            text, kind = _piece(_bytes(value))
             types.add(kind)
             byte_pieces += kind == BYTE
             if kind == NORMAL:
-                normal.append(_bytes(piece[1]).decode("utf-8"))
+                normal.append(text)
         elif number == 2:
             trainer = dict(_fields(_bytes(value)))
         elif number == 3:
@@ -82,6 +81,22 @@ def _parse(data: bytes) -> ModelFile:
         removes_extra_spaces=bool(normalizer.get(4, 1)),
         escapes_spaces=bool(normalizer.get(5, 1)),
     )
+
+
+def _piece(data: bytes) -> tuple[str, int]:
+    """A piece's text and type."""
+    size = data[1]
+    end = size + 7
+    if (
+        data[0] == 0x0A
+        and size < 0x80
+        and data[2 + size] == 0x15
+        and data[end:] in (b"", b"\x18\x01")
+    ):
+        # Nearly all: a text, a score (five bytes), and NORMAL, which need not be spelled out.
+        return data[2 : 2 + size].decode("utf-8"), NORMAL
+    fields = dict(_fields(data))
+    return _bytes(fields[1]).decode("utf-8"), int(fields.get(3, NORMAL))
 
 
 def _bytes(value: int | bytes) -> bytes:
@@ -106,7 +121,10 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     at, end = 0, len(data)
     while at < end:
-        key, at = _varint(data, at)
+        key = data[at]
+        at += 1
+        if key >= 0x80:
+            key, at = _varint(data, at - 1)
         wire = key & 7
         value: int | bytes
         if wire == 0:

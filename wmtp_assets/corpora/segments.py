@@ -12,7 +12,7 @@ them in the processor's cache.
 
 from __future__ import annotations
 
-import itertools
+import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -24,7 +24,8 @@ from .model_file import SPACE
 # may join.
 ALONE, BLANK, LETTER, OTHER = 0, 1, 2, 3
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_SLOTS = 1 << 16
+_LETTER_BESIDE_OTHER = re.compile(r"[A-Za-z][!-@\[-`{-~]|[!-@\[-`{-~][A-Za-z]")
+_SLOTS = 1 << 17
 _WORDS = 400_000  # segments remembered before the memory starts anew (some 50 MB)
 
 Integers = NDArray[np.int64]
@@ -38,17 +39,11 @@ class SegmentRules:
     """
 
     def __init__(self, pieces: Iterable[str]) -> None:
-        joined: set[str] = set()  # characters that some longer piece holds
-        spaced_inside = letter_joins_other = False
-        for piece in pieces:
-            if len(piece) == 1:
-                continue
-            joined.update(piece)
-            for left, right in itertools.pairwise(piece):
-                if right == SPACE and left != SPACE:
-                    spaced_inside = True
-                if left.isascii() and right.isascii() and (left in _LETTERS) != (right in _LETTERS):
-                    letter_joins_other = True
+        # All longer pieces in one text, parted by a control character that no piece holds.
+        longer = "\0".join(piece for piece in pieces if len(piece) > 1)
+        joined = set(longer) - {"\0"}  # characters that some longer piece holds
+        spaced_inside = re.search(f"[^{SPACE}\0]{SPACE}", longer)
+        letter_joins_other = _LETTER_BESIDE_OTHER.search(longer)
         self.usable = not spaced_inside and "\n" not in joined and " " not in joined
         classes = bytearray(256)
         for code in range(128):
@@ -118,7 +113,7 @@ class SegmentCounts:
         text: bytes,
         begins: Integers,
         sizes: Integers,
-    ) -> Integers:
+    ) -> NDArray[np.uint8]:
         slots, found, known = table.get(keys)
         new = np.flatnonzero(~known)
         if new.size:
@@ -149,11 +144,11 @@ class _Table:
 
     def __init__(self, keys: int) -> None:
         self._keys = [np.zeros(_SLOTS, dtype=np.uint64) for _ in range(keys)]
-        self._counts = np.zeros(_SLOTS, dtype=np.int64)
+        self._counts = np.zeros(_SLOTS, dtype=np.uint8)  # 16 bytes at most, so 16 tokens at most
 
     def get(
         self, keys: list[NDArray[np.uint64]]
-    ) -> tuple[NDArray[np.uint64], Integers, NDArray[np.bool_]]:
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.bool_]]:
         """Slots, the counts found there, and whether those are the counts of these keys."""
         mixed = keys[0] * _MIX
         for key in keys[1:]:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from . import ordering
 from .errors import CorpusError
-from .formatting import Formatted
+from .formatting import FACTS, Formatted
 from .report import SplitReport
-from .rowindex import RowIndex
+from .rowindex import RowIndex, as_numpy
 from .writer import SplitWriter
 
 
@@ -32,37 +32,22 @@ def select_small(jsonl: Path, index: Path, out: Path, rows: int, seed: int) -> S
     split = str(source.facts["split"])
     chosen = np.sort(_choose(source, rows, seed))
     table = source.table().take(chosen)
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    with (
-        SplitWriter(out, str(source.facts["dataset"]), split, f"{split}_small") as writer,
-        jsonl.open("rb") as lines,
-    ):
-        for at in range(table.num_rows):
-            lines.seek(columns["offset"][at])
-            line = lines.read(columns["length"][at])
-            if not line.endswith(b"}\n") or line.count(b"\n") != 1:
-                raise CorpusError(
-                    "The row index does not describe this JSONL file",
-                    expected=f"line {chosen[at]} at byte {columns['offset'][at]}",
-                    found=repr(line[-20:]),
-                    where=jsonl,
-                    mend="Materialize the split again.",
-                )
-            facts = ("problem", "difficulty", "source", "cf_rating")
-            tokens = ("instruction_tokens", "input_tokens")
-            writer.add(
-                Formatted(
-                    data=line,
-                    sizes=[len(line)],
-                    problems=[0],
-                    is_correct=[columns["is_correct"][at]],
-                    languages=[columns["language"][at]],
-                    output_tokens=[columns["output_tokens"][at]],
-                    flags=[columns["flags"][at]],
-                    facts=[tuple(columns[name][at] for name in (*facts, *tokens))],
-                    funnel=Counter(kept=1),
-                )
+    columns = {name: as_numpy(table[name]) for name in table.column_names}
+    with SplitWriter(out, str(source.facts["dataset"]), split, f"{split}_small") as writer:
+        writer.add(
+            Formatted(
+                data=_lines(jsonl, chosen, columns["offset"], columns["length"]),
+                classed=table["is_correct"].null_count == 0,
+                sizes=columns["length"].astype(np.int64),
+                places=np.arange(table.num_rows),
+                is_correct=columns["is_correct"],
+                languages=columns["language"],
+                output_tokens=columns["output_tokens"].astype(np.int64),
+                flags=columns["flags"],
+                facts=np.stack([columns[name].astype(np.int64) for name in FACTS], axis=1),
+                funnel=Counter(kept=table.num_rows),
             )
+        )
         return writer.finish(
             {
                 "chosen_from": source.facts["jsonl"],
@@ -71,6 +56,28 @@ def select_small(jsonl: Path, index: Path, out: Path, rows: int, seed: int) -> S
                 "tokenizer_sha256": source.facts["tokenizer_sha256"],
             }
         )
+
+
+def _lines(
+    jsonl: Path, chosen: NDArray[np.int64], offsets: NDArray[Any], lengths: NDArray[Any]
+) -> bytes:
+    found = []
+    with jsonl.open("rb") as file:
+        for row, offset, length in zip(
+            chosen.tolist(), offsets.tolist(), lengths.tolist(), strict=True
+        ):
+            file.seek(offset)
+            line = file.read(length)
+            if not line.endswith(b"}\n") or line.count(b"\n") != 1:
+                raise CorpusError(
+                    "The row index does not describe this JSONL file",
+                    expected=f"line {row} at byte {offset:,}",
+                    found=repr(line[-20:]),
+                    where=jsonl,
+                    mend="Materialize the split again.",
+                )
+            found.append(line)
+    return b"".join(found)
 
 
 def _choose(source: RowIndex, rows: int, seed: int) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 import sentencepiece
+from numpy.typing import NDArray
 
 from .errors import CorpusError
 from .model_file import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, read_model_file
@@ -62,7 +63,7 @@ class TokenCounter:
             and self._rules.usable
         )
         # Bytes of text under the longest piece, a literal U+2581 (three bytes) under each space.
-        self._longest_piece = max(len(piece.encode()) for piece in facts.normal_pieces)
+        self._longest_piece = max(map(len, map(str.encode, facts.normal_pieces)))
         self._lines: dict[str, int] = {}
         self._remembered = 0
         self._segments = SegmentCounts(self._encode_parts)
@@ -72,21 +73,22 @@ class TokenCounter:
         """The plain answer: SentencePiece encodes the whole text."""
         return len(self._processor.encode(text))
 
-    def surely_over(self, text: bytes, limit: int) -> bool:
-        """Whether UTF-8 `text` has more than `limit` tokens for certain, without tokenizing it.
+    def surely_over(
+        self, texts: Sequence[bytes], sizes: NDArray[np.int64], limits: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Which UTF-8 texts (of `sizes` bytes) have more tokens than their limit for certain.
 
-        A token covers at most the longest piece, and a cut text has at least a token a segment.
-        False says nothing.
+        None of them is tokenized: a token covers at most the longest piece, and a cut text has at
+        least a token a segment. False says nothing.
         """
-        if limit < 0:
-            return True
-        if not self.exact_by_parts or len(text) <= _WORTH_A_LOOK * limit:
-            return False
-        if len(text) > limit * self._longest_piece:
-            return True
-        # Only a head as long as it takes to decide is looked at: segments average three bytes.
-        head = text[: 6 * limit + 64]
-        return head.isascii() and self._rules.starts(head).size > limit
+        over = limits < 0
+        if self.exact_by_parts:
+            over |= sizes > limits * self._longest_piece
+            for at in np.flatnonzero(~over & (sizes > limits * _WORTH_A_LOOK)).tolist():
+                # Only a head long enough to decide is looked at: segments average three bytes.
+                head = texts[at][: 6 * int(limits[at]) + 64]
+                over[at] = head.isascii() and self._rules.starts(head).size > limits[at]
+        return over
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, in order."""

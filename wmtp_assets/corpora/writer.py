@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import time
 from collections import Counter
@@ -11,12 +10,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from ..storage.atomic import atomic_write
-from .formatting import Formatted
+from .formatting import FACTS, Formatted
 from .metadata import MetadataText
 from .report import SplitReport, Tally
 from .rowindex import ROWS_A_GROUP, IndexWriter
@@ -76,32 +75,24 @@ class SplitWriter:
 
     def _flush(self) -> None:
         blocks, self._pending, self._pending_rows = self._pending, [], 0
-        lengths = np.array([size for block in blocks for size in block.sizes], dtype=np.int64)
+        if not blocks:
+            return
+        lengths = np.concatenate([block.sizes for block in blocks])
         ends = self.bytes - lengths.sum() + np.cumsum(lengths)
-        facts = [block.facts[place] for block in blocks for place in block.problems]
-        problem, difficulty, source, cf_rating, instruction, given = (
-            zip(*facts, strict=True) if facts else ((),) * 6
-        )
-
-        def joined(name: str) -> list[Any]:
-            return list(itertools.chain.from_iterable(getattr(block, name) for block in blocks))
-
-        table = self._index.write(
-            {
-                "problem": problem,
-                "is_correct": joined("is_correct"),
-                "difficulty": difficulty,
-                "source": source,
-                "language": joined("languages"),
-                "cf_rating": cf_rating,
-                "instruction_tokens": instruction,
-                "input_tokens": given,
-                "output_tokens": joined("output_tokens"),
-                "offset": ends - lengths,
-                "length": lengths,
-                "flags": joined("flags"),
-            }
-        )
+        facts = np.concatenate([block.facts[block.places] for block in blocks])
+        columns: dict[str, object] = dict(zip(FACTS, facts.T, strict=True))
+        columns |= {
+            "is_correct": np.concatenate([block.is_correct for block in blocks]).astype(np.bool_),
+            "language": np.concatenate([block.languages for block in blocks]),
+            "output_tokens": np.concatenate([block.output_tokens for block in blocks]),
+            "flags": np.concatenate([block.flags for block in blocks]),
+            "offset": ends - lengths,
+            "length": lengths,
+        }
+        if not blocks[0].classed:
+            for name in ("is_correct", "difficulty", "source", "cf_rating"):
+                columns[name] = [None] * len(lengths)
+        table = self._index.write(columns)
         self._tally.add(table)
         self._hash_metadata(
             self._metadata.entries(

@@ -1,0 +1,1 @@
+"""How fast and how lean the corpora are: `python -m benchmarks.codecontests`."""
