@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -164,7 +164,14 @@ def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
                 settings={"shard_bytes": model.shard_bytes},
             )
         )
-    return made + _documents(name, group, model.layout, weights, raw, model.status)
+    told = {
+        "repository": model.upstream.repository,
+        "revision": model.upstream.revision,
+        "licence": model.upstream.licence,
+        "status": model.status,
+        "target_device": model.target_device,
+    }
+    return made + _documents(made[1], model.layout, raw, told)
 
 
 def _micro_model(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifact]:
@@ -182,7 +189,12 @@ def _micro_model(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifac
         links=_checkpoint_links(name),
         settings={"layers": micro.layers, "dim": micro.dim, "ffn": micro.ffn},
     )
-    return [checkpoint, *_documents(name, group, base.layout, weights, None, micro.status)]
+    told = {
+        "slice_of": micro.slice_of,
+        "status": micro.status,
+        "target_device": micro.target_device,
+    }
+    return [checkpoint, *_documents(checkpoint, base.layout, weights, told)]
 
 
 def _checkpoint_links(name: str) -> dict[str, str]:
@@ -191,58 +203,47 @@ def _checkpoint_links(name: str) -> dict[str, str]:
 
 
 def _documents(
-    name: str, group: str, layout: str, weights: str, raw: str | None, status: Status
+    model: Artifact, layout: str, config_from: str, told: Mapping[str, object]
 ) -> list[Artifact]:
-    """The documents beside a checkpoint: config, adapter, certificate, metadata."""
-    config, adapter = model_artifact(name, "config"), model_artifact(name, "adapter")
-    certificate = model_artifact(name, "certificate")
-    is_mtp = layout == "meta-mtp"
-    config_file = "params.json" if is_mtp else "config.json"
-    at = f"models_v2/{name}"
+    """The documents beside the checkpoint `model`: config, certificate, adapter, metadata."""
+    folder = f"models_v2/{model.owner}"
 
-    def document(part: str, kind: Kind, inputs: tuple[str, ...], file: str, path: str) -> Artifact:
+    def document(
+        kind: Kind,
+        part: str,
+        inputs: Iterable[str],
+        *paths: str,
+        settings: Mapping[str, object] | None = None,
+    ) -> Artifact:
         return Artifact(
-            model_artifact(name, part),
+            model_artifact(model.owner, part),
             kind,
-            name,
-            group,
-            inputs=inputs,
-            status=status,
-            links={f"{at}/{path}": file},
+            model.owner,
+            model.group,
+            inputs=tuple(inputs),
+            status=model.status,
+            links={f"{folder}/{path}": path.rpartition("/")[2] for path in paths},
+            settings=settings or {},
         )
 
-    documents = [
-        document(
-            "config",
-            Kind.CONFIG,
-            (*((raw,) if raw else ()), weights),
-            config_file,
-            f"configs/{config_file}",
-        ),
-        document(
-            "certificate", Kind.CERTIFICATE, (weights,), "certificate.json", "certificate.json"
-        ),
-    ]
-    if is_mtp:
-        documents.append(
-            document(
-                "adapter",
-                Kind.ADAPTER,
-                (config, weights),
-                "meta_adapter.yaml",
-                "configs/meta_adapter.yaml",
-            )
-        )
-    documents.append(
-        document(
-            "metadata",
-            Kind.MODEL_METADATA,
-            (weights, config, *((adapter,) if is_mtp else ()), certificate, TOKENIZER),
-            "metadata.json",
-            "metadata.json",
-        )
+    is_mtp = layout == "meta-mtp"
+    configs = ["configs/params.json"] if is_mtp else []
+    config = document(
+        Kind.CONFIG,
+        "config",
+        dict.fromkeys((config_from, model.name)),
+        *configs,
+        "configs/config.json",
+        settings={"layout": layout},
     )
-    return documents
+    certificate = document(Kind.CERTIFICATE, "certificate", [model.name], "certificate.json")
+    made = [config, certificate]
+    if is_mtp:
+        inputs = [config.name, model.name]
+        made.append(document(Kind.ADAPTER, "adapter", inputs, "configs/meta_adapter.yaml"))
+    members = [model.name, *(one.name for one in made), TOKENIZER]
+    metadata = document(Kind.MODEL_METADATA, "metadata", members, "metadata.json", settings=told)
+    return [*made, metadata]
 
 
 def _dataset(name: str, dataset: Dataset) -> list[Artifact]:

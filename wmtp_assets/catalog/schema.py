@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from wmtp_assets.checkpoints.layouts import LayoutName
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RepositoryName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
@@ -107,7 +109,7 @@ class UpstreamModel(Entry):
     become infinite in the cast. `shard_bytes` asks for a sharded view beside the single file.
     """
 
-    layout: Literal["meta-mtp", "llama", "llama-reward"]
+    layout: LayoutName
     upstream: Upstream
     files: ModelFiles
     source_dtype: Dtype

@@ -1,0 +1,305 @@
+"""The models as assets: a checkpoint each, converted or sliced, and the documents beside it.
+
+What happens to the bytes is in `checkpoints/`; here is only what is made from what.
+"""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import yaml
+
+from wmtp_assets.assets.making import Made, Result, asset_arguments, make
+from wmtp_assets.catalog import MicroModel, UpstreamModel
+from wmtp_assets.catalog.artifacts import TOKENIZER, TOKENIZER_RAW, Artifact, Kind, model_artifact
+from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.checkpoints.certificate import Certificate
+from wmtp_assets.checkpoints.configs import (
+    MTP,
+    derived_config,
+    meta_adapter,
+    metadata_facts,
+    mtp_config,
+)
+from wmtp_assets.checkpoints.convert import convert
+from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
+from wmtp_assets.handles import Checkpoint, Document, Fetched, Tokenizer
+from wmtp_assets.plans import conversion_plan, slice_plan, upstream_config
+from wmtp_assets.project import Project
+from wmtp_assets.resources import StorageResource
+from wmtp_assets.storage.atomic import write_bytes, write_json
+from wmtp_assets.storage.digests import write_sha256sums
+from wmtp_assets.storage.preflight import require_space
+
+
+def model_assets(project: Project) -> list[dg.AssetsDefinition]:
+    """The shared tokenizer, and for every model of the catalog its checkpoint and documents."""
+    makers = {
+        Kind.TOKENIZER: _tokenizer,
+        Kind.CONFIG: _config,
+        Kind.CERTIFICATE: _certificate,
+        Kind.ADAPTER: _adapter,
+        Kind.MODEL_METADATA: _metadata,
+    }
+    made = []
+    for artifact in project.artifacts.values():
+        if artifact.kind is Kind.CHECKPOINT:
+            model = project.catalog.models[artifact.owner]
+            if isinstance(model, MicroModel):
+                made.append(_sliced(artifact, model, project))
+            else:
+                made.append(_converted(artifact, model))
+        elif artifact.kind in makers:
+            made.append(makers[artifact.kind](artifact, project))
+    return made
+
+
+def _tokenizer(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
+    @dg.asset(
+        **asset_arguments(
+            artifact,
+            "LLaMA's SentencePiece model, and the documents with which transformers' AutoTokenizer "
+            "gives the same ids. Every model shares it.",
+            ins={"raw": TOKENIZER_RAW},
+        )
+    )
+    def tokenizer(
+        context: dg.AssetExecutionContext, storage: StorageResource, raw: Fetched
+    ) -> Result:
+        def write(folder: Path) -> Made:
+            (source,) = raw.paths().values()
+            model = folder / "tokenizer.model"
+            write_bytes(model, source.read_bytes())
+            for name, document in tokenizer_documents(model).items():
+                write_json(folder / name, document)
+            return Made({"vocab_size": project.catalog.tokenizer.vocab_size})
+
+        return make(context, storage, artifact, [raw], write)
+
+    return tokenizer
+
+
+def _converted(artifact: Artifact, model: UpstreamModel) -> dg.AssetsDefinition:
+    @dg.asset(
+        **asset_arguments(
+            artifact,
+            f"{model.upstream.repository} as one safetensors file, {model.source_dtype} to "
+            f"{model.dtype}, each tensor once.",
+            ins={"raw": model_artifact(artifact.owner, "raw")},
+        )
+    )
+    def checkpoint(
+        context: dg.AssetExecutionContext, storage: StorageResource, raw: Fetched
+    ) -> Result:
+        def write(folder: Path) -> Made:
+            plan = conversion_plan(model, raw)
+            require_space(folder, plan.target_size, f"Converting {artifact.owner}")
+            certificate = convert(plan, folder / "model.safetensors")
+            return _write_records(folder, certificate)
+
+        return make(context, storage, artifact, [raw], write)
+
+    return checkpoint
+
+
+def _sliced(artifact: Artifact, micro: MicroModel, project: Project) -> dg.AssetsDefinition:
+    layout = layout_of(project.catalog, artifact.owner)
+
+    @dg.asset(
+        **asset_arguments(
+            artifact,
+            f"{micro.layers} layers of {micro.slice_of}, {micro.dim} wide, cut head by head: small "
+            f"enough for {micro.target_device}.",
+            ins={
+                "base": model_artifact(micro.slice_of),
+                "model_config": model_artifact(micro.slice_of, "config"),
+            },
+        )
+    )
+    def checkpoint(
+        context: dg.AssetExecutionContext,
+        storage: StorageResource,
+        base: Checkpoint,
+        model_config: Document,
+    ) -> Result:
+        def write(folder: Path) -> Made:
+            sliced = slice_plan(micro, layout, base, model_config.value())
+            certificate = convert(sliced.plan, folder / "model.safetensors")
+            write_json(folder / "slice.json", {"config": sliced.config, "taken": sliced.taken})
+            return _write_records(folder, certificate)
+
+        return make(context, storage, artifact, [base, model_config], write)
+
+    return checkpoint
+
+
+def _write_records(folder: Path, certificate: Certificate) -> Made:
+    """SHA256SUMS and the certificate beside a new checkpoint; the facts that the page shows."""
+    write_sha256sums(folder / "SHA256SUMS", {"model.safetensors": certificate.target_sha256})
+    write_json(folder / "certificate.json", certificate.to_json())
+    facts = {
+        "parameters": certificate.parameters,
+        "tensors": len(certificate.tensors),
+        "dtype": str(certificate.dtype),
+        "dropped": len(certificate.dropped),
+    }
+    return Made(facts, {"model.safetensors": certificate.target_sha256})
+
+
+def _config(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
+    layout = layout_of(project.catalog, artifact.owner)
+    model = project.catalog.models[artifact.owner]
+    description = (
+        "The model's config: upstream's words, with sizes and dtype that the tensors show."
+    )
+
+    def write_into(folder: Path, upstream: dict[str, object], checkpoint: Checkpoint) -> Made:
+        header = read_header(checkpoint.path)
+        if layout == MTP:
+            write_json(folder / "params.json", upstream)
+            write_json(folder / "config.json", mtp_config(upstream, header))
+            return Made({"document": "params.json"})
+        write_json(folder / "config.json", derived_config(layout, upstream, header))
+        return Made({"document": "config.json"})
+
+    if isinstance(model, MicroModel):
+
+        @dg.asset(**asset_arguments(artifact, description, ins={"checkpoint": artifact.inputs[0]}))
+        def micro(
+            context: dg.AssetExecutionContext, storage: StorageResource, checkpoint: Checkpoint
+        ) -> Result:
+            def write(folder: Path) -> Made:
+                return write_into(folder, checkpoint.slice()["config"], checkpoint)
+
+            return make(context, storage, artifact, [checkpoint], write)
+
+        return micro
+
+    ins = dict(zip(("origin", "checkpoint"), artifact.inputs, strict=True))
+
+    @dg.asset(**asset_arguments(artifact, description, ins=ins))
+    def config(
+        context: dg.AssetExecutionContext,
+        storage: StorageResource,
+        origin: Fetched,
+        checkpoint: Checkpoint,
+    ) -> Result:
+        def write(folder: Path) -> Made:
+            return write_into(folder, upstream_config(model, origin), checkpoint)
+
+        return make(context, storage, artifact, [origin, checkpoint], write)
+
+    return config
+
+
+def _certificate(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
+    @dg.asset(
+        **asset_arguments(
+            artifact,
+            "What came out of what, tensor by tensor: names, shapes, dtypes and SHA-256 before and "
+            "after, the greatest cast error, and the reason for every entry left out.",
+            ins={"checkpoint": artifact.inputs[0]},
+        )
+    )
+    def certificate(
+        context: dg.AssetExecutionContext, storage: StorageResource, checkpoint: Checkpoint
+    ) -> Result:
+        def write(folder: Path) -> Made:
+            recorded = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+            write_json(folder / "certificate.json", recorded.to_json())
+            tensors = recorded.tensors
+            facts = {
+                "tensors": len(tensors),
+                "dropped": {entry.name: entry.reason for entry in recorded.dropped[:50]},
+                "greatest_cast_error": max((t.max_cast_error for t in tensors), default=0.0),
+                "overflows": sum(t.overflow for t in tensors),
+                "nan": sum(t.nan for t in tensors),
+                "inf": sum(t.inf for t in tensors),
+            }
+            return Made(facts)
+
+        return make(context, storage, artifact, [checkpoint], write)
+
+    return certificate
+
+
+def _adapter(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
+    @dg.asset(
+        **asset_arguments(
+            artifact,
+            "What training needs and params.json leaves unsaid, derived from it and the tensors.",
+            ins=dict(zip(("model_config", "checkpoint"), artifact.inputs, strict=True)),
+        )
+    )
+    def adapter(
+        context: dg.AssetExecutionContext,
+        storage: StorageResource,
+        model_config: Document,
+        checkpoint: Checkpoint,
+    ) -> Result:
+        def write(folder: Path) -> Made:
+            derived = meta_adapter(model_config.value(), read_header(checkpoint.path))
+            text = yaml.safe_dump(derived, sort_keys=False)
+            write_bytes(folder / "meta_adapter.yaml", text.encode())
+            return Made(derived)
+
+        return make(context, storage, artifact, [model_config, checkpoint], write)
+
+    return adapter
+
+
+def _metadata(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
+    layout = layout_of(project.catalog, artifact.owner)
+    model = project.catalog.models[artifact.owner]
+    loaded = dict(zip(("checkpoint", "model_config"), artifact.inputs, strict=False))
+    loaded["tokenizer"] = TOKENIZER
+
+    @dg.asset(
+        **asset_arguments(
+            artifact,
+            "What this model is: counts, dtype, digests, where it came from and what was done.",
+            ins=loaded,
+        )
+    )
+    def metadata(
+        context: dg.AssetExecutionContext,
+        storage: StorageResource,
+        checkpoint: Checkpoint,
+        model_config: Document,
+        tokenizer: Tokenizer,
+    ) -> Result:
+        def write(folder: Path) -> Made:
+            facts = metadata_facts(layout, model_config.value(), read_header(checkpoint.path))
+            sums = checkpoint.receipt.files
+            document = {
+                "name": artifact.owner,
+                **facts,
+                **dict(artifact.settings),
+                "sha256": {
+                    "model.safetensors": sums["model.safetensors"].sha256,
+                    "tokenizer.model": tokenizer.receipt.files["tokenizer.model"].sha256,
+                },
+                "size_bytes": sums["model.safetensors"].size,
+                "conversion": _conversion(model, checkpoint),
+            }
+            write_json(folder / "metadata.json", document)
+            return Made({key: facts[key] for key in ("parameters", "tensors", "dtype")})
+
+        return make(context, storage, artifact, [checkpoint, model_config, tokenizer], write)
+
+    return metadata
+
+
+def _conversion(model: UpstreamModel | MicroModel, checkpoint: Checkpoint) -> dict[str, object]:
+    """What was done to the source's tensors, for metadata.json."""
+    if isinstance(model, MicroModel):
+        return {"kind": "slice", "of": model.slice_of, "taken": checkpoint.slice()["taken"]}
+    recorded = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+    return {
+        "kind": "convert",
+        "source_dtype": model.source_dtype,
+        "dtype": model.dtype,
+        "source_files": dict(recorded.source_files),
+        "dropped": {entry.name: entry.reason for entry in recorded.dropped},
+    }

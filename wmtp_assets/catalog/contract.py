@@ -1,0 +1,57 @@
+"""What is published as a whole under the contract's paths: a model's files, or a split's.
+
+A reader sees all of a set's old version or all of its new one, never a mix.
+"""
+
+from __future__ import annotations
+
+from wmtp_assets.catalog.artifacts import (
+    TOKENIZER,
+    TOKENIZER_FILES,
+    artifacts_of,
+    model_artifact,
+)
+from wmtp_assets.catalog.schema import Catalog, MicroModel
+from wmtp_assets.checkpoints.configs import HF_VIEW, hf_view
+from wmtp_assets.checkpoints.layouts import LayoutName
+from wmtp_assets.storage import PublishedSet
+
+Links = dict[str, tuple[str, str]]
+
+
+def published_sets(catalog: Catalog) -> list[PublishedSet]:
+    """Every set of `catalog`: one for each model, each split, each schema, each small split."""
+    artifacts = artifacts_of(catalog)
+    sets = []
+    for model in catalog.models:
+        folder = f"models_v2/{model}"
+        links = {path: to for path, to in _links(catalog).items() if path.startswith(f"{folder}/")}
+        links |= {f"{folder}/tokenizer/{file}": (TOKENIZER, file) for file in TOKENIZER_FILES}
+        links |= {
+            f"{folder}/{HF_VIEW}/{name}": links[f"{folder}/{target}"]
+            for name, target in hf_view(layout_of(catalog, model)).items()
+        }
+        sets.append(PublishedSet(model_artifact(model), links, mounts=(folder,)))
+    for name, artifact in artifacts.items():
+        if not name.startswith("datasets/") or not artifact.links or name.endswith("_metadata"):
+            continue
+        members = (artifact, artifacts.get(f"{name}_metadata"))
+        links = {p: (a.name, file) for a in members if a for p, file in a.links.items()}
+        sets.append(PublishedSet(name, links, mounts=tuple(links)))
+    return sets
+
+
+def layout_of(catalog: Catalog, model: str) -> LayoutName:
+    """The layout of a model; a micro model has its base's."""
+    entry = catalog.models[model]
+    if isinstance(entry, MicroModel):
+        return catalog.upstream_models()[entry.slice_of].layout
+    return entry.layout
+
+
+def _links(catalog: Catalog) -> Links:
+    return {
+        path: (artifact.name, file)
+        for artifact in artifacts_of(catalog).values()
+        for path, file in artifact.links.items()
+    }

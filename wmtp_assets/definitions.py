@@ -1,0 +1,58 @@
+"""The door: everything that Dagster loads, put together from a catalog, a source and a storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from wmtp_assets.assets.datasets import dataset_assets
+from wmtp_assets.assets.models import model_assets
+from wmtp_assets.assets.readiness import readiness_asset
+from wmtp_assets.assets.upstream import upstream_assets
+from wmtp_assets.automation.console import console_logger
+from wmtp_assets.automation.jobs import JOBS
+from wmtp_assets.automation.schedules import SCHEDULES, sensors
+from wmtp_assets.catalog import Catalog
+from wmtp_assets.checks.artifacts import artifact_checks
+from wmtp_assets.checks.readiness import readiness_check
+from wmtp_assets.io_managers import io_managers
+from wmtp_assets.project import Project
+from wmtp_assets.resources import HubResource, StorageResource
+from wmtp_assets.settings import Settings
+
+
+def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitions:
+    """The definitions for `catalog`, with bytes from `hub` (see Project) and files below `storage`.
+
+    Tests call this with a catalog, a mirror and a folder of their own.
+    """
+    project = Project(catalog, storage, hub)
+    return dg.Definitions(
+        assets=[
+            *upstream_assets(project),
+            *model_assets(project),
+            *dataset_assets(project),
+            readiness_asset(project),
+        ],
+        asset_checks=[*artifact_checks(project), readiness_check(project)],
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=sensors(),
+        loggers={"console": console_logger},
+        # One process: a step's own code uses every core, and starting one costs seconds.
+        executor=dg.in_process_executor,
+        resources={
+            "storage": StorageResource(root=str(storage)),
+            "hub": HubResource(spec=hub, sample=str(project.sample) if project.sample else None),
+            **io_managers(project),
+        },
+    )
+
+
+def _from_environment() -> dg.Definitions:
+    project = Project.from_settings(Settings.from_environment())
+    return build_defs(project.catalog, project.hub_spec, project.storage)
+
+
+defs = _from_environment()

@@ -1,0 +1,151 @@
+"""Whether the next phase may start: recomputed from the files on disk, against the catalog.
+
+No status in Dagster's database is read: forging, wiping or deleting it changes no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.findings import Finding
+from wmtp_assets.project import Project
+from wmtp_assets.proofs import prove
+from wmtp_assets.storage.atomic import write_json
+
+REPORT = "phase2_readiness.json"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a condition is not met: what is wrong, in which file, and the command that mends it."""
+
+    problem: str
+    file: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition of the gate; a recommended one (`required` False) only warns."""
+
+    name: str
+    description: str
+    required: bool
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def met(self) -> bool:
+        """Whether nothing stands against it."""
+        return not self.reasons
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's answer, with every condition it looked at."""
+
+    catalog: str
+    conditions: tuple[Condition, ...]
+    proofs: int
+    evaluated_at: str = field(
+        default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
+    )
+
+    @property
+    def open(self) -> bool:
+        """Whether every required condition is met."""
+        return all(condition.met for condition in self.conditions if condition.required)
+
+    def to_json(self) -> dict[str, object]:
+        """The report."""
+        return {
+            "open": self.open,
+            "catalog": self.catalog,
+            "evaluated_at": self.evaluated_at,
+            "proofs": self.proofs,
+            "conditions": [
+                {**asdict(condition), "met": condition.met} for condition in self.conditions
+            ],
+        }
+
+
+def evaluate(project: Project) -> Verdict:
+    """Proves every required artifact again and draws the conclusion. Reads every file whole."""
+    findings = {
+        artifact.name: prove(project, artifact)
+        for artifact in project.artifacts.values()
+        if artifact.status == "required"
+    }
+    return judge(project, findings)
+
+
+def judge(project: Project, findings: dict[str, list[Finding]]) -> Verdict:
+    """The verdict that follows from the findings on the required artifacts."""
+    required = [a for a in project.artifacts.values() if a.status == "required"]
+
+    def condition(
+        name: str,
+        description: str,
+        artifacts: Iterable[Artifact],
+        about: Iterable[str] | None = None,
+        is_required: bool = True,
+    ) -> Condition:
+        names = None if about is None else frozenset(about)
+        reasons = tuple(
+            Reason(
+                f"{artifact.name}: {finding.name}: expected {finding.expected}, "
+                f"found {finding.found}",
+                finding.where,
+                finding.mend or f"wmtp materialize {artifact.name} --force",
+            )
+            for artifact in artifacts
+            for finding in findings[artifact.name]
+            if not finding.passed
+            and finding.blocking is is_required
+            and (names is None or finding.name in names)
+        )
+        return Condition(name, description, is_required, reasons)
+
+    conditions = [
+        condition(
+            f"{owner}_ready",
+            f"every file of {owner} exists and passes its blocking checks",
+            [a for a in required if a.owner == owner],
+        )
+        for owner in dict.fromkeys(a.owner for a in required)
+    ]
+    conditions += [
+        condition(
+            "metadata_files",
+            "entry i of every metadata file describes line i of its JSONL",
+            [a for a in required if a.kind in (Kind.SPLIT_METADATA, Kind.SMALL_METADATA)],
+        ),
+        condition(
+            "sha256_verified",
+            "every file has the SHA-256 that its receipt, and SHA256SUMS, say",
+            required,
+            about=("files_unchanged", "fetched_files", "sha256sums_recomputed"),
+        ),
+        condition(
+            "dtype_kept",
+            "every tensor has the dtype that the catalog states",
+            [a for a in required if a.kind is Kind.CHECKPOINT],
+            about=("dtype_of_every_tensor",),
+        ),
+        condition(
+            "recommended",
+            "what a person decides: difficulty beyond 1-11, ...",
+            required,
+            is_required=False,
+        ),
+    ]
+    return Verdict(
+        project.catalog.name, tuple(conditions), sum(len(found) for found in findings.values())
+    )
+
+
+def write_report(project: Project, verdict: Verdict) -> None:
+    """Puts the verdict under storage/phase2_readiness.json, in one step."""
+    write_json(project.store.writable(project.storage / REPORT), verdict.to_json())

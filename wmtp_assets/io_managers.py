@@ -1,0 +1,162 @@
+"""How results are stored and handed on: one typed IO manager for each sort of artifact.
+
+An asset returns the receipt of what it committed (staged, synced, renamed). Its IO manager takes
+that as a claim: it looks at the files, publishes the sets that they complete (each in one step) and
+shows size, digest and place. Loading gives a light handle, and only when the artifact exists and
+has the files and sizes that its receipt says.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import dagster as dg
+
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.handles import Checkpoint, Document, Fetched, Handle, Split, Tokenizer, demand
+from wmtp_assets.project import Project
+from wmtp_assets.storage import PublishedSet
+from wmtp_assets.storage.receipts import Receipt
+from wmtp_assets.storage.store import Store
+
+HandleType = TypeVar("HandleType", bound=Handle)
+
+
+class ArtifactIOManager(dg.IOManager, Generic[HandleType]):
+    """Stores and loads one sort of artifact; subclasses say which handle it is loaded as."""
+
+    def __init__(
+        self,
+        store: Store,
+        artifacts: Mapping[str, Artifact],
+        sets: Mapping[str, PublishedSet],
+    ) -> None:
+        self.store = store
+        self._artifacts = artifacts
+        self._sets = sets
+
+    def handle_output(self, context: dg.OutputContext, obj: Receipt) -> None:
+        """Publishes every set that the artifact completes, and shows what the receipt says.
+
+        Raises StorageError when the files are not what the receipt says, or the disk refuses; what
+        was published before stays as it was.
+        """
+        demand(self.store, obj.artifact)
+        for published in self._sets.values():
+            if obj.artifact in published.artifacts:
+                self.store.publish(published)
+        context.add_output_metadata(self._shown(obj))
+
+    def load_input(self, context: dg.InputContext) -> HandleType:
+        """The handle of the artifact's current version.
+
+        Raises StorageError when it was never made, or a file is missing or has another size.
+        """
+        name = "/".join(context.asset_key.path)
+        return self.handle(self.store.path(name), demand(self.store, name))
+
+    @abstractmethod
+    def handle(self, folder: Path, receipt: Receipt) -> HandleType:
+        """The handle for an artifact in `folder`."""
+
+    def _shown(self, receipt: Receipt) -> dict[str, dg.MetadataValue[Any]]:
+        artifact = self._artifacts[receipt.artifact]
+        places = [str(self.store.root / path) for path in artifact.links]
+        shown: dict[str, dg.MetadataValue[Any]] = {
+            "size": dg.MetadataValue.text(human_size(receipt.size)),
+            "size_bytes": dg.MetadataValue.int(receipt.size),
+            "digest": dg.MetadataValue.text(receipt.digest),
+            "lies_in": dg.MetadataValue.path(
+                places[0] if places else str(self.store.path(receipt.artifact))
+            ),
+            "files": dg.MetadataValue.table(
+                [
+                    dg.TableRecord({"file": name, "bytes": file.size, "sha256": file.sha256})
+                    for name, file in list(receipt.files.items())[:100]
+                ]
+            ),
+        }
+        for fact, value in receipt.facts.items():
+            shown["dagster/row_count" if fact == "rows" else fact] = metadata_value(value)
+        return shown
+
+
+class FetchedIOManager(ArtifactIOManager[Fetched]):
+    """Fetched files: the listing is the artifact, the files lie below storage/upstream."""
+
+    def handle(self, folder: Path, receipt: Receipt) -> Fetched:
+        """The listing, and where the repository's files lie."""
+        repository = str(receipt.facts["folder"])
+        return Fetched(folder, receipt, self.store.upstream / repository)
+
+
+class SafetensorsIOManager(ArtifactIOManager[Checkpoint]):
+    """Checkpoints. Loading reads the header, never the tensors."""
+
+    def handle(self, folder: Path, receipt: Receipt) -> Checkpoint:
+        """Raises a CheckpointError when the file's header is not sound."""
+        checkpoint = Checkpoint(folder, receipt)
+        read_header(checkpoint.path)
+        return checkpoint
+
+
+class TokenizerIOManager(ArtifactIOManager[Tokenizer]):
+    """The shared tokenizer's folder."""
+
+    def handle(self, folder: Path, receipt: Receipt) -> Tokenizer:
+        """The tokenizer's files."""
+        return Tokenizer(folder, receipt)
+
+
+class JsonlIOManager(ArtifactIOManager[Split]):
+    """Splits: JSONL with its row index."""
+
+    def handle(self, folder: Path, receipt: Receipt) -> Split:
+        """The rows and their index."""
+        return Split(folder, receipt)
+
+
+class DocumentIOManager(ArtifactIOManager[Document]):
+    """JSON and YAML documents."""
+
+    def handle(self, folder: Path, receipt: Receipt) -> Document:
+        """The document, unparsed until it is asked for."""
+        return Document(folder, receipt)
+
+
+def human_size(size: int) -> str:
+    """12,582,912 -> "12.6 MB" (powers of 1000, as disks are sold)."""
+    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while amount >= 1000 and len(units) > 1:
+        amount /= 1000
+        units.pop(0)
+    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+def metadata_value(value: object) -> dg.MetadataValue[Any]:
+    """Shows a JSON value in the UI as plain text, number or tree: never as markup or a link."""
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    if isinstance(value, dict | list):
+        return dg.MetadataValue.json(value)
+    return dg.MetadataValue.text(str(value))
+
+
+def io_managers(project: Project) -> dict[str, ArtifactIOManager[Any]]:
+    """One of each, by the keys that the assets name."""
+    parts = (project.store, project.artifacts, project.sets)
+    return {
+        "fetched_io": FetchedIOManager(*parts),
+        "safetensors_io": SafetensorsIOManager(*parts),
+        "tokenizer_io": TokenizerIOManager(*parts),
+        "jsonl_io": JsonlIOManager(*parts),
+        "document_io": DocumentIOManager(*parts),
+    }

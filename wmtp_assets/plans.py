@@ -1,0 +1,47 @@
+"""From the catalog's words on a model to the plan that makes its checkpoint.
+
+The assets make checkpoints by these plans, and the proofs hold what was made against them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from wmtp_assets.catalog import MicroModel, UpstreamModel
+from wmtp_assets.checkpoints.configs import MTP
+from wmtp_assets.checkpoints.planning import Plan, plan_conversion
+from wmtp_assets.checkpoints.slicing import (
+    MicroShape,
+    SlicePlan,
+    plan_llama_slice,
+    plan_mtp_slice,
+)
+from wmtp_assets.checkpoints.source import open_source
+from wmtp_assets.handles import Checkpoint, Fetched
+
+
+def upstream_config(model: UpstreamModel, raw: Fetched) -> dict[str, object]:
+    """The model's params.json or config.json, as upstream has it."""
+    text = raw.paths()[model.files.config.path].read_text(encoding="utf-8")
+    config: dict[str, object] = json.loads(text)
+    return config
+
+
+def conversion_plan(model: UpstreamModel, raw: Fetched) -> Plan:
+    """How a fetched model is converted. Reads headers, no weights. Raises CheckpointError."""
+    paths = raw.paths()
+    index = model.files.index
+    source = open_source(
+        [paths[file.path] for file in model.files.weights], paths[index.path] if index else None
+    )
+    config = upstream_config(model, raw)
+    return plan_conversion(source, model.layout, config, model.dtype, model.waive_overflow)
+
+
+def slice_plan(
+    micro: MicroModel, layout: str, base: Checkpoint, config: Mapping[str, object]
+) -> SlicePlan:
+    """How a micro model is cut from `base`, whose config is `config`. Raises LayoutError."""
+    plan = plan_mtp_slice if layout == MTP else plan_llama_slice
+    return plan(base.path, config, MicroShape(layers=micro.layers, dim=micro.dim, ffn=micro.ffn))

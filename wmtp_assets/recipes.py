@@ -1,0 +1,70 @@
+"""Whether an artifact must be made (again): its recipe, held against the receipt of what exists.
+
+A recipe is all that an artifact's bytes depend on: the digests of its inputs, the catalog's words
+on it, and the version of the code that makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.hub.source import Hub
+from wmtp_assets.project import Project
+from wmtp_assets.storage.receipts import Receipt
+from wmtp_assets.storage.store import Store
+from wmtp_assets.upstream import Taken, identity
+
+# A new number where the same input would give other bytes: what the old code made is then redone.
+CODE_VERSIONS: Mapping[Kind, str] = dict.fromkeys(Kind, "1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`inputs` maps names to digests (of artifacts) or identities (of upstream repositories)."""
+
+    inputs: Mapping[str, str]
+    code_version: str
+    entry_digest: str
+
+    @classmethod
+    def of(cls, artifact: Artifact, inputs: Mapping[str, str]) -> Recipe:
+        """The recipe of `artifact` when made from `inputs`."""
+        return cls(dict(inputs), CODE_VERSIONS[artifact.kind], artifact.settings_digest)
+
+    def made(self, store: Store, name: str) -> Receipt | None:
+        """The receipt of the artifact if it was made by this recipe and its files are there."""
+        return store.reusable(
+            name,
+            inputs=self.inputs,
+            code_version=self.code_version,
+            entry_digest=self.entry_digest,
+        )
+
+
+def upstream_inputs(hub: Hub, artifact: Artifact) -> dict[str, str]:
+    """The input of a raw artifact: its repository, and what stands for the files now."""
+    taken = Taken.by(artifact)
+    return {f"hub/{taken.repo}": identity(hub, taken)}
+
+
+def stale_artifacts(project: Project) -> set[str]:
+    """The artifacts that do not exist, or would be made from other inputs than they were.
+
+    Whatever is made from a stale artifact is stale too; once made, it may turn out unchanged.
+    """
+    hub = project.hub()
+    stale: set[str] = set()
+    for artifact in project.artifacts.values():
+        if stale.intersection(artifact.inputs):
+            stale.add(artifact.name)
+            continue
+        if artifact.kind is Kind.RAW:
+            inputs = upstream_inputs(hub, artifact)
+        else:
+            receipts = {name: project.store.current(name) for name in artifact.inputs}
+            inputs = {name: made.digest for name, made in receipts.items() if made is not None}
+        if Recipe.of(artifact, inputs).made(project.store, artifact.name) is None:
+            stale.add(artifact.name)
+    return stale

@@ -1,0 +1,107 @@
+"""The files that the catalog takes from upstream: which they are, whether they changed, fetching.
+
+Between the catalog's words (paths and patterns at a revision) and `hub/` (bytes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import cast
+
+from wmtp_assets.catalog import File
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.hub.directory import UNPINNED, DirectoryHub
+from wmtp_assets.hub.fetch import fetch
+from wmtp_assets.hub.files import Fetched, RemoteFile, RepoId, WantedFile, is_commit
+from wmtp_assets.hub.lock import Lock
+from wmtp_assets.hub.source import Hub
+from wmtp_assets.storage.digests import digest_of
+
+
+class SelectionError(WmtpError):
+    """Upstream does not have the files that the catalog takes."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What is taken from one repository: its commit or branch, and paths and patterns in it."""
+
+    repo: RepoId
+    revision: str
+    files: tuple[File, ...]
+
+    @classmethod
+    def by(cls, artifact: Artifact) -> Taken:
+        """What a raw artifact takes, by its settings in the catalog."""
+        settings = artifact.settings
+        is_model = artifact.name.startswith("models/")
+        return cls(
+            RepoId("model" if is_model else "dataset", str(settings["repository"])),
+            str(settings["revision"]),
+            tuple(map(File.model_validate, cast("list[object]", settings["files"]))),
+        )
+
+
+def select(files: Sequence[File], listing: Sequence[RemoteFile], where: str) -> list[WantedFile]:
+    """The files of `listing` that the catalog takes, in the catalog's order.
+
+    Raises SelectionError when a path is not there, or a pattern finds another number of files.
+    """
+    known = {file.path for file in listing}
+    wanted: list[WantedFile] = []
+    for file in files:
+        if "*" not in file.path:
+            found = [file.path] if file.path in known else []
+        else:
+            found = sorted(path for path in known if fnmatchcase(path, file.path))
+        if len(found) != file.count:
+            raise SelectionError(
+                f"{where} has other files than the catalog takes",
+                expected=f"{file.count} matching {file.path}" if "*" in file.path else file.path,
+                found=f"{len(found)} matching" if found else "no such file",
+                where=where,
+                mend="correct the path in the catalog, or the revision it is pinned to.",
+            )
+        wanted += [WantedFile(path, file.sha256, file.size) for path in found]
+    return wanted
+
+
+def identity(hub: Hub, taken: Taken) -> str:
+    """What stands for the bytes that would be fetched now: changes when they may have changed.
+
+    A commit stands for itself, and the Hub is not asked. For a directory without an assets.lock
+    it is the digest of the files' sizes and times of modification.
+    """
+    if is_commit(taken.revision) and not isinstance(hub, DirectoryHub):
+        return taken.revision
+    commit = hub.resolve(taken.repo, taken.revision)
+    if commit != UNPINNED:
+        return commit
+    wanted = select(taken.files, hub.files(taken.repo, taken.revision), str(taken.repo))
+    return digest_of({file.path: hub.locate(taken.repo, commit, file.path).etag for file in wanted})
+
+
+def fetch_taken(
+    hub: Hub, taken: Taken, upstream: Path, lock: Lock, log: Callable[[str], None]
+) -> tuple[str, list[Fetched]]:
+    """Fetches what is taken to `upstream`/<folder of the repository>/<path>: the commit, the files.
+
+    Files that stand there verified are not fetched again.
+    """
+    commit = hub.resolve(taken.repo, taken.revision)
+    wanted = select(taken.files, hub.files(taken.repo, commit), str(taken.repo))
+    return commit, fetch(hub, taken.repo, commit, wanted, upstream, lock, log)
+
+
+def listing_of(files: Sequence[Fetched]) -> Mapping[str, object]:
+    """The document that stands for fetched files: size and SHA-256 of each, by path."""
+    return {
+        "files": {
+            file.path: {"size": file.size, "sha256": file.sha256}
+            for file in sorted(files, key=lambda file: file.path)
+        }
+    }

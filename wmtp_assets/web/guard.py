@@ -1,0 +1,65 @@
+"""What stands between the network and Dagster's web server, which has no login of its own.
+
+Left alone, that server lets any web page that the user visits start runs or forge a check's result
+(seen: POST /report_asset_check without a token and with a foreign Origin; a mutation by GET).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, QueryParams
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+REPORTING = "/report_asset_"
+
+
+class Guard:
+    """Passes on only what the pages themselves would ask.
+
+    Refused are: a Host that is not among `hosts` (DNS rebinding), an Origin of another site, a
+    GraphQL query by GET (a link or an image could carry a mutation), and the endpoints that report
+    materializations and check results without a login.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers 403 with the reason in plain text, or closes the WebSocket, where refused."""
+        refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await WebSocketClose(code=1008, reason=refusal[:120])(scope, receive, send)
+        else:
+            await PlainTextResponse(refusal + "\n", status_code=403)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> str | None:
+        headers = Headers(scope=scope)
+        if headers.get("host", "").lower() not in self._hosts:
+            return "Refused: this Host is not served here. WMTP_UI_HOSTS names further hosts."
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() not in self._hosts:
+            return "Refused: the request comes from another site."
+        path = str(scope["path"])
+        if path.startswith(REPORTING):
+            return "Refused: results are reported by runs, never from outside."
+        by_get = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if by_get and path == "/graphql" and "query" in QueryParams(scope["query_string"]):
+            return "Refused: GraphQL is answered by POST only."
+        return None
+
+
+def served_hosts(host: str, port: int, further: str | None) -> list[str]:
+    """The Host headers to answer: the address bound to, the loopback's names, and `further`.
+
+    `further` is a comma-separated list such as "wmtp.example.org" for a reverse proxy with login.
+    """
+    names = {host, "127.0.0.1", "localhost", "[::1]"}
+    hosts = [f"{name}:{port}" for name in sorted(names)]
+    return hosts + [name.strip() for name in (further or "").split(",") if name.strip()]

@@ -1,0 +1,137 @@
+"""Starts the page's three processes (code server, daemon, web server), and ends them all again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from urllib.request import Request, urlopen
+
+from wmtp_assets.errors import WmtpError
+
+READY_WITHIN_SECONDS = 180
+
+
+class PageError(WmtpError):
+    """The page cannot be served."""
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises PageError when another process already listens on `host`:`port`."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PageError(
+                f"The page cannot listen on {host}:{port}",
+                expected="a free port",
+                found=error.strerror,
+                mend=f"end what listens there, or choose another port: wmtp ui --port {port + 1}",
+            ) from error
+
+
+def serve(home: Path, host: str, port: int, read_only: bool) -> None:
+    """Serves Dagster's UI until Ctrl-C or SIGTERM, then ends every process that it started.
+
+    `home` is the folder with dagster.yaml; every process runs in it.
+
+    Raises:
+        PageError: the port is taken, or one of the processes ended by itself.
+    """
+    check_port(host, port)
+    folder = Path(tempfile.mkdtemp(prefix="wmtp-"))  # a Unix socket's path must be short
+    address = str(folder / "code.sock")
+    python = [sys.executable, "-m"]
+    with _asked_to_stop() as stop, contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        started: dict[str, subprocess.Popen[bytes]] = {}
+        stack.callback(_end_all, started)
+
+        def start(name: str, *arguments: str) -> None:
+            started[name] = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                [*python, *arguments], cwd=home, start_new_session=True
+            )
+
+        start(
+            "code server",
+            *("dagster", "code-server", "start", "--socket", address, "--log-level", "warning"),
+            *("--module-name", "wmtp_assets.definitions", "--location-name", "wmtp_assets"),
+        )
+        _wait_until(lambda: Path(address).exists(), started, stop)
+        start("daemon", "dagster._daemon", "run", "--grpc-socket", address, "--log-level", "error")
+        read_only_flag = ["--read-only"] if read_only else []
+        start("web server", "wmtp_assets.web.server", host, str(port), address, *read_only_flag)
+        _wait_until(lambda: _answers(host, port), started, stop)
+        if not stop.is_set():
+            print(f"The page is at http://{host}:{port} (Ctrl-C ends it).", flush=True)
+        _wait_until(lambda: False, started, stop, seconds=None)
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    stop = threading.Event()
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait_until(
+    ready: Callable[[], bool],
+    started: dict[str, subprocess.Popen[bytes]],
+    stop: threading.Event,
+    seconds: float | None = READY_WITHIN_SECONDS,
+) -> None:
+    """Waits until `ready()` or a stop; an error when a process ends by itself, or at the limit."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while not stop.is_set() and not ready():
+        for name, process in started.items():
+            if process.poll() is not None:
+                raise PageError(
+                    f"Dagster's {name} ended by itself",
+                    found=f"exit status {process.returncode}",
+                    mend="see its words above; `wmtp validate` checks the definitions.",
+                )
+        if deadline is not None and time.monotonic() > deadline:
+            raise PageError(f"Dagster was not ready within {seconds:.0f} s")
+        stop.wait(0.2)
+
+
+def _answers(host: str, port: int) -> bool:
+    at = f"[{host}]" if ":" in host else host
+    url = f"http://{at}:{port}/server_info"
+    with contextlib.suppress(OSError), urlopen(Request(url), timeout=5) as reply:
+        return bool(reply.status == 200)
+    return False
+
+
+def _end_all(started: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Ends each process and what it started: politely, then not."""
+    for process in started.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    for process in started.values():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.1, deadline - time.monotonic()))
+    for process in started.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
