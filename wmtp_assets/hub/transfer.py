@@ -23,7 +23,7 @@ from wmtp_assets.hub.source import Body, Hub, Place, RangeRefusedError
 
 _PIECE = 32 << 20  # bytes a request: long enough to hide the round trip of making it
 _PARALLEL_FROM = 64 << 20  # bytes that must be missing before more connections pay
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 64 << 10, 1 << 20
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 16 << 10, 1 << 20
 _HASH_READ = 1 << 20
 _LONGEST_UNWRITTEN = 1.0  # seconds; what a slow line may lose when the process is killed
 _SLOWEST = 1000  # bytes a second; less is no progress but a stall that trickles

@@ -328,6 +328,8 @@ class HubApp:
                 if chunk is None:
                     _abort(send)
                     return
+                if send.__self__.disconnected:  # type: ignore[attr-defined]  # uvicorn's cycle
+                    return  # else uvicorn swallows the rest, and it would be counted as sent
                 sent += len(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if kind == "truncate":

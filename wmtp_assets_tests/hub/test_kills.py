@@ -1,0 +1,110 @@
+"""A real kill -9 of a real process, again and again, and two processes after one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wmtp_assets.hub.files import RepoId
+from wmtp_assets.hub.lock import Lock
+from wmtp_assets_tests.hub.loopback import LoopbackHub
+
+REPO = RepoId("dataset", "org/rows")
+PATH = "data/train.parquet"
+KILLS = 10
+
+#: Fetches PATH and prints what came of it; argument 1 is the storage, 2 "many" for small pieces.
+CLIENT = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+from wmtp_assets.hub import transfer
+from wmtp_assets.hub.fetch import fetch
+from wmtp_assets.hub.files import RepoId, WantedFile
+from wmtp_assets.hub.lock import Lock
+from wmtp_assets.hub.source import open_hub
+
+if sys.argv[2] == "many":
+    transfer._PARALLEL_FROM, transfer._PIECE = 1 << 20, 1 << 20
+storage = Path(sys.argv[1])
+(done,) = fetch(
+    open_hub(None), RepoId("dataset", "org/rows"), "main", [WantedFile("data/train.parquet")],
+    storage / "upstream", Lock(storage / "assets.lock"), lambda line: None,
+)
+print(json.dumps(asdict(done)))
+"""
+
+
+def start(storage: Path, pieces: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CLIENT, str(storage), pieces],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+
+
+def journalled(storage: Path) -> int:
+    """How many bytes the journal on the disk vouches for just now."""
+    folder = storage / "upstream" / ".partial" / REPO.folder
+    total = 0
+    for journal in folder.glob("*.journal") if folder.is_dir() else ():
+        for line in journal.read_bytes().split(b"\n")[1:-1]:
+            fields = line.split()
+            total += int(fields[1]) if len(fields) == 3 else 0
+    return total
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pieces", ["one", "many"])
+def test_ten_kills_over_one_file_cost_at_most_a_tenth_more_bytes(
+    pieces: str, loopback: LoopbackHub, tmp_path: Path
+) -> None:
+    data = random.Random(7).randbytes(24_000_000)
+    loopback.world.commit("dataset", "org/rows", {PATH: data})
+    # A line of some 12 MB/s in all: slower than this machine, so that nothing piles up in the
+    # kernel's buffers between server and client, as on a real line.
+    loopback.world.chunk, loopback.world.pace = 64 << 10, 0.02 if pieces == "many" else 0.005
+    target = tmp_path / "upstream" / REPO.folder / PATH
+    kills = 0
+    for kill in range(1, KILLS + 1):
+        client = start(tmp_path, pieces)
+        while client.poll() is None and journalled(tmp_path) < kill * len(data) // (KILLS + 1):
+            time.sleep(0.002)
+        client.send_signal(signal.SIGKILL)
+        kills += client.wait() == -signal.SIGKILL
+        assert not target.exists(), "nothing appears under the name before it is whole"
+    assert kills == KILLS
+
+    client = start(tmp_path, pieces)
+    out, _ = client.communicate(timeout=60)
+    done = json.loads(out)
+    assert target.read_bytes() == data
+    assert done["resumed_from"] >= len(data) * 0.85
+    assert done["received"] == len(data) - done["resumed_from"]
+    time.sleep(0.1)  # the server notes a broken request when it sees the break
+    sent = sum(seen.sent for seen in loopback.world.bodies(PATH))
+    assert sent <= 1.1 * len(data), f"{sent / len(data):.3f} times the file's bytes"
+    assert sorted(p.name for p in (tmp_path / "upstream").rglob("*") if p.is_file()) == [
+        "train.parquet"
+    ]
+
+
+def test_two_processes_after_one_file_fetch_it_once(loopback: LoopbackHub, tmp_path: Path) -> None:
+    data = random.Random(8).randbytes(3_000_000)
+    loopback.world.commit("dataset", "org/rows", {PATH: data})
+    loopback.world.chunk, loopback.world.pace = 64 << 10, 0.01
+    clients = [start(tmp_path, "one") for _ in range(2)]
+    outcomes = [json.loads(client.communicate(timeout=60)[0]) for client in clients]
+    assert sorted(outcome["received"] for outcome in outcomes) == [0, len(data)]
+    assert sum(seen.sent for seen in loopback.world.bodies(PATH)) == len(data)
+    assert (tmp_path / "upstream" / REPO.folder / PATH).read_bytes() == data
+    assert Lock(tmp_path / "assets.lock").file(REPO, PATH) is not None
