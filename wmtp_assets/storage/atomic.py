@@ -37,15 +37,16 @@ class _Descriptor(io.RawIOBase):
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Writes a file beside `path` and renames it over `path` when the block ends well.
+def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
+    """Writes a temporary file and renames it over `path` when the block ends well.
 
     The bytes, and then the folder's entry, are on the device before this returns. The mode follows
-    the umask. When the block raises, nothing is left behind and `path` is as it was. Raises
-    `StorageError` when the disk refuses.
+    the umask. The temporary lies beside `path`, or in `scratch` if `gc` does not look there. When
+    the block raises, nothing is left behind and `path` is as it was. Raises `StorageError` when
+    the disk refuses.
     """
     with storage_errors(f"Writing {path.name}", path, disk_only=True):
-        temporary, descriptor = _open_temporary(path.parent)
+        temporary, descriptor = _open_temporary(scratch or path.parent)
         try:
             stream = io.BufferedWriter(_Descriptor(descriptor), _BUFFER)
             yield stream
@@ -61,9 +62,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         disk.sync(path.parent)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, scratch: Path | None = None) -> None:
     """`data` as the whole of `path`, in one step."""
-    with atomic_write(path) as stream:
+    with atomic_write(path, scratch) as stream:
         stream.write(data)
 
 

@@ -113,7 +113,10 @@ def _wait(path: Path, kind: int) -> int:
 def _open(path: Path) -> int:
     try:
         return disk.open_or_create(path)
-    except PermissionError:  # another user's lock file: enough for a shared lock
+    except PermissionError:
+        if not path.exists():
+            raise
+        # Another user's lock file: the kernel locks what is open for reading, too.
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 

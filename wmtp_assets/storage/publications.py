@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -80,7 +81,7 @@ class Publication:
     replaced: str | None
     made_at: str
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Twelve digits over what is published, not over when."""
         return digest_of([self.name, self.members, self.links, list(self.mounts)])[:12]

@@ -265,7 +265,7 @@ class Published:
                 disk.symlink(target, link)
         for folder, _, _ in os.walk(building, topdown=False):
             disk.sync(Path(folder))
-        write_bytes(building / RECORD, publication.to_bytes())
+        write_bytes(building / RECORD, publication.to_bytes(), scratch=home)
         if building != farm:
             disk.rename(building, farm)
             disk.sync(home)

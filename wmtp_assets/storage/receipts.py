@@ -11,6 +11,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,7 +51,7 @@ class Receipt:
     host: str
     seconds: float
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the sorted list of (path, SHA-256): equal for equal bytes."""
         return digest_of(sorted((name, record.sha256) for name, record in self.files.items()))

@@ -1,0 +1,102 @@
+"""A file is replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+import wmtp_assets.storage
+from wmtp_assets.storage import StorageError, atomic_write, require_space, write_json
+from wmtp_assets.storage.atomic import claimed
+from wmtp_assets_tests.storage.faults import FaultyDisk
+
+
+def test_readers_see_the_old_bytes_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with atomic_write(path) as stream:
+        stream.write(b"new" * 1_000_000)
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new" * 1_000_000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_raises_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), atomic_write(path) as stream:
+        stream.writelines([b"half" * 1_000_000, "text"])  # type: ignore[list-item]  # raises
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_the_mode_follows_the_umask(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "file", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES])
+def test_a_refusing_disk_is_one_error_that_says_what_to_do(code: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    for at in range(1, 6):  # create, write, fsync, rename; the fifth is the folder's fsync
+        with FaultyDisk(at, code), pytest.raises(StorageError) as refusal:
+            write_json(path, {"new": True})
+        assert errno.errorcode[code] in str(refusal.value)
+        assert refusal.value.mend
+        assert path.read_bytes() == (b"old" if at < 5 else b'{\n  "new": true\n}\n')
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_callers_own_mistake_is_not_called_the_disks(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "file"):
+        (tmp_path / "absent").read_bytes()
+
+
+def test_a_temporary_that_is_being_written_cannot_be_claimed(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "file"):
+        (temporary,) = tmp_path.iterdir()
+        with claimed(temporary) as orphan:
+            assert not orphan
+    temporary.write_bytes(b"left by the dead")
+    with claimed(temporary) as orphan:
+        assert orphan
+
+
+def test_room_is_asked_for_before_a_step_starts(tmp_path: Path) -> None:
+    assert require_space(tmp_path / "not" / "there" / "yet", 1, "Converting") > 1
+    with pytest.raises(StorageError, match=r"Converting needs more room.*1000000000\.00 GB free"):
+        require_space(tmp_path, 10**18, "Converting")
+
+
+def test_every_change_of_the_disk_goes_through_one_module() -> None:
+    """So that the crash sweep sees each of them."""
+    changes = {
+        *("rename", "replace", "renames", "link", "symlink", "symlink_to", "hardlink_to"),
+        *("unlink", "remove", "removedirs", "rmdir", "rmtree", "mkdir", "makedirs", "chmod"),
+        *("write_bytes", "write_text", "touch", "truncate", "ftruncate", "fsync", "write"),
+    }
+    modules = {"os", "shutil", "Path", "pathlib"}
+    found = []
+    for path in sorted(Path(wmtp_assets.storage.__file__).parent.glob("*.py")):
+        if path.name == "disk.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = node.func.value
+                name = owner.id if isinstance(owner, ast.Name) else ""
+                opened = (
+                    node.func.attr == "open" and len(node.args) > 1 and "O_WR" in ast.dump(node)
+                )
+                if opened or (node.func.attr in changes and (name in modules or "path" in name)):
+                    found.append(f"{path.name}:{node.lineno} {ast.unparse(node.func)}")
+    assert found == []
