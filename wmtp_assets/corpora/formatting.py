@@ -28,12 +28,13 @@ FACTS = ("problem", "difficulty", "source", "cf_rating", "instruction_tokens", "
 class Formatted:
     """Lines of a unit of problems, and their facts, line by line.
 
+    `data` is a range between a worker and its parent: where the lines lie in their shared memory.
     `sizes` are the lines' bytes, `places` each line's row in `facts` (one row a problem, columns
     FACTS). `is_correct` holds 1 and 0; without classes (`classed` False) it means nothing, as do
     difficulty, source and cf_rating.
     """
 
-    data: bytes
+    data: bytes | memoryview | range
     classed: bool
     sizes: Integers
     places: Integers

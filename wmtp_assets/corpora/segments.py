@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ ALONE, BLANK, LETTER, OTHER = 0, 1, 2, 3
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _LETTER_BESIDE_OTHER = re.compile(r"[A-Za-z][!-@\[-`{-~]|[!-@\[-`{-~][A-Za-z]")
 _SLOTS = 1 << 17
+_LONGEST = 24  # bytes of a segment that the tables hold
 _WORDS = 400_000  # segments remembered before the memory starts anew (some 50 MB)
 
 Integers = NDArray[np.int64]
@@ -80,30 +82,30 @@ class SegmentCounts:
         self._words: dict[bytes, int] = {}
         # Direct-mapped tables: a segment's slot follows from its bytes; the last comer has it.
         self._short = _Table(keys=1)
-        self._middle = _Table(keys=2)
+        self._long = _Table(keys=_LONGEST // 8)
 
     def tokens(self, text: bytes, begins: Integers) -> Integers:
         """Tokens of each segment of `text`; segment i ends where i + 1 begins."""
-        sizes = np.diff(begins, append=len(text))
+        sizes = np.empty_like(begins)
+        np.subtract(begins[1:], begins[:-1], out=sizes[:-1])
+        sizes[-1:] = len(text) - begins[-1:]
         found = np.ones(begins.size, dtype=np.int64)  # one character is one token
         windows: NDArray[np.uint64] = np.ndarray(
-            shape=(len(text) + 8,), dtype="<u8", buffer=text + bytes(16), strides=(1,)
+            shape=(len(text) + _LONGEST,),
+            dtype="<u8",
+            buffer=text + bytes(2 * _LONGEST),
+            strides=(1,),
         )
         at = np.flatnonzero((sizes > 1) & (sizes <= 8))
         where, size = begins[at], sizes[at]
-        low = windows[where] & _MASKS[size]
-        found[at] = self._looked_up(self._short, [low], text, where, size)
+        keys = [windows[where] & _MASKS[size]]
+        found[at] = self._looked_up(self._short, keys, text, where, size)
         at = np.flatnonzero(sizes > 8)
-        if at.size:
-            where, size = begins[at], sizes[at]
-            middle = size <= 16
-            keys = [windows[where], windows[where + 8] & _MASKS[np.minimum(size - 8, 8)]]
-            counts = np.empty(at.size, dtype=np.int64)
-            counts[middle] = self._looked_up(
-                self._middle, [key[middle] for key in keys], text, where[middle], size[middle]
-            )
-            counts[~middle] = self._resolved(text, where[~middle], size[~middle])
-            found[at] = counts
+        where, size = begins[at], sizes[at]
+        keys = [windows[where]]
+        for begin in range(8, _LONGEST, 8):
+            keys.append(windows[where + begin] & _MASKS[np.clip(size - begin, 0, 8)])
+        found[at] = self._looked_up(self._long, keys, text, where, size)
         return found
 
     def _looked_up(
@@ -113,13 +115,17 @@ class SegmentCounts:
         text: bytes,
         begins: Integers,
         sizes: Integers,
-    ) -> NDArray[np.uint8]:
+    ) -> NDArray[Any]:
         slots, found, known = table.get(keys)
+        known &= sizes <= _LONGEST
         new = np.flatnonzero(~known)
         if new.size:
             counts = self._resolved(text, begins[new], sizes[new])
+            found = found.astype(np.int64)
             found[new] = counts
-            table.put(slots[new], [key[new] for key in keys], counts)
+            fits = sizes[new] <= _LONGEST
+            new = new[fits]
+            table.put(slots[new], [key[new] for key in keys], counts[fits])
         return found
 
     def _resolved(self, text: bytes, begins: Integers, sizes: Integers) -> Integers:
@@ -139,12 +145,12 @@ class SegmentCounts:
 
 
 class _Table:
-    """Counts by one or two 64-bit keys. No segment has the keys of an empty slot: zero bytes are
+    """Counts by one or a few 64-bit keys. No segment has the keys of an empty slot: zero bytes are
     always alone, and lone characters are never looked up."""
 
     def __init__(self, keys: int) -> None:
         self._keys = [np.zeros(_SLOTS, dtype=np.uint64) for _ in range(keys)]
-        self._counts = np.zeros(_SLOTS, dtype=np.uint8)  # 16 bytes at most, so 16 tokens at most
+        self._counts = np.zeros(_SLOTS, dtype=np.uint8)  # at most a token a byte
 
     def get(
         self, keys: list[NDArray[np.uint64]]

@@ -9,6 +9,7 @@ U+2581, the text is encoded as a whole.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,7 @@ from .segments import SegmentCounts, SegmentRules
 _REMEMBERED = 8_000_000
 # Shorter texts, in bytes a token allowed, are seldom over the limit: counting them is as quick.
 _WORTH_A_LOOK = 2.5
+_BLOCK = 300_000  # bytes counted together: numpy's arrays stay in the processor's cache
 
 
 class _Processor(Protocol):
@@ -132,15 +134,17 @@ class TokenCounter:
 
     def _count_ascii(self, parts: list[str]) -> list[int]:
         """Tokens of ASCII parts of texts, each of which ends at a newline or its text's end."""
-        if not parts:
-            return []
-        text = ("\n".join(parts) + "\n").encode("ascii")
-        begins = self._rules.starts(text)
-        running = np.cumsum(self._segments.tokens(text, begins))
-        # Newlines stand alone, so that every part begins with a segment, and so does its newline.
-        sizes = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
-        ends = np.searchsorted(begins, np.cumsum(sizes + 1) - 1)
-        counts: list[int] = (np.diff(running[ends], prepend=0) - 1).tolist()
+        counts: list[int] = []
+        sizes = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) + 1
+        block = np.cumsum(sizes) // _BLOCK
+        bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(parts)] if parts else []
+        for first, last in itertools.pairwise(bounds):
+            text = ("\n".join(parts[first:last]) + "\n").encode("ascii")
+            begins = self._rules.starts(text)
+            running = np.cumsum(self._segments.tokens(text, begins))
+            # Newlines stand alone: a part begins with a segment, and its newline is one.
+            ends = np.searchsorted(begins, np.cumsum(sizes[first:last]) - 1)
+            counts += (np.diff(running[ends], prepend=0) - 1).tolist()
         return counts
 
     def _encode_parts(self, parts: list[str]) -> list[int]:

@@ -62,6 +62,8 @@ class SplitWriter:
 
     def add(self, block: Formatted) -> None:
         """Append a block of lines."""
+        if isinstance(block.data, range):
+            raise TypeError("lines that are still in shared memory")
         self._lines.write(block.data)
         self._digest.update(block.data)
         self.bytes += len(block.data)

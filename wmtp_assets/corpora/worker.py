@@ -1,0 +1,53 @@
+"""A formatting process: reads units of problems from its connection, formats, answers.
+
+Started by `crew` as `python -m wmtp_assets.corpora.worker CONNECTION MEMORY TOKENIZER MAX_TOKENS`,
+the first two being numbers of open files.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import pickle
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from .formatting import Formatted, format_problems
+from .tokens import TokenCounter
+
+SLOTS = 2  # units a worker may have in hand
+SLOT_BYTES = 8 << 20  # of lines of one unit in shared memory; more go through the connection
+
+
+def main(connection: int, memory: int, tokenizer: str, max_tokens: int) -> None:
+    """Work until the connection ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    channel = Connection(connection)
+    lines = mmap.mmap(memory, SLOTS * SLOT_BYTES)
+    counter = TokenCounter(Path(tokenizer))
+    for turn in itertools.count():
+        try:
+            unit = pickle.loads(channel.recv_bytes())  # noqa: S301 (what our parent sent)
+        except EOFError:
+            return
+        answer: Formatted | str
+        try:
+            answer = format_problems(unit, counter, max_tokens)
+            size = len(answer.data)
+            if size <= SLOT_BYTES and not isinstance(answer.data, range):
+                begin = turn % SLOTS * SLOT_BYTES
+                lines[begin : begin + size] = answer.data
+                answer.data = range(begin, begin + size)
+        except Exception:
+            answer = traceback.format_exc()
+        try:
+            channel.send_bytes(pickle.dumps(answer, protocol=5))
+        except OSError:  # the parent is gone
+            return
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
