@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -76,13 +76,20 @@ class Receipt:
 
     def to_bytes(self) -> bytes:
         """The receipt as it is stored: indented JSON with digest, version, and seal."""
-        value = asdict(self)
-        value["files"] = {
-            name: {"size": record.size, "sha256": record.sha256}
-            for name, record in sorted(self.files.items())
+        value: dict[str, Any] = {
+            "artifact": self.artifact,
+            "version": self.version,
+            "digest": self.digest,
+            "files": {name: record._asdict() for name, record in sorted(self.files.items())},
+            "inputs": self.inputs,
+            "code_version": self.code_version,
+            "entry_digest": self.entry_digest,
+            "facts": self.facts,
+            "sequence": self.sequence,
+            "made_at": self.made_at,
+            "host": self.host,
+            "seconds": self.seconds,
         }
-        value = {"artifact": value.pop("artifact"), "version": self.version} | value
-        value["digest"] = self.digest
         value["seal"] = digest_of(value)
         return json_bytes(value)
 

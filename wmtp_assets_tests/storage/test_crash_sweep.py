@@ -122,9 +122,11 @@ def sweep(path: PublishingPath, folder: Path, code: int | None, *, for_good: boo
     with FaultyDisk() as counted:
         path.change(Store(world))
     new = seen(world)
-    assert counted.count > 10
+    assert len(counted.log) == counted.count > 10
 
-    for at in range(1, counted.count + 1):
+    for at, (operation, _) in enumerate(counted.log, 1):
+        if operation == "fsync" and code is None:
+            continue  # a kill before it is the same as a kill before what comes after it
         shutil.rmtree(world)
         shutil.copytree(template, world, symlinks=True)
         with FaultyDisk(at, code, for_good=for_good) as faulty:
