@@ -41,17 +41,16 @@ def progress_for(log: Callable[[str], None] | None) -> Progress:
 class _Rate:
     """How fast, and how long still, since a file was begun (or taken up again)."""
 
-    def __init__(self, path: str, size: int, now: float) -> None:
+    def __init__(self, path: str, size: int) -> None:
         self.path = path
         self.size = size
-        self._began = now
-        self._first: int | None = None
+        self._first: tuple[float, int] | None = None
 
     def describe(self, count: int, now: float) -> str:
         if self._first is None:
-            self._first = count  # what an earlier call left does not count as speed
-        seconds = now - self._began
-        rate = (count - self._first) / seconds if seconds > 0 else 0.0
+            self._first = now, count  # what an earlier call left does not count as speed
+        seconds = now - self._first[0]
+        rate = (count - self._first[1]) / seconds if seconds > 0 else 0.0
         share = count / self.size if self.size else 1.0
         left = f"{_clock((self.size - count) / rate)} left" if rate > 0 else "time left unknown"
         return (
@@ -68,12 +67,12 @@ class LinesProgress:
     ) -> None:
         self._log = log
         self._clock = clock
-        self._rate = _Rate("", 0, clock())
+        self._rate = _Rate("", 0)
         self._last = clock()
 
     def begin(self, path: str, size: int) -> None:
         self._last = self._clock()
-        self._rate = _Rate(path, size, self._last)
+        self._rate = _Rate(path, size)
 
     def at(self, count: int) -> None:
         now = self._clock()
@@ -95,11 +94,11 @@ class BarProgress:
     def __init__(self, screen: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen = screen
         self._clock = clock
-        self._rate = _Rate("", 0, clock())
+        self._rate = _Rate("", 0)
         self._last = 0.0
 
     def begin(self, path: str, size: int) -> None:
-        self._rate = _Rate(path, size, self._clock())
+        self._rate = _Rate(path, size)
         self._last = 0.0
 
     def at(self, count: int) -> None:

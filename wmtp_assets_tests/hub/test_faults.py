@@ -183,7 +183,7 @@ def test_a_lasting_fault_ends_in_its_own_error_and_a_later_call_converges(
     assert_nowhere(CANARY, outcome, [*log, caplog.text], into.parent)
 
     loopback.world.faults.clear()
-    right = loopback.world.repos["model", "org/name"].at("main")[1][path].read(0, 1 << 30)
+    right = loopback.world.files("model", "org/name")[path].read(0, 1 << 30)
     converges(into, lock, path, right)
 
 

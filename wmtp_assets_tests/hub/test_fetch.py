@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from wmtp_assets.hub.files import RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.refusals import NoSuchFileError
 from wmtp_assets.hub.source import open_hub
-from wmtp_assets.storage import preflight
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets_tests.hub.conftest import QUICK
 from wmtp_assets_tests.hub.loopback import LoopbackHub
@@ -106,10 +106,8 @@ def test_a_disk_that_is_too_small_is_told_before_any_byte(
     loopback: LoopbackHub, into: Path, lock: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loopback.world.commit("model", "org/name", FILES)
-    real = preflight.shutil.disk_usage
-    monkeypatch.setattr(
-        preflight.shutil, "disk_usage", lambda path: real(path)._replace(free=150_000)
-    )
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real(path)._replace(free=150_000))
     with pytest.raises(StorageError, match="needs more room"):
         take(into, lock, WantedFile("7B/weights.bin"))
     assert loopback.world.bodies("7B/weights.bin") == []

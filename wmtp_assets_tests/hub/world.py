@@ -157,6 +157,11 @@ class World:
                 fault.times -= 1
             return replace(fault)
 
+    def files(self, kind: str, name: str) -> dict[str, HubFile]:
+        """What the main branch of a repository holds; changing it changes the commit."""
+        repo = self.repos[kind, name]
+        return repo.commits[repo.refs["main"]]
+
     def replace(self, path: str, change: HubFile) -> None:
         """Let every commit that has `path` have it as `change` from now on."""
         for repo in self.repos.values():
