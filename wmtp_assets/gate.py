@@ -15,16 +15,20 @@ from wmtp_assets.project import Project
 from wmtp_assets.proofs import prove
 from wmtp_assets.storage.atomic import write_json
 
-REPORT = "phase2_readiness.json"
-
 
 @dataclass(frozen=True)
 class Reason:
     """Why a condition is not met: what is wrong, in which file, and the command that mends it."""
 
-    problem: str
+    artifact: str
+    question: str
+    expected: str
+    found: str
     file: str
     mend: str
+
+    def __str__(self) -> str:
+        return f"{self.artifact}: {self.question}: {self.found}"
 
 
 @dataclass(frozen=True)
@@ -93,20 +97,24 @@ def judge(project: Project, findings: dict[str, list[Finding]]) -> Verdict:
         is_required: bool = True,
     ) -> Condition:
         names = None if about is None else frozenset(about)
-        reasons = tuple(
-            Reason(
-                f"{artifact.name}: {finding.name}: expected {finding.expected}, "
-                f"found {finding.found}",
-                finding.where,
-                finding.mend or f"wmtp materialize {artifact.name} --force",
-            )
-            for artifact in artifacts
-            for finding in findings[artifact.name]
-            if not finding.passed
-            and finding.blocking is is_required
-            and (names is None or finding.name in names)
-        )
-        return Condition(name, description, is_required, reasons)
+        reasons: dict[tuple[str, str], Reason] = {}
+        for artifact in artifacts:
+            for finding in findings[artifact.name]:
+                counts = names is None or finding.name in names
+                if counts and not finding.passed and finding.blocking is is_required:
+                    # Of questions with one answer ("does not exist yet") the first is enough.
+                    reasons.setdefault(
+                        (artifact.name, str(finding.found)),
+                        Reason(
+                            artifact.name,
+                            finding.name,
+                            str(finding.expected),
+                            str(finding.found),
+                            finding.where,
+                            finding.mend or f"wmtp materialize {artifact.name} --force",
+                        ),
+                    )
+        return Condition(name, description, is_required, tuple(reasons.values()))
 
     conditions = [
         condition(
@@ -147,5 +155,5 @@ def judge(project: Project, findings: dict[str, list[Finding]]) -> Verdict:
 
 
 def write_report(project: Project, verdict: Verdict) -> None:
-    """Puts the verdict under storage/phase2_readiness.json, in one step."""
-    write_json(project.store.writable(project.storage / REPORT), verdict.to_json())
+    """Puts the verdict in the gate's report, in one step."""
+    write_json(project.store.writable(project.report), verdict.to_json())

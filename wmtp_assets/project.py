@@ -55,6 +55,11 @@ class Project:
         return Lock(self.storage / "assets.lock")
 
     @property
+    def report(self) -> Path:
+        """Where the gate's report lies."""
+        return self.storage / "phase2_readiness.json"
+
+    @property
     def sample(self) -> Path | None:
         """The folder of the sample, where the catalog's default source is the sample."""
         return self.storage / "sample" if self.catalog.hub == "sample" else None

@@ -19,7 +19,8 @@ from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.configs import MTP, REWARD, derived_config, prove_configs
 from wmtp_assets.checkpoints.dtypes import DType
-from wmtp_assets.checkpoints.proofs import ExpectedCheckpoint, prove_checkpoint
+from wmtp_assets.checkpoints.planning import Plan
+from wmtp_assets.checkpoints.proofs import ExpectedCheckpoint, prove_checkpoint, prove_header
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tokenizers import prove_same_tokenizer, prove_tokenizer
 from wmtp_assets.corpora.proofs import prove_metadata, prove_split
@@ -162,6 +163,49 @@ def prove(project: Project, artifact: Artifact) -> list[Finding]:
     ]
 
 
+def quick(project: Project, artifact: Artifact) -> list[Finding]:
+    """What can be told without reading contents: the receipt, sizes, inputs, and headers."""
+    try:
+        demand(project.store, artifact.name)
+        findings = [_files_unchanged(project, artifact, deep=False)]
+        if artifact.kind is not Kind.RAW:
+            findings.append(_inputs_current(project, artifact))
+        if artifact.kind is Kind.CHECKPOINT:
+            checkpoint = Checkpoint(*_place(project, artifact.name))
+            expected, _ = _expected(project, artifact)
+            findings += prove_header(read_header(checkpoint.path), expected)
+    except (WmtpError, OSError) as error:
+        return [_open(project, artifact, UNCHANGED, str(error))]
+    return findings
+
+
+def published(project: Project) -> list[Finding]:
+    """Whether the contract's paths lead to the artifacts' current versions, for every set."""
+    findings = []
+    for name, wanted in project.sets.items():
+        optional = name.startswith("models/") and _status_of_set(project, name) == "optional"
+        wrong = project.store.unpublished(wanted)
+        if optional and project.store.publication(name) is None:
+            continue
+        first = wrong[0] if wrong else None
+        findings.append(
+            Finding(
+                "published",
+                not wrong,
+                "links to the current versions" if first is None else first.expected,
+                "as expected" if first is None else first.found,
+                name if first is None else str(first.file),
+                mend=f"wmtp materialize {name}" if wrong else "",
+                blocking=not optional,
+            )
+        )
+    return findings
+
+
+def _status_of_set(project: Project, name: str) -> str:
+    return project.artifacts[name].status
+
+
 def _with_blocking(finding: Finding, proof: Proof) -> Finding:
     return Finding(
         finding.name,
@@ -217,8 +261,8 @@ def _place(project: Project, name: str) -> tuple[Path, Receipt]:
     return project.store.path(name), receipt
 
 
-def _files_unchanged(project: Project, artifact: Artifact) -> Finding:
-    wrong = project.store.mismatches(artifact.name, deep=True)
+def _files_unchanged(project: Project, artifact: Artifact, deep: bool = True) -> Finding:
+    wrong = project.store.mismatches(artifact.name, deep=deep)
     receipt = demand(project.store, artifact.name)
     first = str(wrong[0].file) if wrong else str(project.store.path(artifact.name))
     return Finding(
@@ -276,16 +320,16 @@ def _loads(project: Project, artifact: Artifact) -> tuple[Proof, ...]:
     return (REWARD_LOADS,) if layout == REWARD else (LLAMA_LOADS,)
 
 
-def _checkpoint(project: Project, artifact: Artifact) -> Iterable[Finding]:
-    checkpoint = Checkpoint(*_place(project, artifact.name))
+def _expected(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoint, Plan]:
+    """What catalog and config say of a checkpoint, and the plan that made it."""
     layout = layout_of(project.catalog, artifact.owner)
     model = project.catalog.models[artifact.owner]
     if isinstance(model, MicroModel):
-        base = project.catalog.upstream_models()[model.slice_of]
         origin = Checkpoint(*_place(project, artifact.inputs[0]))
         base_config = Document(*_place(project, artifact.inputs[1])).value()
         sliced = slice_plan(model, layout, origin, base_config)
-        plan, config, dtype = sliced.plan, sliced.config, base.dtype
+        plan, config = sliced.plan, sliced.config
+        dtype = project.catalog.upstream_models()[model.slice_of].dtype
     else:
         raw = _fetched(project, artifact.inputs[0])
         plan, config, dtype = conversion_plan(model, raw), upstream_config(model, raw), model.dtype
@@ -297,6 +341,13 @@ def _checkpoint(project: Project, artifact: Artifact) -> Iterable[Finding]:
         tensors=model.expected.tensors,
         max_bytes=model.max_bytes if isinstance(model, MicroModel) else None,
     )
+    return expected, plan
+
+
+def _checkpoint(project: Project, artifact: Artifact) -> Iterable[Finding]:
+    checkpoint = Checkpoint(*_place(project, artifact.name))
+    expected, plan = _expected(project, artifact)
+    layout, config = expected.layout, dict(expected.config)
     certificate = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
     yield from prove_checkpoint(checkpoint.folder, expected, certificate, plan)
     with tempfile.TemporaryDirectory(prefix="wmtp-proof-") as folder:

@@ -6,7 +6,7 @@ on it, and the version of the code that makes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
@@ -49,14 +49,16 @@ def upstream_inputs(hub: Hub, artifact: Artifact) -> dict[str, str]:
     return {f"hub/{taken.repo}": identity(hub, taken)}
 
 
-def stale_artifacts(project: Project) -> set[str]:
-    """The artifacts that do not exist, or would be made from other inputs than they were.
+def stale_artifacts(project: Project, among: Collection[str]) -> set[str]:
+    """Those of `among` that do not exist, or would be made from other inputs than they were.
 
     Whatever is made from a stale artifact is stale too; once made, it may turn out unchanged.
     """
     hub = project.hub()
     stale: set[str] = set()
     for artifact in project.artifacts.values():
+        if artifact.name not in among:
+            continue
         if stale.intersection(artifact.inputs):
             stale.add(artifact.name)
             continue

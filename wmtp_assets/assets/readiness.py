@@ -3,7 +3,7 @@
 import dagster as dg
 
 from wmtp_assets.assets.making import FOLLOW, OWNERS, key_of
-from wmtp_assets.gate import REPORT, Verdict, evaluate, write_report
+from wmtp_assets.gate import Verdict, evaluate, write_report
 from wmtp_assets.project import Project
 from wmtp_assets.storage.digests import digest_of
 
@@ -31,7 +31,7 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
             metadata={
                 "open": verdict.open,
-                "report": dg.MetadataValue.path(str(project.storage / REPORT)),
+                "report": dg.MetadataValue.path(str(project.report)),
                 "proofs": verdict.proofs,
                 "conditions": conditions_table(verdict),
             },
@@ -50,7 +50,7 @@ def conditions_table(verdict: Verdict) -> dg.TableMetadataValue:
                     "required": "required" if condition.required else "recommended",
                     "met": "met" if condition.met else "NOT MET",
                     "reasons": len(condition.reasons),
-                    "first reason": condition.reasons[0].problem if condition.reasons else "",
+                    "first reason": str(condition.reasons[0]) if condition.reasons else "",
                     "mend": condition.reasons[0].mend if condition.reasons else "",
                 }
             )

@@ -53,6 +53,8 @@ def serve(home: Path, host: str, port: int, read_only: bool) -> None:
     folder = Path(tempfile.mkdtemp(prefix="wmtp-"))  # a Unix socket's path must be short
     address = str(folder / "code.sock")
     python = [sys.executable, "-m"]
+    # Bars of libraries would freeze the log's page.
+    environment = {**os.environ, "TQDM_DISABLE": "1", "DAGSTER_HOME": str(home)}
     with _asked_to_stop() as stop, contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         started: dict[str, subprocess.Popen[bytes]] = {}
@@ -60,7 +62,7 @@ def serve(home: Path, host: str, port: int, read_only: bool) -> None:
 
         def start(name: str, *arguments: str) -> None:
             started[name] = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                [*python, *arguments], cwd=home, start_new_session=True
+                [*python, *arguments], cwd=home, start_new_session=True, env=environment
             )
 
         start(

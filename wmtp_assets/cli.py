@@ -1,0 +1,214 @@
+"""`wmtp`: the same things as the pages do, for machines without a browser.
+
+Exit status: 0 done and sound, 1 something is wrong with what is secured (a blocking check failed, the
+gate is closed), 2 it could not be tried (a mistake in the call, the catalog, the network, the disk).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wmtp_assets.errors import WmtpError
+
+if TYPE_CHECKING:
+    from wmtp_assets.project import Project
+
+DONE, WRONG, REFUSED = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; what a person must mend is one message on standard error."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        status: int = given.run(given)
+    except WmtpError as error:
+        print(f"wmtp: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wmtp",
+        description="Secures the checkpoints, datasets and metadata of WMTP research.",
+        epilog="The environment: WMTP_CATALOG (sample, full, or a path), WMTP_STORAGE (default "
+        "storage), WMTP_HUB (a directory mirror; default the Hub, or the sample).",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="materialize, then serve the page")
+    _serving(run)
+    run.set_defaults(run=_run)
+
+    make = commands.add_parser("materialize", help="make what is stale, prove everything")
+    make.add_argument(
+        "selection",
+        nargs="?",
+        help="an asset key, group:NAME, +KEY ... (default: all); also makes what it needs",
+    )
+    make.add_argument("--force", action="store_true", help="make the selected assets again")
+    make.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    make.set_defaults(run=_materialize)
+
+    verify = commands.add_parser("verify", help="prove what is stored; makes nothing")
+    verify.add_argument("--deep", action="store_true", help="recompute every digest and value")
+    verify.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    verify.set_defaults(run=_verify)
+
+    gate = commands.add_parser("gate", help="may the next phase start? exits 1 when not")
+    gate.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    gate.set_defaults(run=_gate)
+
+    ui = commands.add_parser("ui", help="serve the page")
+    _serving(ui)
+    ui.set_defaults(run=_ui)
+
+    listing = commands.add_parser("list", help="every asset, what it is made from, where it lies")
+    listing.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    listing.set_defaults(run=_list)
+
+    sample = commands.add_parser("sample", help="write the sample as a directory mirror")
+    sample.add_argument("directory", type=Path)
+    sample.set_defaults(run=_sample)
+
+    validate = commands.add_parser("validate", help="check the catalog and Dagster's definitions")
+    validate.set_defaults(run=_validate)
+    return parser
+
+
+def _serving(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
+    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 3000))
+    parser.add_argument("--read-only", action="store_true", help="for a shared screen")
+
+
+def _project() -> Project:
+    from wmtp_assets.project import Project
+    from wmtp_assets.settings import Settings
+
+    return Project.from_settings(Settings.from_environment())
+
+
+def _run(given: argparse.Namespace) -> int:
+    from wmtp_assets.web.processes import check_port
+
+    check_port(given.host, given.port)  # said before the work, not after it
+    status = _make(None, force=False, as_json=False)
+    print(flush=True)
+    return _ui(given) or status
+
+
+def _materialize(given: argparse.Namespace) -> int:
+    return _make(given.selection, given.force, given.json)
+
+
+def _make(selection: str | None, force: bool, as_json: bool) -> int:
+    from wmtp_assets.automation.running import run
+    from wmtp_assets.gate import evaluate, write_report
+    from wmtp_assets.report import rows, table, verdict_text
+
+    project = _project()
+    result = run(project, selection, force)
+    verdict = evaluate(project)
+    write_report(project, verdict)
+    summary = rows(project, result.checks)
+    if as_json:
+        value = {
+            "run_id": result.run_id,
+            "succeeded": result.succeeded,
+            "made": result.made,
+            "failures": result.failures,
+            "artifacts": [asdict(row) for row in summary],
+            "checks": [asdict(check) for check in result.checks],
+            "gate": verdict.to_json(),
+        }
+        print(json.dumps(value, indent=2))
+    else:
+        print(table(summary))
+        print()
+        made = [name for name in result.made if name in project.artifacts]
+        print(f"{len(made)} of {len(summary)} artifacts were made, the others were unchanged.")
+        for check in result.checks:
+            if not check.passed:
+                word = "FAILED" if check.blocking else "warning"
+                print(
+                    f"{word}: {check.asset} {check.name}: expected {check.expected}; found "
+                    f"{check.found}; in {check.where}"
+                )
+        for failure in result.failures:
+            print(f"FAILED: {failure}")
+        print(verdict_text(verdict))
+    return DONE if result.succeeded else WRONG
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from wmtp_assets.verify import verify
+
+    report = verify(_project(), deep=given.deep)
+    print(json.dumps(report.to_json(), indent=2) if given.json else report.text())
+    return DONE if report.sound else WRONG
+
+
+def _gate(given: argparse.Namespace) -> int:
+    from wmtp_assets.gate import evaluate, write_report
+    from wmtp_assets.report import verdict_text
+
+    project = _project()
+    verdict = evaluate(project)
+    write_report(project, verdict)
+    print(json.dumps(verdict.to_json(), indent=2) if given.json else verdict_text(verdict))
+    return DONE if verdict.open else WRONG
+
+
+def _ui(given: argparse.Namespace) -> int:
+    from wmtp_assets.automation.running import home
+    from wmtp_assets.web.processes import serve
+
+    # A mistake in the catalog is said here, not by a process of Dagster's.
+    os.environ["WMTP_STORAGE"] = str(_project().storage)
+    serve(home(), given.host, given.port, given.read_only)
+    return DONE
+
+
+def _list(given: argparse.Namespace) -> int:
+    artifacts = _project().artifacts.values()
+    if given.json:
+        print(json.dumps([asdict(artifact) for artifact in artifacts], indent=2))
+        return DONE
+    for artifact in artifacts:
+        print(artifact.name)
+        for path in artifact.links:
+            print(f"    {path}")
+    return DONE
+
+
+def _sample(given: argparse.Namespace) -> int:
+    from wmtp_assets.hub.sample import write_sample
+
+    write_sample(given.directory)
+    print(f"The sample is in {given.directory}; use it with WMTP_HUB={given.directory.absolute()}")
+    return DONE
+
+
+def _validate(given: argparse.Namespace) -> int:
+    import subprocess
+
+    from wmtp_assets.automation.running import home
+
+    _project()
+    command = [sys.executable, "-m", "dagster", "definitions", "validate"]
+    environment = {**os.environ, "DAGSTER_HOME": str(home())}
+    return subprocess.run(command, cwd=home(), env=environment, check=False).returncode  # noqa: S603

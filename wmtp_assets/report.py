@@ -1,0 +1,116 @@
+"""What a person reads at the end: one table of every artifact, and the gate's verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wmtp_assets.automation.running import CheckResult
+from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.gate import Verdict
+from wmtp_assets.project import Project
+from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.preflight import gigabytes
+
+SHOWN = 3  # reasons a condition; all of them are in the report
+
+
+@dataclass(frozen=True)
+class Row:
+    """One artifact in the table; `amount` counts rows of a split or parameters of a checkpoint."""
+
+    asset: str
+    file: str
+    amount: str
+    size: int
+    digest: str
+    passed: int
+    failed: int
+    warned: int
+
+
+def rows(project: Project, checks: Iterable[CheckResult]) -> list[Row]:
+    """A row for every artifact of the catalog, with the `checks` of a run counted."""
+    found = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for check in checks:
+        word = "passed" if check.passed else "failed" if check.blocking else "warned"
+        counts[check.asset, word] += 1
+    for artifact in project.artifacts.values():
+        try:
+            receipt = project.store.current(artifact.name)
+        except StorageError:
+            receipt = None
+        facts = receipt.facts if receipt else {}
+        amount = ""
+        if "parameters" in facts and artifact.kind is Kind.CHECKPOINT:
+            amount = f"{int(facts['parameters']):,} parameters"
+        elif "rows" in facts:
+            amount = f"{int(facts['rows']):,} rows"
+        found.append(
+            Row(
+                artifact.name,
+                _file(artifact),
+                amount,
+                receipt.size if receipt else 0,
+                receipt.digest[:12] if receipt else "missing",
+                *(counts[artifact.name, word] for word in ("passed", "failed", "warned")),
+            )
+        )
+    return found
+
+
+def _file(artifact: Artifact) -> str:
+    """The contract's path of the artifact, or where it lies if it has none."""
+    return next(iter(artifact.links), f"versions/{artifact.name}")
+
+
+def table(rows: Iterable[Row]) -> str:
+    """The rows under a heading, in columns as wide as they need to be."""
+    heading = ("asset", "file", "rows or parameters", "size", "digest", "checks")
+    lines = [heading] + [
+        (
+            row.asset,
+            row.file,
+            row.amount,
+            gigabytes(row.size) if row.size else "",
+            row.digest,
+            f"{row.passed} passed"
+            + (f", {row.failed} FAILED" if row.failed else "")
+            + (f", {row.warned} warned" if row.warned else ""),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
+    numbers = (2, 3)
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """The gate's word, and for each condition that is not met what to do."""
+    lines = []
+    for condition in verdict.conditions:
+        if condition.met:
+            continue
+        word = "not met" if condition.required else "warning"
+        lines.append(f"  {word}: {condition.name} ({condition.description})")
+        for reason in condition.reasons[:SHOWN]:
+            lines.append(f"    {reason}")
+            lines.append(f"      in {reason.file}; mend: {reason.mend}")
+        if len(condition.reasons) > SHOWN:
+            lines.append(f"    and {len(condition.reasons) - SHOWN} more (wmtp gate --json)")
+    met = sum(condition.met for condition in verdict.conditions if condition.required)
+    required = sum(condition.required for condition in verdict.conditions)
+    word = "OPEN" if verdict.open else "CLOSED"
+    lines.append(
+        f"The gate is {word}: {met} of {required} required conditions are met, by "
+        f"{verdict.proofs} proofs recomputed from the files."
+    )
+    return "\n".join(lines)
