@@ -67,8 +67,8 @@ def test_a_sound_mtp_model_passes_every_proof(mtp: tuple[Path, Path]) -> None:
         ("mtp_gradients", True),
     ]
     assert by_name(findings)["mtp_forward_shape"].found == {
-        "all heads": [1, 8, 4, 512],
-        "next token": [1, 8, 1, 512],
+        "all heads": [1, 4, 4, 512],
+        "next token": [1, 4, 1, 512],
         "finite": True,
     }
 
