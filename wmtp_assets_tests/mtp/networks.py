@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from wmtp_assets.mtp.model import ModelArgs, MTPTransformer
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
 
 PARAMS: Mapping[str, object] = {
     "dim": 64,
@@ -53,6 +58,8 @@ def in_hf_layout(weight: Tensor, heads: int) -> Tensor:
 
 def as_llama(model: MTPTransformer, head: int) -> LlamaForCausalLM:
     """The trunk and one prediction head as transformers' LLaMA: head 0 is the next-token head."""
+    from transformers import LlamaConfig, LlamaForCausalLM  # seconds, which spawned processes save
+
     args = model.args
     blocks = [*model.layers[:-1], [model.layers[-1], *model.extra_heads][head]]
     config = LlamaConfig(
@@ -92,10 +99,6 @@ def as_llama(model: MTPTransformer, head: int) -> LlamaForCausalLM:
 
 def write_directory(model: MTPTransformer, params: Mapping[str, object], directory: Path) -> Path:
     """The model as a folder of the storage: safetensors/model.safetensors, configs/params.json."""
-    import json
-
-    from safetensors.torch import save_file
-
     for folder in ("safetensors", "configs"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), directory / "safetensors" / "model.safetensors")
