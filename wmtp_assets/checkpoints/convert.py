@@ -9,7 +9,7 @@ number of cores. What was done to each tensor is returned as a `Certificate`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from wmtp_assets.checkpoints.certificate import (
     TensorCertificate,
 )
 from wmtp_assets.checkpoints.digests import TensorDigests
+from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError, ConversionError
 from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, plan_conversion
@@ -70,8 +71,9 @@ def _run(
     progress: Progress | None,
     digest_source: bool,
 ) -> Certificate:
-    casts = [make_cast(tensor.source.dtype, tensor.spec.dtype) for tensor in plan.tensors]
-    through_torch = any(t.source.dtype is not t.spec.dtype for t in plan.tensors)
+    pairs = {(tensor.source.dtype, tensor.spec.dtype) for tensor in plan.tensors}
+    casts = {pair: make_cast(*pair) for pair in pairs}
+    through_torch = any(before is not after for before, after in pairs)
     with (
         single_threaded_torch(through_torch),
         ReadFiles() as files,
@@ -204,7 +206,7 @@ class _Run:
 
     # The caller's thread
 
-    def cast(self, casts: Sequence[Cast], progress: Progress | None) -> None:
+    def cast(self, casts: Mapping[tuple[DType, DType], Cast], progress: Progress | None) -> None:
         """Cast what is read into blocks of the target, and hand those on, until all is done."""
         output = _Output(self)
         output.append(np.frombuffer(self.plan.header, np.uint8))
@@ -213,12 +215,13 @@ class _Run:
             tensor = self.plan.tensors[read.index]
             self._compare(tensor, read)
             values = read.buffer.memory[: read.nbytes]
+            cast = casts[tensor.source.dtype, tensor.spec.dtype]
             before, after = tensor.source.dtype.itemsize, tensor.spec.dtype.itemsize
             stats = self.stats[read.index]
             while len(values):
                 room = output.room(read.index, len(values) // before * after)
                 part = values[: len(room) // after * before]
-                stats.add(casts[read.index](part, room))
+                stats.add(cast(part, room))
                 values = values[len(part) :]
             if stats.overflow and tensor.spec.name not in self.plan.waive_overflow:
                 raise ConversionError(

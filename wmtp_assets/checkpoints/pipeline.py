@@ -158,7 +158,8 @@ def aligned_memory(size: int) -> Bytes:
 
     Direct I/O needs page alignment, and was measured twice as fast into huge pages.
     """
-    mapped = mmap.mmap(-1, size + _HUGE_PAGE)
+    # Private: the kernel gives huge pages to shared memory only where it is told to elsewhere.
+    mapped = mmap.mmap(-1, size + _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         mapped.madvise(mmap.MADV_HUGEPAGE)
     memory: Bytes = np.frombuffer(mapped, dtype=np.uint8)

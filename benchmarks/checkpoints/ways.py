@@ -1,0 +1,181 @@
+"""The ways from a float32 checkpoint to a float16 one, each as a process of its own.
+
+`python -m benchmarks.checkpoints.ways WAY SOURCE TARGET`. The last line printed is JSON: `seconds`
+apart from imports, `sha256` of what was made. Every way ends with a digest of its result: ours,
+because it has it anyway; the others by hashlib, as their users do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+BLOCK = 4 << 20
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def naive(source: Path, target: Path) -> str:
+    """torch.load, .half(), save_file, hashlib."""
+    import torch
+    from safetensors.torch import save_file
+
+    start_clock()
+    state = torch.load(source, weights_only=True, map_location="cpu")
+    save_file({name: tensor.half() for name, tensor in state.items()}, target)
+    return sha256(target)
+
+
+def mapped(source: Path, target: Path) -> str:
+    """The same with torch.load(mmap=True)."""
+    import torch
+    from safetensors.torch import save_file
+
+    start_clock()
+    state = torch.load(source, weights_only=True, map_location="cpu", mmap=True)
+    save_file({name: tensor.half() for name, tensor in state.items()}, target)
+    return sha256(target)
+
+
+def reloaded(source: Path, target: Path) -> str:
+    """As safetensors' convert.py does it: save, load again, compare every tensor."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    start_clock()
+    state = torch.load(source, weights_only=True, map_location="cpu")
+    state = {name: tensor.half().contiguous() for name, tensor in state.items()}
+    save_file(state, target, metadata={"format": "pt"})
+    again = load_file(target)
+    for name, tensor in state.items():
+        if not torch.equal(tensor, again[name]):
+            raise SystemExit(f"{name} differs")
+    return sha256(target)
+
+
+def lazy(source: Path, target: Path) -> str:
+    """A lazy reader and an incremental saver, tensor by tensor, to torch's own format."""
+    import torch
+
+    from wmtp_assets.checkpoints.archive import read_archive
+
+    start_clock()
+    reader = torch._C.PyTorchFileReader(str(source))
+    writer = torch._C.PyTorchFileWriter(str(target))
+    for number, tensor in enumerate(read_archive(source)):
+        count = tensor.elements
+        storage = reader.get_storage_from_record(f"data/{tensor.storage}", count, torch.float32)
+        half = storage.half().contiguous()
+        data = half.untyped_storage()
+        writer.write_record(f"data/{number}", data, data.nbytes())
+    writer.write_end_of_file()
+    return sha256(target)
+
+
+def pretrained(source: Path, target: Path) -> str:
+    """transformers: from_pretrained in float16, save_pretrained. `source` is a folder of shards."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    start_clock()
+    model = LlamaForCausalLM.from_pretrained(source, dtype=torch.float16)
+    model.save_pretrained(target)
+    return ",".join(sha256(path) for path in sorted(target.glob("*.safetensors")))
+
+
+def ours(source: Path, target: Path, digest_source: bool = False) -> str:
+    """One streamed pass, with the digest of the file and of each of its tensors."""
+    import torch  # noqa: F401 - imported before the clock starts, as in the other ways
+
+    from wmtp_assets.checkpoints.convert import convert, plan_conversion
+    from wmtp_assets.checkpoints.source import open_source
+
+    params = json.loads(source.with_suffix(".json").read_text())
+    start_clock()
+    plan = plan_conversion(open_source([source]), "meta-mtp", params, "float16")
+    return convert(plan, target, digest_source=digest_source).target_sha256
+
+
+def ours_digested(source: Path, target: Path) -> str:
+    """The same, and the digest of each tensor at the source in the same pass."""
+    return ours(source, target, digest_source=True)
+
+
+def floor(source: Path, target: Path) -> str:
+    """Nothing but input and output: read the source, write half as much, both at once, and sync.
+
+    With the best this machine does of each that we know: buffered reads with the kernel's
+    read-ahead, direct writes from huge pages, blocks of 4 MiB, two threads, no look at a byte.
+    """
+    import threading
+
+    import numpy as np
+
+    from wmtp_assets.checkpoints.pipeline import aligned_memory
+
+    start_clock()
+    size = source.stat().st_size
+    half = size // 2 // BLOCK * BLOCK
+
+    def write() -> None:
+        memory = aligned_memory(BLOCK)
+        memory[:] = np.arange(BLOCK, dtype=np.uint64).astype(np.uint8)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_DIRECT
+        descriptor = os.open(target, flags, 0o666)
+        for _ in range(0, half, BLOCK):
+            os.write(descriptor, memory.data)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    memory = aligned_memory(BLOCK)
+    descriptor = os.open(source, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+    for at in range(0, size, BLOCK):
+        count = os.preadv(descriptor, [memory.data], at)
+        os.posix_fadvise(descriptor, at, count, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+    writer.join()
+    return ""
+
+
+WAYS: dict[str, Callable[[Path, Path], str]] = {
+    "floor": floor,
+    "ours": ours,
+    "ours_digested": ours_digested,
+    "naive": naive,
+    "mapped": mapped,
+    "reloaded": reloaded,
+    "lazy": lazy,
+    "pretrained": pretrained,
+}
+_started = 0.0
+
+
+def start_clock() -> None:
+    """Imports are done: what comes now is the conversion."""
+    global _started
+    _started = time.perf_counter()
+
+
+def main() -> None:
+    """Run one way and say what it took."""
+    _, way, source, target = sys.argv
+    digest = WAYS[way](Path(source), Path(target))
+    seconds = time.perf_counter() - _started
+    counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    moved = int(counters["read_bytes"]) + int(counters["write_bytes"])
+    print(json.dumps({"seconds": seconds, "sha256": digest, "bytes_moved": moved}))
+
+
+if __name__ == "__main__":
+    main()
