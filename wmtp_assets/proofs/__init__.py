@@ -1,0 +1,184 @@
+"""Which questions are asked of each artifact, and who answers them from the files.
+
+`questions.py` is the table, `prove` answers it. The answers come from the packages that know
+(`checkpoints/proofs.py`, `mtp/proofs.py`, `corpora/proofs.py`, ...). Dagster's checks, `wmtp verify` and
+the gate all call `prove`, and nothing here reads Dagster's database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.checkpoints.proofs import prove_header
+from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.corpora.proofs import prove_metadata
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.findings import Finding
+from wmtp_assets.handles import Checkpoint, Document, Split, demand
+from wmtp_assets.project import Project
+from wmtp_assets.proofs.datasets import prove_rows, prove_schema
+from wmtp_assets.proofs.models import (
+    expected_of,
+    prove_certificate,
+    prove_documents,
+    prove_model_checkpoint,
+    prove_shared_tokenizer,
+)
+from wmtp_assets.proofs.places import fetched, place
+from wmtp_assets.proofs.questions import FETCHED, INPUTS, UNCHANGED, Proof, proofs_of
+from wmtp_assets.storage.digests import sha256_files
+from wmtp_assets.upstream import Taken
+
+__all__ = ["Proof", "proofs_of", "prove", "published", "quick"]
+
+
+def prove(project: Project, artifact: Artifact) -> list[Finding]:
+    """Answers every question of `proofs_of` from the files, in that order.
+
+    Never raises WmtpError: what cannot be read is a failed finding with the error's words. A
+    question that its answerer left open (because an earlier one already failed) has failed too.
+    """
+    given: dict[str, Finding] = {}
+    problem = ""
+    try:
+        demand(project.store, artifact.name)
+        for finding in _answers(project, artifact):
+            given[finding.name] = finding
+    except (WmtpError, OSError) as error:
+        problem = str(error)
+    return [
+        replace(
+            given.get(proof.name) or _open(project, artifact, proof, problem),
+            blocking=proof.blocking,
+        )
+        for proof in proofs_of(project, artifact)
+    ]
+
+
+def quick(project: Project, artifact: Artifact) -> list[Finding]:
+    """What can be told without reading contents: the receipt, sizes, inputs, and headers."""
+    try:
+        demand(project.store, artifact.name)
+        findings = [_files_unchanged(project, artifact, deep=False)]
+        if artifact.kind is not Kind.RAW:
+            findings.append(_inputs_current(project, artifact))
+        if artifact.kind is Kind.CHECKPOINT:
+            checkpoint = Checkpoint(*place(project, artifact.name))
+            expected, _ = expected_of(project, artifact)
+            findings += prove_header(read_header(checkpoint.path), expected)
+    except (WmtpError, OSError) as error:
+        return [_open(project, artifact, UNCHANGED, str(error))]
+    return findings
+
+
+def published(project: Project) -> list[Finding]:
+    """Whether the contract's paths lead to the artifacts' current versions, for every set."""
+    findings = []
+    for name, wanted in project.sets.items():
+        optional = name.startswith("models/") and project.artifacts[name].status == "optional"
+        wrong = project.store.unpublished(wanted)
+        if optional and project.store.publication(name) is None:
+            continue
+        first = wrong[0] if wrong else None
+        findings.append(
+            Finding(
+                "published",
+                not wrong,
+                "links to the current versions" if first is None else first.expected,
+                "as expected" if first is None else first.found,
+                name if first is None else str(first.file),
+                mend=f"wmtp materialize {name}" if wrong else "",
+                blocking=not optional,
+            )
+        )
+    return findings
+
+
+def _open(project: Project, artifact: Artifact, proof: Proof, problem: str) -> Finding:
+    found = problem or "could not be told: an earlier answer failed"
+    return Finding(
+        proof.name,
+        passed=False,
+        expected=proof.description,
+        found=found,
+        where=str(project.storage / next(iter(artifact.links), f"versions/{artifact.name}")),
+        mend=f"wmtp materialize {artifact.name} --force",
+    )
+
+
+def _answers(project: Project, artifact: Artifact) -> Iterable[Finding]:
+    yield _files_unchanged(project, artifact)
+    if artifact.kind is not Kind.RAW:
+        yield _inputs_current(project, artifact)
+    match artifact.kind:
+        case Kind.RAW:
+            yield _fetched_files(project, artifact)
+        case Kind.CHECKPOINT:
+            yield from prove_model_checkpoint(project, artifact)
+        case Kind.TOKENIZER:
+            yield from prove_shared_tokenizer(project, artifact)
+        case Kind.CERTIFICATE:
+            yield prove_certificate(project, artifact)
+        case Kind.CONFIG | Kind.ADAPTER | Kind.MODEL_METADATA:
+            yield from prove_documents(project, artifact)
+        case Kind.SPLIT | Kind.SMALL_SPLIT:
+            yield from prove_rows(project, artifact)
+        case Kind.SPLIT_METADATA | Kind.SMALL_METADATA:
+            rows = Split(*place(project, artifact.inputs[0]))
+            yield from prove_metadata(Document(*place(project, artifact.name)).path, rows.jsonl)
+        case Kind.SCHEMA:
+            yield prove_schema(project, artifact)
+
+
+def _files_unchanged(project: Project, artifact: Artifact, deep: bool = True) -> Finding:
+    wrong = project.store.mismatches(artifact.name, deep=deep)
+    receipt = demand(project.store, artifact.name)
+    first = str(wrong[0].file) if wrong else str(project.store.path(artifact.name))
+    return Finding(
+        UNCHANGED.name,
+        not wrong,
+        f"{len(receipt.files)} files, {receipt.size} bytes, as their receipt says",
+        "; ".join(f"{m.file.name}: {m.found}" for m in wrong) or "as expected",
+        first,
+        mend=f"wmtp materialize {artifact.name} --force" if wrong else "",
+        details={"digest": receipt.digest, "made_at": receipt.made_at},
+    )
+
+
+def _inputs_current(project: Project, artifact: Artifact) -> Finding:
+    receipt = demand(project.store, artifact.name)
+    now = {name: demand(project.store, name).digest for name in artifact.inputs}
+    stale = sorted(name for name, digest in now.items() if receipt.inputs.get(name) != digest)
+    return Finding(
+        INPUTS.name,
+        not stale,
+        "the inputs' present digests",
+        f"made from another version of {', '.join(stale)}" if stale else "as expected",
+        str(project.store.path(artifact.name) / "receipt.json"),
+        mend=f"wmtp materialize {artifact.name}" if stale else "",
+    )
+
+
+def _fetched_files(project: Project, artifact: Artifact) -> Finding:
+    there_is = fetched(project, artifact.name)
+    listing = there_is.files()
+    pinned = {file.path: file.sha256 for file in Taken.by(artifact).files if file.sha256}
+    there = {path: at for path, at in there_is.paths().items() if at.is_file()}
+    sums = sha256_files(list(there.values()))
+    wrong = []
+    for path, record in listing.items():
+        found = sums[there[path]] if path in there else "no file"
+        for source, wanted in (("on arrival", record["sha256"]), ("catalog", pinned.get(path))):
+            if wanted is not None and found != wanted:
+                wrong.append(f"{path}: {found}, but {source}: {wanted}")
+    return Finding(
+        FETCHED.name,
+        not wrong,
+        f"{len(listing)} files with their recorded SHA-256",
+        "; ".join(wrong) or "as expected",
+        str(there_is.upstream),
+        mend=f"wmtp materialize {artifact.name} --force" if wrong else "",
+        details={"revision": there_is.revision},
+    )

@@ -1,0 +1,52 @@
+"""The answers on datasets: splits, small copies and schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
+from wmtp_assets.corpora.proofs import prove_split
+from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets.findings import Finding
+from wmtp_assets.handles import Document, Split, Tokenizer, demand
+from wmtp_assets.project import Project
+from wmtp_assets.proofs.places import place
+from wmtp_assets.proofs.questions import SCHEMA
+
+#: The names by which `corpora/` knows the datasets of each layout of the catalog.
+RECORDS = {"code-contests": "codecontests", "mbpp": "mbpp", "humaneval": "humaneval"}
+
+
+def prove_rows(project: Project, artifact: Artifact) -> Iterable[Finding]:
+    dataset = project.catalog.datasets[artifact.owner]
+    rows = Split(*place(project, artifact.name))
+    tokenizer = Tokenizer(*place(project, TOKENIZER))
+    expected = dataset.splits[str(artifact.split)]
+    wanted, correct, incorrect = expected.rows, expected.correct, expected.incorrect
+    if artifact.kind is Kind.SMALL_SPLIT:
+        whole = demand(project.store, artifact.inputs[0])
+        asked_for = int(str(artifact.settings["rows"]))
+        wanted, correct, incorrect = min(asked_for, int(whole.facts["rows"])), None, None
+    yield from prove_split(
+        rows.jsonl,
+        RECORDS[dataset.layout],
+        tokenizer=tokenizer.model,
+        rows=wanted,
+        correct=correct,
+        incorrect=incorrect,
+        max_tokens=dataset.max_tokens,
+    )
+
+
+def prove_schema(project: Project, artifact: Artifact) -> Finding:
+    layout = project.catalog.datasets[artifact.owner].layout
+    document = Document(*place(project, artifact.name))
+    same = document.value() == row_schema(RECORDS[layout])
+    return Finding(
+        SCHEMA.name,
+        same,
+        f"the schema of {RECORDS[layout]}",
+        "as expected" if same else "another schema",
+        str(document.path),
+        mend="" if same else f"wmtp materialize {artifact.name} --force",
+    )

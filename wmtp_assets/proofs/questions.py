@@ -1,0 +1,131 @@
+"""The table of questions: what is asked of each artifact. Dagster shows them as checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wmtp_assets.catalog import MicroModel, UpstreamModel
+from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.checkpoints.configs import MTP, REWARD
+from wmtp_assets.project import Project
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A question that is asked of an artifact; `blocking` when wrong data would flow on."""
+
+    name: str
+    description: str
+    blocking: bool = True
+
+
+UNCHANGED = Proof("files_unchanged", "Every file has the size and SHA-256 that its receipt states.")
+INPUTS = Proof(
+    "inputs_current", "It was made from what its inputs are now, and not from older ones."
+)
+FETCHED = Proof(
+    "fetched_files", "Every fetched file has the SHA-256 recorded on arrival, and the catalog's."
+)
+CHECKPOINT = (
+    Proof("safetensors_readable", "The file's header describes every byte of it."),
+    Proof("sha256sums_recomputed", "SHA256SUMS, recomputed, is right."),
+    Proof("dtype_of_every_tensor", "Every tensor has the catalog's dtype, by the file's header."),
+    Proof("names_and_shapes", "Exactly the tensors that the config demands, in its shapes."),
+    Proof("tensor_count", "As many tensors as the catalog expects."),
+    Proof("parameter_count", "As many parameters as the catalog expects."),
+    Proof("finite_values", "No value is infinite or NaN."),
+    Proof("certificate_matches_target", "Every tensor's SHA-256 is the certified one."),
+    Proof(
+        "sampled_values_equal_source",
+        "Values from every tensor equal the source's after the stated cast, bit for bit.",
+    ),
+)
+MICRO_SIZE = Proof("file_size_within_limit", "The file is as small as the catalog demands.")
+MTP_LOADS = (
+    Proof("mtp_loads_strictly", "The plain-PyTorch transformer loads every tensor, and no other."),
+    Proof("mtp_forward_shape", "Logits are (batch, seq, n_future_tokens, vocab), and finite."),
+    Proof("mtp_gradients", "A loss over all heads gives every head finite gradients."),
+)
+LLAMA_LOADS = Proof("causal_lm_loads", "AutoModelForCausalLM loads it with no further argument.")
+REWARD_LOADS = Proof("reward_model_scores", "The reward head loads it strictly and scores a text.")
+TOKENIZER = (
+    Proof("tokenizer_digest", "tokenizer.model is the file that the catalog names."),
+    Proof("tokenizer_vocabulary", "It has as many pieces as the catalog expects."),
+    Proof("tokenizer_ids", "AutoTokenizer gives SentencePiece's ids on a probe corpus."),
+)
+CERTIFICATE = Proof("certificate_of_checkpoint", "It certifies the checkpoint that is stored.")
+CONFIG = Proof("config_describes_tensors", "The config states the sizes that the tensors have.")
+ADAPTER = Proof("meta_adapter_agrees", "meta_adapter.yaml says what params.json and tensors say.")
+METADATA = Proof("metadata_agrees", "metadata.json says what config and tensors say.")
+SHARED = Proof("tokenizer_shared", "The model's own tokenizer upstream is the shared one.")
+SPLIT = (
+    Proof("row_counts", "As many rows, per class too, as the catalog expects."),
+    Proof("record_schema", "Every record has the fields and types of the schema (pandera)."),
+    Proof("class_field", "is_correct is a boolean where it belongs and absent where it does not."),
+    Proof("difficulty_known", "Every difficulty is one of upstream's values."),
+    Proof("index_describes_lines", "The row index tells offset, length and class of each line."),
+    Proof("task_ids_unique", "No task id stands twice."),
+    Proof("stats_add_up", "The statistics are those of the rows."),
+    Proof("token_sums", "Every row's tokens sum up to the limit at most."),
+    Proof("schema_describes_rows", "schema.json describes every row."),
+)
+TRAINING_RANGE = Proof(
+    "difficulty_in_training_range",
+    "Difficulties lie within the 1-11 that training samples from. Rows beyond are kept.",
+    blocking=False,
+)
+TESTS = Proof("tests_present", "Every row has its tests.")
+SPLIT_METADATA = (
+    Proof("metadata_matches_lines", "Entry i describes line i of the JSONL, for every i."),
+    Proof("metadata_stats_add_up", "Its statistics are those of the lines."),
+)
+SCHEMA = Proof("schema_is_ours", "schema.json is the schema that the rows are checked by.")
+
+
+def proofs_of(project: Project, artifact: Artifact) -> list[Proof]:
+    """The questions asked of an artifact, in the order of their answers."""
+    asked = [UNCHANGED] if artifact.kind is Kind.RAW else [UNCHANGED, INPUTS]
+    match artifact.kind:
+        case Kind.RAW:
+            asked.append(FETCHED)
+        case Kind.CHECKPOINT:
+            asked += [*CHECKPOINT, *_loads(project, artifact)]
+            if isinstance(project.catalog.models[artifact.owner], MicroModel):
+                asked.append(MICRO_SIZE)
+        case Kind.TOKENIZER:
+            asked += TOKENIZER
+        case Kind.CERTIFICATE:
+            asked.append(CERTIFICATE)
+        case Kind.CONFIG:
+            asked.append(CONFIG)
+        case Kind.ADAPTER:
+            asked.append(ADAPTER)
+        case Kind.MODEL_METADATA:
+            asked.append(METADATA)
+            if own_tokenizer(project, artifact) is not None:
+                asked.append(SHARED)
+        case Kind.SPLIT | Kind.SMALL_SPLIT:
+            classed = project.catalog.datasets[artifact.owner].layout == "code-contests"
+            asked += [*SPLIT, TRAINING_RANGE if classed else TESTS]
+        case Kind.SPLIT_METADATA | Kind.SMALL_METADATA:
+            asked += SPLIT_METADATA
+        case Kind.SCHEMA:
+            asked.append(SCHEMA)
+    return asked
+
+
+def _loads(project: Project, artifact: Artifact) -> tuple[Proof, ...]:
+    layout = layout_of(project.catalog, artifact.owner)
+    if layout == MTP:
+        return MTP_LOADS
+    return (REWARD_LOADS,) if layout == REWARD else (LLAMA_LOADS,)
+
+
+def own_tokenizer(project: Project, artifact: Artifact) -> str | None:
+    """The path upstream of a model's own tokenizer, where it is not the one that is shared."""
+    model = project.catalog.models[artifact.owner]
+    is_origin = artifact.owner == project.catalog.tokenizer.from_model
+    if is_origin or not isinstance(model, UpstreamModel) or model.files.tokenizer is None:
+        return None
+    return model.files.tokenizer.path
