@@ -90,6 +90,7 @@ class Transfer:
         self._size = job.file.size
         self._block = min(_LARGEST_BLOCK, max(_SMALLEST_BLOCK, self._size >> 10))
         self._ranges: bool | None = None  # whether the source honours them; None: not yet seen
+        self._heeds_etags = True
         self._pieces: deque[tuple[int, int]] = deque()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
@@ -114,7 +115,11 @@ class Transfer:
                 why = str(signal)
                 self._note(f"what had arrived is dropped: {why}")
                 resumed_from = 0
-                place = self._locate()
+                before, place = place, self._locate()
+                # A storage host whose ETags differ from answer to answer, for a file that the Hub
+                # still calls the same: its SHA-256 has to do, or it could never be fetched.
+                if before.etag == place.etag and self._job.file.sha256 is not None:
+                    self._heeds_etags = False
                 self._partial.reset(self._identity(place))
             else:
                 return Arrived(sha256, git_blob, resumed_from, self._received, self._retries)
@@ -142,7 +147,13 @@ class Transfer:
                 mend="run it again; if it goes on, a cache between here and the Hub is stale.",
             )
         if place.size not in (None, self._size):
-            raise self._wrong(f"{place.size:,} bytes")
+            raise HubError(
+                "Upstream lists this file with one size and announces another",
+                expected=f"{self._size:,} bytes",
+                found=f"{place.size:,} bytes",
+                where=self._where,
+                mend="run it again; if it goes on, a cache between here and the Hub is stale.",
+            )
         return place
 
     def _identity(self, place: Place) -> Identity:
@@ -166,8 +177,10 @@ class Transfer:
             while True:
                 alive = any(worker.is_alive() for worker in workers)
                 prefix = self._partial.wait_beyond(hashed, 0.2 if alive else 0.0)
-                while hashed < prefix and not self._stop.is_set():
+                while hashed < prefix and self._failure is None:
                     got = self._partial.read_into(buffer[: prefix - hashed], hashed)
+                    if not got:
+                        raise self._wrong(f"{hashed:,} bytes where {prefix:,} were written")
                     sha256.update(buffer[:got])
                     if self._job.file.sha256 is None:
                         sha1.update(buffer[:got])
@@ -177,7 +190,7 @@ class Transfer:
                     more = min(self._hub.connections - 1, len(self._pieces))
                     workers += [self._start(place) for _ in range(more)]
                     many = False
-                if not alive and (hashed == self._size or self._failure is not None):
+                if not alive:
                     break
         finally:
             self._stop.set()
@@ -228,7 +241,7 @@ class Transfer:
         plain = untouched and (self._ranges is False or self._size < _PARALLEL_FROM)
         stop = None if plain else piece.end
         try:
-            with place.open(piece.start, stop, self._partial.validator) as body:
+            with place.open(piece.start, stop, self._validator) as body:
                 self._agree(body, piece, plain=plain, untouched=untouched)
                 self._store(body, piece)
         except RangeRefusedError:
@@ -239,7 +252,7 @@ class Transfer:
 
     def _agree(self, body: Body, piece: _Piece, *, plain: bool, untouched: bool) -> None:
         """Check that an answer continues what is there, and learn from it."""
-        validator = self._partial.validator
+        validator = self._validator
         if body.etag is not None and validator is not None and body.etag != validator:
             raise _StartOver(f"upstream's ETag changed from {validator} to {body.etag}")
         if body.total not in (None, self._size):
@@ -254,7 +267,7 @@ class Transfer:
                     raise _StartOver("the server ignores ranges and begins at the first byte")
                 self._pieces.clear()
                 piece.end = self._size
-            if body.etag is not None and validator is None:
+            if body.etag is not None and self._partial.validator is None:
                 self._partial.remember_validator(body.etag)
 
     def _store(self, body: Body, piece: _Piece) -> None:
@@ -308,6 +321,10 @@ class Transfer:
                 found=f"{piece.start:,} bytes",
                 where=self._where,
             )
+
+    @property
+    def _validator(self) -> str | None:
+        return self._partial.validator if self._heeds_etags else None
 
     def _sleep(self, seconds: float) -> None:
         self._stop.wait(seconds)
