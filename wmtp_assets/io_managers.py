@@ -8,6 +8,7 @@ has the files and sizes that its receipt says.
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -146,7 +147,8 @@ def metadata_value(value: object) -> dg.MetadataValue[Any]:
     if isinstance(value, float):
         return dg.MetadataValue.float(value)
     if isinstance(value, dict | list):
-        return dg.MetadataValue.json(value)
+        text = json.dumps(value, ensure_ascii=False)
+        return dg.MetadataValue.text(text) if len(text) <= 200 else dg.MetadataValue.json(value)
     return dg.MetadataValue.text(str(value))
 
 

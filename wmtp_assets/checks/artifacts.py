@@ -4,11 +4,14 @@ Everything that is asked and answered is in `proofs.py`; here it is only shown.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from wmtp_assets.assets.making import key_of
 from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.checks.histogram import histogram_markdown
+from wmtp_assets.corpora.proofs import TRAINING_DIFFICULTIES
 from wmtp_assets.findings import Finding
 from wmtp_assets.io_managers import metadata_value
 from wmtp_assets.project import Project
@@ -56,6 +59,17 @@ def shown(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
             "found": metadata_value(finding.found),
             "where": dg.MetadataValue.text(finding.where),
             **({"what to do": dg.MetadataValue.text(finding.mend)} if finding.mend else {}),
+            **_picture(finding),
             **{name: metadata_value(value) for name, value in finding.details.items()},
         },
     )
+
+
+def _picture(finding: Finding) -> dict[str, dg.MetadataValue[Any]]:
+    """The histogram of difficulties, drawn."""
+    counts = finding.details.get("histogram")
+    if not isinstance(counts, dict):
+        return {}
+    low, high = TRAINING_DIFFICULTIES
+    markdown = histogram_markdown(counts, range(low, high + 1))
+    return {"difficulties": dg.MetadataValue.md(markdown)} if markdown else {}

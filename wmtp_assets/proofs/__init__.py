@@ -1,8 +1,8 @@
 """Which questions are asked of each artifact, and who answers them from the files.
 
 `questions.py` is the table, `prove` answers it. The answers come from the packages that know
-(`checkpoints/proofs.py`, `mtp/proofs.py`, `corpora/proofs.py`, ...). Dagster's checks, `wmtp verify` and
-the gate all call `prove`, and nothing here reads Dagster's database.
+(`checkpoints/proofs.py`, `mtp/proofs.py`, `corpora/proofs.py`, ...). Checks in Dagster, `wmtp
+verify` and the gate all call `prove`, and nothing here reads the database of Dagster.
 """
 
 from __future__ import annotations
