@@ -1,7 +1,7 @@
 """Every publishing path, killed or failing at every one of its disk operations.
 
-After each: the published tree equals the old or the new one as a whole; the same call again
-converges; `gc` leaves no orphan.
+After each: the published tree equals the old or the new one as a whole; nothing that bears a
+version's name is half a version; the same call again converges; `gc` leaves no orphan.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from wmtp_assets_tests.storage.worlds import (
     MODEL,
     MOVED,
     SET,
+    halves,
     make,
     materialize,
     orphans,
@@ -117,7 +118,7 @@ def sweep(path: PublishingPath, folder: Path, code: int | None, *, for_good: boo
     template, world = folder / "template", folder / "world"
     with FaultyDisk():
         path.before(Store(template))
-    old = seen(template)
+    old, broken = seen(template), halves(template)
     shutil.copytree(template, world, symlinks=True)
     with FaultyDisk() as counted:
         path.change(Store(world))
@@ -135,6 +136,7 @@ def sweep(path: PublishingPath, folder: Path, code: int | None, *, for_good: boo
             assert errno.errorcode[code] in message
         assert faulty.struck
         assert seen(world) in (old, new), f"a mix after operation {at}: {faulty.log[-3:]}"
+        assert halves(world) <= broken, f"half a version after operation {at}: {faulty.log[-3:]}"
         with FaultyDisk():
             if at % 2:  # gc before the second try, or after it only
                 Store(world).gc(keep=9)
@@ -144,6 +146,7 @@ def sweep(path: PublishingPath, folder: Path, code: int | None, *, for_good: boo
             assert seen(world) == new, f"no convergence after operation {at}: {faulty.log[-3:]}"
             Store(world).gc(keep=9)
         assert orphans(world) == []
+        assert halves(world) == set()
 
 
 def outcome(path: PublishingPath, world: Path) -> str:

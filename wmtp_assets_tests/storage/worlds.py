@@ -9,6 +9,7 @@ from typing import Any
 
 from wmtp_assets.storage import PublishedSet, Receipt, Store
 from wmtp_assets.storage.disk import LEFTOVERS
+from wmtp_assets.storage.versions import version_folders
 
 MODEL, PARAMS, ROWS = "models/mtp", "models/mtp_params", "datasets/code_train"
 
@@ -95,3 +96,19 @@ def seen(root: Path) -> dict[str, bytes]:
 def orphans(root: Path) -> list[Path]:
     """Everything with a name that only something unfinished has."""
     return [path for path in root.rglob("*") if path.name.startswith(LEFTOVERS)]
+
+
+def halves(root: Path) -> set[str]:
+    """What bears a version's name, or is called current, and is not whole."""
+    store, found = Store(root), set()
+    for artifact in (MODEL, PARAMS, ROWS):
+        for version in version_folders(root / "versions" / artifact):
+            for mismatch in store.versions.mismatches(artifact, deep=True, version=version.name):
+                found.add(str(mismatch.file.relative_to(root)))
+    for farm in version_folders(root / "published" / "mtp"):
+        if farm.name not in {publication.version for publication in store.publications("mtp")}:
+            found.add(str(farm.relative_to(root)))
+    for link in root.rglob("*"):  # rglob("current") would pass over links to nothing
+        if link.name == "current" and not link.exists():
+            found.add(str(link.relative_to(root)))
+    return found
