@@ -113,9 +113,9 @@ def _units(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
     size = 0
     for problem in problems:
         unit.append(problem)
-        size += len(problem.instruction) + sum(
-            len(text) for solutions in problem.solutions for text in solutions.texts if text
-        )
+        size += len(problem.instruction)
+        for solutions in problem.solutions:
+            size += sum(map(len, filter(None, solutions.texts)))
         if size >= _UNIT_BYTES:
             yield unit
             unit, size = [], 0

@@ -16,15 +16,20 @@ _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
 
 
-def keys(indices: NDArray[Any], seed: int) -> NDArray[np.uint64]:
-    """A 64-bit key for each index: different for different indices and for different seeds."""
+def keys(indices: NDArray[Any], seed: int, stream: int = 0) -> NDArray[np.uint64]:
+    """A 64-bit key for each index: another one for another index, seed or stream.
+
+    Streams of one seed are independent: what was chosen by one must be ordered by another, or the
+    order would tell how rare each kind of row was.
+    """
     start = _mixed(np.array([seed % (1 << 64)], dtype=np.uint64) + _STEP)
+    start = _mixed(start + np.uint64(stream))
     return _mixed(_mixed(indices.astype(np.uint64) + _STEP) ^ start)
 
 
 def shuffled(indices: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     """`indices` (distinct) in random order."""
-    return indices[np.argsort(keys(indices, seed), kind="stable")]
+    return indices[np.argsort(keys(indices, seed, stream=1), kind="stable")]
 
 
 def drawn(indices: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
@@ -32,8 +37,7 @@ def drawn(indices: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64
     if count <= 0:
         return indices[:0]
     if count < indices.size:
-        chosen = np.argpartition(keys(indices, seed), count - 1)[:count]
-        indices = indices[chosen]
+        indices = indices[np.argpartition(keys(indices, seed), count - 1)[:count]]
     return shuffled(indices, seed)
 
 

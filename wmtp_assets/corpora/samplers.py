@@ -129,7 +129,7 @@ def pairs(
     random = ordering.keys(sides[0][left], seed)
     order = np.lexsort((random, common % span))[:count]
     found = np.stack((sides[0][left[order]], sides[1][right[order]]), axis=1)
-    return found[np.argsort(random[order], kind="stable")]
+    return found[np.argsort(ordering.keys(found[:, 0], seed, stream=1), kind="stable")]
 
 
 def sharded(sample: NDArray[np.int64], rank: int, world: int) -> NDArray[np.int64]:

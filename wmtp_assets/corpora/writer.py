@@ -46,6 +46,7 @@ class SplitWriter:
         self.rows = 0
 
     def __enter__(self) -> Self:
+        self.jsonl.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             self._lines = stack.enter_context(atomic_write(self.jsonl))
             self._index = IndexWriter(stack.enter_context(atomic_write(self.index)))

@@ -1,0 +1,133 @@
+"""The plain way: every field of every row tokenized by SentencePiece, written by json.dumps.
+
+What `wmtp_assets.corpora` does with blocks, bounds, caches and processes must give these bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sentencepiece
+
+
+def _text(raw: bytes | None) -> str:
+    return (raw or b"").decode("utf-8", "replace")
+
+
+def _rows(shards: list[Path]) -> list[dict[str, Any]]:
+    """Upstream's rows with every text as bytes (Arrow's text may not be UTF-8)."""
+    rows: list[dict[str, Any]] = []
+    for shard in shards:
+        table = pq.read_table(shard)
+        fields = [pa.field(field.name, _as_bytes(field.type)) for field in table.schema]
+        columns = [
+            _view(column.combine_chunks(), field.type)
+            for column, field in zip(table.columns, fields, strict=True)
+        ]
+        rows += pa.Table.from_arrays(columns, schema=pa.schema(fields)).to_pylist()
+    return rows
+
+
+def _as_bytes(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string(kind):
+        return pa.binary()
+    if pa.types.is_list(kind):
+        return pa.list_(_as_bytes(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _as_bytes(field.type)) for field in kind])
+    return kind
+
+
+def _view(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    # Rebuilt from its buffers, which are the same for text and for bytes.
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks)
+    children = []
+    if pa.types.is_list(kind):
+        children = [_view(column.values, kind.value_type)]
+    elif pa.types.is_struct(kind):
+        children = [_view(column.field(at), kind.field(at).type) for at in range(kind.num_fields)]
+    own = 2 if pa.types.is_list(kind) else 1 if pa.types.is_struct(kind) else None
+    buffers = column.buffers() if own is None else column.buffers()[:own]
+    return pa.Array.from_buffers(
+        kind, len(column), buffers, column.null_count, column.offset, children=children
+    )
+
+
+def codecontests(shards: list[Path], tokenizer: Path, max_tokens: int = 2048) -> list[bytes]:
+    """The lines of a code_contests split."""
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
+    rows = _rows(shards)
+    names = [_text(row["name"]) for row in rows]
+    longer = [f"{name}@{row['source'] or 0}" for name, row in zip(names, rows, strict=True)]
+    lines = []
+    seen: Counter[str] = Counter()
+    for row, name, with_source in zip(rows, names, longer, strict=True):
+        task = name
+        if names.count(name) > 1:
+            task = with_source
+            if longer.count(with_source) > 1:
+                task = f"{with_source}.{seen[with_source]}"
+                seen[with_source] += 1
+        tests = row["public_tests"] or {"input": None, "output": None}
+        inputs, outputs = tests["input"] or [], tests["output"] or []
+        pairs = [
+            f"Input: {_text(given)}\nOutput: {_text(wanted)}"
+            for given, wanted in list(zip(inputs, outputs, strict=False))[:2]
+            if given and wanted
+        ]
+        for column, kind in (("solutions", "correct"), ("incorrect_solutions", "incorrect")):
+            solutions = row[column] or {"language": None, "solution": None}
+            languages, texts = solutions["language"] or [], solutions["solution"] or []
+            for at, (language, text) in enumerate(zip(languages, texts, strict=True)):
+                if language not in (1, 3) or text is None:
+                    continue
+                record = {
+                    "instruction": _text(row["description"]),
+                    "input": "\n\n".join(pairs),
+                    "output": _text(text),
+                    "task_id": f"{task}_{kind}_{at}",
+                    "is_correct": kind == "correct",
+                    "metadata": {
+                        "source": "code_contests",
+                        "difficulty": row["difficulty"] or 0,
+                        "has_tests": bool(inputs),
+                    },
+                }
+                fields = (record["instruction"], record["input"], record["output"])
+                if sum(len(processor.encode(field)) for field in fields) <= max_tokens:
+                    lines.append(json.dumps(record).encode() + b"\n")
+    return lines
+
+
+def metadata(lines: list[bytes]) -> bytes:
+    """The contract's metadata document of these lines."""
+    records = [json.loads(line) for line in lines]
+    classed = [record["is_correct"] for record in records if "is_correct" in record]
+    difficulties = [record["metadata"]["difficulty"] for record in records]
+    document = {
+        "metadata": [
+            {
+                **({"is_correct": record["is_correct"]} if "is_correct" in record else {}),
+                "difficulty": difficulty,
+            }
+            for record, difficulty in zip(records, difficulties, strict=True)
+        ],
+        "stats": {
+            "total": len(records),
+            "correct": sum(classed) if len(classed) == len(records) else None,
+            "incorrect": (len(classed) - sum(classed) if len(classed) == len(records) else None),
+            "difficulty_dist": {
+                json.dumps(value): difficulties.count(value)
+                for value in sorted(
+                    set(difficulties), key=lambda value: -1 if value is None else value
+                )
+            },
+        },
+    }
+    return json.dumps(document, indent=2).encode()
