@@ -15,6 +15,7 @@ from wmtp_assets.hub.source import Hub, open_hub
 from wmtp_assets.settings import Settings
 from wmtp_assets.storage import PublishedSet
 from wmtp_assets.storage.store import Store
+from wmtp_assets.upstream import Taken, taken_by
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,10 @@ class Project:
     def sets(self) -> dict[str, PublishedSet]:
         """What is published as a whole, by name."""
         return {published.name: published for published in published_sets(self.catalog)}
+
+    def taken(self) -> list[Taken]:
+        """What is taken from each upstream repository."""
+        return taken_by(self.artifacts.values())
 
     @cached_property
     def store(self) -> Store:

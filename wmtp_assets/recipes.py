@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.project import Project
 from wmtp_assets.storage.receipts import Receipt
@@ -43,10 +44,10 @@ class Recipe:
         )
 
 
-def upstream_inputs(hub: Hub, artifact: Artifact) -> dict[str, str]:
+def upstream_inputs(hub: Hub, artifact: Artifact, lock: Lock) -> dict[str, str]:
     """The input of a raw artifact: its repository, and what stands for the files now."""
     taken = Taken.by(artifact)
-    return {f"hub/{taken.repo}": identity(hub, taken)}
+    return {f"hub/{taken.repo}": identity(hub, taken, lock)}
 
 
 def stale_artifacts(project: Project, among: Collection[str]) -> set[str]:
@@ -63,7 +64,7 @@ def stale_artifacts(project: Project, among: Collection[str]) -> set[str]:
             stale.add(artifact.name)
             continue
         if artifact.kind is Kind.RAW:
-            inputs = upstream_inputs(hub, artifact)
+            inputs = upstream_inputs(hub, artifact, project.lock)
         else:
             receipts = {name: project.store.current(name) for name in artifact.inputs}
             inputs = {name: made.digest for name, made in receipts.items() if made is not None}

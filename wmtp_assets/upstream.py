@@ -5,18 +5,18 @@ Between the catalog's words (paths and patterns at a revision) and `hub/` (bytes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import cast
 
-from wmtp_assets.catalog import File
-from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.catalog import Catalog, File
+from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.directory import UNPINNED, DirectoryHub
 from wmtp_assets.hub.fetch import fetch
-from wmtp_assets.hub.files import Fetched, RemoteFile, RepoId, WantedFile, is_commit
+from wmtp_assets.hub.files import Fetched, RemoteFile, RepoId, WantedFile, WantedRepo, is_commit
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.storage.digests import digest_of
@@ -70,15 +70,61 @@ def select(files: Sequence[File], listing: Sequence[RemoteFile], where: str) -> 
     return wanted
 
 
-def identity(hub: Hub, taken: Taken) -> str:
+def require_pins(catalog: Catalog, taken: Iterable[Taken]) -> None:
+    """Raises SelectionError where the catalog wants commits and names a branch or tag."""
+    for one in taken if catalog.commits_only else ():
+        if not is_commit(one.revision):
+            raise SelectionError(
+                f"{one.repo} is not pinned to a commit",
+                expected="40 hex digits",
+                found=one.revision,
+                where=f"the catalog {catalog.name!r}",
+                mend=f"look up the commit you trust on the repository's page, then: wmtp pin "
+                f"{one.repo.name} COMMIT",
+            )
+
+
+def taken_by(artifacts: Iterable[Artifact]) -> list[Taken]:
+    """What is taken from each repository, all artifacts together, each file once."""
+    files: dict[RepoId, dict[str, File]] = {}
+    revisions: dict[RepoId, str] = {}
+    for artifact in artifacts:
+        if artifact.kind is Kind.RAW:
+            taken = Taken.by(artifact)
+            revisions[taken.repo] = taken.revision
+            files.setdefault(taken.repo, {}).update((file.path, file) for file in taken.files)
+    return [Taken(repo, revisions[repo], tuple(files[repo].values())) for repo in files]
+
+
+def wanted_of(hub: Hub, taken: Taken) -> WantedRepo:
+    """The files of one repository by name, at the commit that its revision names now."""
+    commit = hub.resolve(taken.repo, taken.revision)
+    wanted = select(taken.files, hub.files(taken.repo, commit), str(taken.repo))
+    return WantedRepo(taken.repo, commit, tuple(wanted))
+
+
+def commit_of(hub: Hub, taken: Taken, lock: Lock) -> str:
+    """The commit that is fetched.
+
+    A branch or tag is resolved once; from then on it is the commit that assets.lock recorded, so
+    that two runs of one storage take the same bytes. `wmtp pin` moves it.
+    """
+    if not isinstance(hub, DirectoryHub):
+        if is_commit(taken.revision):
+            return taken.revision
+        recorded = lock.commit(taken.repo)
+        if recorded is not None and is_commit(recorded):
+            return recorded
+    return hub.resolve(taken.repo, taken.revision)
+
+
+def identity(hub: Hub, taken: Taken, lock: Lock) -> str:
     """What stands for the bytes that would be fetched now: changes when they may have changed.
 
     A commit stands for itself, and the Hub is not asked. For a directory without an assets.lock
     it is the digest of the files' sizes and times of modification.
     """
-    if is_commit(taken.revision) and not isinstance(hub, DirectoryHub):
-        return taken.revision
-    commit = hub.resolve(taken.repo, taken.revision)
+    commit = commit_of(hub, taken, lock)
     if commit != UNPINNED:
         return commit
     wanted = select(taken.files, hub.files(taken.repo, taken.revision), str(taken.repo))
@@ -92,7 +138,7 @@ def fetch_taken(
 
     Files that stand there verified are not fetched again.
     """
-    commit = hub.resolve(taken.repo, taken.revision)
+    commit = commit_of(hub, taken, lock)
     wanted = select(taken.files, hub.files(taken.repo, commit), str(taken.repo))
     return commit, fetch(hub, taken.repo, commit, wanted, upstream, lock, log)
 

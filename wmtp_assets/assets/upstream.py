@@ -1,17 +1,30 @@
 """Upstream as assets: a repository with its revision (observed), and the files taken from it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 
 from wmtp_assets.assets.making import Made, Result, asset_arguments, make_by, no_retry
 from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.schema import Upstream
+from wmtp_assets.hub.drift import Drift, drift
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.project import Project
 from wmtp_assets.recipes import Recipe, upstream_inputs
 from wmtp_assets.resources import HubResource, StorageResource
 from wmtp_assets.storage.atomic import write_json
-from wmtp_assets.upstream import Taken, fetch_taken, identity, listing_of
+from wmtp_assets.upstream import (
+    Taken,
+    commit_of,
+    fetch_taken,
+    identity,
+    listing_of,
+    require_pins,
+    wanted_of,
+)
+
+CHANGED_FILES = dg.TableSchema([dg.TableColumn(name) for name in ("file", "pinned", "head")])
 
 
 def repository_key(repo: RepoId) -> dg.AssetKey:
@@ -21,43 +34,70 @@ def repository_key(repo: RepoId) -> dg.AssetKey:
 
 def upstream_assets(project: Project) -> list[dg.AssetsDefinition | dg.SourceAsset]:
     """An observed source for each repository, and a raw asset for each artifact taken from one."""
+    words = {upstream.repository: upstream for upstream in project.catalog.upstreams().values()}
     raw = [artifact for artifact in project.artifacts.values() if artifact.kind is Kind.RAW]
-    by_repository: dict[RepoId, list[Taken]] = {}
-    for artifact in raw:
-        taken = Taken.by(artifact)
-        by_repository.setdefault(taken.repo, []).append(taken)
-    licences = {u.repository: u for u in project.catalog.upstreams().values()}
     return [
-        *(
-            _source(repo, taken, licences[repo.name].licence, licences[repo.name].gated)
-            for repo, taken in by_repository.items()
-        ),
+        *(_source(project, taken, words[taken.repo.name]) for taken in project.taken()),
         *(_raw(artifact, project) for artifact in raw),
     ]
 
 
-def _source(repo: RepoId, taken: list[Taken], licence: str, gated: bool) -> dg.SourceAsset:
-    everything = Taken(repo, taken[0].revision, tuple(f for one in taken for f in one.files))
+def _source(project: Project, everything: Taken, upstream: Upstream) -> dg.SourceAsset:
+    repo = everything.repo
 
     @dg.observable_source_asset(
         key=repository_key(repo),
         group_name="hub",
-        description=f"{repo} upstream, pinned to {everything.revision}. Licence: {licence}.",
-        metadata={"licence": licence, "gated": gated, "pinned_revision": everything.revision},
+        description=f"{repo} upstream, pinned to {everything.revision}. "
+        f"Licence: {upstream.licence}.",
+        metadata={
+            "licence": upstream.licence,
+            "gated": upstream.gated,
+            "pinned_revision": everything.revision,
+        },
     )
     def source(hub: HubResource) -> dg.ObserveResult:
         with no_retry():
             opened = hub.open()
+            pinned = commit_of(opened, everything, project.lock)
+            wanted = wanted_of(opened, replace(everything, revision=pinned))
+            moved = drift(opened, repo, pinned, wanted.files)
             return dg.ObserveResult(
-                data_version=dg.DataVersion(identity(opened, everything)),
+                # The pin's files, not head's: what upstream does next waits for a person.
+                data_version=dg.DataVersion(identity(opened, everything, project.lock)),
                 metadata={
-                    "head": opened.head(repo),
-                    "pinned_revision": everything.revision,
                     "source": opened.spec,
+                    "pinned_revision": pinned,
+                    "head": moved.head,
+                    "drift": _drift_text(moved),
+                    "changed_files": dg.MetadataValue.table(
+                        [
+                            dg.TableRecord(
+                                {
+                                    "file": file.path,
+                                    "pinned": file.before or "not there",
+                                    "head": file.after or "not there",
+                                }
+                            )
+                            for file in moved.changed
+                        ],
+                        schema=CHANGED_FILES,
+                    ),
                 },
             )
 
     return source
+
+
+def _drift_text(moved: Drift) -> str:
+    if not moved.moved:
+        return "none: the pin is upstream's head"
+    if not moved.changed:
+        return "upstream has a newer commit; none of the files taken would change"
+    return (
+        f"{len(moved.changed)} of the files taken are others at head; to take them: "
+        f"wmtp pin {moved.repo.name} {moved.head}"
+    )
 
 
 def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
@@ -74,15 +114,14 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     def raw(
         context: dg.AssetExecutionContext, hub: HubResource, storage: StorageResource
     ) -> Result:
-        store = storage.store()
+        store, lock = storage.store(), project.lock
         with no_retry():
+            require_pins(project.catalog, [taken])
             opened = hub.open()
-            recipe = Recipe.of(artifact, upstream_inputs(opened, artifact))
+            recipe = Recipe.of(artifact, upstream_inputs(opened, artifact, lock))
 
         def write(folder: Path) -> Made:
-            commit, files = fetch_taken(
-                opened, taken, store.upstream, project.lock, context.log.info
-            )
+            commit, files = fetch_taken(opened, taken, store.upstream, lock, context.log.info)
             write_json(folder / "fetched.json", listing_of(files))
             facts = {
                 "folder": taken.repo.folder,

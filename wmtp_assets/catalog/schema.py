@@ -210,10 +210,15 @@ class Tokenizer(Entry):
 
 
 class Catalog(Entry):
-    """Everything that is secured. `hub: sample` means: the sample, unless WMTP_HUB is set."""
+    """Everything that is secured. `hub: sample` means: the sample, unless WMTP_HUB is set.
+
+    With `commits_only` nothing is fetched from a repository whose revision is a branch or a tag.
+    Without, a branch is resolved once, and assets.lock holds it to that commit from then on.
+    """
 
     name: AssetName
     hub: Literal["huggingface", "sample"] = "huggingface"
+    commits_only: bool = False
     tokenizer: Tokenizer
     models: dict[AssetName, Model]
     datasets: dict[AssetName, Dataset]

@@ -20,7 +20,8 @@ def histogram_markdown(counts: Mapping[str, int], inside: range) -> str | None:
     most = max(counts.values(), default=0)
     if not most:
         return None
-    dark, light = [], []
+    dark: list[str] = []
+    light: list[str] = []
     for place, (label, count) in enumerate(counts.items()):
         height = max(1, round(_HEIGHT * count / most))
         bar = f"M{place * (_WIDTH + 1)} {_HEIGHT}v-{height}h{_WIDTH}v{height}"

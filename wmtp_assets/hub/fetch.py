@@ -77,7 +77,7 @@ def fetch(
     for task in tasks:
         with storage_errors(f"Fetching {task.file.path} of {repo}", task.target):
             fetched = _fetch_one(hub, task, into, progress)
-        lock.record(repo, commit, fetched.path, fetched.size, fetched.sha256)
+            lock.record(repo, commit, fetched.path, fetched.size, fetched.sha256)
         done.append(fetched)
     return done
 

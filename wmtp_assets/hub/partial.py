@@ -186,10 +186,12 @@ class Partial:
     def _close(self) -> None:
         with self._changed:
             self._open = False
-            if not self._have:
-                self.discard()
-            os.close(self._data)
-            os.close(self._journal)
+            try:
+                if not self._have:
+                    self.discard()
+            finally:
+                os.close(self._data)
+                os.close(self._journal)
         remove_empty(self._paths[0].parent)
 
     def _prefix(self) -> int:

@@ -1,54 +1,21 @@
-"""`wmtp`: the same things as the pages do, for machines without a browser.
-
-Exit status: 0 done and sound, 1 something is wrong with what is secured (a blocking check failed, the
-gate is closed), 2 it could not be tried (a mistake in the call, the catalog, the network, the disk).
-"""
+"""The commands that make and prove: run, materialize, verify, gate, ui, list, sample, validate."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from wmtp_assets.errors import WmtpError
-
-if TYPE_CHECKING:
-    from wmtp_assets.project import Project
-
-DONE, WRONG, REFUSED = 0, 1, 2
+from wmtp_assets.cli.common import DONE, WRONG, add_json, project, show
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; what a person must mend is one message on standard error."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    try:
-        status: int = given.run(given)
-    except WmtpError as error:
-        print(f"wmtp: {error}", file=sys.stderr)
-        return REFUSED
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="wmtp",
-        description="Secures the checkpoints, datasets and metadata of WMTP research.",
-        epilog="The environment: WMTP_CATALOG (sample, full, or a path), WMTP_STORAGE (default "
-        "storage), WMTP_HUB (a directory mirror; default the Hub, or the sample).",
-    )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
+def register(commands: Any) -> None:
+    """Adds these commands to the parser."""
     run = commands.add_parser("run", help="materialize, then serve the page")
     _serving(run)
     run.set_defaults(run=_run)
@@ -60,16 +27,16 @@ def _parser() -> argparse.ArgumentParser:
         help="an asset key, group:NAME, +KEY ... (default: all); also makes what it needs",
     )
     make.add_argument("--force", action="store_true", help="make the selected assets again")
-    make.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_json(make)
     make.set_defaults(run=_materialize)
 
     verify = commands.add_parser("verify", help="prove what is stored; makes nothing")
     verify.add_argument("--deep", action="store_true", help="recompute every digest and value")
-    verify.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_json(verify)
     verify.set_defaults(run=_verify)
 
     gate = commands.add_parser("gate", help="may the next phase start? exits 1 when not")
-    gate.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_json(gate)
     gate.set_defaults(run=_gate)
 
     ui = commands.add_parser("ui", help="serve the page")
@@ -77,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     ui.set_defaults(run=_ui)
 
     listing = commands.add_parser("list", help="every asset, what it is made from, where it lies")
-    listing.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_json(listing)
     listing.set_defaults(run=_list)
 
     sample = commands.add_parser("sample", help="write the sample as a directory mirror")
@@ -86,20 +53,12 @@ def _parser() -> argparse.ArgumentParser:
 
     validate = commands.add_parser("validate", help="check the catalog and Dagster's definitions")
     validate.set_defaults(run=_validate)
-    return parser
 
 
 def _serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 3000))
     parser.add_argument("--read-only", action="store_true", help="for a shared screen")
-
-
-def _project() -> Project:
-    from wmtp_assets.project import Project
-    from wmtp_assets.settings import Settings
-
-    return Project.from_settings(Settings.from_environment())
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -120,11 +79,11 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
     from wmtp_assets.gate import evaluate, write_report
     from wmtp_assets.report import rows, table, verdict_text
 
-    project = _project()
-    result = run(project, selection, force)
-    verdict = evaluate(project)
-    write_report(project, verdict)
-    summary = rows(project, result.checks)
+    secured = project()
+    result = run(secured, selection, force)
+    verdict = evaluate(secured)
+    write_report(secured, verdict)
+    summary = rows(secured, result.checks)
     if as_json:
         value = {
             "run_id": result.run_id,
@@ -139,7 +98,7 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
     else:
         print(table(summary))
         print()
-        made = [name for name in result.made if name in project.artifacts]
+        made = [name for name in result.made if name in secured.artifacts]
         print(f"{len(made)} of {len(summary)} artifacts were made, the others were unchanged.")
         for check in result.checks:
             if not check.passed:
@@ -157,8 +116,8 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
 def _verify(given: argparse.Namespace) -> int:
     from wmtp_assets.verify import verify
 
-    report = verify(_project(), deep=given.deep)
-    print(json.dumps(report.to_json(), indent=2) if given.json else report.text())
+    report = verify(project(), deep=given.deep)
+    show(given, report.to_json(), report.text())
     return DONE if report.sound else WRONG
 
 
@@ -166,10 +125,10 @@ def _gate(given: argparse.Namespace) -> int:
     from wmtp_assets.gate import evaluate, write_report
     from wmtp_assets.report import verdict_text
 
-    project = _project()
-    verdict = evaluate(project)
-    write_report(project, verdict)
-    print(json.dumps(verdict.to_json(), indent=2) if given.json else verdict_text(verdict))
+    secured = project()
+    verdict = evaluate(secured)
+    write_report(secured, verdict)
+    show(given, verdict.to_json(), verdict_text(verdict))
     return DONE if verdict.open else WRONG
 
 
@@ -178,13 +137,13 @@ def _ui(given: argparse.Namespace) -> int:
     from wmtp_assets.web.processes import serve
 
     # A mistake in the catalog is said here, not by a process of Dagster's.
-    os.environ["WMTP_STORAGE"] = str(_project().storage)
+    os.environ["WMTP_STORAGE"] = str(project().storage)
     serve(home(), given.host, given.port, given.read_only)
     return DONE
 
 
 def _list(given: argparse.Namespace) -> int:
-    artifacts = _project().artifacts.values()
+    artifacts = project().artifacts.values()
     if given.json:
         print(json.dumps([asdict(artifact) for artifact in artifacts], indent=2))
         return DONE
@@ -204,11 +163,9 @@ def _sample(given: argparse.Namespace) -> int:
 
 
 def _validate(given: argparse.Namespace) -> int:
-    import subprocess
-
     from wmtp_assets.automation.running import home
 
-    _project()
+    project()
     command = [sys.executable, "-m", "dagster", "definitions", "validate"]
     environment = {**os.environ, "DAGSTER_HOME": str(home())}
     return subprocess.run(command, cwd=home(), env=environment, check=False).returncode  # noqa: S603

@@ -1,0 +1,30 @@
+"""What the commands share: exit statuses, the project that the environment names, output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wmtp_assets.project import Project
+
+DONE, WRONG, REFUSED = 0, 1, 2
+
+
+def project() -> Project:
+    """The project that WMTP_CATALOG, WMTP_STORAGE and WMTP_HUB name. Raises CatalogError."""
+    from wmtp_assets.project import Project
+    from wmtp_assets.settings import Settings
+
+    return Project.from_settings(Settings.from_environment())
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The flag of every command that a program would read."""
+    parser.add_argument("--json", action="store_true", help="one JSON value on standard output")
+
+
+def show(given: argparse.Namespace, value: object, text: str) -> None:
+    """Prints the value as JSON where that was asked for, else the text."""
+    print(json.dumps(value, indent=2) if given.json else text)

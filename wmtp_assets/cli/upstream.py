@@ -1,0 +1,59 @@
+"""The commands about where things come from: doctor, mirror, pin."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from wmtp_assets.cli.common import DONE, WRONG, add_json, project, show
+
+
+def register(commands: Any) -> None:
+    """Adds these commands to the parser."""
+    doctor = commands.add_parser(
+        "doctor", help="is everything there that a run needs? fetches nothing"
+    )
+    add_json(doctor)
+    doctor.set_defaults(run=_doctor)
+
+    mirror = commands.add_parser("mirror", help="fetch the catalog's files into a directory mirror")
+    mirror.add_argument("directory", type=Path)
+    mirror.set_defaults(run=_mirror)
+
+    pin = commands.add_parser("pin", help="pin a repository of your own catalog to a commit")
+    pin.add_argument("repository", help="org/name, as the catalog calls it")
+    pin.add_argument("commit", help="40 hex digits")
+    pin.set_defaults(run=_pin)
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from wmtp_assets.needs import examine, page
+
+    facts = examine(project())
+    sound = not any(fact.state == "problem" for fact in facts)
+    show(given, {"sound": sound, "facts": [asdict(fact) for fact in facts]}, page(facts))
+    return DONE if sound else WRONG
+
+
+def _mirror(given: argparse.Namespace) -> int:
+    from wmtp_assets.hub.mirror import mirror
+    from wmtp_assets.upstream import wanted_of
+
+    secured = project()
+    hub = secured.hub()
+    wanted = [wanted_of(hub, taken) for taken in secured.taken()]
+    fetched = mirror(hub, wanted, given.directory)
+    count = sum(len(files) for files in fetched.values())
+    print(f"{count} files are in {given.directory}, verified; `sha256sum -c SHA256SUMS` proves it.")
+    print(f"Use it with WMTP_HUB={given.directory.absolute()}")
+    return DONE
+
+
+def _pin(given: argparse.Namespace) -> int:
+    from wmtp_assets.catalog.pin import pin
+
+    print(pin(os.environ.get("WMTP_CATALOG") or "sample", given.repository, given.commit))
+    return DONE
