@@ -29,7 +29,8 @@ def load_catalog(name_or_path: str | Path) -> Catalog:
     path, text = _text_of(name_or_path)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not
         mark = getattr(error, "problem_mark", None)
         line = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or error
@@ -44,7 +45,7 @@ def load_catalog(name_or_path: str | Path) -> Catalog:
     mistakes = _note_lines(root, (), lines)
     if not mistakes:
         try:
-            return Catalog.model_validate(yaml.safe_load(text))
+            return Catalog.model_validate(value)
         except ValidationError as error:
             mistakes = [
                 (_line_of(location, lines), f"{_dotted(location, lines)}: {detail['msg']}")
