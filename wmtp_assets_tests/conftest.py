@@ -1,0 +1,65 @@
+"""What the tests of the frame share: the sample, materialized once, and copies of it to break.
+
+The sample takes half a minute to make on two cores, so one storage is made for the whole session
+(for both workers of xdist), and a test that changes something works on a copy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from wmtp_assets.project import Project
+
+DONE = "made.json"
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One folder for all workers of this session."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "sample-made-once"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample(shared_folder: Path) -> Path:
+    """A folder with `hub/` (the sample), `storage/` (all of it made) and what Dagster said of it.
+
+    Nobody writes here: `project` reads, `broken` is a copy.
+    """
+    from wmtp_assets_tests.worlds import made_anew  # seconds, which most tests need not pay
+
+    with (shared_folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared_folder / DONE).exists():
+            for leftover in ("hub", "storage"):
+                shutil.rmtree(shared_folder / leftover, ignore_errors=True)
+            said = made_anew(shared_folder)
+            (shared_folder / DONE).write_text(json.dumps(said), encoding="utf-8")
+    return shared_folder
+
+
+@pytest.fixture(scope="session")
+def project(sample: Path) -> Project:
+    """The sample as it was made. Only for reading."""
+    from wmtp_assets.catalog import load_catalog
+    from wmtp_assets.project import Project
+
+    return Project(load_catalog("sample"), sample / "storage", str(sample / "hub"))
+
+
+@pytest.fixture
+def copied(sample: Path, tmp_path: Path, project: Project) -> Project:
+    """A copy of the made storage, to break. Its source of bytes is the shared one."""
+    from wmtp_assets.project import Project
+
+    shutil.copytree(sample / "storage", tmp_path / "storage", symlinks=True)
+    return Project(project.catalog, tmp_path / "storage", project.hub_spec)

@@ -1,0 +1,41 @@
+"""Storages for the tests of the frame: made through Dagster, as a user's are."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import dagster as dg
+
+from wmtp_assets.catalog import load_catalog
+from wmtp_assets.definitions import build_defs
+from wmtp_assets.hub.sample import write_sample
+
+
+def made_anew(folder: Path) -> dict[str, object]:
+    """Writes the sample to `folder`/hub and makes all of it in `folder`/storage."""
+    write_sample(folder / "hub")
+    defs = build_defs(load_catalog("sample"), str(folder / "hub"), folder / "storage")
+    with warnings.catch_warnings(), dg.DagsterInstance.ephemeral() as instance:
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        result = defs.resolve_job_def("materialize_all").execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+    return {
+        "success": result.success,
+        "made": sorted(
+            event.asset_key.to_user_string()
+            for event in result.get_asset_materialization_events()
+            if event.asset_key is not None
+        ),
+        "checks": [
+            {
+                "asset": check.asset_key.to_user_string(),
+                "name": check.check_name,
+                "passed": check.passed,
+                "severity": check.severity.value,
+                "metadata": {name: str(value.value) for name, value in check.metadata.items()},
+            }
+            for check in result.get_asset_check_evaluations()
+        ],
+    }
