@@ -5,9 +5,12 @@ No status in Dagster's database is read: forging, wiping or deleting it changes 
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.findings import Finding
@@ -53,6 +56,7 @@ class Verdict:
     catalog: str
     conditions: tuple[Condition, ...]
     proofs: int
+    run_id: str | None = None
     evaluated_at: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
@@ -69,10 +73,46 @@ class Verdict:
             "catalog": self.catalog,
             "evaluated_at": self.evaluated_at,
             "proofs": self.proofs,
+            "run_id": self.run_id,
             "conditions": [
                 {**asdict(condition), "met": condition.met} for condition in self.conditions
             ],
         }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Verdict:
+        """A report, read back."""
+        conditions = [
+            Condition(
+                condition["name"],
+                condition["description"],
+                condition["required"],
+                tuple(Reason(**reason) for reason in condition["reasons"]),
+            )
+            for condition in value["conditions"]
+        ]
+        return cls(
+            value["catalog"],
+            tuple(conditions),
+            value["proofs"],
+            value["run_id"],
+            value["evaluated_at"],
+        )
+
+
+def verdict_of_run(project: Project, run_id: str) -> Verdict:
+    """The verdict that this very run has reached already, else a new one; the report holds it.
+
+    A run asks more than once (the asset, its check, the command line), and reads every file each
+    time that it must find out anew. A report of another run is never taken for an answer.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        verdict = Verdict.from_json(json.loads(project.report.read_text(encoding="utf-8")))
+        if verdict.run_id == run_id:
+            return verdict
+    verdict = replace(evaluate(project), run_id=run_id)
+    write_report(project, verdict)
+    return verdict
 
 
 def evaluate(project: Project) -> Verdict:

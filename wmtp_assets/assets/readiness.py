@@ -3,7 +3,7 @@
 import dagster as dg
 
 from wmtp_assets.assets.making import FOLLOW, OWNERS, key_of
-from wmtp_assets.gate import Verdict, evaluate, write_report
+from wmtp_assets.gate import Verdict, verdict_of_run
 from wmtp_assets.project import Project
 from wmtp_assets.storage.digests import digest_of
 
@@ -24,9 +24,8 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
         code_version="1",
         automation_condition=FOLLOW,
     )
-    def phase2_readiness() -> dg.MaterializeResult[None]:
-        verdict = evaluate(project)
-        write_report(project, verdict)
+    def phase2_readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        verdict = verdict_of_run(project, context.run_id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
             metadata={

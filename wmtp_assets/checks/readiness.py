@@ -3,21 +3,20 @@
 import dagster as dg
 
 from wmtp_assets.assets.readiness import KEY, conditions_table
-from wmtp_assets.gate import evaluate, write_report
+from wmtp_assets.gate import verdict_of_run
 from wmtp_assets.project import Project
 
 
 def readiness_check(project: Project) -> dg.AssetChecksDefinition:
-    """Evaluates the gate anew from the files, and writes its report."""
+    """Red while the gate is closed; the verdict is recomputed from the files in each run."""
 
     @dg.asset_check(
         asset=KEY,
         name="gate_is_open",
         description="Every required condition is met, recomputed from the files on disk.",
     )
-    def gate_is_open() -> dg.AssetCheckResult:
-        verdict = evaluate(project)
-        write_report(project, verdict)
+    def gate_is_open(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        verdict = verdict_of_run(project, context.run_id)
         unmet = [c.name for c in verdict.conditions if c.required and not c.met]
         return dg.AssetCheckResult(
             passed=verdict.open,

@@ -76,13 +76,12 @@ def _materialize(given: argparse.Namespace) -> int:
 
 def _make(selection: str | None, force: bool, as_json: bool) -> int:
     from wmtp_assets.automation.running import run
-    from wmtp_assets.gate import evaluate, write_report
+    from wmtp_assets.gate import verdict_of_run
     from wmtp_assets.report import rows, table, verdict_text
 
     secured = project()
     result = run(secured, selection, force)
-    verdict = evaluate(secured)
-    write_report(secured, verdict)
+    verdict = verdict_of_run(secured, result.run_id)
     summary = rows(secured, result.checks)
     if as_json:
         value = {
