@@ -135,14 +135,6 @@ class Partial:
         """Bytes read from what was written (for hashing); like preadv."""
         return os.preadv(self._data, [buffer], offset)
 
-    def settle(self, start: int, end: int) -> None:
-        """Let the kernel begin to write these bytes to the device, so that the end need not wait.
-
-        POSIX_FADV_DONTNEED starts writing dirty pages, and drops only those that are clean.
-        """
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._data, start, end - start, os.POSIX_FADV_DONTNEED)
-
     @property
     def kept(self) -> int:
         """How many bytes are there."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+import httpcore2
 import httpx2
 from huggingface_hub import (
     DatasetInfo,
@@ -42,6 +43,8 @@ _LOG = logging.getLogger(__name__)
 # signed, and so as good as a password while it lasts.
 logging.getLogger("httpx2").setLevel(logging.WARNING)
 logging.getLogger("httpcore2").setLevel(logging.WARNING)
+# Its reads of 64 KiB take as much of the processor as SHA-256 does; larger ones a third of that.
+httpcore2.HTTP11Connection.READ_NUM_BYTES = 1 << 20
 
 _LONGEST_CHAIN = 5  # redirects before we say that they go in circles
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")

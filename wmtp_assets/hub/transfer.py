@@ -25,7 +25,6 @@ _PIECE = 32 << 20  # bytes a request: long enough to hide the round trip of maki
 _PARALLEL_FROM = 64 << 20  # bytes that must be missing before more connections pay
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16 << 10, 1 << 20
 _HASH_READ = 1 << 20
-_SETTLE = 32 << 20  # bytes at a time that the kernel is asked to begin writing to the device
 _LONGEST_UNWRITTEN = 1.0  # seconds; what a slow line may lose when the process is killed
 _SLOWEST = 1000  # bytes a second; less is no progress but a stall that trickles
 _RESTARTS = 3  # how often a file may have to be begun anew before we give up
@@ -171,7 +170,7 @@ class Transfer:
         sha256 = hashlib.sha256()
         sha1 = hashlib.sha1(b"blob %d\0" % self._size, usedforsecurity=False)
         buffer = memoryview(bytearray(_HASH_READ))
-        hashed = settled = 0
+        hashed = 0
         workers = [self._start(place)] if self._pieces else []
         many = sum(end - start for start, end in self._pieces) >= _PARALLEL_FROM
         try:
@@ -186,9 +185,6 @@ class Transfer:
                     if self._job.file.sha256 is None:
                         sha1.update(buffer[:got])
                     hashed += got
-                    if hashed - settled >= _SETTLE:
-                        self._partial.settle(settled, hashed)
-                        settled = hashed
                 self._progress(self._partial.kept)
                 if many and self._ranges and len(workers) == 1:
                     more = min(self._hub.connections - 1, len(self._pieces))
