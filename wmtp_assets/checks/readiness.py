@@ -16,7 +16,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         description="Every required condition is met, recomputed from the files on disk.",
     )
     def gate_is_open(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        verdict = verdict_of_run(project, context.run_id)
+        verdict = verdict_of_run(project, context.run.run_id)
         unmet = [c.name for c in verdict.conditions if c.required and not c.met]
         return dg.AssetCheckResult(
             passed=verdict.open,
