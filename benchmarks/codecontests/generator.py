@@ -56,7 +56,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-_WORDS = """
+_WORDS_TEXT = """
 the a of to and is in you are given integer integers array number string each that for it be
 with one two first second line contains single test cases element elements sum maximum minimum
 operation operations can find such if not at most least there exists print output input answer
@@ -69,14 +69,15 @@ city cities road roads day days minute minutes time total possible number ways m
 denotes following example note explanation case sample guaranteed exceed does doesn't initially
 after before then also any all some exactly every other another next previous left right top
 bottom up down increasing decreasing order sorted binary decimal digit digits bit
-""".split()
-_NAMES = """
+"""
+_NAMES_TEXT = """
 n m k a b c x y i j s t ans res l r q p d cnt arr num total cur ma mi dp mod left right lst tmp
 flag idx val count result graph visited stack parent depth size node start end best
-""".split()
-_SYLLABLES = """
+"""
+_SYLLABLES_TEXT = """
 ma ne co de so lu fi ind ex va lue su mi ter gra no li st ar pre Max Min _ s Id Of
-""".split()
+"""
+_WORDS, _NAMES, _SYLLABLES = _WORDS_TEXT.split(), _NAMES_TEXT.split(), _SYLLABLES_TEXT.split()
 _TEMPLATES = (
     "{a} = int(input())",
     "{a}, {b} = map(int, input().split())",

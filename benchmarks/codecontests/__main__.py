@@ -1,0 +1,183 @@
+"""`make bench-codecontests`: one JSON line a figure, 1 if a bar is missed.
+
+Environment: SCALE (the fraction of upstream's size, default 0.02), ROUNDS (default 3), BENCH_DIR
+(where the files lie while it runs), TOKENIZER (a SentencePiece model; without one the real LLaMA
+model beside the repository, if it is there). A peer that isn't installed is left out, and said so.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.codecontests import reading
+from benchmarks.codecontests.generator import write_shards
+from benchmarks.codecontests.measure import Taken, run
+
+_HERE = "benchmarks.codecontests"
+# Peers: (what must be installed, least times our CPU, least times our wall time).
+PEERS: dict[str, tuple[str, float | None, float | None]] = {
+    "datasets_well": ("datasets", 10, 10),
+    "polars": ("polars", 9, None),
+    "duckdb": ("duckdb", 9, None),
+    "datatrove": ("datatrove", 9, None),
+    "streaming": ("pyarrow", None, None),
+}
+_REAL = Path(__file__).parents[2] / "../shared/data/llama_tokenizer/tokenizer.model"
+
+
+class Report:
+    """Prints figures as they come, and remembers whether every bar was met."""
+
+    def __init__(self) -> None:
+        self.ok = True
+
+    def figure(
+        self, name: str, value: float, bar: float | None = None, least: bool = False
+    ) -> None:
+        ok = bar is None or (value >= bar if least else value <= bar)
+        self.ok = self.ok and ok
+        line = {"name": name, "value": round(value, 4), "bar": bar, "ok": ok}
+        print(json.dumps(line), flush=True)
+
+
+def main() -> int:
+    scale = float(os.environ.get("SCALE", "0.02"))
+    rounds = int(os.environ.get("ROUNDS", "3"))
+    tokenizer = Path(os.environ.get("TOKENIZER", _REAL)).resolve()
+    if not tokenizer.exists():
+        print(f"No tokenizer at {tokenizer}: set TOKENIZER to LLaMA's tokenizer.model.")
+        return 1
+    report = Report()
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
+        folder = Path(name)
+        shards = write_shards(folder / "hub", scale)
+        bench_transform(folder, shards, tokenizer, rounds, report)
+        bench_growth(folder, scale, tokenizer, report)
+        bench_reading(folder, rounds, report)
+    return 0 if report.ok else 1
+
+
+def bench_transform(
+    folder: Path, shards: list[Path], tokenizer: Path, rounds: int, report: Report
+) -> None:
+    """Ours against the floor's parts and the peers, interleaved, medians."""
+    peers = [peer for peer in PEERS if importlib.util.find_spec(PEERS[peer][0])]
+    for peer in PEERS.keys() - set(peers):
+        print(f"{peer} is not installed: left out", file=sys.stderr)
+    taken: dict[str, list[Taken]] = {}
+    for at in range(rounds):
+        for way in ("ours1", "ours2", "floor", *peers):
+            taken.setdefault(way, []).append(_run(way, folder, shards, tokenizer))
+            print(f"round {at}: {way} {taken[way][-1]}", file=sys.stderr)
+    # The straightforward way takes minutes: once.
+    taken["datasets_straightforward"] = [
+        _run("datasets_straightforward", folder, shards, tokenizer)
+    ]
+    ours = taken["ours1"][0].said
+    report.figure("transform.rows", _number(ours["rows"]))
+    for part in ("decode", "tokenize", "escape", "write", "hash"):
+        report.figure(f"floor.{part}_cpu_s", _median(taken["floor"], _said(part)))
+    floor = [sum(map(_number, each.said.values())) for each in taken["floor"]]
+    for processes, bar in ((1, 1.5), (2, 1.7)):
+        mine = taken[f"ours{processes}"]
+        report.figure(f"ours.{processes}_process.wall_s", _median(mine, _wall))
+        report.figure(f"ours.{processes}_process.cpu_s", _median(mine, _cpu))
+        report.figure(f"ours.{processes}_process.peak_mb", max(each.peak_mb for each in mine), 700)
+        over = [_number(each.said["cpu"]) / least for each, least in zip(mine, floor, strict=True)]
+        report.figure(f"ours.{processes}_process.cpu_over_floor", statistics.median(over), bar)
+    bars = {**PEERS, "datasets_straightforward": ("datasets", 50.0, None)}
+    for peer in (*peers, "datasets_straightforward"):
+        _, cpu_bar, wall_bar = bars[peer]
+        found = taken[peer]
+        assert found[0].said["rows"] == ours["rows"], f"{peer} made other rows"
+        same = found[0].said["sha256"] == ours["sha256"]
+        report.figure(f"{peer}.wall_s", _median(found, _wall))
+        report.figure(f"{peer}.cpu_s", _median(found, _cpu))
+        report.figure(f"{peer}.peak_mb", max(each.peak_mb for each in found))
+        report.figure(f"{peer}.same_bytes", float(same))
+        times_cpu = _median(found, _cpu) / _median(taken["ours1"], _cpu)
+        report.figure(f"{peer}.cpu_over_ours", times_cpu, cpu_bar, least=True)
+        times_wall = _median(found, _wall) / _median(taken["ours2"], _wall)
+        report.figure(f"{peer}.wall_over_ours", times_wall, wall_bar, least=True)
+
+
+def bench_growth(folder: Path, scale: float, tokenizer: Path, report: Report) -> None:
+    """CPU a row at 1, 2 and 4 times a size: the greatest over the least."""
+    costs = []
+    for times in (1, 2, 4):
+        shards = write_shards(folder / f"hub{times}", scale * times / 2, seed=11)
+        taken = _run("ours2", folder, shards, tokenizer)
+        costs.append(_number(taken.said["cpu"]) / _number(taken.said["rows"]))
+        report.figure(f"growth.{times}x.cpu_us_a_row", costs[-1] * 1e6)
+        report.figure(f"growth.{times}x.peak_mb", taken.peak_mb, 700)
+        for shard in shards:
+            shard.unlink()
+    report.figure("growth.last_over_first", costs[-1] / costs[0], 1.2)
+
+
+def bench_reading(folder: Path, rounds: int, report: Report) -> None:
+    """The reader against json.load and datasets."""
+    big = folder / "big"
+    big.mkdir()
+    reading.prepare(big)
+    for name, bars in (("metadata", (1.0, 120.0)), ("json", (None, None))):
+        found = [run([f"{_HERE}.reading", name, str(big)]) for _ in range(rounds)]
+        label = "open_and_pick" if name == "metadata" else "json_load"
+        report.figure(f"reading.{label}.s", _median(found, _said("seconds")), bars[0])
+        report.figure(f"reading.{label}.new_mb", _median(found, _said("mb")), bars[1])
+    jsonl = folder / "ours1.jsonl"
+    found = [run([f"{_HERE}.reading", "rows", str(jsonl), str(folder / "cache")])]
+    for name in sorted(found[0].said):
+        report.figure(f"rows.{name}_a_s", _median(found, _said(name)))
+    for state in ("cold", "warm"):
+        said = {name: _number(value) for name, value in found[0].said.items()}
+        one = said[f"ours_one_{state}"] / said[f"datasets_one_{state}"]
+        report.figure(f"rows.one_over_datasets_{state}", one, 8, least=True)
+        take = said[f"ours_take_{state}"] / said[f"datasets_batch_{state}"]
+        report.figure(f"rows.take_over_datasets_{state}", take, 1, least=True)
+
+
+def _run(way: str, folder: Path, shards: list[Path], tokenizer: Path) -> Taken:
+    names = [str(shard) for shard in shards]
+    if way == "floor":
+        lines = folder / "ours1.jsonl"
+        return run([f"{_HERE}.floors", str(tokenizer), str(folder / "x"), str(lines), *names])
+    kind, processes = ("ours", way[-1]) if way.startswith("ours") else (way, "2")
+    target = folder / f"{way}.jsonl"
+    try:
+        return run([f"{_HERE}.ways", kind, str(tokenizer), str(target), processes, *names])
+    finally:
+        if kind != "ours":
+            target.unlink(missing_ok=True)
+
+
+def _number(value: Any) -> float:
+    return float(value)
+
+
+def _wall(taken: Taken) -> float:
+    return taken.wall
+
+
+def _cpu(taken: Taken) -> float:
+    return taken.cpu
+
+
+def _said(name: str) -> Callable[[Taken], float]:
+    return lambda taken: _number(taken.said[name])
+
+
+def _median(taken: list[Taken], what: Callable[[Taken], float]) -> float:
+    return statistics.median(map(what, taken))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,92 @@
+"""Runs a way as a process and measures it from outside, its children included."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Wall and CPU seconds of the whole process tree, and its greatest anonymous memory."""
+
+    wall: float
+    cpu: float
+    peak_mb: float
+    said: dict[str, object]
+
+
+def run(arguments: list[str]) -> Taken:
+    """Run `python -m ARGUMENTS`; the last line that it prints is JSON."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"},
+    )
+    peak = _Peak(process.pid)
+    errors: list[bytes] = []
+    assert process.stdout is not None
+    assert process.stderr is not None
+    drain = threading.Thread(target=lambda pipe: errors.append(pipe.read()), args=(process.stderr,))
+    drain.start()
+    lines = process.stdout.read().splitlines()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    drain.join()
+    peak.stop()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{arguments[:2]}: status {process.returncode}\n{errors[0].decode()}")
+    return Taken(
+        wall, usage.ru_utime + usage.ru_stime, peak.kilobytes / 1000, json.loads(lines[-1])
+    )
+
+
+class _Peak:
+    """Watches the anonymous memory of a process and its descendants, 20 times a second."""
+
+    def __init__(self, pid: int) -> None:
+        self.kilobytes = 0
+        self._pid = pid
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.05):
+            self.kilobytes = max(self.kilobytes, sum(map(_anonymous, _tree(self._pid))))
+
+    def stop(self) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    for each in found:
+        try:
+            for task in Path(f"/proc/{each}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def _anonymous(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    kilobytes = 0
+    for line in status.splitlines():
+        if line.startswith(("RssAnon:", "RssShmem:")):
+            kilobytes += int(line.split()[1])
+    return kilobytes

@@ -1,0 +1,152 @@
+"""What reading costs: opening and sampling 3.7 million rows, and rows at random.
+
+python -m benchmarks.codecontests.reading metadata FOLDER     (after `prepare`)
+python -m benchmarks.codecontests.reading json FOLDER
+python -m benchmarks.codecontests.reading rows JSONL CACHE    (ours, then datasets' memory map)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROWS = 3_691_981  # of the real train split
+_LINE = 4096
+_SAMPLE = 50_000
+
+
+def prepare(folder: Path) -> None:
+    """An index and metadata of the real size, and a JSONL file of holes with two real lines."""
+    from wmtp_assets.corpora.metadata import write_metadata
+    from wmtp_assets.corpora.rowindex import IndexWriter, RowIndex
+
+    rng = np.random.default_rng(7)
+    with (folder / "train.jsonl").open("wb") as file:
+        line = json.dumps({"is_correct": True}).encode()
+        for row in (0, ROWS - 1):
+            file.seek(row * _LINE)
+            file.write(line[:-1] + b" " * (_LINE - len(line) - 1) + b"}\n")
+    facts: dict[str, Any] = {
+        "dataset": "codecontests",
+        "split": "train",
+        "jsonl": {"sha256": "", "bytes": ROWS * _LINE},
+        "metadata": {"sha256": "", "bytes": 0},
+    }
+    for _ in range(2):  # the second time with the metadata's size
+        with (folder / "train.index.parquet").open("wb") as file:
+            writer = IndexWriter(file)
+            for begin in range(0, ROWS, 1 << 18):
+                size = min(1 << 18, ROWS - begin)
+                is_correct = rng.random(size) < 0.475
+                is_correct[[0, -1]] = True
+                place = np.arange(begin, begin + size)
+                writer.write(
+                    {
+                        "problem": place // 277,
+                        "is_correct": is_correct,
+                        "difficulty": rng.choice([0, 1, 2, 7, 8, 9, 10, 11, 12, 13], size),
+                        "source": np.full(size, 2),
+                        "language": rng.choice([1, 3], size),
+                        "cf_rating": rng.integers(8, 35, size) * 100,
+                        "instruction_tokens": place // 277 % 600,
+                        "input_tokens": place // 277 % 150,
+                        "output_tokens": rng.integers(10, 1200, size),
+                        "offset": place * _LINE,
+                        "length": np.full(size, _LINE),
+                        "flags": np.zeros(size, dtype=np.uint8),
+                    }
+                )
+            writer.close(facts)
+        index = RowIndex(folder / "train.index.parquet").path
+        facts["metadata"] = write_metadata(index, folder / "train_metadata.json")
+        rng = np.random.default_rng(7)
+
+
+def metadata(folder: Path) -> dict[str, float]:
+    """Open the corpus and pick 200,000 balanced rows of difficulty 1-11."""
+    from wmtp_assets.corpora.reader import Corpus
+
+    before, begun = _anonymous_mb(), time.perf_counter()
+    corpus = Corpus(folder / "train.jsonl")
+    sample = corpus.balanced(200_000, among=corpus.select(difficulty=(1, 11)), seed=7)
+    seconds = time.perf_counter() - begun
+    assert len(sample) == 200_000
+    return {"seconds": seconds, "mb": _peak_mb() - before}
+
+
+def load_json(folder: Path) -> dict[str, float]:
+    before, begun = _anonymous_mb(), time.perf_counter()
+    with (folder / "train_metadata.json").open() as file:
+        document = json.load(file)
+    seconds = time.perf_counter() - begun
+    assert len(document["metadata"]) == ROWS
+    return {"seconds": seconds, "mb": _peak_mb() - before}
+
+
+def rows(jsonl: Path, cache: Path) -> dict[str, float]:
+    """Rows a second: one at a time, and many at once; the files cold, then warm."""
+    import datasets
+
+    from wmtp_assets.corpora.reader import Corpus
+
+    datasets.disable_progress_bars()
+    loaded = datasets.load_dataset(
+        "json", data_files=str(jsonl), split="train", cache_dir=str(cache)
+    )
+    corpus = Corpus(jsonl)
+    rng = np.random.default_rng(3)
+    many = rng.permutation(len(corpus))[:_SAMPLE]
+    one_by_one = many[:20_000].tolist()
+    few = many[:4_000].tolist()
+    assert corpus[few[0]] == loaded[few[0]]
+    arrow = [Path(each["filename"]) for each in loaded.cache_files]
+    found: dict[str, float] = {}
+    for state in ("cold", "warm"):
+        ways: dict[str, tuple[int, Callable[[], object], list[Path]]] = {
+            "ours_one": (len(one_by_one), lambda: [corpus[at] for at in one_by_one], [jsonl]),
+            "datasets_one": (len(few), lambda: [loaded[at] for at in few], arrow),
+            "ours_take": (len(many), lambda: corpus.take(many), [jsonl]),
+            "datasets_batch": (len(many), lambda: loaded[many.tolist()], arrow),
+        }
+        for name, (count, way, files) in ways.items():
+            for path in files if state == "cold" else ():
+                _forget(path)
+            begun = time.perf_counter()
+            way()
+            found[f"{name}_{state}"] = count / (time.perf_counter() - begun)
+    return found
+
+
+def _forget(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(file)
+
+
+def _anonymous_mb() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1000
+    raise RuntimeError("no RssAnon")
+
+
+def _peak_mb() -> float:
+    """The high-water mark of resident memory, less what is mapped from files now."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return (int(status["VmHWM"].split()[0]) - int(status["RssFile"].split()[0])) / 1000
+
+
+if __name__ == "__main__":
+    what, *paths = sys.argv[1:]
+    ways: dict[str, Callable[..., dict[str, float]]] = {
+        "metadata": metadata, "json": load_json, "rows": rows,
+    }  # fmt: skip
+    print(json.dumps(ways[what](*map(Path, paths))))
