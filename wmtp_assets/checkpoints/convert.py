@@ -9,13 +9,21 @@ number of cores. What was done to each tensor is returned as a `Certificate`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from wmtp_assets.checkpoints.block_io import BlockWriter, ReadFiles, publish_blocks
+from wmtp_assets.checkpoints.block_io import (
+    MARGIN,
+    READERS,
+    BlockWriter,
+    ReadFiles,
+    publish_blocks,
+)
 from wmtp_assets.checkpoints.casts import (
     Cast,
     CastStats,
@@ -29,14 +37,15 @@ from wmtp_assets.checkpoints.certificate import (
 from wmtp_assets.checkpoints.digests import TensorDigests
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError, ConversionError
-from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring
+from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring, in_turn
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, plan_conversion
-from wmtp_assets.checkpoints.tensors import Bytes, Piece, SourceTensor, pieces, read_piece
+from wmtp_assets.checkpoints.tensors import Bytes, Piece, SourceTensor, pieces
 
 __all__ = ["Plan", "Progress", "convert", "plan_conversion"]
 
 BLOCK = 4 << 20
-_BUFFERS = 4  # per ring; memory is two rings, whatever the checkpoint's size
+_AHEAD = 2  # blocks that each reader may be ahead
+_OUTPUTS = 4  # blocks of the target that wait to be hashed and written
 
 Progress = Callable[[int, int], None]
 """Called with the bytes of the target that are done, and all of them; at most once a block."""
@@ -86,13 +95,20 @@ def _run(
 
 
 @dataclass(frozen=True, slots=True)
+class _Lent:
+    """Bytes that were read, and the buffer that they lie in."""
+
+    buffer: Buffer
+    values: Bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Read:
     """The next bytes of tensor `index`, and the same bytes of its copies."""
 
     index: int
-    nbytes: int
-    buffer: Buffer
-    copies: tuple[Buffer, ...]
+    lent: _Lent
+    copies: tuple[_Lent, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +138,12 @@ class _Run:
         self.digest_source = digest_source
         self.digest_target = [not (digest_source and self._kept(t)) for t in plan.tensors]
         copies = max((len(tensor.copies) for tensor in plan.tensors), default=0)
-        self.inputs = Ring(pipeline, _BUFFERS + 2 * copies, BLOCK)
-        self.outputs = Ring(pipeline, _BUFFERS, BLOCK)
-        self.to_cast: Channel[_Read] = Channel(pipeline)
-        self.to_source_hash: Channel[_Read] = Channel(pipeline)
+        self.inputs = [
+            Ring(pipeline, _AHEAD + 1 + 2 * copies, BLOCK + MARGIN) for _ in range(READERS)
+        ]
+        self.outputs = Ring(pipeline, _OUTPUTS, BLOCK)
+        self.to_cast = [Channel[_Read](pipeline) for _ in range(READERS)]
+        self.to_source_hash = [Channel[_Read](pipeline) for _ in range(READERS)]
         self.to_target_hash: Channel[_Written] = Channel(pipeline)
         self.to_file_hash: Channel[_Written] = Channel(pipeline)
         self.to_write: Channel[_Written] = Channel(pipeline)
@@ -140,7 +158,8 @@ class _Run:
         return tensor.source.dtype is tensor.spec.dtype
 
     def start(self) -> None:
-        self.pipeline.start("read", self._read)
+        for reader in range(READERS):
+            self.pipeline.start(f"read-{reader}", partial(self._read, reader))
         self.pipeline.start("write", self._write)
         self.pipeline.start("hash-file", self._hash_file)
         if any(self.digest_target):
@@ -150,41 +169,43 @@ class _Run:
 
     # Threads
 
-    def _read(self) -> None:
-        for index, tensor in enumerate(self.plan.tensors):
-            different = [c for c in tensor.copies if not c.same_memory(tensor.source)]
-            cuts = [pieces(each, BLOCK) for each in (tensor.source, *different)]
-            for piece, *copied in zip(*cuts, strict=True):
-                users = 2 if self.digest_source else 1
-                buffer = self._read_piece(tensor.source, piece, users)
-                copies = tuple(
-                    self._read_piece(copy, part, 1)
-                    for copy, part in zip(different, copied, strict=True)
-                )
-                read = _Read(index, piece.nbytes, buffer, copies)
-                self.to_cast.put(read)
-                if self.digest_source:
-                    self.to_source_hash.put(read)
-        self.to_cast.close()
-        self.to_source_hash.close()
+    def _read(self, reader: int) -> None:
+        """Every `READERS`-th block of the source; those who use them take from readers in turn."""
+        cuts = itertools.islice(self._cuts(), reader, None, READERS)
+        for index, ((tensor, piece), *copied) in cuts:
+            users = 2 if self.digest_source else 1
+            first = self._read_piece(reader, tensor, piece, users)
+            copies = tuple(self._read_piece(reader, copy, part, 1) for copy, part in copied)
+            read = _Read(index, first, copies)
+            self.to_cast[reader].put(read)
+            if self.digest_source:
+                self.to_source_hash[reader].put(read)
+        self.to_cast[reader].close()
+        self.to_source_hash[reader].close()
 
-    def _read_piece(self, tensor: SourceTensor, piece: Piece, users: int) -> Buffer:
-        buffer = self.inputs.lend(users)
+    def _cuts(self) -> Iterator[tuple[int, list[tuple[SourceTensor, Piece]]]]:
+        """Number of the tensor, its next piece, and the same piece of each copy elsewhere."""
+        for index, tensor in enumerate(self.plan.tensors):
+            every = (tensor.source, *_elsewhere(tensor))
+            for parts in zip(*(pieces(each, BLOCK) for each in every), strict=True):
+                yield index, list(zip(every, parts, strict=True))
+
+    def _read_piece(self, reader: int, tensor: SourceTensor, piece: Piece, users: int) -> _Lent:
+        buffer = self.inputs[reader].lend(users)
         try:
-            read_piece(self.files.fd(tensor.file), piece, tensor.dtype, buffer.memory)
+            values = self.files.read(tensor.file, piece, tensor.dtype, buffer.memory)
         except EOFError as error:
             raise CheckpointError(
                 f"The source ends within {tensor.name}: {error}",
                 where=tensor.file,
                 mend="Fetch the file again.",
             ) from None
-        self.files.forget(tensor.file, piece.offset, piece.nbytes)
-        return buffer
+        return _Lent(buffer, values)
 
     def _hash_source(self) -> None:
-        for read in self.to_source_hash:
-            self.source_hashes.update(read.index, read.buffer.memory[: read.nbytes])
-            read.buffer.give_back()
+        for read in in_turn(self.to_source_hash):
+            self.source_hashes.update(read.index, read.lent.values)
+            read.lent.buffer.give_back()
 
     def _hash_target(self) -> None:
         for block in self.to_target_hash:
@@ -211,10 +232,10 @@ class _Run:
         output = _Output(self)
         output.append(np.frombuffer(self.plan.header, np.uint8))
         total = self.plan.target_size
-        for read in self.to_cast:
+        for read in in_turn(self.to_cast):
             tensor = self.plan.tensors[read.index]
             self._compare(tensor, read)
-            values = read.buffer.memory[: read.nbytes]
+            values = read.lent.values
             cast = casts[tensor.source.dtype, tensor.spec.dtype]
             before, after = tensor.source.dtype.itemsize, tensor.spec.dtype.itemsize
             stats = self.stats[read.index]
@@ -232,7 +253,7 @@ class _Run:
                     mend="Keep a wider dtype in the catalog, or waive it there by name "
                     f"(waive_overflow: [{tensor.spec.name}]).",
                 )
-            read.buffer.give_back()
+            read.lent.buffer.give_back()
             if progress is not None:
                 progress(output.done, total)
         output.flush()
@@ -240,10 +261,8 @@ class _Run:
             channel.close()
 
     def _compare(self, tensor: PlannedTensor, read: _Read) -> None:
-        values = read.buffer.memory[: read.nbytes]
-        different = [c for c in tensor.copies if not c.same_memory(tensor.source)]
-        for copy, buffer in zip(different, read.copies, strict=True):
-            if not np.array_equal(values, buffer.memory[: read.nbytes]):
+        for copy, lent in zip(_elsewhere(tensor), read.copies, strict=True):
+            if not np.array_equal(read.lent.values, lent.values):
                 raise ConversionError(
                     f"{copy.name} is not a copy of {tensor.source.name}: their bytes differ",
                     expected="two equal copies, of which one is kept",
@@ -251,7 +270,7 @@ class _Run:
                     where=copy.file,
                     mend="Find out which of the two the model uses; nothing was written.",
                 )
-            buffer.give_back()
+            lent.buffer.give_back()
 
     def certificate(self, target_name: str) -> Certificate:
         plan = self.plan
@@ -291,6 +310,11 @@ class _Run:
             tensors=tensors,
             dropped=plan.dropped,
         )
+
+
+def _elsewhere(tensor: PlannedTensor) -> list[SourceTensor]:
+    """The copies that are other bytes than the tensor itself, and so must be compared."""
+    return [copy for copy in tensor.copies if not copy.same_memory(tensor.source)]
 
 
 class _Output:

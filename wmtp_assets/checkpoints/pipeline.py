@@ -7,10 +7,11 @@ wait on it stop, and leaving the `with` raises that first error. Memory is what 
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -103,14 +104,23 @@ class Channel(Generic[T]):
             self._values.append(None)
             self._pipeline.lock.notify_all()
 
+    def take(self) -> T | None:
+        """The next value; None when there will be no more."""
+        with self._pipeline.lock:
+            self._pipeline.wait(lambda: bool(self._values))
+            return self._values.popleft()
+
     def __iter__(self) -> Iterator[T]:
-        while True:
-            with self._pipeline.lock:
-                self._pipeline.wait(lambda: bool(self._values))
-                value = self._values.popleft()
-            if value is None:
-                return
-            yield value
+        return in_turn([self])
+
+
+def in_turn(channels: Sequence[Channel[T]]) -> Iterator[T]:
+    """The first value of each channel, then the second of each, and so on until one has no more."""
+    for channel in itertools.cycle(channels):
+        value = channel.take()
+        if value is None:
+            return
+        yield value
 
 
 class Buffer:

@@ -7,19 +7,22 @@ hashed in threads, in bounded memory, without torch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from wmtp_assets.checkpoints.block_io import ReadFiles
+from wmtp_assets.checkpoints.block_io import MARGIN, READERS, ReadFiles
 from wmtp_assets.checkpoints.casts import CastStats, count_nonfinite
 from wmtp_assets.checkpoints.digests import TensorDigests
+from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
-from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring
+from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring, in_turn
 from wmtp_assets.checkpoints.safetensors_file import Header
-from wmtp_assets.checkpoints.tensors import pieces, read_exactly
+from wmtp_assets.checkpoints.tensors import Bytes, Piece, pieces
 
 _BLOCK = 4 << 20
-_BUFFERS = 4
+_AHEAD = 3  # blocks in each reader's ring
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,15 @@ class _Block:
 
     index: int | None
     buffer: Buffer
-    nbytes: int
+    values: Bytes
 
 
 def scan_file(header: Header) -> Scan:
     """Read the file that `header` was read from, whole. Raises CheckpointError if it has shrunk."""
     with ReadFiles() as files, Pipeline() as pipeline:
         run = _Run(header, pipeline, files)
-        pipeline.start("read", run.read)
+        for reader in range(READERS):
+            pipeline.start(f"read-{reader}", partial(run.read, reader))
         pipeline.start("hash-file", run.hash_file)
         pipeline.start("hash-tensors", run.hash_tensors)
         run.count()
@@ -60,49 +64,54 @@ class _Run:
     def __init__(self, header: Header, pipeline: Pipeline, files: ReadFiles) -> None:
         self.header = header
         self.files = files
-        self.ring = Ring(pipeline, _BUFFERS, _BLOCK)
-        self.channels = [Channel[_Block](pipeline) for _ in range(3)]
-        self.to_file, self.to_tensors, self.to_count = self.channels
+        self.rings = [Ring(pipeline, _AHEAD, _BLOCK + MARGIN) for _ in range(READERS)]
+        self.to_file = [Channel[_Block](pipeline) for _ in range(READERS)]
+        self.to_tensors = [Channel[_Block](pipeline) for _ in range(READERS)]
+        self.to_count = [Channel[_Block](pipeline) for _ in range(READERS)]
         self.file_hash = hashlib.sha256()
         self.digests = TensorDigests(len(header.tensors))
         self.stats = [CastStats() for _ in header.tensors]
 
-    def read(self) -> None:
-        """The header's bytes, then each tensor's: together every byte of the file, in order."""
-        for start in range(0, self.header.data_start, _BLOCK):
-            self._read_part(None, start, min(_BLOCK, self.header.data_start - start))
-        for index, name in enumerate(self.header.tensors):
-            for piece in pieces(self.header.source_tensor(name), _BLOCK):
-                self._read_part(index, piece.offset, piece.nbytes)
-        for channel in self.channels:
+    def read(self, reader: int) -> None:
+        """Every `READERS`-th piece; those who use them take from the readers in turn."""
+        path = self.header.path
+        channels = (self.to_file[reader], self.to_tensors[reader], self.to_count[reader])
+        for index, piece, dtype in itertools.islice(self._cuts(), reader, None, READERS):
+            buffer = self.rings[reader].lend(len(channels))
+            try:
+                values = self.files.read(path, piece, dtype, buffer.memory)
+            except EOFError as error:
+                raise CheckpointError(f"The file became shorter: {error}", where=path) from None
+            for channel in channels:
+                channel.put(_Block(index, buffer, values))
+        for channel in channels:
             channel.close()
 
-    def _read_part(self, index: int | None, offset: int, nbytes: int) -> None:
-        path = self.header.path
-        buffer = self.ring.lend(len(self.channels))
-        try:
-            read_exactly(self.files.fd(path), offset, buffer.memory[:nbytes])
-        except EOFError as error:
-            raise CheckpointError(f"The file became shorter: {error}", where=path) from None
-        self.files.forget(path, offset, nbytes)
-        for channel in self.channels:
-            channel.put(_Block(index, buffer, nbytes))
+    def _cuts(self) -> Iterator[tuple[int | None, Piece, DType]]:
+        """The header's bytes, then each tensor's: together every byte of the file, in order."""
+        size = self.header.data_start
+        for start in range(0, size, _BLOCK):
+            count = min(_BLOCK, size - start)
+            yield None, Piece((count,), (1,), start, count), DType.UINT8
+        for index, name in enumerate(self.header.tensors):
+            tensor = self.header.source_tensor(name)
+            for piece in pieces(tensor, _BLOCK):
+                yield index, piece, tensor.dtype
 
     def hash_file(self) -> None:
-        for block in self.to_file:
-            self.file_hash.update(block.buffer.memory[: block.nbytes].data)
+        for block in in_turn(self.to_file):
+            self.file_hash.update(block.values.data)
             block.buffer.give_back()
 
     def hash_tensors(self) -> None:
-        for block in self.to_tensors:
+        for block in in_turn(self.to_tensors):
             if block.index is not None:
-                self.digests.update(block.index, block.buffer.memory[: block.nbytes])
+                self.digests.update(block.index, block.values)
             block.buffer.give_back()
 
     def count(self) -> None:
         dtypes = [info.dtype for info in self.header.tensors.values()]
-        for block in self.to_count:
+        for block in in_turn(self.to_count):
             if block.index is not None and dtypes[block.index].is_float:
-                values = block.buffer.memory[: block.nbytes]
-                count_nonfinite(values, dtypes[block.index], self.stats[block.index])
+                count_nonfinite(block.values, dtypes[block.index], self.stats[block.index])
             block.buffer.give_back()
