@@ -15,7 +15,7 @@ from typing import Any
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.findings import Finding
 from wmtp_assets.project import Project
-from wmtp_assets.proofs import prove
+from wmtp_assets.proofs import prove, published
 from wmtp_assets.storage.atomic import write_json
 
 
@@ -122,11 +122,13 @@ def evaluate(project: Project) -> Verdict:
         for artifact in project.artifacts.values()
         if artifact.status == "required"
     }
-    return judge(project, findings)
+    return judge(project, findings, published(project))
 
 
-def judge(project: Project, findings: dict[str, list[Finding]]) -> Verdict:
-    """The verdict that follows from the findings on the required artifacts."""
+def judge(
+    project: Project, findings: dict[str, list[Finding]], links: Iterable[Finding]
+) -> Verdict:
+    """The verdict that follows from the findings on the required artifacts and on the links."""
     required = [a for a in project.artifacts.values() if a.status == "required"]
 
     def condition(
@@ -181,6 +183,23 @@ def judge(project: Project, findings: dict[str, list[Finding]]) -> Verdict:
             "every tensor has the dtype that the catalog states",
             [a for a in required if a.kind is Kind.CHECKPOINT],
             about=("dtype_of_every_tensor",),
+        ),
+        Condition(
+            "published",
+            "the contract's paths lead to what was proven",
+            required=True,
+            reasons=tuple(
+                Reason(
+                    str(finding.details["set"]),
+                    finding.name,
+                    str(finding.expected),
+                    str(finding.found),
+                    finding.where,
+                    finding.mend,
+                )
+                for finding in links
+                if finding.blocking and not finding.passed
+            ),
         ),
         condition(
             "recommended",

@@ -105,6 +105,14 @@ class SafetensorsIOManager(ArtifactIOManager[Checkpoint]):
         return checkpoint
 
 
+class FolderIOManager(ArtifactIOManager[Handle]):
+    """Folders that no asset reads on, such as the sharded view."""
+
+    def handle(self, folder: Path, receipt: Receipt) -> Handle:
+        """The folder as it is."""
+        return Handle(folder, receipt)
+
+
 class TokenizerIOManager(ArtifactIOManager[Tokenizer]):
     """The shared tokenizer's folder."""
 
@@ -158,6 +166,7 @@ def io_managers(project: Project) -> dict[str, ArtifactIOManager[Any]]:
     return {
         "fetched_io": FetchedIOManager(*parts),
         "safetensors_io": SafetensorsIOManager(*parts),
+        "folder_io": FolderIOManager(*parts),
         "tokenizer_io": TokenizerIOManager(*parts),
         "jsonl_io": JsonlIOManager(*parts),
         "document_io": DocumentIOManager(*parts),

@@ -25,7 +25,7 @@ from wmtp_assets.storage.receipts import Receipt
 IO_MANAGERS: Mapping[Kind, str] = {
     Kind.RAW: "fetched_io",
     Kind.CHECKPOINT: "safetensors_io",
-    Kind.SHARDS: "safetensors_io",
+    Kind.SHARDS: "folder_io",
     Kind.TOKENIZER: "tokenizer_io",
     Kind.CERTIFICATE: "document_io",
     Kind.CONFIG: "document_io",

@@ -23,6 +23,7 @@ from wmtp_assets.checkpoints.configs import (
 )
 from wmtp_assets.checkpoints.convert import convert
 from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.sharded import write_sharded
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
 from wmtp_assets.handles import Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.plans import conversion_plan, slice_plan, upstream_config
@@ -39,6 +40,7 @@ def model_assets(project: Project) -> list[dg.AssetsDefinition]:
         Kind.TOKENIZER: _tokenizer,
         Kind.CONFIG: _config,
         Kind.CERTIFICATE: _certificate,
+        Kind.SHARDS: _shards,
         Kind.ADAPTER: _adapter,
         Kind.MODEL_METADATA: _metadata,
     }
@@ -191,6 +193,36 @@ def _config(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
         return make(context, storage, artifact, [origin, checkpoint], write)
 
     return config
+
+
+def _shards(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
+    shard_bytes = int(str(artifact.settings["shard_bytes"]))
+
+    @dg.asset(
+        **asset_arguments(
+            artifact,
+            f"The same tensors as shards of at most {shard_bytes:,} bytes with an index, for "
+            "readers that want them so.",
+            ins=dict(zip(("checkpoint", "model_config"), artifact.inputs, strict=True)),
+        )
+    )
+    def shards(
+        context: dg.AssetExecutionContext,
+        storage: StorageResource,
+        checkpoint: Checkpoint,
+        model_config: Document,
+    ) -> Result:
+        def write(folder: Path) -> Made:
+            sharded = folder / "sharded"
+            sharded.mkdir()
+            view = write_sharded(checkpoint.path, sharded, shard_bytes)
+            write_bytes(sharded / "config.json", model_config.path.read_bytes())
+            digests = {f"sharded/{name}": digest for name, digest in view.files.items()}
+            return Made({"shards": len(view.files)}, digests)
+
+        return make(context, storage, artifact, [checkpoint, model_config], write)
+
+    return shards
 
 
 def _certificate(artifact: Artifact, project: Project) -> dg.AssetsDefinition:

@@ -151,19 +151,6 @@ def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
             settings=conversion,
         ),
     ]
-    if model.shard_bytes is not None:
-        made.append(
-            Artifact(
-                model_artifact(name, "shards"),
-                Kind.SHARDS,
-                name,
-                group,
-                inputs=(weights,),
-                status=model.status,
-                links={f"models_v2/{name}/sharded": "."},
-                settings={"shard_bytes": model.shard_bytes},
-            )
-        )
     told = {
         "repository": model.upstream.repository,
         "revision": model.upstream.revision,
@@ -171,7 +158,20 @@ def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
         "status": model.status,
         "target_device": model.target_device,
     }
-    return made + _documents(made[1], model.layout, raw, told)
+    made += _documents(made[1], model.layout, raw, told)
+    if model.shard_bytes is not None:
+        shards = Artifact(
+            model_artifact(name, "shards"),
+            Kind.SHARDS,
+            name,
+            group,
+            inputs=(weights, model_artifact(name, "config")),
+            status=model.status,
+            links={f"models_v2/{name}/sharded": "sharded"},
+            settings={"shard_bytes": model.shard_bytes},
+        )
+        made.append(shards)
+    return made
 
 
 def _micro_model(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifact]:

@@ -32,6 +32,17 @@ def register(commands: Any) -> None:
 
     verify = commands.add_parser("verify", help="prove what is stored; makes nothing")
     verify.add_argument("--deep", action="store_true", help="recompute every digest and value")
+    verify.add_argument(
+        "--against-source",
+        action="store_true",
+        help="convert every checkpoint's source again in memory and compare each tensor",
+    )
+    verify.add_argument(
+        "--sample",
+        type=_nth,
+        metavar="1/N",
+        help="ask another Nth of the artifacts deeply each day (for a schedule)",
+    )
     add_json(verify)
     verify.set_defaults(run=_verify)
 
@@ -53,6 +64,14 @@ def register(commands: Any) -> None:
 
     validate = commands.add_parser("validate", help="check the catalog and Dagster's definitions")
     validate.set_defaults(run=_validate)
+
+
+def _nth(text: str) -> int:
+    """The N of "1/N"."""
+    first, _, number = text.partition("/")
+    if first != "1" or not number.isdigit() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1/N such as 1/7, found {text!r}")
+    return int(number)
 
 
 def _serving(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +134,7 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
 def _verify(given: argparse.Namespace) -> int:
     from wmtp_assets.verify import verify
 
-    report = verify(project(), deep=given.deep)
+    report = verify(project(), given.deep, given.against_source, given.sample)
     show(given, report.to_json(), report.text())
     return DONE if report.sound else WRONG
 

@@ -21,9 +21,11 @@ from wmtp_assets.project import Project
 from wmtp_assets.proofs.datasets import prove_rows, prove_schema
 from wmtp_assets.proofs.models import (
     expected_of,
+    prove_against_source,
     prove_certificate,
     prove_documents,
     prove_model_checkpoint,
+    prove_shards,
     prove_shared_tokenizer,
 )
 from wmtp_assets.proofs.places import fetched, place
@@ -31,7 +33,7 @@ from wmtp_assets.proofs.questions import FETCHED, INPUTS, UNCHANGED, Proof, proo
 from wmtp_assets.storage.digests import sha256_files
 from wmtp_assets.upstream import Taken
 
-__all__ = ["Proof", "proofs_of", "prove", "published", "quick"]
+__all__ = ["Proof", "proofs_of", "prove", "prove_against_source", "published", "quick"]
 
 
 def prove(project: Project, artifact: Artifact) -> list[Finding]:
@@ -91,6 +93,7 @@ def published(project: Project) -> list[Finding]:
                 name if first is None else str(first.file),
                 mend=f"wmtp materialize {name}" if wrong else "",
                 blocking=not optional,
+                details={"set": name},
             )
         )
     return findings
@@ -119,6 +122,8 @@ def _answers(project: Project, artifact: Artifact) -> Iterable[Finding]:
             yield from prove_model_checkpoint(project, artifact)
         case Kind.TOKENIZER:
             yield from prove_shared_tokenizer(project, artifact)
+        case Kind.SHARDS:
+            yield prove_shards(project, artifact)
         case Kind.CERTIFICATE:
             yield prove_certificate(project, artifact)
         case Kind.CONFIG | Kind.ADAPTER | Kind.MODEL_METADATA:

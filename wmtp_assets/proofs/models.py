@@ -16,7 +16,10 @@ from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.planning import Plan
 from wmtp_assets.checkpoints.proofs import ExpectedCheckpoint, prove_checkpoint
 from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.sharded import prove_sharded
 from wmtp_assets.checkpoints.tokenizers import prove_same_tokenizer, prove_tokenizer
+from wmtp_assets.checkpoints.verification import verify_certificate
+from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 from wmtp_assets.handles import Checkpoint, Document, Tokenizer
 from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp, prove_reward_model
@@ -79,6 +82,35 @@ def prove_certificate(project: Project, artifact: Artifact) -> Finding:
         str(document.path),
         mend="" if same else f"wmtp materialize {artifact.name} --force",
     )
+
+
+def prove_against_source(project: Project, artifact: Artifact) -> Finding:
+    """Converts the checkpoint's source again, in memory, and compares every tensor's digests."""
+    try:
+        checkpoint = Checkpoint(*place(project, artifact.name))
+        _, plan = expected_of(project, artifact)
+        certificate = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+        findings = verify_certificate(certificate, checkpoint.path, against=plan)
+    except (WmtpError, OSError) as error:
+        findings = [
+            Finding(
+                "certificate_matches_source",
+                passed=False,
+                expected="every tensor as certified",
+                found=str(error),
+                where=str(project.store.upstream),
+                mend=f"wmtp materialize {artifact.name} --force",
+            )
+        ]
+    return findings[-1]
+
+
+def prove_shards(project: Project, artifact: Artifact) -> Finding:
+    """Whether the sharded view holds the checkpoint's tensors, by their certified digests."""
+    folder, _ = place(project, artifact.name)
+    checkpoint = Checkpoint(*place(project, artifact.inputs[0]))
+    certificate = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+    return prove_sharded(checkpoint.path, folder / "sharded", certificate)
 
 
 def prove_shared_tokenizer(project: Project, artifact: Artifact) -> list[Finding]:

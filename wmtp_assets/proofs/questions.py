@@ -55,6 +55,7 @@ TOKENIZER = (
     Proof("tokenizer_ids", "AutoTokenizer gives SentencePiece's ids on a probe corpus."),
 )
 CERTIFICATE = Proof("certificate_of_checkpoint", "It certifies the checkpoint that is stored.")
+SHARDS = Proof("shards_equal_checkpoint", "The shards hold the single file's tensors, bit for bit.")
 CONFIG = Proof("config_describes_tensors", "The config states the sizes that the tensors have.")
 ADAPTER = Proof("meta_adapter_agrees", "meta_adapter.yaml says what params.json and tensors say.")
 METADATA = Proof("metadata_agrees", "metadata.json says what config and tensors say.")
@@ -97,6 +98,8 @@ def proofs_of(project: Project, artifact: Artifact) -> list[Proof]:
             asked += TOKENIZER
         case Kind.CERTIFICATE:
             asked.append(CERTIFICATE)
+        case Kind.SHARDS:
+            asked.append(SHARDS)
         case Kind.CONFIG:
             asked.append(CONFIG)
         case Kind.ADAPTER:

@@ -222,10 +222,11 @@ class Published:
                 if name in members and members[name].digest != digest:
                     return None
         for path, (artifact, file) in wanted.links.items():
-            if file not in members[artifact].files:
+            files = members[artifact].files
+            if file not in files and not any(name.startswith(f"{file}/") for name in files):
                 raise StorageError(
                     "A published path names a file that its artifact does not hold",
-                    expected=f"one of {', '.join(members[artifact].files)}",
+                    expected=f"one of {', '.join(files)}, or a folder of them",
                     found=file,
                     where=f"{wanted.name}: {path}",
                 )
