@@ -103,9 +103,9 @@ class Patience:
 def give_up(failures: int, error: ComeBackError) -> GaveUpError:
     """The error that ends a row of `failures`, saying what the last one was."""
     asked = f"; the server asks to come back in {error.after:.0f} s" if error.after else ""
-    times = "once" if failures == 1 else f"{failures} times in a row"
+    times = f" ({failures} times in a row)" if failures > 1 else ""
     return GaveUpError(
-        f"{error.problem} ({times}){asked}",
+        f"{error.problem}{times}{asked}",
         expected=error.expected,
         found=error.found,
         where=error.where,
