@@ -49,10 +49,15 @@ class RecordFrame:
         except pa.errors.SchemaErrors as errors:
             found = []
             for case in errors.failure_cases.to_dict("records"):
+                if case["check"] == "column_in_schema":  # pandera tells the column, not the rows
+                    name = case["failure_case"]
+                    line = next(at for at, row in zip(lines, flat, strict=True) if name in row)
+                    found.append(f"line {line}: {name}: a field that the schema does not know")
+                    continue
                 line = case["index"]
                 where = f"line {line}: " if isinstance(line, int) else ""
                 found.append(f"{where}{case['column']}: {case['check']}")
-            # A field that only some records have shows as a column; a missing one as a wrong type.
+            # A field that is missing shows as one of a wrong type.
             return found
         return []
 

@@ -39,8 +39,8 @@ __all__ = ["Proof", "proofs_of", "prove", "prove_against_source", "published", "
 def prove(project: Project, artifact: Artifact) -> list[Finding]:
     """Answers every question of `proofs_of` from the files, in that order.
 
-    Never raises WmtpError: what cannot be read is a failed finding with the error's words. A
-    question that its answerer left open (because an earlier one already failed) has failed too.
+    Never raises: what cannot be read or makes no sense is a failed finding with the error's words.
+    A question that its answerer left open (because an earlier one already failed) has failed too.
     """
     given: dict[str, Finding] = {}
     problem = ""
@@ -48,8 +48,8 @@ def prove(project: Project, artifact: Artifact) -> list[Finding]:
         demand(project.store, artifact.name)
         for finding in _answers(project, artifact):
             given[finding.name] = finding
-    except (WmtpError, OSError) as error:
-        problem = str(error)
+    except Exception as error:  # damaged bytes make any reader stumble, in ways of its own
+        problem = _words(error)
     return [
         replace(
             given.get(proof.name) or _open(project, artifact, proof, problem),
@@ -70,8 +70,8 @@ def quick(project: Project, artifact: Artifact) -> list[Finding]:
             checkpoint = Checkpoint(*place(project, artifact.name))
             expected, _ = expected_of(project, artifact)
             findings += prove_header(read_header(checkpoint.path), expected)
-    except (WmtpError, OSError) as error:
-        return [_open(project, artifact, UNCHANGED, str(error))]
+    except Exception as error:  # as in `prove`
+        return [_open(project, artifact, UNCHANGED, _words(error))]
     return findings
 
 
@@ -97,6 +97,11 @@ def published(project: Project) -> list[Finding]:
             )
         )
     return findings
+
+
+def _words(error: Exception) -> str:
+    known = isinstance(error, WmtpError | OSError)
+    return str(error) if known else f"{type(error).__name__}: {error}"
 
 
 def _open(project: Project, artifact: Artifact, proof: Proof, problem: str) -> Finding:
