@@ -17,6 +17,7 @@ from .writer import SplitWriter
 
 MAX_TOKENS = 2048
 _UNIT_BYTES = 300_000  # text of problems formatted together: enough to batch, small enough to cache
+_UNIT_LINES = 3_000_000  # bytes of the lines that a unit makes: many short solutions make long ones
 _REPORT_EVERY = 10.0  # seconds
 
 Progress = Callable[[str], None]
@@ -110,14 +111,17 @@ def _build(
 
 def _units(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
     unit: list[Problem] = []
-    size = 0
+    text = lines = 0
     for problem in problems:
         unit.append(problem)
-        size += len(problem.instruction)
+        shared = len(problem.instruction) + len(problem.input)
+        text += shared
         for solutions in problem.solutions:
-            size += sum(map(len, filter(None, solutions.texts)))
-        if size >= _UNIT_BYTES:
+            size = sum(map(len, filter(None, solutions.texts)))
+            text += size
+            lines += size + shared * len(solutions.texts)
+        if text >= _UNIT_BYTES or lines >= _UNIT_LINES:
             yield unit
-            unit, size = [], 0
+            unit, text, lines = [], 0, 0
     if unit:
         yield unit

@@ -11,9 +11,11 @@ import mmap
 import pickle
 import signal
 import sys
+import threading
 import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 
 from .formatting import Formatted, format_problems
 from .tokens import TokenCounter
@@ -27,12 +29,16 @@ def main(connection: int, memory: int, tokenizer: str, max_tokens: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     channel = Connection(connection)
     lines = mmap.mmap(memory, SLOTS * SLOT_BYTES)
+    # A thread that always reads: were the parent stuck sending a unit while we are stuck sending an
+    # answer, neither would ever go on. The parent sends SLOTS units ahead at most.
+    units: SimpleQueue[bytes | None] = SimpleQueue()
+    threading.Thread(target=_receive, args=(channel, units), daemon=True).start()
     counter = TokenCounter(Path(tokenizer))
     for turn in itertools.count():
-        try:
-            unit = pickle.loads(channel.recv_bytes())  # noqa: S301 (what our parent sent)
-        except EOFError:
+        sent = units.get()
+        if sent is None:
             return
+        unit = pickle.loads(sent)  # noqa: S301 (what our parent sent)
         answer: Formatted | str
         try:
             answer = format_problems(unit, counter, max_tokens)
@@ -47,6 +53,15 @@ def main(connection: int, memory: int, tokenizer: str, max_tokens: int) -> None:
             channel.send_bytes(pickle.dumps(answer, protocol=5))
         except OSError:  # the parent is gone
             return
+
+
+def _receive(channel: Connection, units: SimpleQueue[bytes | None]) -> None:
+    """Pass on what arrives; None when the connection has ended."""
+    try:
+        while True:
+            units.put(channel.recv_bytes())
+    except (EOFError, OSError):
+        units.put(None)
 
 
 if __name__ == "__main__":

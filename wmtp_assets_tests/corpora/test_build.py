@@ -19,6 +19,7 @@ from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.records import unique_names
 from wmtp_assets.corpora.rowindex import RowIndex
 from wmtp_assets.corpora.tokens import TokenCounter
+from wmtp_assets.corpora.worker import SLOT_BYTES
 
 from . import reference
 from .conftest import problem, real, rows_of, write_shard
@@ -250,11 +251,20 @@ def test_lines_that_do_not_fit_the_shared_memory_come_all_the_same(
     small_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crew, "_UNITS_ALONE", 0)
-    row = problem(description="word " * 300, solutions=[(3, f"print({at})") for at in range(7000)])
-    shard = write_shard(tmp_path / "shard.parquet", [row, problem(name="next")])
+    # Each unit and each answer is far larger than what a socket holds: neither side may wait for
+    # the other to read before it reads itself.
+    rows = [
+        problem(
+            name=f"p{at}",
+            description="word " * 300,
+            solutions=[(3, f"print({k})" + " " * 100) for k in range(6000)],
+        )
+        for at in range(6)
+    ]
+    shard = write_shard(tmp_path / "shard.parquet", rows)
     one = build_codecontests([shard], small_tokenizer, tmp_path, "one", processes=1)
     two = build_codecontests([shard], small_tokenizer, tmp_path, "two", processes=2)
-    assert one.stats["jsonl"]["bytes"] > 9e6
+    assert one.stats["jsonl"]["bytes"] > 6 * SLOT_BYTES
     assert one.jsonl.read_bytes() == two.jsonl.read_bytes()
 
 
