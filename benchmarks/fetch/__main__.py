@@ -52,15 +52,17 @@ def main() -> int:
         out = Path(folder) / "out"
         times: dict[str, list[float]] = {}
         memory: dict[str, float] = {}
+        processor: dict[str, list[float]] = {}
         for _ in range(rounds):
             for name, commands in candidates(out).items():
                 out.mkdir()
                 began = time.perf_counter()
-                peak = max(run(command) for command in commands)
+                spent = [run(command) for command in commands]
                 times.setdefault(name, []).append(time.perf_counter() - began)
-                memory[name] = max(memory.get(name, 0.0), peak)
+                memory[name] = max(memory.get(name, 0.0), *(peak for peak, _ in spent))
+                processor.setdefault(name, []).append(sum(cpu for _, cpu in spent))
                 shutil.rmtree(out)
-    return report(size, times, memory)
+    return report(size, times, memory, processor)
 
 
 @contextmanager
@@ -98,22 +100,28 @@ def candidates(out: Path) -> dict[str, list[list[str]]]:
     return found
 
 
-def run(command: list[str]) -> float:
-    """The peak resident memory of a command that succeeds, in MB."""
+def run(command: list[str]) -> tuple[float, float]:
+    """The peak resident memory, in MB, and processor seconds of a command that succeeds."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise SystemExit(f"{command[:3]} ended with {process.returncode}")
-    return usage.ru_maxrss * 1024 / 1e6
+    return usage.ru_maxrss * 1024 / 1e6, usage.ru_utime + usage.ru_stime
 
 
-def report(size: int, times: dict[str, list[float]], memory: dict[str, float]) -> int:
+def report(
+    size: int,
+    times: dict[str, list[float]],
+    memory: dict[str, float],
+    processor: dict[str, list[float]],
+) -> int:
     """Print every figure; 1 when a bar is missed."""
     fine = True
     medians = {name: statistics.median(seconds) for name, seconds in times.items()}
     for name, seconds in medians.items():
         figure(f"{name}: MB/s of {size / 1e9:g} GB", size / 1e6 / seconds)
+        figure(f"{name}: processor seconds a GB", statistics.median(processor[name]) * 1e9 / size)
         figure(f"{name}: peak MB", memory[name])
     for name in ("curl + sha256sum", "curl + openssl", "huggingface_hub, not verified"):
         bar = SPEED_BAR if name == "curl + sha256sum" else None
