@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wmtp_assets.checkpoints.layouts import LayoutName, expected_shapes
 from wmtp_assets.hub.sample.torch_archive import Storage, Tensor, write_archive
@@ -36,7 +37,7 @@ REAL_BYTES = 26_953_662_464
 
 
 def mtp_params(source_bytes: float) -> dict[str, object]:
-    """The real model's shape, narrower and with fewer layers, of about `source_bytes` in float32."""
+    """The real model's shape, narrower and with fewer layers, of about `source_bytes`."""
     if source_bytes >= REAL_BYTES:
         return dict(REAL)
     for dim in (2048, 1024, 512, 256):
@@ -107,9 +108,7 @@ def _write(shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
         write_archive(file, tensors)
 
 
-def _chunks(
-    values: np.ndarray[tuple[int], np.dtype[np.float32]], number: int, count: int
-) -> Iterator[memoryview]:
+def _chunks(values: NDArray[np.float32], number: int, count: int) -> Iterator[memoryview]:
     at = number * 977
     while count:
         at %= _VALUES - _CHUNK

@@ -84,7 +84,9 @@ def pretrained(source: Path, target: Path) -> str:
     """transformers: from_pretrained in float16, save_pretrained. `source` is a folder of shards."""
     import torch
     from transformers import LlamaForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     start_clock()
     model = LlamaForCausalLM.from_pretrained(source, dtype=torch.float16)
     model.save_pretrained(target)
@@ -110,41 +112,42 @@ def ours_digested(source: Path, target: Path) -> str:
 
 
 def floor(source: Path, target: Path) -> str:
-    """Nothing but input and output: read the source, write half as much, both at once, and sync.
+    """Nothing but input and output: read the source, write half as much, all at once, and sync.
 
-    With the best this machine does of each that we know: buffered reads with the kernel's
-    read-ahead, direct writes from huge pages, blocks of 4 MiB, two threads, no look at a byte.
+    With the best of each that was found on such a machine, which is also what ours does: direct
+    reads by two threads and direct writes by one, from huge pages, blocks of 4 MiB. No byte is
+    looked at.
     """
     import threading
-
-    import numpy as np
 
     from wmtp_assets.checkpoints.pipeline import aligned_memory
 
     start_clock()
     size = source.stat().st_size
     half = size // 2 // BLOCK * BLOCK
+    reading = os.open(source, os.O_RDONLY | os.O_DIRECT)
+    writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_DIRECT, 0o666)
 
     def write() -> None:
         memory = aligned_memory(BLOCK)
-        memory[:] = np.arange(BLOCK, dtype=np.uint64).astype(np.uint8)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_DIRECT
-        descriptor = os.open(target, flags, 0o666)
+        memory[:] = 7
         for _ in range(0, half, BLOCK):
-            os.write(descriptor, memory.data)
-        os.fsync(descriptor)
-        os.close(descriptor)
+            os.write(writing, memory.data)
+        os.fsync(writing)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    memory = aligned_memory(BLOCK)
-    descriptor = os.open(source, os.O_RDONLY)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    for at in range(0, size, BLOCK):
-        count = os.preadv(descriptor, [memory.data], at)
-        os.posix_fadvise(descriptor, at, count, os.POSIX_FADV_DONTNEED)
-    os.close(descriptor)
-    writer.join()
+    def read(first: int) -> None:
+        memory = aligned_memory(BLOCK)
+        for at in range(first * BLOCK, size, 2 * BLOCK):
+            os.preadv(reading, [memory.data], at)
+
+    threads = [threading.Thread(target=write)]
+    threads += [threading.Thread(target=read, args=(first,)) for first in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.close(reading)
+    os.close(writing)
     return ""
 
 

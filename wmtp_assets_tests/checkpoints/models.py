@@ -86,7 +86,8 @@ def save(tensors: Tensors, path: Path) -> Path:
 def save_shards(tensors: Tensors, folder: Path, count: int = 2) -> tuple[list[Path], Path]:
     """The tensors in `count` archives with an index, as transformers' shards are."""
     names = list(tensors)
-    files, places = [], {}
+    files: list[Path] = []
+    places: dict[str, str] = {}
     for number in range(count):
         part = names[number * len(names) // count : (number + 1) * len(names) // count]
         path = folder / f"pytorch_model-{number + 1:05d}-of-{count:05d}.bin"

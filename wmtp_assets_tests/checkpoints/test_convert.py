@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import json
 import os
 import stat
 import threading
@@ -14,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from wmtp_assets.checkpoints import block_io
 from wmtp_assets.checkpoints import convert as conversion
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert, plan_conversion
@@ -24,6 +25,7 @@ from wmtp_assets.checkpoints.layouts import LayoutName
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, sort_for_file
 from wmtp_assets.checkpoints.safetensors_file import TensorSpec
 from wmtp_assets.checkpoints.source import open_source
+from wmtp_assets.storage import disk
 from wmtp_assets_tests.checkpoints.models import (
     LLAMA_CONFIG,
     MTP_PARAMS,
@@ -36,6 +38,12 @@ from wmtp_assets_tests.checkpoints.models import (
     save,
     save_shards,
 )
+
+
+def our_threads() -> list[str]:
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if name.startswith(("read-", "write", "hash-"))]
+
 
 FLOATS = [dtype for dtype in DType if dtype.is_float]
 
@@ -121,7 +129,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     values=st.lists(VALUES, min_size=1, max_size=40),
     before=st.sampled_from(FLOATS),
@@ -256,9 +264,7 @@ def test_a_source_that_became_shorter_is_named_and_nothing_is_left(tmp_path: Pat
     with pytest.raises(CheckpointError, match="ends within"):
         convert(plan, tmp_path / "m.safetensors")
     assert list(tmp_path.iterdir()) == [path]
-    assert threading.active_count() == 1 or not [
-        thread for thread in threading.enumerate() if thread.name.startswith(("read", "hash"))
-    ]
+    assert our_threads() == []
 
 
 def test_a_failing_disk_leaves_the_old_file_and_ends_every_thread(
@@ -279,12 +285,12 @@ def test_a_failing_disk_leaves_the_old_file_and_ends_every_thread(
             raise OSError(28, "No space left on device")
         return os.write(descriptor, data)
 
-    monkeypatch.setattr(block_io.disk, "write", write)
+    monkeypatch.setattr(disk, "write", write)
     with pytest.raises(Exception, match="No space left"):
         convert(plan, target)
     assert target.read_bytes() == old
     assert {path.name for path in tmp_path.iterdir()} == {"a.pth", "m.safetensors"}
-    assert not [t for t in threading.enumerate() if t.name in ("read", "write", "hash-file")]
+    assert our_threads() == []
 
 
 def test_a_file_system_without_direct_writes_gets_the_same_bytes(
@@ -297,19 +303,70 @@ def test_a_file_system_without_direct_writes_gets_the_same_bytes(
     refused = []
 
     def write(descriptor: int, data: memoryview) -> int:
-        import fcntl
-
         if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
             refused.append(len(data))
             raise OSError(22, "Invalid argument")
         return real(descriptor, data)
 
-    monkeypatch.setattr(block_io.disk, "write", write)
+    monkeypatch.setattr(disk, "write", write)
     assert convert(plan, tmp_path / "buffered.safetensors").target_sha256 == wanted
     assert (tmp_path / "buffered.safetensors").read_bytes() == (
         tmp_path / "direct.safetensors"
     ).read_bytes()
     assert len(refused) == 1
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> tuple[Plan, bytes]:
+    """Tensors that are read by whole pages, at odd places, and what save_file makes of them."""
+    whole = torch.randn(300_001)
+    tensors = {"whole": whole, "part": whole[3:200_000], "odd": torch.randn(77_777), "b": whole[:9]}
+    plan = plan_of(save(tensors, tmp_path / "a.pth"), DType.FLOAT16)
+    halves = {name: tensor.half() for name, tensor in tensors.items()}
+    return plan, saved_by_the_library(halves, tmp_path / "reference")
+
+
+@pytest.mark.parametrize("block", [64 << 10, 260 << 10, 4 << 20])
+def test_tensors_at_any_place_are_read_by_whole_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: tuple[Plan, bytes], block: int
+) -> None:
+    monkeypatch.setattr(conversion, "BLOCK", block)
+    plan, wanted = large
+    convert(plan, tmp_path / "m.safetensors")
+    assert (tmp_path / "m.safetensors").read_bytes() == wanted
+
+
+def test_a_file_system_without_direct_reads_gives_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: tuple[Plan, bytes]
+) -> None:
+    plan, wanted = large
+    real = os.preadv
+    refused = []
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            refused.append(offset)
+            raise OSError(22, "Invalid argument")
+        return real(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    convert(plan, tmp_path / "m.safetensors")
+    assert (tmp_path / "m.safetensors").read_bytes() == wanted
+    assert refused
+
+
+def test_short_reads_are_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: tuple[Plan, bytes]
+) -> None:
+    plan, wanted = large
+    real = os.preadv
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        return real(descriptor, [buffers[0][: 3 * 4096]], offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    convert(plan, tmp_path / "m.safetensors")
+    assert (tmp_path / "m.safetensors").read_bytes() == wanted
 
 
 def test_progress_ends_at_the_files_size(tmp_path: Path) -> None:
@@ -330,8 +387,6 @@ def test_torch_keeps_its_number_of_threads(tmp_path: Path) -> None:
 
 
 def test_a_certificate_survives_json(tmp_path: Path) -> None:
-    import json
-
     source = open_source([save(reward_tensors(shared=True), tmp_path / "a.bin")])
     plan = plan_conversion(source, "llama-reward", LLAMA_CONFIG, "bfloat16")
     certificate = convert(plan, tmp_path / "m.safetensors")
