@@ -116,14 +116,13 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
     else:
         print(table(summary))
         print()
-        made = [name for name in result.made if name in secured.artifacts]
-        print(f"{len(made)} of {len(summary)} artifacts were made, the others were unchanged.")
+        made = sum(name in secured.artifacts for name in result.made)
+        print(f"{made} artifacts were made, {len(summary) - made} were unchanged or not selected.")
         for check in result.checks:
-            if not check.passed:
-                word = "FAILED" if check.blocking else "warning"
+            if not check.passed and check.blocking:
                 print(
-                    f"{word}: {check.asset} {check.name}: expected {check.expected}; found "
-                    f"{check.found}; in {check.where}"
+                    f"FAILED: {check.asset} {check.name}: expected {check.expected}; "
+                    f"found {check.found}; in {check.where}"
                 )
         for failure in result.failures:
             print(f"FAILED: {failure}")
