@@ -125,8 +125,10 @@ def figures(source: Path, taken: dict[str, list[Taken]], report: Report) -> None
     report.figure("bytes_moved_over_source_plus_target", moved / (size * 1.5), 1.02)
     if "naive" in taken:
         for what, bar in (("wall", 0.33), ("cpu", 0.22)):
-            naive = median(taken["naive"], lambda one, what=what: getattr(one, what))
-            ours = median(taken["ours"], lambda one, what=what: getattr(one, what))
+            naive, ours = (
+                statistics.median(getattr(one, what) for one in taken[way])
+                for way in ("naive", "ours")
+            )
             report.figure(f"{what}_over_torch_safetensors_hashlib", ours / naive, bar)
         same = {one.sha256 for way in ("naive", "ours", "ours_digested") for one in taken[way]}
         report.figure("different_results", len(same) - 1, 0)

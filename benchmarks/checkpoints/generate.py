@@ -21,7 +21,7 @@ from wmtp_assets.hub.sample.torch_archive import Storage, Tensor, write_archive
 _VALUES = 8 << 20
 _CHUNK = 1 << 20
 # Facts of the real model: facebook/multi-token-prediction, 7B_1T_4/params.json.
-REAL = {
+REAL: dict[str, object] = {
     "dim": 4096,
     "n_layers": 32,
     "n_heads": 32,
@@ -113,6 +113,6 @@ def _chunks(values: NDArray[np.float32], number: int, count: int) -> Iterator[me
     while count:
         at %= _VALUES - _CHUNK
         part = values[at : at + min(_CHUNK, count)]
-        yield memoryview(part).cast("B")
+        yield part.view(np.uint8).data
         at += _CHUNK - 4093
         count -= len(part)

@@ -34,7 +34,8 @@ def run_way(way: str, source: Path, target: Path) -> Taken:
         forget(path)
     command = [sys.executable, "-m", "benchmarks.checkpoints.ways", way, str(source), str(target)]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    quiet = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=quiet)
     peak = _Peak(process.pid)
     assert process.stdout is not None
     lines = process.stdout.read().splitlines()

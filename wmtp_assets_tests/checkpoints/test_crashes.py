@@ -1,4 +1,4 @@
-"""A conversion killed, or failed by its disk, at every single operation: the old file or the new."""
+"""A conversion killed, or failed by its disk, at every operation: the old file, or the new one."""
 
 from __future__ import annotations
 
