@@ -2,26 +2,74 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import fcntl
+import os
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 
 from wmtp_assets.catalog import UpstreamModel
 from wmtp_assets.catalog.artifacts import model_artifact
+from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
+from wmtp_assets.hub.partial import BYTES, JOURNAL
 from wmtp_assets.project import Project
 from wmtp_assets.proofs import prove
 from wmtp_assets.upstream import Taken
 
 
 def orphans(project: Project) -> list[Path]:
-    """Partial and quarantined files in storage/upstream, of repositories not in the catalog."""
+    """Partial and quarantined files that no fetch of this catalog will take up or look at again.
+
+    They belong to a repository or a file that the catalog does not take, or are a journal whose
+    bytes were published already. A partial that a process holds is none.
+    """
     upstream = project.store.upstream
-    wanted = {str(upstream / taken.repo.folder) for taken in project.taken()}
-    return [
-        path
-        for path in sorted(upstream.rglob("*"))
-        if path.is_file()
-        and path.name.startswith(".")
-        and not any(str(path).startswith(f"{folder}/") for folder in wanted)
-    ]
+    taken = {one.repo.folder: one for one in project.taken()}
+    found = []
+    for kind in (PARTIAL, QUARANTINE):
+        for path in sorted((upstream / kind).rglob("*")):
+            if not path.is_file():
+                continue
+            inside = path.relative_to(upstream / kind)
+            one = taken.get(inside.parent.as_posix())
+            wanted = one is not None and _takes(one, inside.name)
+            if wanted and not _emptied(path):
+                continue
+            if kind == QUARANTINE or not _held(path):
+                found.append(path)
+    return found
+
+
+def _takes(taken: Taken, name: str) -> bool:
+    """Whether a partial or quarantined file of this name can be of a file that is taken."""
+    stem = name.removesuffix(BYTES).removesuffix(JOURNAL)
+    for file in taken.files:
+        # What a pattern finds is known only to the source: the readable part has to do.
+        pattern = PurePosixPath(file.path).name
+        if stem == stem_of(file.path) or (
+            "*" in file.path and fnmatchcase(stem.rpartition("-")[0], pattern)
+        ):
+            return True
+    return False
+
+
+def _emptied(path: Path) -> bool:
+    """Whether this is a journal without bytes: they were published, and then the process died."""
+    return path.suffix == JOURNAL and not path.with_suffix(BYTES).exists()
+
+
+def _held(path: Path) -> bool:
+    """Whether a process is fetching into this partial."""
+    try:
+        descriptor = os.open(path.with_suffix(JOURNAL), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def proven_raw_files(project: Project) -> list[Path]:

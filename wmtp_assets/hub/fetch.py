@@ -31,6 +31,9 @@ from wmtp_assets.storage.digests import sha256_file
 from wmtp_assets.storage.errors import storage_errors
 from wmtp_assets.storage.preflight import require_space
 
+PARTIAL, QUARANTINE = ".partial", ".quarantine"
+"""Folders below `into` for what is still arriving and what arrived wrong."""
+
 _TRIES = 2  # a mismatch is fetched once more: a line may flip a bit, an upstream does not
 
 
@@ -162,9 +165,9 @@ def _agreed(where: str, what: str, words: dict[str, int | str | None]) -> int | 
 
 def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched:
     began = time.monotonic()
-    stem = f"{task.repo.folder}/{_stem(task.file.path)}"
-    partial_stem = safe_target(into, f".partial/{stem}")
-    quarantined = safe_target(into, f".quarantine/{stem}")
+    stem = f"{task.repo.folder}/{stem_of(task.file.path)}"
+    partial_stem = safe_target(into, f"{PARTIAL}/{stem}")
+    quarantined = safe_target(into, f"{QUARANTINE}/{stem}")
     progress.begin(task.file.path, task.file.size)
     try:
         with Partial.claim(partial_stem, progress.note) as partial:
@@ -242,7 +245,7 @@ def git_blob_id(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _stem(path: str) -> str:
+def stem_of(path: str) -> str:
     """A file name for what belongs to `path`: readable, unique, short enough for any suffix."""
     readable = path.rsplit("/", 1)[-1].encode()[:80].decode(errors="ignore")
     return f"{readable}-{hashlib.sha256(path.encode()).hexdigest()[:12]}"

@@ -27,6 +27,9 @@ from pathlib import Path
 
 from wmtp_assets.storage import disk
 
+BYTES, JOURNAL = ".bytes", ".journal"
+"""Suffixes of a partial's two files."""
+
 _BLOCK_LINE = re.compile(rb"(\d{1,15}) (\d{1,15}) ([0-9a-f]{8})")
 _READ = 1 << 20  # bytes a read while blocks are checked
 
@@ -68,7 +71,7 @@ class Partial:
         Whatever is left in it when the block ends stays for the next call; an empty one is
         removed, with the folders that it alone needed.
         """
-        paths = stem.with_name(stem.name + ".bytes"), stem.with_name(stem.name + ".journal")
+        paths = stem.with_name(stem.name + BYTES), stem.with_name(stem.name + JOURNAL)
         journal = _hold(paths[1], note)
         try:
             data = os.open(paths[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
