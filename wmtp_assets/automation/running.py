@@ -6,7 +6,6 @@ The run goes into the same history that the page shows.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +75,6 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries drown what a person reads
     # Relative folders in dagster.yaml are relative to the home.
     os.chdir(home())
-    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     defs = build_defs(project.catalog, project.hub_spec, project.storage)
     selected = _selected(defs, selection)
     wanted = _with_ancestors(project, selected)
