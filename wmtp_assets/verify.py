@@ -6,6 +6,7 @@ Quick looks at receipts, sizes, headers and the contract's links; deep asks ever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -63,13 +64,17 @@ class Report:
 
 
 def verify(
-    project: Project, deep: bool = False, against_source: bool = False, sample: int | None = None
+    project: Project,
+    deep: bool = False,
+    against_source: bool = False,
+    sample: int | None = None,
+    signed: Sequence[Finding] = (),
 ) -> Report:
     """Asks every artifact; optional ones that do not exist are no problem.
 
     `against_source` converts every checkpoint's source again in memory and compares each tensor
     with its certificate. With `sample` n, a different nth of the artifacts is asked deeply each
-    day, so that n days read everything once.
+    day, so that n days read everything once. `signed` is what is known of a signature over all.
     """
     problems = []
     answers = artifacts = 0
@@ -87,6 +92,8 @@ def verify(
     links = published(project)
     answers += len(links)
     problems += [_problem(f.details["set"], f) for f in links if not f.passed]
+    answers += len(signed)
+    problems += [_problem("the signature", f) for f in signed if not f.passed]
     return Report(deep, artifacts, answers, tuple(problems))
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from wmtp_assets.cli import keeping, making, upstream
+from wmtp_assets.cli import keeping, making, signing, upstream
 from wmtp_assets.cli.common import DONE, REFUSED
 from wmtp_assets.errors import WmtpError
 
@@ -42,6 +42,6 @@ def _parser() -> argparse.ArgumentParser:
         "storage), WMTP_HUB (a directory mirror; default the Hub, or the sample).",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (making, upstream, keeping):
+    for group in (making, upstream, keeping, signing):
         group.register(commands)
     return parser

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wmtp_assets.cli.common import DONE, WRONG, add_json, project, show
+from wmtp_assets.cli.signing import add_signatures, signature_findings
 
 
 def register(commands: Any) -> None:
@@ -43,6 +44,7 @@ def register(commands: Any) -> None:
         metavar="1/N",
         help="ask another Nth of the artifacts deeply each day (for a schedule)",
     )
+    add_signatures(verify)
     add_json(verify)
     verify.set_defaults(run=_verify)
 
@@ -133,7 +135,9 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
 def _verify(given: argparse.Namespace) -> int:
     from wmtp_assets.verify import verify
 
-    report = verify(project(), given.deep, given.against_source, given.sample)
+    secured = project()
+    signed = signature_findings(secured, given)
+    report = verify(secured, given.deep, given.against_source, given.sample, signed)
     show(given, report.to_json(), report.text())
     return DONE if report.sound else WRONG
 
