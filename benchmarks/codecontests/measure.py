@@ -51,10 +51,12 @@ def run(arguments: list[str]) -> Taken:
 
 
 class _Peak:
-    """Watches the anonymous memory of a process and its descendants, 20 times a second."""
+    """Watches memory (not that of mapped files) and CPU of a process and its descendants, 20 times
+    a second."""
 
     def __init__(self, pid: int) -> None:
         self.kilobytes = 0
+        self.cpu: dict[int, float] = {}
         self._pid = pid
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -62,7 +64,9 @@ class _Peak:
 
     def _watch(self) -> None:
         while not self._done.wait(0.05):
-            self.kilobytes = max(self.kilobytes, sum(map(_anonymous, _tree(self._pid))))
+            tree = _tree(self._pid)
+            self.kilobytes = max(self.kilobytes, sum(map(_anonymous, tree)))
+            self.cpu |= {pid: cpu for pid in tree if (cpu := _cpu(pid)) is not None}
 
     def stop(self) -> None:
         self._done.set()
@@ -78,6 +82,14 @@ def _tree(pid: int) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def _cpu(pid: int) -> float | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _anonymous(pid: int) -> int:

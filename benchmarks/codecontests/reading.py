@@ -61,7 +61,8 @@ def prepare(folder: Path) -> None:
                         "offset": place * _LINE,
                         "length": np.full(size, _LINE),
                         "flags": np.zeros(size, dtype=np.uint8),
-                    }
+                    },
+                    size,
                 )
             writer.close(facts)
         index = RowIndex(folder / "train.index.parquet").path

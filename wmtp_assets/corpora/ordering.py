@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_BLOCK = 1 << 16  # keys made at a time: they pass through several arrays
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
@@ -24,7 +25,11 @@ def keys(indices: NDArray[Any], seed: int, stream: int = 0) -> NDArray[np.uint64
     """
     start = _mixed(np.array([seed % (1 << 64)], dtype=np.uint64) + _STEP)
     start = _mixed(start + np.uint64(stream))
-    return _mixed(_mixed(indices.astype(np.uint64) + _STEP) ^ start)
+    found = np.empty(indices.size, dtype=np.uint64)
+    for begin in range(0, indices.size, _BLOCK):
+        block = indices[begin : begin + _BLOCK].astype(np.uint64)
+        found[begin : begin + _BLOCK] = _mixed(_mixed(block + _STEP) ^ start)
+    return found
 
 
 def shuffled(indices: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

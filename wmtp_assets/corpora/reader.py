@@ -5,13 +5,14 @@
     rows = corpus.take(sharded(sample, rank, world))
 
 Opening reads the index's footer and a line or two. Columns of the index are read when a question
-needs them. Reads use positions, never a shared file offset, so a corpus works after fork; pickled
-(to spawned workers) it is its paths.
+needs them. Reads use positions and a map, never a shared file offset, so a corpus works after fork;
+pickled (to spawned workers) it is its paths.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -66,9 +67,10 @@ class Corpus(Sequence[Row]):
         self.facts: Mapping[str, Any] = self.row_index.facts
         self._length = len(self.row_index)
         belonging.check_quickly(self.jsonl, self.metadata, self.row_index)
-        self._file = os.open(jsonl, os.O_RDONLY | os.O_CLOEXEC)
-        # Rows are read here and there: reading ahead would only push others out of the cache.
-        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_RANDOM)
+        self._file = jsonl.open("rb", buffering=0)
+        # Single rows are copied out of a map: no call into the kernel when warm, and when cold it
+        # reads what is around them. (A file of no bytes cannot be mapped.)
+        self._map = mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ) if self._length else b""
         self._columns: dict[str, NDArray[Any]] = {}
         self._shared: dict[int, tuple[str, str]] = {}
         self._shared_bytes = 0
@@ -76,11 +78,6 @@ class Corpus(Sequence[Row]):
 
     def __reduce__(self) -> tuple[type[Corpus], tuple[Path]]:
         return Corpus, (self.jsonl,)
-
-    def __del__(self) -> None:
-        file = self.__dict__.get("_file")
-        if file is not None:
-            os.close(file)
 
     def __len__(self) -> int:
         return self._length
@@ -96,9 +93,8 @@ class Corpus(Sequence[Row]):
             place += self._length
         if not 0 <= place < self._length:
             raise IndexError(f"row {at} of {self._length}")
-        begin = self._offsets[place]
-        size = self._lengths[place]
-        return self._row(place, os.pread(self._file, size, begin))
+        begin = int(self._offsets[place])
+        return self._row(place, self._map[begin : begin + int(self._lengths[place])])
 
     def lines(self, indices: Iterable[int]) -> list[bytes]:
         """The bytes of rows, in the order asked for; read in file order, neighbours together."""
@@ -109,6 +105,7 @@ class Corpus(Sequence[Row]):
         ends = begins + self._lengths[places]
         found: list[bytes] = [b""] * wanted.size
         at = 0
+        file = self._file.fileno()
         begin_list, end_list, targets = begins.tolist(), ends.tolist(), order.tolist()
         while at < len(begin_list):
             first, last = begin_list[at], end_list[at]
@@ -120,7 +117,7 @@ class Corpus(Sequence[Row]):
             ):
                 last = max(last, end_list[until])
                 until += 1
-            block = os.pread(self._file, last - first, first)
+            block = os.pread(file, last - first, first)
             for here in range(at, until):
                 found[targets[here]] = block[begin_list[here] - first : end_list[here] - first]
             at = until
@@ -284,8 +281,11 @@ class Corpus(Sequence[Row]):
         if not isinstance(indices, np.ndarray):
             indices = np.fromiter(indices, dtype=np.int64)
         places = indices.astype(np.int64, copy=False)
-        places = np.where(places < 0, places + self._length, places)
-        if places.size and not (places.min() >= 0 and places.max() < self._length):
+        if not places.size:
+            return places
+        if places.min() < 0:
+            places = np.where(places < 0, places + self._length, places)
+        if places.min() < 0 or places.max() >= self._length:
             raise IndexError(f"rows outside 0..{self._length - 1}")
         return places
 

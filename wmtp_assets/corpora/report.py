@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from .rowindex import as_numpy
 
@@ -57,12 +57,11 @@ class Tally:
         self.problems += int(np.count_nonzero(np.diff(problem, prepend=self._last_problem)))
         self._last_problem = int(problem[-1])
         for name, dist in self.dists.items():
-            _count(dist, table[name])
-        for is_correct in (True, False):
-            chosen = table.filter(pc.equal(table["is_correct"], is_correct))
-            if chosen.num_rows:
-                dist = self.by_class.setdefault("correct" if is_correct else "incorrect", {})
-                _count(dist, chosen["difficulty"])
+            _count(dist, as_numpy(table[name]))
+        is_correct, difficulty = as_numpy(table["is_correct"]), as_numpy(table["difficulty"])
+        for value, kind in ((1, "correct"), (0, "incorrect")):
+            if (is_correct == value).any():
+                _count(self.by_class.setdefault(kind, {}), difficulty[is_correct == value])
         total = np.zeros(table.num_rows, dtype=np.int64)
         for name in _TOKEN_COLUMNS:
             tokens = as_numpy(table[name]).astype(np.int64)
@@ -70,7 +69,7 @@ class Tally:
             self._add_tokens(name, tokens)
         self._add_tokens("total_tokens", total)
 
-    def _add_tokens(self, name: str, tokens: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    def _add_tokens(self, name: str, tokens: NDArray[np.int64]) -> None:
         self.sums[name] = self.sums.get(name, 0) + int(tokens.sum())
         self.greatest[name] = max(self.greatest.get(name, 0), int(tokens.max()))
         bins = np.bincount(tokens // TOKEN_BIN)
@@ -97,10 +96,12 @@ class Tally:
         }
 
 
-def _count(dist: dict[str, int], column: pa.ChunkedArray) -> None:
-    for entry in pc.value_counts(column).to_pylist():
-        key = "null" if entry["values"] is None else str(entry["values"])
-        dist[key] = dist.get(key, 0) + entry["counts"]
+def _count(dist: dict[str, int], values: NDArray[Any]) -> None:
+    for value, times in zip(
+        *map(np.ndarray.tolist, np.unique(values, return_counts=True)), strict=True
+    ):
+        key = "null" if value == -1 else str(value)
+        dist[key] = dist.get(key, 0) + times
 
 
 def _sorted(dist: dict[str, int]) -> dict[str, int]:

@@ -65,9 +65,17 @@ class IndexWriter:
             column_encoding=dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
         )
 
-    def write(self, columns: Mapping[str, Any]) -> pa.Table:
-        """Append rows (sequences or numpy arrays by column name); returns them as a table."""
-        arrays = [pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names]
+    def write(self, columns: Mapping[str, NDArray[Any]], rows: int) -> pa.Table:
+        """Append rows, arrays by column name (a column left out is null); returns the table.
+
+        Raises ArrowInvalid for a value that its column cannot hold.
+        """
+        arrays = [
+            as_arrow(columns[name]).cast(SCHEMA.field(name).type)
+            if name in columns
+            else pa.nulls(rows, SCHEMA.field(name).type)
+            for name in SCHEMA.names
+        ]
         table = pa.Table.from_arrays(arrays, schema=SCHEMA)
         self._writer.write_table(table, row_group_size=ROWS_A_GROUP)
         return table
@@ -83,7 +91,7 @@ class RowIndex:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(path, pre_buffer=False)
         except FileNotFoundError as error:
             raise CorpusError(
                 "There is no row index", where=path, mend="Materialize the split."
@@ -114,8 +122,17 @@ class RowIndex:
         return int(self._file.metadata.num_rows)
 
     def column(self, name: str) -> NDArray[Any]:
-        """One column as a numpy array (nulls as -1)."""
-        return as_numpy(self.table([name]).column(0))
+        """One column as a numpy array (nulls as -1, booleans as int8)."""
+        found: NDArray[Any] | None = None
+        begin = 0
+        # In pieces, so that what Arrow needs beside the array is small.
+        for batch in self.batches([name]):
+            values = as_numpy(batch.column(0))
+            if found is None:
+                found = np.empty(len(self), dtype=values.dtype)
+            found[begin : begin + values.size] = values
+            begin += values.size
+        return as_numpy(self.table([name]).column(0)) if found is None else found
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         return self._file.read(columns=None if columns is None else list(columns))
@@ -131,17 +148,36 @@ class RowIndex:
         return found
 
     def batches(self, columns: Sequence[str], size: int = 1 << 16) -> Iterator[pa.RecordBatch]:
-        yield from self._file.iter_batches(batch_size=size, columns=list(columns))
+        yield from self._file.iter_batches(
+            batch_size=size, columns=list(columns), use_threads=False
+        )
+
+
+def as_arrow(values: NDArray[Any]) -> pa.Array:
+    """Numbers or booleans from numpy as an Arrow array of the same type.
+
+    Not by `pa.array`: that imports pandas, a third of a second and 40 MB.
+    """
+    if values.dtype == np.bool_:
+        return as_arrow(values.astype(np.int8)).cast(pa.bool_())
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.type_for_alias(values.dtype.name), values.size, [None, buffer])
 
 
 def as_numpy(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
-    """A column as numpy, nulls as -1, booleans as int8."""
+    """A column of numbers as numpy, nulls as -1, booleans as int8.
+
+    Not by Arrow's own `to_numpy`, which imports pandas as well.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()  # an array, in today's Arrow, even of no chunks
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
+    dtype = np.dtype(str(column.type))
+    if not len(column):
+        return np.empty(0, dtype)
+    begin = column.offset * dtype.itemsize
+    values = np.frombuffer(column.buffers()[1], dtype, len(column), begin)
     if column.null_count:
-        column = column.fill_null(-1)
-    if isinstance(column, pa.ChunkedArray):
-        chunks = [chunk.to_numpy() for chunk in column.chunks]
-        return np.concatenate(chunks) if chunks else np.empty(0, column.type.to_pandas_dtype())
-    values: NDArray[Any] = column.to_numpy()
+        return np.where(as_numpy(column.is_valid()) != 0, values, np.array(-1, dtype))
     return values

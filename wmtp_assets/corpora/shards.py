@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from . import records
 from .errors import CorpusError
 from .records import Problem, Solutions
+from .rowindex import as_arrow, as_numpy
 
 _TEXT, _NUMBER, _TEXTS, _NUMBERS = "text", "integer", "list of text", "list of integers"
 
@@ -190,12 +191,10 @@ def _python_solutions(
             where=shard,
             mend="Fetch the shard again; if it is as upstream has it, tell the dataset's authors.",
         )
-    flat = languages.flatten()
-    wanted = np.flatnonzero(
-        pc.is_in(flat, pa.array(records.PYTHON_LANGUAGES, flat.type)).to_numpy(zero_copy_only=False)
-    )
-    kept_texts = _raw(texts.flatten().take(pa.array(wanted)))
-    kept_languages = flat.take(pa.array(wanted)).to_pylist()
+    flat = as_numpy(languages.flatten())
+    wanted = np.flatnonzero(np.isin(flat, records.PYTHON_LANGUAGES))
+    kept_texts = _raw(texts.flatten().take(as_arrow(wanted)))
+    kept_languages = flat[wanted].tolist()
     bounds = np.searchsorted(wanted, language_ends).tolist()
     for row in range(len(column)):
         begin, end = bounds[row], bounds[row + 1]
@@ -205,7 +204,7 @@ def _python_solutions(
 
 def _offsets(lists: pa.ListArray) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Where each list begins among the flattened values, and the end; a null list is empty."""
-    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    sizes = np.maximum(as_numpy(pc.list_value_length(lists)), 0)
     return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
 
 

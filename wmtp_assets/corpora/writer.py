@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..storage.atomic import atomic_write
 from .formatting import FACTS, Formatted
@@ -83,7 +84,7 @@ class SplitWriter:
         lengths = np.concatenate([block.sizes for block in blocks])
         ends = self.bytes - lengths.sum() + np.cumsum(lengths)
         facts = np.concatenate([block.facts[block.places] for block in blocks])
-        columns: dict[str, object] = dict(zip(FACTS, facts.T, strict=True))
+        columns: dict[str, NDArray[Any]] = dict(zip(FACTS, facts.T, strict=True))
         columns |= {
             "is_correct": np.concatenate([block.is_correct for block in blocks]).astype(np.bool_),
             "language": np.concatenate([block.languages for block in blocks]),
@@ -94,8 +95,8 @@ class SplitWriter:
         }
         if not blocks[0].classed:
             for name in ("is_correct", "difficulty", "source", "cf_rating"):
-                columns[name] = [None] * len(lengths)
-        table = self._index.write(columns)
+                del columns[name]
+        table = self._index.write(columns, lengths.size)
         self._tally.add(table)
         self._hash_metadata(
             self._metadata.entries(

@@ -131,7 +131,7 @@ def test_forgetting_changes_no_count(tokenizer: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "options",
     [
-        {"model_type": "unigram", "vocab_size": 300},
+        {"model_type": "unigram", "vocab_size": 312},
         {"byte_fallback": False, "vocab_size": 150},
         {"normalization_rule_name": "nmt_nfkc"},
         {"add_dummy_prefix": False},
