@@ -1,0 +1,229 @@
+"""What Dagster loads: which assets, jobs, schedules and sensors there are, and that they work."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from wmtp_assets.catalog import load_catalog
+from wmtp_assets.definitions import build_defs
+from wmtp_assets.project import Project
+from wmtp_assets.proofs import proofs_of
+
+ROOT = Path(__file__).parents[1]
+MODELS = ["meta-llama-mtp", "ref-sheared-llama-2.7b", "starling-rm-7b", "micro-mtp", "micro-ref"]
+SPLITS = [
+    *(f"codecontests_{split}" for split in ("train", "valid", "test")),
+    *(f"mbpp_{split}" for split in ("train", "validation", "test")),
+    "humaneval_test",
+]
+SMALL = [f"codecontests_small_{split}" for split in ("train", "valid", "test")]
+
+
+@pytest.fixture(scope="module", params=["sample", "full"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def defs(name: str, tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return build_defs(load_catalog(name), None, tmp_path_factory.mktemp(name))
+
+
+def names_of(defs: dg.Definitions) -> set[str]:
+    return {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+
+
+def test_both_catalogs_give_the_missions_assets(defs: dg.Definitions, name: str) -> None:
+    names = names_of(defs)
+    expected = {"phase2_readiness", "models/tokenizer", "models/tokenizer_raw"}
+    for model in MODELS:
+        parts = ["", "_config", "_certificate", "_metadata"]
+        parts += ["_raw"] if not model.startswith("micro") else []
+        parts += ["_adapter"] if model.endswith("mtp") else []
+        expected |= {f"models/{model}{part}" for part in parts}
+    for model, entry in load_catalog(name).upstream_models().items():
+        expected |= {f"models/{model}_shards"} if entry.shard_bytes else set()
+    expected |= {
+        f"datasets/{split}{part}" for split in SPLITS for part in ("_raw", "", "_metadata")
+    }
+    expected |= {f"datasets/{split}{part}" for split in SMALL for part in ("", "_metadata")}
+    expected |= {f"datasets/{dataset}_schema" for dataset in ("codecontests", "mbpp", "humaneval")}
+    hubs = {key for key in names if key.startswith("hub/")}
+    assert names - hubs == expected
+    assert len(hubs) == 6
+    assert len([key for key in names if re.fullmatch(r"datasets/.*_metadata", key)]) == 10
+
+
+def test_jobs_schedules_and_sensors_are_those_of_the_readme(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    assert jobs == {"materialize_all", "refresh", "verify"}
+    schedules = {one.name: one.cron_schedule for one in repository.schedule_defs}
+    assert schedules == {"weekly_refresh": "0 2 * * 1", "daily_verify": "0 4 * * *"}
+    assert {sensor.name for sensor in repository.sensor_defs} == {"follow_changes"}
+
+
+def test_everything_that_runs_by_itself_ships_stopped(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    assert {s.default_status for s in repository.schedule_defs} == {
+        dg.DefaultScheduleStatus.STOPPED
+    }
+    assert {s.default_status for s in repository.sensor_defs} == {dg.DefaultSensorStatus.STOPPED}
+
+
+def test_every_asset_has_group_kinds_owner_description_and_code_version(
+    defs: dg.Definitions,
+) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.group_name not in (None, "default"), key
+        assert node.description, key
+        if node.is_materializable:
+            assert node.kinds, key
+            assert node.owners, key
+            assert node.code_version, key
+
+
+def test_every_question_is_a_check_with_a_description_blocking_where_it_should(
+    defs: dg.Definitions, name: str, tmp_path: Path
+) -> None:
+    project = Project(load_catalog(name), tmp_path)
+    graph = defs.resolve_asset_graph()
+    for artifact in project.artifacts.values():
+        for proof in proofs_of(project, artifact):
+            key = dg.AssetCheckKey(dg.AssetKey(artifact.name.split("/")), proof.name)
+            spec = graph.get_check_spec(key)
+            assert spec.description == proof.description
+            assert spec.blocking is proof.blocking
+    warned = {key.name for key in graph.asset_check_keys if not graph.get_check_spec(key).blocking}
+    assert warned == {"difficulty_in_training_range", "gate_is_open"}
+
+
+def test_the_schedules_ask_for_their_jobs(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    moment = datetime.fromisoformat("2030-01-07T02:00:00+00:00")
+    for schedule in repository.schedule_defs:
+        with dg.DagsterInstance.ephemeral() as instance:
+            context = dg.build_schedule_context(instance, scheduled_execution_time=moment)
+            data = schedule.evaluate_tick(context)
+        (request,) = data.run_requests or []
+        assert request.job_name in (None, schedule.job_name)
+        assert repository.get_job(schedule.job_name).name in ("refresh", "verify")
+
+
+def test_refresh_looks_at_upstream_and_verify_makes_nothing(defs: dg.Definitions) -> None:
+    refresh, verify = defs.resolve_job_def("refresh"), defs.resolve_job_def("verify")
+    seen = {key.to_user_string() for key in refresh.asset_layer.selected_asset_keys}
+    assert {key for key in names_of(defs) if key.startswith("hub/")} <= seen
+    assert verify.asset_layer.selected_asset_keys == set()
+    assert verify.asset_layer.asset_graph.asset_check_keys == (
+        defs.resolve_asset_graph().asset_check_keys
+    )
+
+
+class World:
+    """The two smallest datasets of the sample under the sensor's eyes, in one Dagster instance."""
+
+    selection = dg.AssetSelection.groups("tokenizer", "humaneval")
+
+    def __init__(self, folder: Path, hub: Path, instance: dg.DagsterInstance) -> None:
+        self.instance, self.hub = instance, hub
+        self.defs = build_defs(load_catalog("sample"), str(hub), folder / "storage")
+        self.keys = self.selection.resolve(self.defs.resolve_asset_graph())
+        self.cursor = None
+
+    def make(self, *names: str) -> None:
+        keys = {dg.AssetKey(name.split("/")) for name in names} or self.keys
+        graph = self.defs.resolve_asset_graph()
+        result = (
+            self.defs.resolve_job_def("materialize_all")
+            .get_subset(
+                asset_selection=keys,
+                asset_check_selection={k for k in graph.asset_check_keys if k.asset_key in keys},
+            )
+            .execute_in_process(instance=self.instance)
+        )
+        assert result.success
+
+    def requested(self) -> set[str]:
+        """What one tick of the sensor would run."""
+        result = dg.evaluate_automation_conditions(
+            defs=self.defs,
+            instance=self.instance,
+            asset_selection=self.selection,
+            cursor=self.cursor,
+        )
+        self.cursor = result.cursor
+        return {key.to_user_string() for key in self.keys if result.get_num_requested(key)}
+
+
+@pytest.fixture
+def world(tmp_path: Path, sample: Path) -> Iterator[World]:
+    hub = tmp_path / "hub"
+    shutil.copytree(sample / "hub", hub)
+    (hub / "assets.lock").unlink()  # so that a changed file is seen as one
+    with warnings.catch_warnings(), dg.DagsterInstance.ephemeral() as instance:
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        yield World(tmp_path, hub, instance)
+
+
+@pytest.mark.slow
+def test_the_sensor_follows_changed_data_and_leaves_unchanged_data_alone(world: World) -> None:
+    world.make()
+    assert world.requested() == set()
+    world.make("datasets/humaneval_test_raw")
+    assert world.requested() == set(), "an unchanged data version set something going"
+    # Upstream changes: the same rows in another compression are other bytes.
+    (path,) = world.hub.rglob("openai_humaneval/test-*.parquet")
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="gzip")
+    world.make("datasets/humaneval_test_raw")
+    assert world.requested() == {
+        "datasets/humaneval_test",
+        "datasets/humaneval_test_metadata",
+        "datasets/humaneval_schema",
+    }
+
+
+@pytest.mark.slow
+def test_dagsters_own_validation_agrees_with_the_workspace(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "DAGSTER_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Validation successful for code location wmtp_assets" in done.stdout + done.stderr
+
+
+def test_workspace_and_pyproject_tell_one_truth() -> None:
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))
+    (location,) = workspace["load_from"]
+    assert location["python_module"] == {
+        "module_name": "wmtp_assets.definitions",
+        "location_name": "wmtp_assets",
+    }
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    assert "dg" not in tools
+    assert "dagster" not in tools
