@@ -47,11 +47,12 @@ class ReadFiles:
             and piece.strides == (1,)
             and piece.offset % dtype.itemsize == 0
         ):
+            flags = self._flags
             try:
-                return self._read_pages(path, piece, memory, self._flags)
+                return self._read_pages(path, piece, memory, flags)
             except OSError as error:
                 # Some file systems take the flag and refuse the read.
-                if not self._flags or error.errno != errno.EINVAL:
+                if not flags or error.errno != errno.EINVAL:
                     raise
                 self._flags = 0
                 return self._read_pages(path, piece, memory, 0)

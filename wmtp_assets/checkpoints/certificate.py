@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
 
@@ -29,7 +27,7 @@ class TensorCertificate:
     source_name: str
     source_file: str
     source_dtype: DType
-    source_sha256: str | None
+    source_sha256: str
     nan: int
     inf: int
     overflow: int
@@ -65,12 +63,16 @@ class Certificate:
 
     def to_json(self) -> dict[str, object]:
         """As a JSON object; `from_json` reads it back."""
+        from pydantic import TypeAdapter
+
         value: dict[str, object] = TypeAdapter(Certificate).dump_python(self, mode="json")
         return {"format": FORMAT, **value}
 
     @staticmethod
     def from_json(value: Mapping[str, object]) -> Certificate:
         """Raises CheckpointError where `value` is no certificate of this format."""
+        from pydantic import TypeAdapter
+
         fields = dict(value)
         found = fields.pop("format", None)
         try:

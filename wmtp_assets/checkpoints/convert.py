@@ -41,7 +41,7 @@ from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring, in
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, plan_conversion
 from wmtp_assets.checkpoints.tensors import Bytes, Piece, SourceTensor, pieces
 
-__all__ = ["Plan", "Progress", "convert", "plan_conversion"]
+__all__ = ["Plan", "Progress", "convert", "convert_uncertified", "plan_conversion"]
 
 BLOCK = 4 << 20
 _AHEAD = 2  # blocks that each reader may be ahead
@@ -51,35 +51,31 @@ Progress = Callable[[int, int], None]
 """Called with the bytes of the target that are done, and all of them; at most once a block."""
 
 
-def convert(
-    plan: Plan,
-    target: Path,
-    progress: Progress | None = None,
-    digest_source: bool = True,
-) -> Certificate:
+def convert(plan: Plan, target: Path, progress: Progress | None = None) -> Certificate:
     """Write `plan`'s file to `target` (whole and durable, or not at all) and certify it.
 
-    Uses some 35 MB of memory beside torch's own. Without `digest_source` the certificate says
-    nothing of the source's bytes. Raises ConversionError when values overflow unwaived or a copy
-    differs, naming the tensor, and CheckpointError when the source ends too early; `target` is then
-    as it was.
+    Uses some 45 MB of memory beside torch's own. Raises ConversionError when values overflow
+    unwaived or a copy differs, naming the tensor, and CheckpointError when the source ends too
+    early; `target` is then as it was.
     """
     with publish_blocks(target, plan.target_size, f"Converting to {target.name}") as writer:
-        return _run(plan, writer, target.name, progress, digest_source)
+        return _run(plan, writer, progress, digest_tensors=True).certificate(target.name)
+
+
+def convert_uncertified(plan: Plan, target: Path) -> str:
+    """As `convert`, with no digests but that of the whole file, which is returned (in hex)."""
+    with publish_blocks(target, plan.target_size, f"Writing {target.name}") as writer:
+        return _run(plan, writer, None, digest_tensors=False).file_hash.hexdigest()
 
 
 def convert_to_nowhere(plan: Plan, target_name: str) -> Certificate:
     """The certificate that `convert` would give, without writing anything."""
-    return _run(plan, None, target_name, None, digest_source=True)
+    return _run(plan, None, None, digest_tensors=True).certificate(target_name)
 
 
 def _run(
-    plan: Plan,
-    writer: BlockWriter | None,
-    target_name: str,
-    progress: Progress | None,
-    digest_source: bool,
-) -> Certificate:
+    plan: Plan, writer: BlockWriter | None, progress: Progress | None, digest_tensors: bool
+) -> _Run:
     pairs = {(tensor.source.dtype, tensor.spec.dtype) for tensor in plan.tensors}
     casts = {pair: make_cast(*pair) for pair in pairs}
     through_torch = any(before is not after for before, after in pairs)
@@ -88,10 +84,10 @@ def _run(
         ReadFiles() as files,
         Pipeline() as pipeline,
     ):
-        run = _Run(plan, pipeline, writer, files, digest_source)
+        run = _Run(plan, pipeline, writer, files, digest_tensors)
         run.start()
         run.cast(casts, progress)
-    return run.certificate(target_name)
+    return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +125,14 @@ class _Run:
         pipeline: Pipeline,
         writer: BlockWriter | None,
         files: ReadFiles,
-        digest_source: bool,
+        digest_tensors: bool,
     ) -> None:
         self.plan = plan
         self.pipeline = pipeline
         self.writer = writer
         self.files = files
-        self.digest_source = digest_source
-        self.digest_target = [not (digest_source and self._kept(t)) for t in plan.tensors]
+        self.digest_source = digest_tensors
+        self.digest_target = [digest_tensors and not _is_kept(t) for t in plan.tensors]
         copies = max((len(tensor.copies) for tensor in plan.tensors), default=0)
         self.inputs = [
             Ring(pipeline, _AHEAD + 1 + 2 * copies, BLOCK + MARGIN) for _ in range(READERS)
@@ -151,11 +147,6 @@ class _Run:
         self.source_hashes = TensorDigests(len(plan.tensors))
         self.target_hashes = TensorDigests(len(plan.tensors))
         self.file_hash = hashlib.sha256()
-
-    @staticmethod
-    def _kept(tensor: PlannedTensor) -> bool:
-        """Whether the bytes are the source's, row-major, so that one digest serves both sides."""
-        return tensor.source.dtype is tensor.spec.dtype
 
     def start(self) -> None:
         for reader in range(READERS):
@@ -283,7 +274,7 @@ class _Run:
                 source_name=tensor.source.name,
                 source_file=tensor.source.file.name,
                 source_dtype=tensor.source.dtype,
-                source_sha256=source if self.digest_source else None,
+                source_sha256=source,
                 nan=stats.nan,
                 inf=stats.inf,
                 overflow=stats.overflow,
@@ -310,6 +301,11 @@ class _Run:
             tensors=tensors,
             dropped=plan.dropped,
         )
+
+
+def _is_kept(tensor: PlannedTensor) -> bool:
+    """Whether the bytes are the source's, row-major, so that one digest serves both sides."""
+    return tensor.source.dtype is tensor.spec.dtype
 
 
 def _elsewhere(tensor: PlannedTensor) -> list[SourceTensor]:

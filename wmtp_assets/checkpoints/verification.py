@@ -82,7 +82,7 @@ def _name(entry: DroppedCertificate) -> str:
 
 def _difference(certified: TensorCertificate, made: TensorCertificate) -> str:
     """What differs first between two certificates of one tensor, or nothing."""
-    if certified.source_sha256 not in (None, made.source_sha256):
+    if certified.source_sha256 != made.source_sha256:
         return f"its bytes at the source ({certified.source_name}) are no longer those certified"
     if certified.sha256 != made.sha256:
         return "the cast of its source gives other bytes"
