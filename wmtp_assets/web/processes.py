@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -71,7 +72,11 @@ def serve(home: Path, host: str, port: int, read_only: bool) -> None:
             *("--module-name", "wmtp_assets.definitions", "--location-name", "wmtp_assets"),
         )
         _wait_until(lambda: Path(address).exists(), started, stop)
-        start("daemon", "dagster._daemon", "run", "--grpc-socket", address, "--log-level", "error")
+        # The daemon must call the location as the web server does, or it drops what that enqueues.
+        server = {"host": "localhost", "socket": address, "location_name": "wmtp_assets"}
+        workspace = folder / "workspace.yaml"
+        workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+        start("daemon", "dagster._daemon", "run", "-w", str(workspace), "--log-level", "error")
         read_only_flag = ["--read-only"] if read_only else []
         start("web server", "wmtp_assets.web.server", host, str(port), address, *read_only_flag)
         _wait_until(lambda: _answers(host, port), started, stop)
