@@ -17,6 +17,8 @@ from wmtp_assets.corpora.proofs import prove_metadata
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 from wmtp_assets.handles import Checkpoint, Document, Split, demand
+from wmtp_assets.hub.directory import UNPINNED
+from wmtp_assets.hub.files import is_commit
 from wmtp_assets.project import Project
 from wmtp_assets.proofs.datasets import prove_rows, prove_schema
 from wmtp_assets.proofs.models import (
@@ -161,23 +163,30 @@ def _inputs_current(project: Project, artifact: Artifact) -> Finding:
     receipt = demand(project.store, artifact.name)
     now = {name: demand(project.store, name).digest for name in artifact.inputs}
     stale = sorted(name for name, digest in now.items() if receipt.inputs.get(name) != digest)
+    wrong = [f"made from another version of {', '.join(stale)}"] if stale else []
+    if receipt.entry_digest != artifact.settings_digest:
+        wrong.append("made by other words of the catalog than it has now")
     return Finding(
         INPUTS.name,
-        not stale,
-        "the inputs' present digests",
-        f"made from another version of {', '.join(stale)}" if stale else "as expected",
+        not wrong,
+        "the inputs' present digests, and the catalog's present words",
+        "; ".join(wrong) or "as expected",
         str(project.store.path(artifact.name) / "receipt.json"),
-        mend=f"wmtp materialize {artifact.name}" if stale else "",
+        mend=f"wmtp materialize {artifact.name}" if wrong else "",
     )
 
 
 def _fetched_files(project: Project, artifact: Artifact) -> Finding:
     there_is = fetched(project, artifact.name)
     listing = there_is.files()
-    pinned = {file.path: file.sha256 for file in Taken.by(artifact).files if file.sha256}
+    taken = Taken.by(artifact)
+    pinned = {file.path: file.sha256 for file in taken.files if file.sha256}
     there = {path: at for path, at in there_is.paths().items() if at.is_file()}
     sums = sha256_files(list(there.values()))
     wrong = []
+    # A mirror without a record of its commit cannot say; the digests decide alone.
+    if is_commit(taken.revision) and there_is.revision not in (taken.revision, UNPINNED):
+        wrong.append(f"fetched at {there_is.revision}, but catalog: {taken.revision}")
     for path, record in listing.items():
         found = sums[there[path]] if path in there else "no file"
         for source, wanted in (("on arrival", record["sha256"]), ("catalog", pinned.get(path))):

@@ -22,10 +22,12 @@ class Proof:
 
 UNCHANGED = Proof("files_unchanged", "Every file has the size and SHA-256 that its receipt states.")
 INPUTS = Proof(
-    "inputs_current", "It was made from what its inputs are now, and not from older ones."
+    "inputs_current",
+    "It was made from what its inputs are now, by what the catalog says of it now.",
 )
 FETCHED = Proof(
-    "fetched_files", "Every fetched file has the SHA-256 recorded on arrival, and the catalog's."
+    "fetched_files",
+    "Every fetched file has the SHA-256 recorded on arrival, and the catalog's; of its commit.",
 )
 CHECKPOINT = (
     Proof("safetensors_readable", "The file's header describes every byte of it."),
