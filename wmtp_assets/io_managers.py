@@ -8,7 +8,6 @@ has the files and sizes that its receipt says.
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,9 @@ from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.handles import Checkpoint, Document, Fetched, Handle, Split, Tokenizer, demand
 from wmtp_assets.project import Project
+from wmtp_assets.showing import difficulties_picture, metadata_value
 from wmtp_assets.storage import PublishedSet
+from wmtp_assets.storage.preflight import gigabytes
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
 
@@ -68,7 +69,7 @@ class ArtifactIOManager(dg.IOManager, Generic[HandleType]):
         artifact = self._artifacts[receipt.artifact]
         places = [str(self.store.root / path) for path in artifact.links]
         shown: dict[str, dg.MetadataValue[Any]] = {
-            "size": dg.MetadataValue.text(human_size(receipt.size)),
+            "size": dg.MetadataValue.text(gigabytes(receipt.size)),
             "size_bytes": dg.MetadataValue.int(receipt.size),
             "digest": dg.MetadataValue.text(receipt.digest),
             "lies_in": dg.MetadataValue.path(
@@ -81,6 +82,9 @@ class ArtifactIOManager(dg.IOManager, Generic[HandleType]):
                 ]
             ),
         }
+        stats = receipt.facts.get("stats")
+        if isinstance(stats, dict) and (picture := difficulties_picture(stats)):
+            shown["difficulties"] = picture
         for fact, value in receipt.facts.items():
             shown["dagster/row_count" if fact == "rows" else fact] = metadata_value(value)
         return shown
@@ -135,29 +139,6 @@ class DocumentIOManager(ArtifactIOManager[Document]):
     def handle(self, folder: Path, receipt: Receipt) -> Document:
         """The document, unparsed until it is asked for."""
         return Document(folder, receipt)
-
-
-def human_size(size: int) -> str:
-    """12,582,912 -> "12.6 MB" (powers of 1000, as disks are sold)."""
-    amount, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while amount >= 1000 and len(units) > 1:
-        amount /= 1000
-        units.pop(0)
-    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
-
-
-def metadata_value(value: object) -> dg.MetadataValue[Any]:
-    """Shows a JSON value in the UI as plain text, number or tree: never as markup or a link."""
-    if isinstance(value, bool):
-        return dg.MetadataValue.bool(value)
-    if isinstance(value, int):
-        return dg.MetadataValue.int(value)
-    if isinstance(value, float):
-        return dg.MetadataValue.float(value)
-    if isinstance(value, dict | list):
-        text = json.dumps(value, ensure_ascii=False)
-        return dg.MetadataValue.text(text) if len(text) <= 200 else dg.MetadataValue.json(value)
-    return dg.MetadataValue.text(str(value))
 
 
 def io_managers(project: Project) -> dict[str, ArtifactIOManager[Any]]:

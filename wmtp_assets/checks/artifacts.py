@@ -4,18 +4,15 @@ Everything that is asked and answered is in `proofs.py`; here it is only shown.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 
 from wmtp_assets.assets.making import key_of
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.checks.histogram import histogram_markdown
-from wmtp_assets.corpora.proofs import TRAINING_DIFFICULTIES
 from wmtp_assets.findings import Finding
-from wmtp_assets.io_managers import metadata_value
 from wmtp_assets.project import Project
 from wmtp_assets.proofs import proofs_of, prove
+from wmtp_assets.showing import difficulties_picture, metadata_value
 
 
 def artifact_checks(project: Project) -> list[dg.AssetChecksDefinition]:
@@ -48,6 +45,7 @@ def _checks(project: Project, artifact: Artifact) -> dg.AssetChecksDefinition:
 
 def shown(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
     """A finding as a check's result, the expected beside the found."""
+    picture = difficulties_picture(finding.details)
     severity = dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
         asset_key=key,
@@ -59,17 +57,7 @@ def shown(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
             "found": metadata_value(finding.found),
             "where": dg.MetadataValue.text(finding.where),
             **({"what to do": dg.MetadataValue.text(finding.mend)} if finding.mend else {}),
-            **_picture(finding),
+            **({"difficulties": picture} if picture else {}),
             **{name: metadata_value(value) for name, value in finding.details.items()},
         },
     )
-
-
-def _picture(finding: Finding) -> dict[str, dg.MetadataValue[Any]]:
-    """The histogram of difficulties, drawn."""
-    counts = finding.details.get("histogram")
-    if not isinstance(counts, dict):
-        return {}
-    low, high = TRAINING_DIFFICULTIES
-    markdown = histogram_markdown(counts, range(low, high + 1))
-    return {"difficulties": dg.MetadataValue.md(markdown)} if markdown else {}
