@@ -5,6 +5,7 @@ The assets make checkpoints by these plans, and the proofs hold what was made ag
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Mapping
 
@@ -32,9 +33,12 @@ def conversion_plan(model: UpstreamModel, raw: Fetched) -> Plan:
     """How a fetched model is converted. Reads headers, no weights. Raises CheckpointError."""
     paths = raw.paths()
     index = model.files.index
-    source = open_source(
-        [paths[file.path] for file in model.files.weights], paths[index.path] if index else None
-    )
+    weights = [
+        paths[path]
+        for file in model.files.weights
+        for path in (sorted(fnmatch.filter(paths, file.path)) if "*" in file.path else [file.path])
+    ]
+    source = open_source(weights, paths[index.path] if index else None)
     config = upstream_config(model, raw)
     return plan_conversion(source, model.layout, config, model.dtype, model.waive_overflow)
 

@@ -57,7 +57,8 @@ ICONS: Mapping[Kind, set[str]] = {
 
 OWNERS = ["team:wmtp"]
 
-# A reset line or a busy server is tried again; what a person must mend is not.
+# A reset line or a busy server is tried again; what a person must mend is not. Only fetching meets
+# either: any other asset would fail the same way again, minutes later.
 RETRIES = dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 
 FOLLOW = (
@@ -98,7 +99,7 @@ class AssetArguments(TypedDict):
     owners: list[str]
     description: str
     code_version: str
-    retry_policy: dg.RetryPolicy
+    retry_policy: dg.RetryPolicy | None
     automation_condition: dg.AutomationCondition[Any]
     metadata: Mapping[str, object]
 
@@ -129,7 +130,7 @@ def asset_arguments(
         owners=OWNERS,
         description=description,
         code_version=CODE_VERSIONS[artifact.kind],
-        retry_policy=RETRIES,
+        retry_policy=RETRIES if artifact.kind is Kind.RAW else None,
         automation_condition=FOLLOW,
         metadata={"status": artifact.status, "settings": dict(artifact.settings)},
     )

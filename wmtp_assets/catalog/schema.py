@@ -95,6 +95,13 @@ class ModelFiles(Entry):
     index: FileField | None = None
     tokenizer: FileField | None = None
 
+    @model_validator(mode="after")
+    def _patterns_are_for_weights(self) -> Self:
+        for file in self.all()[len(self.weights) :]:
+            if "*" in file.path:
+                raise ValueError(f"{file.path} is a pattern, which only weights may be")
+        return self
+
     def all(self) -> list[File]:
         """Every file, in the order weights, config, index, tokenizer."""
         rest = (self.config, self.index, self.tokenizer)
