@@ -16,6 +16,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.definitions import build_defs
@@ -113,6 +114,20 @@ def test_every_question_is_a_check_with_a_description_blocking_where_it_should(
             assert spec.blocking is proof.blocking
     warned = {key.name for key in graph.asset_check_keys if not graph.get_check_spec(key).blocking}
     assert warned == {"difficulty_in_training_range", "gate_is_open"}
+
+
+def test_only_what_fetches_is_tried_again(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    retried = {
+        key.to_user_string()
+        for key in graph.get_all_asset_keys()
+        if graph.get(key).is_materializable and definition_of(graph, key).op.retry_policy
+    }
+    assert retried == {name for name in names_of(defs) if name.endswith("_raw")}
+
+
+def definition_of(graph: AssetGraph, key: dg.AssetKey) -> dg.AssetsDefinition:
+    return graph.get(key).assets_def
 
 
 def test_the_schedules_ask_for_their_jobs(defs: dg.Definitions) -> None:

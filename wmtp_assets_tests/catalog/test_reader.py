@@ -142,6 +142,12 @@ MISTAKES = {
         "datasets.codecontests.splits.valid.files.0",
         "a pattern cannot have one digest",
     ),
+    "a pattern for the one config": (
+        "      config: config.json",
+        "      config: '*.json'",
+        "models.ref-sheared-llama-2.7b.files",
+        "*.json is a pattern, which only weights may be",
+    ),
     "a count for a plain path": (
         "files: [full/train-00000-of-00001.parquet]",
         "files: [{path: full/train-00000-of-00001.parquet, count: 2}]",
