@@ -1,7 +1,7 @@
 """How values look on Dagster's pages: plain, with one picture.
 
-The picture is an SVG in a data URI: Dagster shows a Markdown image of fewer than 1,000 characters in
-place on an asset's page, and strips raw SVG.
+The picture is an SVG in a data URI: Dagster shows a Markdown image of fewer than 1,000 characters
+in place on an asset's page, and strips raw SVG.
 """
 
 from __future__ import annotations
