@@ -5,19 +5,19 @@
     rows = corpus.take(sharded(sample, rank, world))
 
 Opening reads the index's footer and a line or two. Columns of the index are read when a question
-needs them. Reads use positions and a map, never a shared file offset, so a corpus works after fork;
-pickled (to spawned workers) it is its paths.
+needs them. Reads use positions, never a shared file offset, so a corpus works after fork; pickled
+(to spawned workers) it is its paths.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-import mmap
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ Row = dict[str, Any]
 
 _GAP = 32 << 10  # unread bytes that cost less than another read
 _SPAN = 4 << 20  # bytes read at once
+_AHEAD = 128  # spans asked of the disk before they are read
+_SMALL = 512 << 20  # bytes of a file that is read whole as soon as its first row is
 _SHARED_BYTES = 64 << 20  # of problem texts kept decoded
 _BETWEEN = b'", "output": "'
 
@@ -67,10 +69,6 @@ class Corpus(Sequence[Row]):
         self.facts: Mapping[str, Any] = self.row_index.facts
         self._length = len(self.row_index)
         belonging.check_quickly(self.jsonl, self.metadata, self.row_index)
-        self._file = jsonl.open("rb", buffering=0)
-        # Single rows are copied out of a map: no call into the kernel when warm, and when cold it
-        # reads what is around them. (A file of no bytes cannot be mapped.)
-        self._map = mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ) if self._length else b""
         self._columns: dict[str, NDArray[Any]] = {}
         self._shared: dict[int, tuple[str, str]] = {}
         self._shared_bytes = 0
@@ -93,8 +91,8 @@ class Corpus(Sequence[Row]):
             place += self._length
         if not 0 <= place < self._length:
             raise IndexError(f"row {at} of {self._length}")
-        begin = int(self._offsets[place])
-        return self._row(place, self._map[begin : begin + int(self._lengths[place])])
+        line = os.pread(self._file.fileno(), int(self._lengths[place]), int(self._offsets[place]))
+        return self._row(place, line)
 
     def lines(self, indices: Iterable[int]) -> list[bytes]:
         """The bytes of rows, in the order asked for; read in file order, neighbours together."""
@@ -103,24 +101,26 @@ class Corpus(Sequence[Row]):
         places = wanted[order]
         begins = self._offsets[places]
         ends = begins + self._lengths[places]
+        spans = _spans(begins, ends)
         found: list[bytes] = [b""] * wanted.size
-        at = 0
-        file = self._file.fileno()
         begin_list, end_list, targets = begins.tolist(), ends.tolist(), order.tolist()
-        while at < len(begin_list):
-            first, last = begin_list[at], end_list[at]
-            until = at + 1
-            while (
-                until < len(begin_list)
-                and begin_list[until] - last <= _GAP
-                and end_list[until] - first <= _SPAN
-            ):
-                last = max(last, end_list[until])
-                until += 1
-            block = os.pread(file, last - first, first)
+        file = self._file.fileno()
+
+        def ask(span: tuple[int, int]) -> None:
+            begin = begin_list[span[0]]
+            size = end_list[span[1] - 1] - begin
+            os.posix_fadvise(file, begin, size, os.POSIX_FADV_WILLNEED)
+
+        # Cold spans are on their way from the disk, many at once, before their turn comes.
+        for span in spans[:_AHEAD]:
+            ask(span)
+        for number, (at, until) in enumerate(spans):
+            if number + _AHEAD < len(spans):
+                ask(spans[number + _AHEAD])
+            first = begin_list[at]
+            block = os.pread(file, end_list[until - 1] - first, first)
             for here in range(at, until):
                 found[targets[here]] = block[begin_list[here] - first : end_list[here] - first]
-            at = until
         return found
 
     def take(self, indices: Iterable[int]) -> list[Row]:
@@ -254,6 +254,17 @@ class Corpus(Sequence[Row]):
         belonging.check_digests(self.jsonl, self.metadata, self.row_index)
 
     @cached_property
+    def _file(self) -> BinaryIO:
+        """The JSONL, opened when the first row is read."""
+        file = self.jsonl.open("rb", buffering=0)
+        # A small file is soon read whole; of a large one, reading around each row (128 kB) would
+        # cost far more than the row and push others out of the cache.
+        small = int(self.facts["jsonl"]["bytes"]) <= _SMALL
+        advice = os.POSIX_FADV_WILLNEED if small else os.POSIX_FADV_RANDOM
+        os.posix_fadvise(file.fileno(), 0, 0, advice)
+        return file
+
+    @cached_property
     def _offsets(self) -> NDArray[np.int64]:
         return self.column("offset")
 
@@ -305,3 +316,21 @@ class Corpus(Sequence[Row]):
         # Within a JSON string a quote has a backslash before it, so the mark cannot be text.
         rest: Row = self._decode("{" + str(line[at + 3 :], "ascii"))[0]
         return {"instruction": shared[0], "input": shared[1], **rest}
+
+
+def _spans(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Neighbouring lines to be read together: [first, last) among lines in file order."""
+    spans: list[tuple[int, int]] = []
+    if not begins.size:
+        return spans
+    apart = np.flatnonzero(begins[1:] - ends[:-1] > _GAP) + 1
+    bounds = [0, *apart.tolist(), begins.size]
+    begin_list, end_list = begins.tolist(), ends.tolist()
+    for at, until in itertools.pairwise(bounds):
+        first = at
+        for here in range(at + 1, until):
+            if end_list[here] - begin_list[first] > _SPAN:
+                spans.append((first, here))
+                first = here
+        spans.append((first, until))
+    return spans
