@@ -98,6 +98,7 @@ def test_list_names_every_artifact_and_the_contracts_paths(
     assert "    datasets_v2/mbpp/processed/test.jsonl" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_verify_is_quiet_about_what_is_sound_and_names_what_is_not(
     secured: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -114,6 +115,7 @@ def test_verify_is_quiet_about_what_is_sound_and_names_what_is_not(
     assert "NOT SOUND" in text
 
 
+@pytest.mark.slow
 def test_the_gate_exits_0_when_open_and_1_when_closed_and_says_what_mends(
     secured: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,6 +130,7 @@ def test_the_gate_exits_0_when_open_and_1_when_closed_and_says_what_mends(
     assert json.loads(secured.report.read_bytes())["open"] is False
 
 
+@pytest.mark.slow
 def test_a_second_materialize_makes_nothing_and_proves_everything(
     secured: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +154,7 @@ def stamps(project: Project) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.slow
 def test_force_makes_the_selected_asset_again_and_nothing_else(
     secured: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +169,7 @@ def test_force_makes_the_selected_asset_again_and_nothing_else(
     assert again.digest == receipt.digest
 
 
+@pytest.mark.slow
 def test_a_failed_blocking_check_exits_1_and_names_the_file(
     secured: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +186,7 @@ def test_a_failed_blocking_check_exits_1_and_names_the_file(
     assert "The gate is OPEN" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_changed_upstream_is_remade_with_what_follows_and_nothing_else(
     secured: Project,
     tmp_path: Path,

@@ -115,6 +115,7 @@ def test_a_flipped_byte_in_an_optional_artifact_is_named_and_closes_nothing(
         assert verdict_with(flippable, found, name).open
 
 
+@pytest.mark.slow
 def test_the_gate_is_open_without_the_optional_model_and_closed_without_a_byte(
     copied: Project,
 ) -> None:
@@ -132,6 +133,7 @@ def test_the_gate_is_open_without_the_optional_model_and_closed_without_a_byte(
     assert "codecontests_ready" not in closed
 
 
+@pytest.mark.slow
 def test_a_report_that_says_open_opens_nothing_in_another_run(copied: Project) -> None:
     (copied.store.path("datasets/humaneval_test") / "test.jsonl").unlink()
     said = Verdict.from_json(json.loads(copied.report.read_bytes()))

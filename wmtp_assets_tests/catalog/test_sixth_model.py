@@ -41,6 +41,7 @@ def with_sixth(tmp_path: Path, copied: Project) -> Project:
     return Project(load_catalog(path), copied.storage, copied.hub_spec)
 
 
+@pytest.mark.slow
 def test_a_sixth_model_gets_its_assets_checks_and_paths_and_comes_out_green(
     with_sixth: Project, project: Project
 ) -> None:
