@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from wmtp_assets.assets.datasets import dataset_assets
+from wmtp_assets.assets.doctor import doctor_asset
 from wmtp_assets.assets.models import model_assets
 from wmtp_assets.assets.readiness import readiness_asset
 from wmtp_assets.assets.upstream import upstream_assets
@@ -30,6 +31,7 @@ def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitio
     project = Project(catalog, storage, hub)
     return dg.Definitions(
         assets=[
+            doctor_asset(project),
             *upstream_assets(project),
             *model_assets(project),
             *dataset_assets(project),

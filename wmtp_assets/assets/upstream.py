@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from wmtp_assets.assets.doctor import KEY as DOCTOR
 from wmtp_assets.assets.making import Made, Result, asset_arguments, make_by, no_retry
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.catalog.schema import Upstream
@@ -110,7 +111,7 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
             artifact,
             f"The files taken from {taken.repo}, verified on arrival.",
             ins={},
-            deps=[repository_key(taken.repo)],
+            deps=[repository_key(taken.repo), DOCTOR],
         )
     )
     def raw(

@@ -20,6 +20,8 @@ class _Brief(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
+        if event is None and record.levelno < logging.INFO:
+            return ""
         if event is None:
             return f"  {meta.get('step_key') or ''}: {meta.get('orig_message')}"
         match event.event_type:
@@ -47,7 +49,7 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in s
 
 
 def _console(context: dg.InitLoggerContext) -> logging.Logger:
-    logger = logging.Logger(LOGGER, level=logging.INFO)
+    logger = logging.Logger(LOGGER, level=logging.DEBUG)  # Dagster's events are logged as debug
     handler = _Handler(sys.stderr)
     handler.setFormatter(_Brief())
     logger.addHandler(handler)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from wmtp_assets.assets.doctor import KEY as DOCTOR
 from wmtp_assets.assets.making import FORCE, key_of
 from wmtp_assets.assets.readiness import KEY as READINESS
 from wmtp_assets.automation.jobs import materialize_all
@@ -89,6 +90,8 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         for name in stale
         if "repository" in project.artifacts[name].settings and name.endswith("_raw")
     }
+    if sources:  # something will be fetched
+        make.add(DOCTOR)
     graph = defs.resolve_asset_graph()
     checked = make | {dg.AssetKey(name.split("/")) for name in selected}
     checks = {key for key in graph.asset_check_keys if key.asset_key in checked}
@@ -99,6 +102,7 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,
+            run_config={"loggers": {"console": {}}},
             tags={FORCE: "true"} if force else {},
         )
     return _summary(project, result)

@@ -103,7 +103,8 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
     secured = project()
     result = run(secured, selection, force)
     verdict = verdict_of_run(secured, result.run_id)
-    summary = rows(secured, result.checks)
+    asked = {check.asset for check in result.checks} | set(result.made)
+    summary = [row for row in rows(secured, result.checks) if row.asset in asked]
     if as_json:
         value = {
             "run_id": result.run_id,
@@ -119,7 +120,7 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
         print(table(summary))
         print()
         made = sum(name in secured.artifacts for name in result.made)
-        print(f"{made} artifacts were made, {len(summary) - made} were unchanged or not selected.")
+        print(f"{made} artifacts were made, {len(summary) - made} were unchanged.")
         for check in result.checks:
             if not check.passed and check.blocking:
                 print(
