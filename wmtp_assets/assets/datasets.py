@@ -21,12 +21,15 @@ from wmtp_assets.handles import Fetched, Split, Tokenizer
 from wmtp_assets.project import Project
 from wmtp_assets.resources import StorageResource
 from wmtp_assets.storage.atomic import write_json
+from wmtp_assets.storage.preflight import require_space
 
 BUILDERS: Mapping[str, Callable[..., SplitReport]] = {
     "code-contests": build_codecontests,
     "mbpp": build_mbpp,
     "humaneval": build_humaneval,
 }
+# JSONL is about twice the size of upstream's parquet (7.5 GB give 15), the index comes on top.
+GROWTH = 3
 # The names by which `corpora/` knows the datasets whose schema it writes.
 SCHEMAS = {"code-contests": "codecontests", "mbpp": "mbpp", "humaneval": "humaneval"}
 
@@ -68,8 +71,11 @@ def _split(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
         tokenizer: Tokenizer,
     ) -> Result:
         def write(folder: Path) -> Made:
+            shards = list(raw.paths().values())
+            size = sum(shard.stat().st_size for shard in shards)
+            require_space(folder, GROWTH * size, f"Building {artifact.owner} {split}")
             report = BUILDERS[dataset.layout](
-                list(raw.paths().values()),
+                shards,
                 tokenizer.model,
                 folder,
                 split,
