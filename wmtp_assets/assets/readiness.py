@@ -25,7 +25,7 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
         automation_condition=FOLLOW,
     )
     def phase2_readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        verdict = verdict_of_run(project, context.run_id)
+        verdict = verdict_of_run(project, context.run.run_id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
             metadata={
