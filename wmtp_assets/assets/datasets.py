@@ -19,6 +19,7 @@ from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.small import select_small
 from wmtp_assets.handles import Fetched, Split, Tokenizer
 from wmtp_assets.project import Project
+from wmtp_assets.proofs.datasets import RECORDS
 from wmtp_assets.resources import StorageResource
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.preflight import require_space
@@ -30,8 +31,6 @@ BUILDERS: Mapping[str, Callable[..., SplitReport]] = {
 }
 # JSONL is about twice the size of upstream's parquet (7.5 GB give 15), the index comes on top.
 GROWTH = 3
-# The names by which `corpora/` knows the datasets whose schema it writes.
-SCHEMAS = {"code-contests": "codecontests", "mbpp": "mbpp", "humaneval": "humaneval"}
 
 
 def dataset_assets(project: Project) -> list[dg.AssetsDefinition]:
@@ -152,7 +151,7 @@ def _schema(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
     )
     def schema(context: dg.AssetExecutionContext, storage: StorageResource) -> Result:
         def write(folder: Path) -> Made:
-            write_json(folder / "schema.json", row_schema(SCHEMAS[dataset.layout]))
+            write_json(folder / "schema.json", row_schema(RECORDS[dataset.layout]))
             return Made({"layout": dataset.layout})
 
         return make(context, storage, artifact, [], write)
