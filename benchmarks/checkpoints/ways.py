@@ -98,20 +98,33 @@ def pretrained(source: Path, target: Path) -> str:
 
 def ours(source: Path, target: Path) -> str:
     """One streamed pass, and the digest of the file: the same job as the others."""
-    import torch  # noqa: F401 - imported before the clock starts, as in the other ways
-
     from wmtp_assets.checkpoints.convert import convert_uncertified
+    from wmtp_assets.checkpoints.libtorch import load
 
+    load()  # before the clock starts, as the other ways import torch
     start_clock()
     return convert_uncertified(plan_of(source), target)
 
 
+def sourced(source: Path, target: Path) -> str:
+    """The same, with a digest of each of the source's tensors in the same pass."""
+    from wmtp_assets.checkpoints.block_io import publish_blocks
+    from wmtp_assets.checkpoints.convert import run
+    from wmtp_assets.checkpoints.libtorch import load
+
+    load()  # before the clock starts, as the other ways import torch
+    start_clock()
+    plan = plan_of(source)
+    with publish_blocks(target, plan.target_size, "Measuring") as writer:
+        return run(plan, writer, digest_target=False).file_sha256
+
+
 def certified(source: Path, target: Path) -> str:
     """The same with its certificate: digests of each tensor on both sides, in the same pass."""
-    import torch  # noqa: F401 - imported before the clock starts, as in the other ways
-
     from wmtp_assets.checkpoints.convert import convert
+    from wmtp_assets.checkpoints.libtorch import load
 
+    load()  # before the clock starts, as the other ways import torch
     start_clock()
     return convert(plan_of(source), target).target_sha256
 
@@ -168,6 +181,7 @@ def floor(source: Path, target: Path) -> str:
 WAYS: dict[str, Callable[[Path, Path], str]] = {
     "floor": floor,
     "ours": ours,
+    "sourced": sourced,
     "certified": certified,
     "naive": naive,
     "mapped": mapped,

@@ -1,26 +1,25 @@
 """The cast of one block of elements, and what it did to them: the only arithmetic on weights.
 
-A kept type is copied with numpy alone; torch is imported when a type changes (`import torch` takes
-2 s and 150 MB). Blocks are worked on in parts that stay in the processor's cache.
+A kept type is copied with numpy alone; where a type changes, torch's library rounds. Blocks are
+worked on in parts that stay in the processor's cache.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ConversionError
+from wmtp_assets.checkpoints.libtorch import Tensor
 from wmtp_assets.checkpoints.tensors import Bytes
 
-if TYPE_CHECKING:
-    import torch
+Floats: TypeAlias = "np.ndarray[Any, np.dtype[np.floating[Any]]]"
+"""float32 or float64, flat."""
 
-_PART = 131_072  # elements: with the scratch memory some 1.3 MB, measured fastest
+_PART = 131_072  # elements that are copied or looked at together
 
 
 @dataclass
@@ -97,71 +96,59 @@ def count_nonfinite(values: Bytes, dtype: DType, stats: CastStats) -> None:
 
 
 class _Converted:
-    """A cast through torch, whose float16 routines use the processor's own instructions."""
+    """A cast by torch's library, whose float16 routines use the processor's own instructions."""
 
     def __init__(self, before: DType, after: DType) -> None:
-        import torch
-
-        self.torch = torch
-        self.before: torch.dtype = getattr(torch, before)
-        self.after: torch.dtype = getattr(torch, after)
         # Differences are taken in a type that holds both sides exactly.
-        wide = torch.float64 if torch.float64 in (self.before, self.after) else torch.float32
-        self.exact = torch.empty(0 if self.before is wide else _PART, dtype=wide)
-        self.back = torch.empty(_PART, dtype=wide)
+        wide = DType.FLOAT64 if DType.FLOAT64 in (before, after) else DType.FLOAT32
+        self.after = after
+        self.exact = Tensor(wide)
+        self.given = self.exact if before is wide else Tensor(before)
+        self.made = Tensor(after)
+        self.back = Tensor(wide)
+        self.floats = np.dtype(str(wide))
 
     def __call__(self, source: Bytes, target: Bytes) -> CastStats:
-        torch = self.torch
         stats = CastStats()
-        before = torch.from_numpy(source).view(self.before)
-        after = torch.from_numpy(target).view(self.after)
-        for at in range(0, len(before), _PART):
-            values, cast = before[at : at + _PART], after[at : at + _PART]
-            if len(self.exact):
-                exact = self.exact[: len(values)]
-                exact.copy_(values)
-            else:
-                exact = values
-            # By way of the wide type: bfloat16 to float16 directly is slower, and no more exact.
-            cast.copy_(exact)
-            difference = self.back[: len(values)]
-            difference.copy_(cast)
-            difference.sub_(exact)
-            low, high = torch.aminmax(difference)
-            greatest = max(-low.item(), high.item())
-            if greatest < float("inf"):  # False for NaN as well
-                stats.error = max(stats.error, greatest)
-            else:
-                self._count(exact, cast, difference, stats)
+        before, after = len(self.given.bytes), len(self.made.bytes)
+        with np.errstate(invalid="ignore"):  # infinity less infinity
+            for at, to in zip(
+                range(0, len(source), before), range(0, len(target), after), strict=True
+            ):
+                values, room = source[at : at + before], target[to : to + after]
+                # A last part that is shorter leaves what was there behind it, unused.
+                self.given.bytes[: len(values)] = values
+                if self.given is not self.exact:
+                    # By way of the wide type: bfloat16 to float16 directly is slower, and no more
+                    # exact.
+                    self.exact.copy_(self.given)
+                self.made.copy_(self.exact)
+                self.back.copy_(self.made)
+                cast = self.made.bytes[: len(room)]
+                self._compare(cast, stats)
+                room[:] = cast
         return stats
 
-    def _count(
-        self, exact: torch.Tensor, cast: torch.Tensor, difference: torch.Tensor, stats: CastStats
-    ) -> None:
-        torch = self.torch
-        nan, inf = exact.isnan(), exact.isinf()
-        overflow = cast.isinf() & ~inf
-        cast[nan] = float("nan")  # one bit pattern, whatever the processor makes of a NaN
+    def _compare(self, cast: Bytes, stats: CastStats) -> None:
+        """Add up what the cast did to the values of `exact`."""
+        count = len(cast) // self.after.itemsize
+        exact = self.exact.bytes.view(self.floats)[:count]
+        difference = self.back.bytes.view(self.floats)[:count]
+        np.subtract(difference, exact, out=difference)
+        greatest = max(float(difference.max()), -float(difference.min()))
+        if greatest < float("inf"):  # False for NaN as well
+            stats.error = max(stats.error, greatest)
+        else:
+            self._count(exact, cast, difference, stats)
+
+    def _count(self, exact: Floats, cast: Bytes, difference: Floats, stats: CastStats) -> None:
+        bits = cast.view(self.after.raw)
+        nan, inf = np.isnan(exact), np.isinf(exact)
+        overflow = ((bits & self.after.magnitude_bits) == self.after.infinity_bits) & ~inf
+        bits[nan] = self.after.nan_bits  # one pattern, whatever the processor makes of a NaN
         stats.nan += int(nan.sum())
         stats.inf += int(inf.sum())
         stats.overflow += int(overflow.sum())
         rest = difference[~(nan | inf | overflow)]
         if len(rest):
-            stats.error = max(stats.error, rest.abs().max().item())
-        torch.nan_to_num_(difference)
-
-
-@contextlib.contextmanager
-def single_threaded_torch(wanted: bool) -> Iterator[None]:
-    """While the casts run, torch keeps to the caller's thread: the other cores hash and write."""
-    if not wanted:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+            stats.error = max(stats.error, float(np.abs(rest).max()))

@@ -24,12 +24,7 @@ from wmtp_assets.checkpoints.block_io import (
     ReadFiles,
     publish_blocks,
 )
-from wmtp_assets.checkpoints.casts import (
-    Cast,
-    CastStats,
-    make_cast,
-    single_threaded_torch,
-)
+from wmtp_assets.checkpoints.casts import Cast, CastStats, make_cast
 from wmtp_assets.checkpoints.certificate import (
     Certificate,
     TensorCertificate,
@@ -54,40 +49,41 @@ Progress = Callable[[int, int], None]
 def convert(plan: Plan, target: Path, progress: Progress | None = None) -> Certificate:
     """Write `plan`'s file to `target` (whole and durable, or not at all) and certify it.
 
-    Uses some 45 MB of memory beside torch's own. Raises ConversionError when values overflow
-    unwaived or a copy differs, naming the tensor, and CheckpointError when the source ends too
-    early; `target` is then as it was.
+    Uses some 45 MB of memory beside that of torch's library. Raises ConversionError when values
+    overflow unwaived or a copy differs, naming the tensor, and CheckpointError when the source
+    ends too early; `target` is then as it was.
     """
     with publish_blocks(target, plan.target_size, f"Converting to {target.name}") as writer:
-        return _run(plan, writer, progress, digest_tensors=True).certificate(target.name)
+        return run(plan, writer, progress).certificate(target.name)
 
 
 def convert_uncertified(plan: Plan, target: Path) -> str:
     """As `convert`, with no digests but that of the whole file, which is returned (in hex)."""
     with publish_blocks(target, plan.target_size, f"Writing {target.name}") as writer:
-        return _run(plan, writer, None, digest_tensors=False).file_hash.hexdigest()
+        return run(plan, writer, digest_source=False, digest_target=False).file_sha256
 
 
 def convert_to_nowhere(plan: Plan, target_name: str) -> Certificate:
     """The certificate that `convert` would give, without writing anything."""
-    return _run(plan, None, None, digest_tensors=True).certificate(target_name)
+    return run(plan, None).certificate(target_name)
 
 
-def _run(
-    plan: Plan, writer: BlockWriter | None, progress: Progress | None, digest_tensors: bool
-) -> _Run:
+def run(
+    plan: Plan,
+    writer: BlockWriter | None,
+    progress: Progress | None = None,
+    *,
+    digest_source: bool = True,
+    digest_target: bool = True,
+) -> Run:
+    """The pass itself, into `writer` or nowhere, with or without digests of each tensor."""
     pairs = {(tensor.source.dtype, tensor.spec.dtype) for tensor in plan.tensors}
     casts = {pair: make_cast(*pair) for pair in pairs}
-    through_torch = any(before is not after for before, after in pairs)
-    with (
-        single_threaded_torch(through_torch),
-        ReadFiles() as files,
-        Pipeline() as pipeline,
-    ):
-        run = _Run(plan, pipeline, writer, files, digest_tensors)
-        run.start()
-        run.cast(casts, progress)
-    return run
+    with ReadFiles() as files, Pipeline() as pipeline:
+        done = Run(plan, pipeline, writer, files, digest_source, digest_target)
+        done.start()
+        done.cast(casts, progress)
+    return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +112,7 @@ class _Written:
     parts: tuple[tuple[int, int, int], ...]
 
 
-class _Run:
+class Run:
     """One conversion under way: its rings, its threads, and what they found."""
 
     def __init__(
@@ -125,14 +121,15 @@ class _Run:
         pipeline: Pipeline,
         writer: BlockWriter | None,
         files: ReadFiles,
-        digest_tensors: bool,
+        digest_source: bool,
+        digest_target: bool,
     ) -> None:
         self.plan = plan
         self.pipeline = pipeline
         self.writer = writer
         self.files = files
-        self.digest_source = digest_tensors
-        self.digest_target = [digest_tensors and not _is_kept(t) for t in plan.tensors]
+        self.digest_source = digest_source
+        self.digest_target = [digest_target and not _is_kept(t) for t in plan.tensors]
         copies = max((len(tensor.copies) for tensor in plan.tensors), default=0)
         self.inputs = [
             Ring(pipeline, _AHEAD + 1 + 2 * copies, BLOCK + MARGIN) for _ in range(READERS)
@@ -263,6 +260,10 @@ class _Run:
                 )
             lent.buffer.give_back()
 
+    @property
+    def file_sha256(self) -> str:
+        return self.file_hash.hexdigest()
+
     def certificate(self, target_name: str) -> Certificate:
         plan = self.plan
         tensors = tuple(
@@ -296,7 +297,7 @@ class _Run:
             source_files={path.name: path.stat().st_size for path in files},
             target_file=target_name,
             target_size=plan.target_size,
-            target_sha256=self.file_hash.hexdigest(),
+            target_sha256=self.file_sha256,
             parameters=plan.parameters,
             tensors=tensors,
             dropped=plan.dropped,
@@ -316,7 +317,7 @@ def _elsewhere(tensor: PlannedTensor) -> list[SourceTensor]:
 class _Output:
     """The target's bytes in the order they are written, cut into blocks of a ring."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: Run) -> None:
         self.run = run
         self.users = 2 + any(run.digest_target)
         self.buffer = run.outputs.lend(self.users)

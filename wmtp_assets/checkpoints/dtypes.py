@@ -51,6 +51,17 @@ class DType(StrEnum):
         return _INFINITY[self]
 
     @property
+    def magnitude_bits(self) -> int:
+        """The bits apart from the sign."""
+        return int((1 << (8 * self.itemsize - 1)) - 1)
+
+    @property
+    def nan_bits(self) -> int:
+        """The bit pattern of torch's `float("nan")`: positive, quiet. Only for the float types."""
+        infinity = self.infinity_bits
+        return infinity | (infinity & -infinity) >> 1
+
+    @property
     def raw(self) -> np.dtype[np.unsignedinteger[np.typing.NBitBase]]:
         """The unsigned numpy type of the same width, to move and test bits with."""
         return np.dtype(f"<u{self.itemsize}")
