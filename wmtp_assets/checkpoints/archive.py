@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from wmtp_assets.checkpoints import pickles
-from wmtp_assets.checkpoints.errors import ArchiveError
+from wmtp_assets.checkpoints.errors import refuse_archive
 from wmtp_assets.checkpoints.pickles import PickleError, View
 from wmtp_assets.checkpoints.tensors import SourceTensor, is_plain_name
 from wmtp_assets.checkpoints.zip_directory import Record, read_directory
@@ -42,7 +42,7 @@ def read_archive(path: Path) -> list[SourceTensor]:
         if order is not None and (found := os.pread(fd, min(order.size, 16), order.offset)) != (
             b"little"
         ):
-            _refuse(
+            refuse_archive(
                 "The archive's numbers are not little-endian",
                 path,
                 "little",
@@ -50,12 +50,14 @@ def read_archive(path: Path) -> list[SourceTensor]:
             )
         record = records[f"{root}data.pkl"]
         if record.size > pickles.MAX_BYTES:
-            _refuse("The archive's pickle is too large", path, pickles.MAX_BYTES, record.size)
+            refuse_archive(
+                "The archive's pickle is too large", path, pickles.MAX_BYTES, record.size
+            )
         data = os.pread(fd, record.size, record.offset)
         try:
             views = pickles.read_state_dict(data)
         except PickleError as error:
-            _refuse(f"The archive's pickle was refused and not run: {error}", path)
+            refuse_archive(f"The archive's pickle was refused and not run: {error}", path)
     finally:
         os.close(fd)
     return [_tensor(name, view, records, root, path) for name, view in _consistent(views, path)]
@@ -65,7 +67,7 @@ def _root(records: dict[str, Record], path: Path) -> str:
     roots = [name[: -len("data.pkl")] for name in records if name.endswith("/data.pkl")]
     roots = [root for root in roots if root.count("/") == 1]
     if len(roots) != 1:
-        _refuse(
+        refuse_archive(
             "This zip archive was not written by torch.save",
             path,
             expected="one <name>/data.pkl",
@@ -79,9 +81,9 @@ def _consistent(views: dict[str, View], path: Path) -> list[tuple[str, View]]:
     declared: dict[str, object] = {}
     for name, view in views.items():
         if not is_plain_name(name):
-            _refuse(f"A tensor's name is not a plain one: {name[:80]!a}", path)
+            refuse_archive(f"A tensor's name is not a plain one: {name[:80]!a}", path)
         if declared.setdefault(view.storage.key, view.storage) != view.storage:
-            _refuse(f"The storage of {name} is declared in two ways", path)
+            refuse_archive(f"The storage of {name} is declared in two ways", path)
     return list(views.items())
 
 
@@ -92,9 +94,9 @@ def _tensor(
     record = records.get(f"{root}data/{storage.key}")
     itemsize = storage.dtype.itemsize
     if record is None:
-        _refuse(f"The bytes of {name} are missing from the archive", path)
+        refuse_archive(f"The bytes of {name} are missing from the archive", path)
     if record.size != storage.elements * itemsize:
-        _refuse(
+        refuse_archive(
             f"The storage of {name} is not as long as declared",
             path,
             expected=f"{storage.elements * itemsize:,} bytes",
@@ -106,14 +108,14 @@ def _tensor(
             (size - 1) * stride for size, stride in zip(view.shape, view.strides, strict=True)
         )
         if last >= storage.elements:
-            _refuse(
+            refuse_archive(
                 f"The tensor {name} reaches beyond its storage",
                 path,
                 expected=f"at most {storage.elements:,} elements",
                 found=f"element {last + 1:,}",
             )
         if _overlaps_itself(view):
-            _refuse(
+            refuse_archive(
                 f"The tensor {name} shows one element in several places (an expanded view)",
                 path,
                 mend="Save it after .contiguous().",
@@ -142,25 +144,15 @@ def _overlaps_itself(view: View) -> bool:
 
 def _refuse_form(path: Path, start: bytes) -> NoReturn:
     if start == _LEGACY:
-        _refuse(
+        refuse_archive(
             "This file is in torch's old format (before 1.6), which can only be read by running it",
             path,
             expected="torch's zip format",
             mend=_RESAVE,
         )
-    _refuse(
+    refuse_archive(
         "This is no torch archive",
         path,
         expected="a zip archive as torch.save writes it",
         found=f"a file that begins with {start[:8].hex(' ') or 'nothing'}",
     )
-
-
-def _refuse(
-    problem: str,
-    path: Path,
-    expected: object = None,
-    found: object = None,
-    mend: str | None = None,
-) -> NoReturn:
-    raise ArchiveError(problem, expected=expected, found=found, where=path, mend=mend)

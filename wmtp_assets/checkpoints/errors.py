@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import NoReturn
+
 from wmtp_assets.errors import WmtpError
 
 
@@ -27,3 +30,14 @@ class LayoutError(CheckpointError):
 
 class ConversionError(CheckpointError):
     """A conversion would lose or change what must not be lost or changed."""
+
+
+def refuse_archive(
+    problem: str,
+    path: Path,
+    expected: object = None,
+    found: object = None,
+    mend: str | None = None,
+) -> NoReturn:
+    """Raise the ArchiveError that says so."""
+    raise ArchiveError(problem, expected=expected, found=found, where=path, mend=mend)

@@ -178,8 +178,7 @@ def probe_texts(processor: SentencePieceProcessor, count: int = 2000) -> list[st
     around = [
         f"{left}{' ' * n}{right}" for n in range(1, 40) for left, right in ("a(", "\n1", ").")
     ]
-    # Randomness to spread over the vocabulary, not for secrecy.
-    rng = random.Random(0)  # noqa: S311
+    rng = random.Random(0)  # noqa: S311 - to spread over the vocabulary, not for secrecy
     pieces = [processor.id_to_piece(i).replace(SPACE, " ") for i in _text_pieces(processor)]
     drawn = (
         "".join(rng.choice(pieces) * rng.choice((1, 1, 1, 2, 3)) for _ in range(rng.randint(1, 12)))

@@ -11,9 +11,8 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from wmtp_assets.checkpoints.errors import ArchiveError
+from wmtp_assets.checkpoints.errors import refuse_archive
 
 MAX_DIRECTORY_BYTES = 16 << 20
 MAX_RECORDS = 50_000
@@ -49,7 +48,7 @@ def read_directory(fd: int, path: Path) -> dict[str, Record]:
     size = os.fstat(fd).st_size
     start, length, count = _find_directory(fd, path, size)
     if length > MAX_DIRECTORY_BYTES or count > MAX_RECORDS:
-        _refuse(
+        refuse_archive(
             "The zip directory is too large",
             path,
             expected=f"at most {MAX_RECORDS:,} records",
@@ -61,17 +60,17 @@ def read_directory(fd: int, path: Path) -> dict[str, Record]:
     for entry in sorted(entries, key=lambda entry: entry.header):
         record = _locate(fd, path, entry)
         if entry.header < end:
-            _refuse(f"The record {entry.name!r} overlaps another", path)
+            refuse_archive(f"The record {entry.name!r} overlaps another", path)
         end = record.offset + record.size
         if end > start:
-            _refuse(
+            refuse_archive(
                 f"The record {entry.name!r} reaches beyond the archive's data",
                 path,
                 expected=f"an end at or before byte {start:,}",
                 found=f"byte {end:,}",
             )
         if entry.name in records:
-            _refuse(f"The record {entry.name!r} occurs twice", path)
+            refuse_archive(f"The record {entry.name!r} occurs twice", path)
         records[entry.name] = record
     return records
 
@@ -82,23 +81,23 @@ def _find_directory(fd: int, path: Path, size: int) -> tuple[int, int, int]:
     tail = _pread(fd, tail_start, size - tail_start, path)
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END.size:
-        _refuse("This is no complete zip archive: its directory is missing", path)
+        refuse_archive("This is no complete zip archive: its directory is missing", path)
     _, disk, first_disk, here, total, length, start, comment = _END.unpack_from(tail, at)
     if at + _END.size + comment != len(tail):
-        _refuse("The zip directory is followed by bytes that do not belong to it", path)
+        refuse_archive("The zip directory is followed by bytes that do not belong to it", path)
     end = tail_start + at
     wide = _find_directory64(fd, path, end)
     if wide is not None:
         narrow = (total, length, start)
         end, disk, first_disk, here, total, length, start = wide
         if narrow != (min(total, _MAX16), min(length, _MAX32), min(start, _MAX32)):
-            _refuse("The zip archive's two end records disagree", path)
+            refuse_archive("The zip archive's two end records disagree", path)
     elif _MAX16 in (here, total) or _MAX32 in (length, start):
-        _refuse("The zip64 end record is missing", path)
+        refuse_archive("The zip64 end record is missing", path)
     if disk != first_disk or here != total or disk != 0:
-        _refuse("The zip archive says that it is one of several", path)
+        refuse_archive("The zip archive says that it is one of several", path)
     if start + length != end:
-        _refuse(
+        refuse_archive(
             "The zip directory is not where the archive says",
             path,
             expected=f"bytes {start:,} to {start + length:,}, up to its end record",
@@ -119,11 +118,11 @@ def _find_directory64(
     if magic != b"PK\x06\x07":
         return None
     if disk != 0 or at + _END64.size > locator_at:
-        _refuse("The zip64 end record is not where its locator says", path)
+        refuse_archive("The zip64 end record is not where its locator says", path)
     fields = _END64.unpack(_pread(fd, at, _END64.size, path))
     magic, rest, _made_by, _needed, this_disk, first_disk, here, total, length, start = fields
     if magic != b"PK\x06\x06" or at + 12 + rest != locator_at:
-        _refuse("The zip64 end record is damaged", path)
+        refuse_archive("The zip64 end record is damaged", path)
     return at, this_disk, first_disk, here, total, length, start
 
 
@@ -132,7 +131,7 @@ def _entries(directory: bytes, count: int, path: Path) -> list[_Entry]:
     at = 0
     for _ in range(count):
         if len(directory) - at < _ENTRY.size:
-            _refuse("The zip directory is cut short", path)
+            refuse_archive("The zip directory is cut short", path)
         fields = _ENTRY.unpack_from(directory, at)
         magic, flags, method, packed, size = (fields[i] for i in (0, 3, 4, 8, 9))
         name_length, extra_length, comment_length, header = (fields[i] for i in (10, 11, 12, 16))
@@ -140,14 +139,16 @@ def _entries(directory: bytes, count: int, path: Path) -> list[_Entry]:
         extra_at = name_at + name_length
         at = extra_at + extra_length + comment_length
         if magic != b"PK\x01\x02" or at > len(directory):
-            _refuse("The zip directory is damaged", path)
+            refuse_archive("The zip directory is damaged", path)
         raw_name = directory[name_at:extra_at]
         try:
             name = raw_name.decode("utf-8")
         except UnicodeDecodeError:
-            _refuse(f"The zip archive holds a name that is no UTF-8: {raw_name[:40]!a}", path)
+            refuse_archive(
+                f"The zip archive holds a name that is no UTF-8: {raw_name[:40]!a}", path
+            )
         if method != 0 or flags & _ENCRYPTED:
-            _refuse(
+            refuse_archive(
                 f"The record {name[:80]!a} is compressed or encrypted",
                 path,
                 expected="stored bytes, as torch.save writes them",
@@ -157,10 +158,10 @@ def _entries(directory: bytes, count: int, path: Path) -> list[_Entry]:
         extra = directory[extra_at : extra_at + extra_length]
         size, packed, header = _zip64(extra, size, packed, header, name, path)
         if size != packed:
-            _refuse(f"The record {name[:80]!a} has two sizes", path, size, packed)
+            refuse_archive(f"The record {name[:80]!a} has two sizes", path, size, packed)
         found.append(_Entry(name, raw_name, size, header))
     if at != len(directory):
-        _refuse("The zip directory holds more than its records", path)
+        refuse_archive("The zip directory holds more than its records", path)
     return found
 
 
@@ -175,7 +176,7 @@ def _zip64(
             wide = extra[at + 4 : at + 4 + length]
             wanted = [value == _MAX32 for value in (size, packed, header)]
             if len(wide) < 8 * sum(wanted):
-                _refuse(f"The record {name[:80]!a} lacks its 64-bit size", path)
+                refuse_archive(f"The record {name[:80]!a} lacks its 64-bit size", path)
             values = iter(struct.unpack_from(f"<{sum(wanted)}Q", wide))
             return (
                 next(values) if wanted[0] else size,
@@ -184,7 +185,7 @@ def _zip64(
             )
         at += 4 + length
     if _MAX32 in (size, packed, header):
-        _refuse(f"The record {name[:80]!a} lacks its 64-bit size", path)
+        refuse_archive(f"The record {name[:80]!a} lacks its 64-bit size", path)
     return size, packed, header
 
 
@@ -195,7 +196,7 @@ def _locate(fd: int, path: Path, entry: _Entry) -> Record:
     magic, flags, method, name_length, extra_length = (fields[i] for i in (0, 2, 3, 9, 10))
     name = _pread(fd, entry.header + _LOCAL.size, name_length, path)
     if magic != b"PK\x03\x04" or name != entry.raw_name or method != 0 or flags & _ENCRYPTED:
-        _refuse(f"The record {entry.name[:80]!a} is not where the zip directory says", path)
+        refuse_archive(f"The record {entry.name[:80]!a} is not where the zip directory says", path)
     offset = entry.header + _LOCAL.size + name_length + extra_length
     return Record(entry.name, offset, entry.size)
 
@@ -203,7 +204,7 @@ def _locate(fd: int, path: Path, entry: _Entry) -> Record:
 def _pread(fd: int, offset: int, length: int, path: Path) -> bytes:
     data = os.pread(fd, length, offset) if offset < 1 << 62 else b""
     if len(data) != length:
-        _refuse(
+        refuse_archive(
             "The archive is cut short",
             path,
             expected=f"{length:,} bytes at byte {offset:,}",
@@ -211,13 +212,3 @@ def _pread(fd: int, offset: int, length: int, path: Path) -> bytes:
             mend="Fetch the file again.",
         )
     return data
-
-
-def _refuse(
-    problem: str,
-    path: Path,
-    expected: object = None,
-    found: object = None,
-    mend: str | None = None,
-) -> NoReturn:
-    raise ArchiveError(problem, expected=expected, found=found, where=path, mend=mend)

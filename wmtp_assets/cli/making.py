@@ -190,4 +190,7 @@ def _validate(given: argparse.Namespace) -> int:
     project()
     command = [sys.executable, "-m", "dagster", "definitions", "validate"]
     environment = {**os.environ, "DAGSTER_HOME": str(home())}
-    return subprocess.run(command, cwd=home(), env=environment, check=False).returncode  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+        command, cwd=home(), env=environment, check=False
+    )
+    return done.returncode
