@@ -8,6 +8,7 @@ from wmtp_assets.catalog import UpstreamModel
 from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import WantedFile, WantedRepo
 from wmtp_assets.project import Project
+from wmtp_assets.upstream import how_to_pin, unpinned
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
 MEMORY_BYTES = 1_500_000_000
@@ -24,7 +25,22 @@ def examine(project: Project) -> list[Fact]:
         project.hub()  # writes the sample, which is then the source
         spec = str(project.sample)
     needed = disk_needed(project)
-    return diagnose(spec, wanted_repos(project), {project.storage: needed}, MEMORY_BYTES)
+    facts = diagnose(spec, wanted_repos(project), {project.storage: needed}, MEMORY_BYTES)
+    return facts + pins(project)
+
+
+def pins(project: Project) -> list[Fact]:
+    """A problem for each repository that is not pinned where the catalog takes commits only."""
+    return [
+        Fact(
+            "pin",
+            "problem",
+            f"{one.repo} is at {one.revision}, which moves",
+            "a commit (40 hex digits)",
+            how_to_pin(one),
+        )
+        for one in unpinned(project.catalog, project.taken())
+    ]
 
 
 def wanted_repos(project: Project) -> list[WantedRepo]:

@@ -13,6 +13,7 @@ from typing import cast
 
 from wmtp_assets.catalog import Catalog, File
 from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.pin import Listed
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.directory import UNPINNED, DirectoryHub
 from wmtp_assets.hub.fetch import fetch
@@ -70,18 +71,29 @@ def select(files: Sequence[File], listing: Sequence[RemoteFile], where: str) -> 
     return wanted
 
 
+def how_to_pin(one: Taken) -> str:
+    """What a person does about a branch or tag where only commits are taken."""
+    return (
+        f"in a catalog of your own, `wmtp pin {one.repo.name} {one.revision}` writes down the "
+        f"commit that {one.revision} is now; name a commit that you trust instead to take that."
+    )
+
+
+def unpinned(catalog: Catalog, taken: Iterable[Taken]) -> list[Taken]:
+    """Those that name a branch or tag where the catalog wants commits."""
+    return [one for one in taken if catalog.commits_only and not is_commit(one.revision)]
+
+
 def require_pins(catalog: Catalog, taken: Iterable[Taken]) -> None:
     """Raises SelectionError where the catalog wants commits and names a branch or tag."""
-    for one in taken if catalog.commits_only else ():
-        if not is_commit(one.revision):
-            raise SelectionError(
-                f"{one.repo} is not pinned to a commit",
-                expected="40 hex digits",
-                found=one.revision,
-                where=f"the catalog {catalog.name!r}",
-                mend=f"look up the commit you trust on the repository's page, then: wmtp pin "
-                f"{one.repo.name} COMMIT",
-            )
+    for one in unpinned(catalog, taken):
+        raise SelectionError(
+            f"{one.repo} is not pinned to a commit",
+            expected="40 hex digits",
+            found=one.revision,
+            where=f"the catalog {catalog.name!r}",
+            mend=how_to_pin(one),
+        )
 
 
 def taken_by(artifacts: Iterable[Artifact]) -> list[Taken]:
@@ -94,6 +106,31 @@ def taken_by(artifacts: Iterable[Artifact]) -> list[Taken]:
             revisions[taken.repo] = taken.revision
             files.setdefault(taken.repo, {}).update((file.path, file) for file in taken.files)
     return [Taken(repo, revisions[repo], tuple(files[repo].values())) for repo in files]
+
+
+def listing_at(
+    hub: Hub, repo: RepoId, revision: str
+) -> tuple[str, dict[str, Listed], WmtpError | None]:
+    """The commit that `revision` names now, its files by path, and why there are none.
+
+    A commit is a commit even where the source cannot be asked; a branch or tag then raises what
+    asking raised.
+    """
+    try:
+        commit = hub.resolve(repo, revision)
+        if not is_commit(commit):
+            raise SelectionError(
+                f"This source does not know the commits of {repo}",
+                expected="a mirror with an assets.lock, or the Hub",
+                where=hub.spec,
+                mend="name the commit itself (40 hex digits).",
+            )
+        files = hub.files(repo, commit)
+    except WmtpError as error:
+        if not is_commit(revision):
+            raise
+        return revision, {}, error
+    return commit, {file.path: Listed(file.size, file.sha256) for file in files}, None
 
 
 def wanted_of(hub: Hub, taken: Taken) -> WantedRepo:

@@ -19,6 +19,7 @@ from wmtp_assets.automation.jobs import materialize_all
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.project import Project
 from wmtp_assets.recipes import stale_artifacts
+from wmtp_assets.upstream import require_pins, taken_by
 
 
 class SelectionError(WmtpError):
@@ -73,12 +74,12 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     from wmtp_assets.definitions import build_defs
 
     os.environ["DAGSTER_HOME"] = str(home())
-    os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries drown what a person reads
     # Relative folders in dagster.yaml are relative to the home.
     os.chdir(home())
     defs = build_defs(project.catalog, project.hub_spec, project.storage)
     selected = _selected(defs, selection)
     wanted = _with_ancestors(project, selected)
+    require_pins(project.catalog, taken_by(project.artifacts[name] for name in wanted))
     stale = {name for name in stale_artifacts(project, wanted) if name in wanted}
     if force:
         stale |= selected & set(project.artifacts)

@@ -1,7 +1,9 @@
-"""Moves a repository's pin in a catalog of one's own: one line changes, comments stay."""
+"""Moves a repository's pin in a catalog of one's own: a few words change, comments stay."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -11,19 +13,25 @@ from wmtp_assets.catalog.schema import COMMIT
 from wmtp_assets.storage.atomic import write_bytes
 
 
-def pin(catalog: str, repository: str, commit: str) -> str:
-    """Sets the revision of `repository` to `commit` in the catalog file; what was done, as a text.
+@dataclass(frozen=True)
+class Listed:
+    """What upstream says of a file at the new commit: bytes, and hex where it has a digest."""
 
-    A shipped catalog is not edited: the text says how to make one's own. Raises CatalogError when
-    the commit is none, or the catalog does not name the repository.
-    """
-    if not COMMIT.fullmatch(commit):
-        raise CatalogError(
-            "This is not a commit",
-            expected="40 hex digits",
-            found=repr(commit),
-            mend="the repository's page on the Hub lists its commits under Files, History.",
-        )
+    size: int
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """`old`, a scalar of the catalog's text, becomes `new`; `what` it is, for a person."""
+
+    node: yaml.ScalarNode
+    new: str
+    what: str
+
+
+def check_own(catalog: str, repository: str, commit: str) -> None:
+    """Raises CatalogError when there is no such pin to move, or the catalog ships with us."""
     upstreams = load_catalog(catalog).upstreams().values()
     if repository not in {upstream.repository for upstream in upstreams}:
         raise CatalogError(
@@ -34,32 +42,91 @@ def pin(catalog: str, repository: str, commit: str) -> str:
         )
     if catalog in SHIPPED:
         shipped = Path(__file__).with_name(f"{catalog}.yaml")
-        return (
-            f"The catalog {catalog!r} ships with the package and is not edited. Make your own: "
-            f"cp {shipped} catalog.yaml && WMTP_CATALOG=catalog.yaml wmtp pin {repository} {commit}"
+        raise CatalogError(
+            f"The catalog {catalog!r} ships with the package and is not edited",
+            mend=f"make your own: cp {shipped} catalog.yaml && export WMTP_CATALOG=catalog.yaml "
+            f"&& wmtp pin {repository} {commit}",
         )
+
+
+def pin(catalog: str, repository: str, commit: str, listing: Mapping[str, Listed]) -> list[str]:
+    """Sets the revision of `repository` to `commit` in the catalog file; a line for each change.
+
+    Digests and sizes that the catalog names for the repository's files become those of `listing`
+    (by path; upstream's at `commit`): the old commit's would refuse the new one's files. Without a
+    listing they stay, and the lines say so.
+
+    Raises CatalogError when the commit is none, the catalog does not name the repository, or it
+    ships with the package.
+    """
+    if not COMMIT.fullmatch(commit):
+        raise CatalogError(
+            "This is not a commit",
+            expected="40 hex digits",
+            found=repr(commit),
+            mend="the repository's page on the Hub lists its commits under Files, History.",
+        )
+    check_own(catalog, repository, commit)
     path = Path(catalog)
     text = path.read_text(encoding="utf-8")
-    places = _revisions(yaml.compose(text, Loader=yaml.SafeLoader), repository)
-    before = sorted({text[start:end] for start, end in places})
-    for start, end in sorted(places, reverse=True):
-        text = text[:start] + commit + text[end:]
+    said: list[str] = []
+    edits: list[_Edit] = []
+    for entry in _entries(yaml.compose(text, Loader=yaml.SafeLoader), repository):
+        edits += _of_entry(entry, commit, listing, said)
+    lines = [f"{edit.what}: {edit.node.value} -> {edit.new}" for edit in edits]
+    for edit in sorted(edits, key=lambda edit: edit.node.start_mark.index, reverse=True):
+        text = text[: edit.node.start_mark.index] + edit.new + text[edit.node.end_mark.index :]
     write_bytes(path, text.encode())
-    return f"{path}: {repository} moved from {', '.join(before)} to {commit}."
+    return [f"{path}: {line}" for line in dict.fromkeys([*lines, *said])]
 
 
-def _revisions(node: yaml.Node | None, repository: str) -> list[tuple[int, int]]:
-    """Where, in characters, each `revision` stands whose mapping names `repository`."""
-    found: list[tuple[int, int]] = []
+def _of_entry(
+    entry: yaml.MappingNode, commit: str, listing: Mapping[str, Listed], said: list[str]
+) -> Iterator[_Edit]:
+    """The edits of one model or dataset; what cannot be settled here goes to `said`."""
+    upstream = _fields(_fields(entry)["upstream"])
+    revision = upstream["revision"]
+    assert isinstance(revision, yaml.ScalarNode)  # noqa: S101 - the schema has read it as a text
+    yield _Edit(revision, commit, f"revision of {upstream['repository'].value}")
+    for file in _mappings(entry):
+        fields = _fields(file)
+        if "path" not in fields:
+            continue
+        name = str(fields["path"].value)
+        known = listing.get(name)
+        for what, now in (
+            ("sha256", known.sha256 if known else None),
+            ("size", str(known.size) if known else None),
+        ):
+            held = fields.get(what)
+            if not isinstance(held, yaml.ScalarNode):
+                continue
+            if now is None:
+                said.append(f"{what} of {name} stays; whether it is this commit's is not known")
+            elif held.value != now:
+                yield _Edit(held, now, f"{what} of {name}")
+
+
+def _entries(root: yaml.Node | None, repository: str) -> Iterator[yaml.MappingNode]:
+    """Every model and dataset that comes from `repository`."""
+    for node in _mappings(root):
+        upstream = _fields(node).get("upstream")
+        if isinstance(upstream, yaml.MappingNode):
+            named = _fields(upstream).get("repository")
+            if named is not None and named.value == repository:
+                yield node
+
+
+def _mappings(node: yaml.Node | None) -> Iterator[yaml.MappingNode]:
+    """Every mapping at and below `node`."""
     if isinstance(node, yaml.MappingNode):
-        fields = {str(key.value): value for key, value in node.value}
-        named = fields.get("repository")
-        if named is not None and named.value == repository and "revision" in fields:
-            revision = fields["revision"]
-            found.append((revision.start_mark.index, revision.end_mark.index))
+        yield node
         for _, value in node.value:
-            found += _revisions(value, repository)
+            yield from _mappings(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            found += _revisions(value, repository)
-    return found
+            yield from _mappings(value)
+
+
+def _fields(node: yaml.Node) -> dict[str, yaml.Node]:
+    return {str(key.value): value for key, value in node.value}

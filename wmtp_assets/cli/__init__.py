@@ -19,6 +19,8 @@ from wmtp_assets.errors import WmtpError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; what a person must mend is one message on standard error."""
+    for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(name, "1")  # bars of libraries drown what a person reads
     parser = _parser()
     given = parser.parse_args(arguments)
     try:

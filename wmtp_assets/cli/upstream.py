@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ def register(commands: Any) -> None:
 
     pin = commands.add_parser("pin", help="pin a repository of your own catalog to a commit")
     pin.add_argument("repository", help="org/name, as the catalog calls it")
-    pin.add_argument("commit", help="40 hex digits")
+    pin.add_argument(
+        "revision", help="a commit (40 hex digits); a branch or tag is resolved now, once"
+    )
     pin.set_defaults(run=_pin)
 
 
@@ -40,9 +42,10 @@ def _doctor(given: argparse.Namespace) -> int:
 
 def _mirror(given: argparse.Namespace) -> int:
     from wmtp_assets.hub.mirror import mirror
-    from wmtp_assets.upstream import wanted_of
+    from wmtp_assets.upstream import require_pins, wanted_of
 
     secured = project()
+    require_pins(secured.catalog, secured.taken())
     hub = secured.hub()
     wanted = [wanted_of(hub, taken) for taken in secured.taken()]
     fetched = mirror(hub, wanted, given.directory)
@@ -53,7 +56,17 @@ def _mirror(given: argparse.Namespace) -> int:
 
 
 def _pin(given: argparse.Namespace) -> int:
-    from wmtp_assets.catalog.pin import pin
+    from wmtp_assets.catalog.pin import check_own, pin
+    from wmtp_assets.settings import Settings
+    from wmtp_assets.upstream import listing_at
 
-    print(pin(os.environ.get("WMTP_CATALOG") or "sample", given.repository, given.commit))
+    catalog = Settings.from_environment().catalog
+    check_own(catalog, given.repository, given.revision)
+    secured = project()
+    (taken,) = [one for one in secured.taken() if one.repo.name == given.repository]
+    commit, listing, trouble = listing_at(secured.hub(), taken.repo, given.revision)
+    for line in pin(catalog, given.repository, commit, listing):
+        print(line)
+    if trouble is not None:
+        print(f"wmtp: upstream was not asked for digests. {trouble}", file=sys.stderr)
     return DONE

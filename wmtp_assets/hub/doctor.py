@@ -263,7 +263,7 @@ def _ask(hub: Hub, one: WantedRepo) -> Fact | TransientError:
     except WmtpError as error:
         return Fact(name, "problem", error.problem, "open to this token", error.mend or "")
     size = gigabytes(sum(listed[file.path].size for file in one.files))
-    pinned = "" if is_commit(one.revision) else f"; {one.revision} is not pinned"
+    pinned = "" if is_commit(one.revision) else f"; {one.revision} is {commit} now"
     return Fact(name, "ok", f"{one.repo}: open, {len(one.files)} files, {size}{pinned}")
 
 

@@ -127,9 +127,10 @@ class Partial:
         with self._changed:
             if not self._open:
                 raise ValueError("the partial is closed")
-            done = 0
-            while done < len(block):
-                done += os.pwrite(self._data, block[done:], offset + done)
+        done = 0
+        while done < len(block):  # beside the other connections: each has its own part of the file
+            done += os.pwrite(self._data, block[done:], offset + done)
+        with self._changed:
             disk.write(self._journal, line)
             self._add(offset, offset + len(block))
             self._changed.notify_all()
@@ -137,6 +138,14 @@ class Partial:
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Bytes read from what was written (for hashing); like preadv."""
         return os.preadv(self._data, [buffer], offset)
+
+    def settle(self, start: int, end: int) -> None:
+        """Let the disk begin to write bytes that nobody needs in memory any more.
+
+        Else all of a large file would be waited for when it is published.
+        """
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._data, start, end - start, os.POSIX_FADV_DONTNEED)
 
     @property
     def kept(self) -> int:

@@ -25,6 +25,7 @@ _PIECE = 32 << 20  # bytes a request: long enough to hide the round trip of maki
 _PARALLEL_FROM = 64 << 20  # bytes that must be missing before more connections pay
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16 << 10, 1 << 20
 _HASH_READ = 1 << 20
+_SETTLE_EVERY = 32 << 20  # bytes hashed between two nudges to the disk
 _LONGEST_UNWRITTEN = 1.0  # seconds; what a slow line may lose when the process is killed
 _SLOWEST = 1000  # bytes a second; less is no progress but a stall that trickles
 _RESTARTS = 3  # how often a file may have to be begun anew before we give up
@@ -170,7 +171,7 @@ class Transfer:
         sha256 = hashlib.sha256()
         sha1 = hashlib.sha1(b"blob %d\0" % self._size, usedforsecurity=False)
         buffer = memoryview(bytearray(_HASH_READ))
-        hashed = 0
+        hashed = settled = 0
         workers = [self._start(place)] if self._pieces else []
         many = sum(end - start for start, end in self._pieces) >= _PARALLEL_FROM
         try:
@@ -185,6 +186,9 @@ class Transfer:
                     if self._job.file.sha256 is None:
                         sha1.update(buffer[:got])
                     hashed += got
+                    if hashed - settled >= _SETTLE_EVERY:
+                        self._partial.settle(settled, hashed)
+                        settled = hashed
                 self._progress(self._partial.kept)
                 if many and self._ranges and len(workers) == 1:
                     more = min(self._hub.connections - 1, len(self._pieces))

@@ -34,6 +34,7 @@ from wmtp_assets.hub.source import open_hub
 from wmtp_assets.hub.transfer import ChangingUpstreamError
 from wmtp_assets_tests.hub.conftest import CANARY, QUICK
 from wmtp_assets_tests.hub.loopback import LoopbackHub
+from wmtp_assets_tests.hub.secrets import leaking_files, leaks
 from wmtp_assets_tests.hub.world import Fault, FaultKind
 
 REPO = RepoId("model", "org/name")
@@ -118,13 +119,13 @@ def files_under(root: Path) -> dict[str, bytes]:
 
 
 def assert_nowhere(secret: str, outcome: object, log: Sequence[str], root: Path) -> None:
-    """The secret is in no message, log line, crash report with locals, or file."""
+    """No piece of the secret is in a message, log line, crash report with locals, or file."""
     told = [str(outcome), repr(outcome), *log]
     if isinstance(outcome, BaseException):
         report = traceback.TracebackException.from_exception(outcome, capture_locals=True)
         told += list(report.format())
-    assert not [text for text in told if secret in text]
-    assert not [name for name, data in files_under(root).items() if secret.encode() in data]
+    assert leaks(secret, told) == []
+    assert leaking_files(secret, root) == []
 
 
 def check_standing(into: Path, path: str, allowed: Sequence[bytes | None]) -> None:
