@@ -219,10 +219,22 @@ class HubApp:
                 "x-linked-size": str(size),
                 "location": self.storage_origin + where,
             }
+            if self.world.xet:
+                headers |= self._xet(name, revision, file)
             await self._answer(request, path, send, 302, headers, b"")
         else:
             lie = 1 if headers.pop("lie", None) else 0
             await self._serve(request, path, file, headers, send, lie)
+
+    def _xet(self, name: str, revision: str, file: HubFile) -> dict[str, str]:
+        """What the Hub adds for a client that would rather fetch chunks from its Xet storage."""
+        token = f"{self.storage_origin}/api/models/{name}/xet-read-token/{revision}"
+        chunks = f"{self.storage_origin}/v1/reconstructions/{file.sha256}"
+        return {
+            "x-xet-hash": file.sha256[::-1],  # another hash than the SHA-256
+            "x-xet-refresh-route": token,
+            "link": f'<{token}>; rel="xet-auth", <{chunks}>; rel="xet-reconstruction-info"',
+        }
 
     def _refuse(self, request: Request, path: str) -> None:
         refusals: dict[str, tuple[int, str | None, str]] = {
