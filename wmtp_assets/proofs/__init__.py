@@ -30,7 +30,7 @@ from wmtp_assets.proofs.models import (
     prove_shards,
     prove_shared_tokenizer,
 )
-from wmtp_assets.proofs.places import fetched, place
+from wmtp_assets.proofs.places import fetched, locked, place, unlike_listing
 from wmtp_assets.proofs.questions import FETCHED, INPUTS, UNCHANGED, Proof, proofs_of
 from wmtp_assets.storage.digests import sha256_files
 from wmtp_assets.upstream import Taken
@@ -66,7 +66,9 @@ def quick(project: Project, artifact: Artifact) -> list[Finding]:
     try:
         demand(project.store, artifact.name)
         findings = [_files_unchanged(project, artifact, deep=False)]
-        if artifact.kind is not Kind.RAW:
+        if artifact.kind is Kind.RAW:
+            findings.append(_fetched_files(project, artifact, deep=False))
+        else:
             findings.append(_inputs_current(project, artifact))
         if artifact.kind is Kind.CHECKPOINT:
             checkpoint = Checkpoint(*place(project, artifact.name))
@@ -176,20 +178,29 @@ def _inputs_current(project: Project, artifact: Artifact) -> Finding:
     )
 
 
-def _fetched_files(project: Project, artifact: Artifact) -> Finding:
+def _fetched_files(project: Project, artifact: Artifact, deep: bool = True) -> Finding:
     there_is = fetched(project, artifact.name)
     listing = there_is.files()
     taken = Taken.by(artifact)
     pinned = {file.path: file.sha256 for file in taken.files if file.sha256}
-    there = {path: at for path, at in there_is.paths().items() if at.is_file()}
-    sums = sha256_files(list(there.values()))
     wrong = []
     # A mirror without a record of its commit cannot say; the digests decide alone.
     if is_commit(taken.revision) and there_is.revision not in (taken.revision, UNPINNED):
         wrong.append(f"fetched at {there_is.revision}, but catalog: {taken.revision}")
+    paths = there_is.paths()
+    wrong += [f"{path}: {problem}" for path, problem in unlike_listing(there_is).items()]
+    record_of = locked(project, taken.repo)
+    if record_of is not None and record_of.commit != there_is.revision:
+        wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
+    sums = sha256_files([at for at in paths.values() if at.is_file()]) if deep else {}
     for path, record in listing.items():
-        found = sums[there[path]] if path in there else "no file"
-        for source, wanted in (("on arrival", record["sha256"]), ("catalog", pinned.get(path))):
+        found = sums.get(paths[path], str(record["sha256"]))  # unread: the record against the pin
+        known = record_of.files.get(path) if record_of else None
+        for source, wanted in (
+            ("on arrival", record["sha256"]),
+            ("catalog", pinned.get(path)),
+            ("assets.lock", known.sha256 if known else "no record"),
+        ):
             if wanted is not None and found != wanted:
                 wrong.append(f"{path}: {found}, but {source}: {wanted}")
     return Finding(

@@ -25,7 +25,7 @@ from wmtp_assets.handles import Checkpoint, Document, Tokenizer
 from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp, prove_reward_model
 from wmtp_assets.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.project import Project
-from wmtp_assets.proofs.places import fetched, place
+from wmtp_assets.proofs.places import place, source
 from wmtp_assets.proofs.questions import CERTIFICATE, own_tokenizer
 
 
@@ -40,7 +40,7 @@ def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoin
         plan, config = sliced.plan, sliced.config
         dtype = project.catalog.upstream_models()[model.slice_of].dtype
     else:
-        raw = fetched(project, artifact.inputs[0])
+        raw = source(project, artifact.inputs[0])
         plan, config, dtype = conversion_plan(model, raw), upstream_config(model, raw), model.dtype
     expected = ExpectedCheckpoint(
         layout=layout,
@@ -138,6 +138,6 @@ def prove_documents(project: Project, artifact: Artifact) -> Iterable[Finding]:
     yield findings[0 if artifact.kind is Kind.CONFIG else 1]
     own = own_tokenizer(project, artifact)
     if artifact.kind is Kind.MODEL_METADATA and own is not None:
-        raw = fetched(project, model_artifact(owner, "raw"))
+        raw = source(project, model_artifact(owner, "raw"))
         shared = Tokenizer(*place(project, TOKENIZER))
         yield prove_same_tokenizer(shared.model, raw.paths()[own])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from wmtp_assets.handles import Fetched, demand
+from wmtp_assets.hub.files import RepoId
+from wmtp_assets.hub.lock import LockedRepo
 from wmtp_assets.project import Project
+from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 
 
@@ -16,5 +20,52 @@ def place(project: Project, name: str) -> tuple[Path, Receipt]:
 
 
 def fetched(project: Project, name: str) -> Fetched:
+    """The files of a raw artifact that exists; raises StorageError otherwise."""
     folder, receipt = place(project, name)
     return Fetched(folder, receipt, project.store.upstream / str(receipt.facts["folder"]))
+
+
+def source(project: Project, name: str) -> Fetched:
+    """As `fetched`, for reading: raises StorageError unless every file is there in its size."""
+    files = fetched(project, name)
+    for path, problem in unlike_listing(files).items():
+        raise StorageError(
+            "A fetched file is not what arrived",
+            expected=f"{files.files()[path]['size']} bytes",
+            found=problem,
+            where=files.upstream / path,
+            mend=f"wmtp materialize {name} --force",
+        )
+    return files
+
+
+def unlike_listing(files: Fetched) -> dict[str, str]:
+    """By path: what is found in place of a fetched file. Opens none: a pipe would never end."""
+    wrong = {}
+    paths = files.paths()
+    for path, record in files.files().items():
+        try:
+            found = paths[path].stat()
+        except OSError:
+            wrong[path] = "no file"
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            wrong[path] = "something else than a file"
+        elif found.st_size != record["size"]:
+            wrong[path] = f"{found.st_size} bytes"
+    return wrong
+
+
+def locked(project: Project, repo: RepoId) -> LockedRepo | None:
+    """What assets.lock records of a repository. Raises StorageError where it is no plain file,
+    LockError where it says nothing."""
+    path = project.lock.path
+    if path.exists() and not path.is_file():
+        raise StorageError(
+            "assets.lock is not what this package writes",
+            expected="a file",
+            found="something else",
+            where=path,
+            mend="remove it: `wmtp materialize --force` of what was fetched writes it anew.",
+        )
+    return project.lock.repo(repo)

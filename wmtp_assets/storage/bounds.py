@@ -28,18 +28,22 @@ def checked_name(name: str) -> str:
     return name
 
 
-def checked_path(path: str) -> str:
-    """`path` itself, if it is relative, plain and leads nowhere else; `StorageError` otherwise."""
+def plain_path(path: str) -> str:
+    """`path` itself, if it is relative, plain and leads nowhere else; `ValueError` otherwise."""
     pure = PurePosixPath(path)
     if path != str(pure) or pure.is_absolute() or not pure.parts or ".." in pure.parts:
-        raise StorageError(
-            "A path in the storage is not usable",
-            expected="a relative path without '..', '.', or empty parts",
-            found=repr(path),
-        )
+        raise ValueError(f"{path!r} is no relative path without '..', '.', or empty parts")
     if "\0" in path:
-        raise StorageError("A path in the storage holds a NUL", found=repr(path))
+        raise ValueError(f"{path!r} holds a NUL")
     return path
+
+
+def checked_path(path: str) -> str:
+    """As `plain_path`; raises `StorageError`."""
+    try:
+        return plain_path(path)
+    except ValueError as error:
+        raise StorageError("A path in the storage is not usable", found=error) from error
 
 
 def require_inside(root: Path, path: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -107,21 +107,10 @@ class Publication:
     def read(cls, path: Path) -> Publication:
         """Reads and checks a stored record; raises `StorageError` when it is damaged."""
         try:
-            data = path.read_bytes()
-            value: dict[str, Any] = json.loads(data)
-            publication = cls(
-                name=value["set"],
-                members={name: Member(**member) for name, member in value["members"].items()},
-                links={path: (artifact, file) for path, (artifact, file) in value["links"].items()},
-                mounts=value["mounts"],
-                sequence=value["sequence"],
-                replaced=value["replaced"],
-                made_at=value["made_at"],
-            )
-            whole = publication.to_bytes() == data
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            publication = _read(receipts.record_bytes(path))
+        except (*receipts.UNREADABLE, StorageError) as error:
             raise receipts.damaged(path, f"{type(error).__name__}: {error}") from error
-        if not whole or path.parent.name != publication.version:
+        if publication is None or path.parent.name != publication.version:
             raise receipts.damaged(path, "a text that its own seal does not fit")
         return publication
 
@@ -140,3 +129,29 @@ class Publication:
             replaced=None,
             made_at=receipts.now(),
         )
+
+
+@lru_cache(maxsize=64)
+def _read(data: bytes) -> Publication | None:
+    """The publication that these very bytes are, None if their seal does not fit."""
+    value: dict[str, Any] = json.loads(data)
+    publication = Publication(
+        name=value["set"],
+        members={
+            bounds.checked_name(name): Member(**member) for name, member in value["members"].items()
+        },
+        links={
+            bounds.plain_path(path): (bounds.checked_name(artifact), bounds.plain_path(file))
+            for path, (artifact, file) in value["links"].items()
+        },
+        mounts=[bounds.plain_path(mount) for mount in value["mounts"]],
+        sequence=receipts.typed(int, value["sequence"]),
+        replaced=receipts.typed((str, type(None)), value["replaced"]),
+        made_at=receipts.typed(str, value["made_at"]),
+    )
+    for member in publication.members.values():
+        if not bounds.VERSION.fullmatch(member.version):
+            raise ValueError(f"{member.version!r} is no version")
+    if {artifact for artifact, _ in publication.links.values()} - publication.members.keys():
+        raise ValueError("a link to an artifact that is no member")
+    return publication if publication.to_bytes() == data else None

@@ -255,9 +255,10 @@ class Published:
         farm = home / publication.version
         # The farm that is there is mended in place: each of its links says the same as before.
         building = farm if farm.exists() else disk.fresh(home, disk.STAGING)
+        bounds.require_inside(self.root, building / RECORD)
         disk.make_folders(building)
         for path, target in self._farm_links(publication).items():
-            link = building / path
+            link = bounds.require_inside(self.root, building / path)
             if os.path.lexists(link):
                 if _readlink(link) != target:
                     disk.point(link, target, scratch=home)

@@ -7,19 +7,23 @@ for the receipts it was made from: `wmtp verify` walks them from the outputs bac
 from __future__ import annotations
 
 import json
+import os
 import platform
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from wmtp_assets.storage import bounds
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.digests import digest_of
 from wmtp_assets.storage.errors import StorageError
 
 NAME = "receipt.json"
+T = TypeVar("T")
 
 
 class FileRecord(NamedTuple):
@@ -101,34 +105,74 @@ class Receipt:
         does not belong to the folder it lies in.
         """
         try:
-            data = path.read_bytes()
-            receipt = cls._from_json(json.loads(data))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            receipt = _read(record_bytes(path))
+        except UNREADABLE as error:
             raise damaged(path, f"{type(error).__name__}: {error}") from error
-        if receipt.to_bytes() != data:
+        if receipt is None:
             raise damaged(path, "a text that its own seal does not fit")
         if path.parent.name != receipt.version:
             raise damaged(path, f"the receipt of version {receipt.version}")
         return receipt
 
     @classmethod
-    def _from_json(cls, value: dict[str, Any]) -> Receipt:
-        files = {
-            str(name): FileRecord(int(record["size"]), str(record["sha256"]))
-            for name, record in value["files"].items()
-        }
+    def from_json(cls, value: dict[str, Any]) -> Receipt:
+        """What a record says, unchecked; raises what a dict raises when it says nothing."""
         return cls(
-            artifact=value["artifact"],
-            files=files,
-            inputs=value["inputs"],
-            code_version=value["code_version"],
-            entry_digest=value["entry_digest"],
-            facts=value["facts"],
-            sequence=value["sequence"],
-            made_at=value["made_at"],
-            host=value["host"],
-            seconds=value["seconds"],
+            artifact=typed(str, value["artifact"]),
+            files={
+                bounds.plain_path(name): FileRecord(
+                    typed(int, file["size"]), typed(str, file["sha256"])
+                )
+                for name, file in value["files"].items()
+            },
+            inputs={name: typed(str, digest) for name, digest in value["inputs"].items()},
+            code_version=typed(str, value["code_version"]),
+            entry_digest=typed(str, value["entry_digest"]),
+            facts=typed(dict, value["facts"]),
+            sequence=typed(int, value["sequence"]),
+            made_at=typed(str, value["made_at"]),
+            host=typed(str, value["host"]),
+            seconds=typed((int, float), value["seconds"]),
         )
+
+
+# What reading a record may raise that somebody else wrote in its place.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_LARGEST = 64 << 20  # bytes; a receipt of ten thousand files has 2 MB
+
+
+def record_bytes(path: Path) -> bytes:
+    """A record as it is stored. Raises ValueError where it is no plain file or far too large: a
+    pipe would be waited for without end."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("not a plain file")
+        if found.st_size > _LARGEST:
+            raise ValueError(f"{found.st_size} bytes, where a record has some thousand")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(_LARGEST)
+    finally:
+        os.close(descriptor)
+
+
+def typed(kind: type[T] | tuple[type[T], ...], value: object) -> T:
+    """`value`, if it is of this kind; TypeError otherwise."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.40} where another kind of value belongs")
+    return value
+
+
+@lru_cache(maxsize=256)
+def _read(data: bytes) -> Receipt | None:
+    """The receipt that these very bytes are, None if their seal does not fit.
+
+    Remembered by the bytes: a gate asks for one receipt dozens of times.
+    """
+    receipt = Receipt.from_json(json.loads(data))
+    return receipt if receipt.to_bytes() == data else None
 
 
 @dataclass(frozen=True)

@@ -287,7 +287,9 @@ class Staging:
 
     def _renew(self, version: Path, receipt: Receipt) -> None:
         """Replaces each file of a version by the same file, as it was made this time."""
+        bounds.require_inside(self._versions.root, version / receipts.NAME)
         for name in receipt.files:
+            bounds.require_inside(self._versions.root, version / name)
             disk.make_folders((version / name).parent)
             disk.rename(self.path / name, version / name)
         for mismatch in _compare(version, receipt, deep=False):
@@ -334,17 +336,20 @@ def leftovers(home: Path) -> list[Path]:
 
 
 def _compare(folder: Path, receipt: Receipt, *, deep: bool) -> list[Mismatch]:
+    if folder.is_symlink():
+        return [Mismatch(folder, "a folder", f"a link to {folder.readlink()}")]
     found = []
-    there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    try:
+        there = dict(_entries(str(folder)))
+    except OSError as error:
+        where = Path(os.fsdecode(error.filename or folder))
+        return [Mismatch(where, "a folder that can be read", error.strerror or str(error))]
     to_read: dict[Path, FileRecord] = {}
     for name, record in receipt.files.items():
-        path = there.pop(name, folder / name)
-        try:
-            entry = path.lstat()
-        except OSError:
+        path, entry = folder / name, there.pop(name, None)
+        if entry is None:
             found.append(Mismatch(path, f"{record.size} bytes", "nothing"))
-            continue
-        if not stat.S_ISREG(entry.st_mode):
+        elif not stat.S_ISREG(entry.st_mode):
             found.append(Mismatch(path, "a plain file", "something else"))
         elif entry.st_size != record.size:
             found.append(Mismatch(path, f"{record.size} bytes", f"{entry.st_size} bytes"))
@@ -356,7 +361,17 @@ def _compare(folder: Path, receipt: Receipt, *, deep: bool) -> list[Mismatch]:
                 expected = f"SHA-256 {to_read[path].sha256}"
                 found.append(Mismatch(path, expected, f"SHA-256 {digest}"))
     there.pop(receipts.NAME, None)
-    for path in there.values():
-        if path.is_symlink() or not path.is_dir():
-            found.append(Mismatch(path, "nothing", "a file that the receipt does not know"))
+    for name in there:
+        found.append(Mismatch(folder / name, "nothing", "a file that the receipt does not know"))
     return found
+
+
+def _entries(folder: str, within: str = "") -> Iterator[tuple[str, os.stat_result]]:
+    """Everything below a folder that is no folder, by its path from there; follows no link."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{within}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path, f"{name}/")
+            else:
+                yield name, entry.stat(follow_symlinks=False)

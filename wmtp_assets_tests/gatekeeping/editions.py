@@ -39,16 +39,19 @@ def small(catalog: Catalog, model_status: str = "required") -> Catalog:
     )
 
 
+def model_alone(catalog: Catalog) -> Catalog:
+    """`small` without its rows."""
+    return small(catalog).model_copy(update={"datasets": {}})
+
+
 def newer(catalog: Catalog) -> Catalog:
     """The new edition of `small`."""
-    model, rows = catalog.models[MODEL], catalog.datasets[ROWS]
-    upstream = rows.upstream.model_copy(update={"revision": COMMIT})
-    return catalog.model_copy(
-        update={
-            "models": {MODEL: model.model_copy(update={"dtype": "bfloat16"})},
-            "datasets": {ROWS: rows.model_copy(update={"upstream": upstream})},
-        }
-    )
+    datasets = dict(catalog.datasets)
+    for name, rows in datasets.items():
+        upstream = rows.upstream.model_copy(update={"revision": COMMIT})
+        datasets[name] = rows.model_copy(update={"upstream": upstream})
+    model = catalog.models[MODEL].model_copy(update={"dtype": "bfloat16"})
+    return catalog.model_copy(update={"models": {MODEL: model}, "datasets": datasets})
 
 
 def newer_hub(hub: Path, folder: Path) -> Path:
@@ -71,9 +74,10 @@ def newer_hub(hub: Path, folder: Path) -> Path:
 
 
 def planted(made: Project, catalog: Catalog, root: Path) -> Project:
-    """A storage with what `made` has of `catalog`, published."""
+    """A storage with what `made` has of `catalog`, published; without what is optional."""
     project = Project(catalog, root, made.hub_spec)
-    for name in project.artifacts:
+    required = [name for name, one in project.artifacts.items() if one.status == "required"]
+    for name in required:
         shutil.copytree(
             made.storage / "versions" / name,
             root / "versions" / name,
@@ -85,7 +89,8 @@ def planted(made: Project, catalog: Catalog, root: Path) -> Project:
         shutil.copytree(made.storage / "upstream" / taken.repo.folder, folder)
     shutil.copy(made.storage / "assets.lock", root / "assets.lock")
     for wanted in project.sets.values():
-        assert project.store.publish(wanted) is not None
+        if set(wanted.artifacts) <= set(required):
+            assert project.store.publish(wanted) is not None
     return project
 
 

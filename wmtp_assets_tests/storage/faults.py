@@ -1,4 +1,7 @@
-"""A disk that fails or dies at the N-th operation, put under `wmtp_assets.storage.disk`."""
+"""A disk that fails or dies at the N-th operation, put under `wmtp_assets.storage.disk`.
+
+A fetch writes what arrives by itself, at the places where it belongs; its calls are counted too.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 from typing import Any
 
 import pytest
 
+from wmtp_assets.hub import partial
 from wmtp_assets.storage import disk
 
 PRIMITIVES = (
@@ -26,6 +30,11 @@ PRIMITIVES = (
     "rmdir",
     "chmod",
 )
+
+
+# The calls that a fetch makes itself, and what takes no room among them.
+OF_A_FETCH = ("open", "pwrite", "ftruncate")
+NEED_ROOM = ("create", "write", "symlink", "mkdir", "open", "pwrite")
 
 
 class Killed(BaseException):
@@ -53,6 +62,8 @@ class FaultyDisk(AbstractContextManager["FaultyDisk"]):
     def __enter__(self) -> FaultyDisk:
         for name in PRIMITIVES:
             self._patch.setattr(disk, name, self._wrapped(name, getattr(disk, name)))
+        calls = {name: self._wrapped(name, getattr(os, name)) for name in OF_A_FETCH}
+        self._patch.setattr(partial, "os", SimpleNamespace(**(vars(os) | calls)))
         return self
 
     def __exit__(
@@ -71,7 +82,7 @@ class FaultyDisk(AbstractContextManager["FaultyDisk"]):
             if self.count == self._at:
                 self.struck = True
                 self._strike(name, original, arguments)
-            if self.struck and self._for_good and name in ("create", "write", "symlink", "mkdir"):
+            if self.struck and self._for_good and name in NEED_ROOM:
                 self._strike(name, original, arguments)
             self.log.append((name, _named(arguments)))
             return None if name == "fsync" else original(*arguments)
@@ -81,9 +92,9 @@ class FaultyDisk(AbstractContextManager["FaultyDisk"]):
     def _strike(self, name: str, original: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         if self._code is not None:
             raise OSError(self._code, os.strerror(self._code))
-        if name == "write":
-            descriptor, data = arguments
-            original(descriptor, data[: len(data) // 2])
+        if name in ("write", "pwrite"):
+            descriptor, data, *place = arguments
+            original(descriptor, data[: len(data) // 2], *place)
         raise Killed
 
 
