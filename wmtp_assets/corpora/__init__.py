@@ -13,13 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .build import build_codecontests, build_humaneval, build_mbpp
-    from .metadata import write_metadata
-    from .proofs import prove_metadata, prove_split
-    from .reader import Corpus, open_corpus
-    from .report import SplitReport
-    from .schema import row_schema
-    from .small import select_small
+    from wmtp_assets.corpora.build import build_codecontests, build_humaneval, build_mbpp
+    from wmtp_assets.corpora.metadata import write_metadata
+    from wmtp_assets.corpora.proofs import prove_metadata, prove_split
+    from wmtp_assets.corpora.reader import Corpus, open_corpus
+    from wmtp_assets.corpora.report import SplitReport
+    from wmtp_assets.corpora.schema import row_schema
+    from wmtp_assets.corpora.small import select_small
 
 __all__ = [
     "Corpus",
@@ -56,6 +56,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value: object = getattr(import_module(f".{home}", __name__), name)
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
     return value

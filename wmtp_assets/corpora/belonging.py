@@ -7,9 +7,9 @@ import json
 import os
 from pathlib import Path
 
-from . import records
-from .errors import CorpusError
-from .rowindex import RowIndex
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.rowindex import RowIndex
 
 BAD_FLAGS = records.REPAIRED | records.EMPTY_OUTPUT
 _TAIL = 4096  # bytes at a metadata file's end that hold its statistics

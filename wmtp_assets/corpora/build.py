@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from . import records
-from .crew import format_in_order
-from .errors import CorpusError
-from .records import Problem
-from .report import SplitReport
-from .shards import count_problems, read_codecontests, read_humaneval, read_mbpp
-from .writer import SplitWriter
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.crew import format_in_order
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.records import Problem
+from wmtp_assets.corpora.report import SplitReport
+from wmtp_assets.corpora.shards import count_problems, read_codecontests, read_humaneval, read_mbpp
+from wmtp_assets.corpora.writer import SplitWriter
 
 MAX_TOKENS = 2048
 _UNIT_BYTES = 300_000  # text of problems formatted together: enough to batch, small enough to cache
@@ -21,9 +22,15 @@ _UNIT_LINES = 3_000_000  # bytes of the lines that a unit makes: many short solu
 _REPORT_EVERY = 10.0  # seconds
 
 Progress = Callable[[str], None]
+_READERS: Mapping[str, Callable[[Sequence[Path]], Iterator[Problem]]] = {
+    records.CODECONTESTS: read_codecontests,
+    records.MBPP: read_mbpp,
+    records.HUMANEVAL: read_humaneval,
+}
 
 
-def build_codecontests(
+def build_split(
+    dataset: str,
     shards: Sequence[Path],
     tokenizer: Path,
     out: Path,
@@ -34,56 +41,15 @@ def build_codecontests(
 ) -> SplitReport:
     """Write {split}.jsonl, {split}.index.parquet and {split}_stats.json into the folder `out`.
 
-    Takes the Python 2 and 3 solutions of upstream's `shards`, given in upstream's order, and keeps
-    the rows of at most `max_tokens` tokens by the SentencePiece model at `tokenizer`. `processes`
-    None uses every core where the split is large enough to pay for starting them; the bytes are the
-    same for any number. `progress` gets a line of text every ten seconds.
+    Takes upstream's `shards` of `dataset`, given in upstream's order: of code_contests the Python 2
+    and 3 solutions with their class, of mbpp and humaneval one row a task, with its tests and
+    without a class. Keeps the rows of at most `max_tokens` tokens by the SentencePiece model at
+    `tokenizer`. `processes` None uses every core where the split is large enough to pay for
+    starting them; the bytes are the same for any number. `progress` gets a line of text every ten
+    seconds.
 
     Raises CorpusError if a shard is not what upstream publishes.
     """
-    problems = read_codecontests(shards)
-    name = records.CODECONTESTS
-    return _build(name, problems, shards, tokenizer, out, split, max_tokens, processes, progress)
-
-
-def build_mbpp(
-    shards: Sequence[Path],
-    tokenizer: Path,
-    out: Path,
-    split: str,
-    max_tokens: int = MAX_TOKENS,
-    progress: Progress | None = None,
-) -> SplitReport:
-    """The same for mbpp: one row a task, with its tests and without a class."""
-    problems = read_mbpp(shards)
-    return _build(records.MBPP, problems, shards, tokenizer, out, split, max_tokens, 1, progress)
-
-
-def build_humaneval(
-    shards: Sequence[Path],
-    tokenizer: Path,
-    out: Path,
-    split: str,
-    max_tokens: int = MAX_TOKENS,
-    progress: Progress | None = None,
-) -> SplitReport:
-    """The same for humaneval: one row a task, with its test and without a class."""
-    problems = read_humaneval(shards)
-    name = records.HUMANEVAL
-    return _build(name, problems, shards, tokenizer, out, split, max_tokens, 1, progress)
-
-
-def _build(
-    dataset: str,
-    problems: Iterable[Problem],
-    shards: Sequence[Path],
-    tokenizer: Path,
-    out: Path,
-    split: str,
-    max_tokens: int,
-    processes: int | None,
-    progress: Progress | None,
-) -> SplitReport:
     if not shards:
         raise CorpusError(
             f"No shards were given for {dataset} {split}",
@@ -91,6 +57,7 @@ def _build(
             mend="Fetch the dataset first.",
         )
     expected = count_problems(shards)
+    problems = _READERS[dataset](shards)
     tokenizer_digest = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
     done = 0
     begun = reported = time.monotonic()
@@ -107,6 +74,11 @@ def _build(
                     f"{writer.bytes / 1e9:.2f} GB, about {left:.0f} s left"
                 )
         return writer.finish({"max_tokens": max_tokens, "tokenizer_sha256": tokenizer_digest})
+
+
+build_codecontests = partial(build_split, records.CODECONTESTS)
+build_mbpp = partial(build_split, records.MBPP)
+build_humaneval = partial(build_split, records.HUMANEVAL)
 
 
 def _units(problems: Iterable[Problem]) -> Iterator[list[Problem]]:

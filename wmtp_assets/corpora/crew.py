@@ -1,8 +1,9 @@
 """Formatting units of problems on several processes, results in the order of the units.
 
-The parent decodes, hashes and writes; workers count, escape and join (`worker`). Units go round in
-turn, so results come back in order by themselves, and no worker is more than two units ahead: that
-bounds memory. Lines come back through memory that both share, never through a pipe.
+The parent decodes, hashes and writes, which is nearly half of the work, so it counts as one of the
+processes; workers count, escape and join (`worker`). Units go round in turn, so results come back
+in order by themselves, and no worker is more than SLOTS units ahead: that bounds memory. Lines come
+back through memory that both share, never through a pipe.
 
 Workers are processes of their own (not forks: the parent may hold threads and locks; not
 multiprocessing's spawn: that runs the caller's main script again).
@@ -24,14 +25,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
-from .errors import CorpusError
-from .formatting import Formatted, format_problems
-from .records import Problem
-from .tokens import TokenCounter
-from .worker import SLOT_BYTES, SLOTS
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.formatting import Formatted, format_problems
+from wmtp_assets.corpora.records import Problem
+from wmtp_assets.corpora.tokens import TokenCounter
+from wmtp_assets.corpora.worker import SLOT_BYTES, SLOTS
 
-# Units formatted before workers are started: a small split is done sooner than they are.
-_UNITS_ALONE = 12
+# A split of fewer units is done as soon as workers are ready to begin.
+UNITS_ALONE = 12
 
 
 def format_in_order(
@@ -42,31 +43,46 @@ def format_in_order(
 ) -> Iterator[Formatted]:
     """Format every unit; the result's `data` is valid until the next one is asked for.
 
-    `processes` is the number of workers; 1 formats in this process, None takes one a core. Raises
-    CorpusError if a worker dies.
+    `processes` includes this one, which formats by itself when it is alone; None is one a core.
+    Raises CorpusError if a worker dies.
     """
     if processes is None:
         processes = len(os.sched_getaffinity(0))
-    counter = TokenCounter(tokenizer)
+    counter = TokenCounter(tokenizer)  # also where every core is used: it refuses what is no model
     units = iter(units)
-    alone = units if processes == 1 else itertools.islice(units, _UNITS_ALONE)
-    for unit in alone:
-        yield format_problems(unit, counter, max_tokens)
-    first = next(units, None)
-    if first is None:
+    begun = list(itertools.islice(units, UNITS_ALONE))
+    every = itertools.chain(begun, units)
+    if processes < 2 or len(begun) < UNITS_ALONE:
+        for unit in every:
+            yield format_problems(unit, counter, max_tokens)
         return
     with ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(tokenizer, max_tokens)) for _ in range(processes)]
-        waiting: deque[_Worker] = deque()
-        turns = itertools.cycle(workers)
-        for unit in itertools.chain([first], units):
-            worker = next(turns)
-            worker.send(unit)
-            waiting.append(worker)
-            if len(waiting) == SLOTS * len(workers):
-                yield waiting.popleft().receive()
+        workers = [
+            stack.enter_context(_Worker(tokenizer, max_tokens)) for _ in range(processes - 1)
+        ]
+        waiting: deque[_Worker | Formatted] = deque()  # in the order of the units
+        own = 0  # of those waiting
+        for unit in every:
+            worker = min(workers, key=lambda worker: worker.in_hand)
+            if worker.in_hand < SLOTS:
+                worker.send(unit)
+                waiting.append(worker)
+            else:  # nobody needs anything of this process
+                waiting.append(format_problems(unit, counter, max_tokens))
+                own += 1
+            while waiting and (own == SLOTS or _ready(waiting[0])):
+                own -= isinstance(waiting[0], Formatted)
+                yield _result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().receive()
+            yield _result(waiting.popleft())
+
+
+def _ready(source: _Worker | Formatted) -> bool:
+    return isinstance(source, Formatted) or source.ready()
+
+
+def _result(source: _Worker | Formatted) -> Formatted:
+    return source if isinstance(source, Formatted) else source.receive()
 
 
 class _Worker:
@@ -74,6 +90,7 @@ class _Worker:
 
     def __init__(self, tokenizer: Path, max_tokens: int) -> None:
         self._arguments = (str(tokenizer), str(max_tokens))
+        self.in_hand = 0  # units sent and not received back
 
     def __enter__(self) -> Self:
         ours, theirs = socket.socketpair()
@@ -106,12 +123,18 @@ class _Worker:
             self._connection.send_bytes(pickle.dumps(unit, protocol=5))
         except OSError as error:
             raise self._died() from error
+        self.in_hand += 1
+
+    def ready(self) -> bool:
+        """Whether `receive` would find an answer at once."""
+        return self._connection.poll()
 
     def receive(self) -> Formatted:
         try:
             found: Formatted | str = pickle.loads(self._connection.recv_bytes())  # noqa: S301 (ours)
         except (EOFError, OSError) as error:
             raise self._died() from error
+        self.in_hand -= 1
         if isinstance(found, str):
             raise RuntimeError(f"A formatting process failed:\n{found}")
         if isinstance(found.data, range):

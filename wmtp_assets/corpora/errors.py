@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import WmtpError
+from wmtp_assets.errors import WmtpError
 
 
 class CorpusError(WmtpError):

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from . import records
-from .records import Problem
-from .tokens import TokenCounter
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.records import Problem
+from wmtp_assets.corpora.tokens import TokenCounter
 
 Integers = NDArray[np.int64]
 # Columns of `Formatted.facts`.

@@ -11,8 +11,8 @@ import datasets
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from .reader import Corpus
-    from .samplers import Rows
+    from wmtp_assets.corpora.reader import Corpus
+    from wmtp_assets.corpora.samplers import Rows
 
 
 class _Reader:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ..storage.atomic import atomic_write
-from .rowindex import RowIndex
+from wmtp_assets.corpora.rowindex import RowIndex
+from wmtp_assets.storage.atomic import atomic_write
 
 
 class MetadataText:

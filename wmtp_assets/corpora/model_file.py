@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import CorpusError
+from wmtp_assets.corpora.errors import CorpusError
 
 BPE = 2
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6

@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..findings import Finding
-from . import ordering, records
-from .errors import CorpusError
-from .metadata import MetadataText
-from .reader import Corpus
-from .rowindex import RowIndex, as_numpy
-from .schema import DIFFICULTIES, row_schema
-from .survey import Survey, survey
+from wmtp_assets.corpora import ordering, records
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.metadata import MetadataText
+from wmtp_assets.corpora.reader import Corpus
+from wmtp_assets.corpora.rowindex import RowIndex, as_numpy
+from wmtp_assets.corpora.schema import DIFFICULTIES, row_schema
+from wmtp_assets.corpora.survey import Survey, survey
+from wmtp_assets.findings import Finding
 
 TRAINING_DIFFICULTIES = (1, 11)  # what training samples from
 _BATCH = 8192
@@ -47,7 +47,7 @@ def prove_split(
     that readers get (None: the one that `row_schema` gives). With `tokenizer`, the SentencePiece
     model, the tokens of some hundred rows are counted again, plainly. Reads every line once.
     """
-    from .record_frame import RecordFrame
+    from wmtp_assets.corpora.record_frame import RecordFrame
 
     stem = jsonl.name.removesuffix(".jsonl")
     stats_file = jsonl.with_name(f"{stem}_stats.json")
@@ -291,7 +291,7 @@ def _token_sums(jsonl: Path, index: RowIndex, tokenizer: Path | None, limit: int
     miscounted = []
     recounted = 0
     if tokenizer is not None and not over:
-        from .tokens import TokenCounter
+        from wmtp_assets.corpora.tokens import TokenCounter
 
         counter = TokenCounter(tokenizer)
         corpus = Corpus(jsonl)

@@ -5,14 +5,14 @@
     rows = corpus.take(sharded(sample, rank, world))
 
 Opening reads the index's footer and a line or two. Columns of the index are read when a question
-needs them. Reads use positions, never a shared file offset, so a corpus works after fork; pickled
-(to spawned workers) it is its paths.
+needs them. Reads go by a map of the file or by position, never by a shared file offset, so a corpus
+works after fork; pickled (to spawned workers) it is its paths.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
+import mmap
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -22,24 +22,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from . import belonging, samplers
-from .errors import CorpusError
-from .rowindex import RowIndex
-from .samplers import Bins, Rows, Stage
+from wmtp_assets.corpora import belonging, samplers
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.lines import LineParser, Row
+from wmtp_assets.corpora.rowindex import RowIndex
+from wmtp_assets.corpora.samplers import Bins, Rows, Stage
 
 if TYPE_CHECKING:
     import datasets
 
-    from .torch_view import TorchRows
-
-Row = dict[str, Any]
+    from wmtp_assets.corpora.torch_view import TorchRows
 
 _GAP = 32 << 10  # unread bytes that cost less than another read
 _SPAN = 4 << 20  # bytes read at once
 _AHEAD = 128  # spans asked of the disk before they are read
 _SMALL = 512 << 20  # bytes of a file that is read whole as soon as its first row is
-_SHARED_BYTES = 64 << 20  # of problem texts kept decoded
-_BETWEEN = b'", "output": "'
+_READ_AHEAD = 128 << 10  # bytes
 
 
 def open_corpus(storage: str | Path, dataset: str, split: str) -> Corpus:
@@ -70,9 +68,7 @@ class Corpus(Sequence[Row]):
         self._length = len(self.row_index)
         belonging.check_quickly(self.jsonl, self.metadata, self.row_index)
         self._columns: dict[str, NDArray[Any]] = {}
-        self._shared: dict[int, tuple[str, str]] = {}
-        self._shared_bytes = 0
-        self._decode = json.JSONDecoder().raw_decode
+        self._parser = LineParser()
 
     def __reduce__(self) -> tuple[type[Corpus], tuple[Path]]:
         return Corpus, (self.jsonl,)
@@ -91,16 +87,23 @@ class Corpus(Sequence[Row]):
             place += self._length
         if not 0 <= place < self._length:
             raise IndexError(f"row {at} of {self._length}")
-        line = os.pread(self._file.fileno(), int(self._lengths[place]), int(self._offsets[place]))
-        return self._row(place, line)
+        data, offsets, lengths, problems = self._places
+        problem, begin = problems[place], offsets[place]
+        end = begin + lengths[place]
+        head = self._parser.heads.get(problem)
+        if head is not None:  # of a problem that is known, only what follows its own texts
+            row = self._parser.joined(head, data[begin + head[0] : end])
+            if row is not None:
+                return row
+        return self._parser.row(problem, data[begin:end])
 
     def lines(self, indices: Iterable[int]) -> list[bytes]:
         """The bytes of rows, in the order asked for; read in file order, neighbours together."""
         wanted = self._checked(indices)
         order = np.argsort(wanted, kind="stable")
         places = wanted[order]
-        begins = self._offsets[places]
-        ends = begins + self._lengths[places]
+        begins = self.column("offset")[places]
+        ends = begins + self.column("length")[places]
         spans = _spans(begins, ends)
         found: list[bytes] = [b""] * wanted.size
         begin_list, end_list, targets = begins.tolist(), ends.tolist(), order.tolist()
@@ -127,7 +130,8 @@ class Corpus(Sequence[Row]):
         """Rows in the order asked for. Only their lines are read, in file order."""
         wanted = self._checked(indices)
         lines = self.lines(wanted)
-        return [self._row(place, line) for place, line in zip(wanted.tolist(), lines, strict=True)]
+        problems = self.column("problem")[wanted].tolist()
+        return list(map(self._parser.row, problems, lines))
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of the row index, nulls as -1; `total_tokens` is the sum of the three."""
@@ -238,13 +242,13 @@ class Corpus(Sequence[Row]):
 
     def torch_dataset(self, indices: Iterable[int] | None = None) -> TorchRows:
         """A map-style torch Dataset of the rows `indices` (all if None)."""
-        from .torch_view import TorchRows
+        from wmtp_assets.corpora.torch_view import TorchRows
 
         return TorchRows(self, self._among(None) if indices is None else self._checked(indices))
 
     def hf_dataset(self, indices: Iterable[int] | None = None) -> datasets.Dataset:
         """A `datasets.Dataset` that reads the rows `indices` (all if None) when asked for them."""
-        from .hf_view import view
+        from wmtp_assets.corpora.hf_view import view
 
         return view(self, self._among(None) if indices is None else self._checked(indices))
 
@@ -257,24 +261,29 @@ class Corpus(Sequence[Row]):
     def _file(self) -> BinaryIO:
         """The JSONL, opened when the first row is read."""
         file = self.jsonl.open("rb", buffering=0)
-        # A small file is soon read whole; of a large one, reading around each row (128 kB) would
-        # cost far more than the row and push others out of the cache.
-        small = int(self.facts["jsonl"]["bytes"]) <= _SMALL
-        advice = os.POSIX_FADV_WILLNEED if small else os.POSIX_FADV_RANDOM
-        os.posix_fadvise(file.fileno(), 0, 0, advice)
+        size = int(self.facts["jsonl"]["bytes"])
+        if size <= _SMALL:
+            # Soon read whole anyway. The kernel takes no more than its read-ahead at a time.
+            for begin in range(0, size, _READ_AHEAD):
+                os.posix_fadvise(file.fileno(), begin, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
+        else:
+            # Reading around each row would cost far more than the row, and push others out.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
         return file
 
     @cached_property
-    def _offsets(self) -> NDArray[np.int64]:
-        return self.column("offset")
+    def _places(self) -> tuple[mmap.mmap, memoryview, memoryview, memoryview]:
+        """The file's bytes; and of every row its offset, length and problem.
 
-    @cached_property
-    def _lengths(self) -> NDArray[np.int32]:
-        return self.column("length")
-
-    @cached_property
-    def _problems(self) -> NDArray[np.int32]:
-        return self.column("problem")
+        Mapped, a row costs no system call; a fork shares the map, and the file is never changed
+        (a new version is another file). The columns are memoryviews because numpy would make a
+        scalar of its own of every element asked for.
+        """
+        data = mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ)
+        if len(data) > _SMALL:
+            data.madvise(mmap.MADV_RANDOM)
+        offsets, lengths, problems = map(self.column, ("offset", "length", "problem"))
+        return data, offsets.data, lengths.data, problems.data
 
     def _classes(self) -> NDArray[Any]:
         if not self._length or self.column("is_correct")[0] < 0:
@@ -299,23 +308,6 @@ class Corpus(Sequence[Row]):
         if places.min() < 0 or places.max() >= self._length:
             raise IndexError(f"rows outside 0..{self._length - 1}")
         return places
-
-    def _row(self, place: int, line: bytes) -> Row:
-        """Parse a line; instruction and input, alike for a problem's rows, are parsed once."""
-        at = line.find(_BETWEEN)
-        problem = int(self._problems[place])
-        shared = self._shared.get(problem)
-        if shared is None:
-            row: Row = self._decode(line.decode("ascii"))[0]
-            if self._shared_bytes > _SHARED_BYTES:
-                self._shared.clear()
-                self._shared_bytes = 0
-            self._shared[problem] = (row["instruction"], row["input"])
-            self._shared_bytes += at
-            return row
-        # Within a JSON string a quote has a backslash before it, so the mark cannot be text.
-        rest: Row = self._decode("{" + str(line[at + 3 :], "ascii"))[0]
-        return {"instruction": shared[0], "input": shared[1], **rest}
 
 
 def _spans(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .errors import CorpusError
+from wmtp_assets.corpora.errors import CorpusError
 
 SCHEMA = pa.schema(
     [

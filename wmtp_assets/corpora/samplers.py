@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import ordering
-from .errors import CorpusError
+from wmtp_assets.corpora import ordering
+from wmtp_assets.corpora.errors import CorpusError
 
 Rows = NDArray[np.int64]
 Bins = Mapping[tuple[int, int], float]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import records
-from .errors import CorpusError
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.errors import CorpusError
 
 _TEXT = {"type": "string"}
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .model_file import SPACE
+from wmtp_assets.corpora.model_file import SPACE
 
 # Classes of characters. Their order is used: LETTER and OTHER are the ones that a run of spaces
 # may join.

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from . import records
-from .errors import CorpusError
-from .records import Problem, Solutions
-from .rowindex import as_arrow, as_numpy
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.records import Problem, Solutions
+from wmtp_assets.corpora.rowindex import as_arrow, as_numpy
 
 _TEXT, _NUMBER, _TEXTS, _NUMBERS = "text", "integer", "list of text", "list of integers"
 

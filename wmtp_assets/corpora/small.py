@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import ordering
-from .errors import CorpusError
-from .formatting import FACTS, Formatted
-from .report import SplitReport
-from .rowindex import RowIndex, as_numpy
-from .writer import SplitWriter
+from wmtp_assets.corpora import ordering
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.formatting import FACTS, Formatted
+from wmtp_assets.corpora.report import SplitReport
+from wmtp_assets.corpora.rowindex import RowIndex, as_numpy
+from wmtp_assets.corpora.writer import SplitWriter
 
 
 def select_small(jsonl: Path, index: Path, out: Path, rows: int, seed: int) -> SplitReport:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .record_frame import RecordFrame
-from .rowindex import RowIndex, as_numpy
+from wmtp_assets.corpora.record_frame import RecordFrame
+from wmtp_assets.corpora.rowindex import RowIndex, as_numpy
 
 _BATCH = 8192
 _KEPT = 5  # failures of a kind that are shown

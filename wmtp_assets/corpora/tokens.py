@@ -18,9 +18,9 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from .errors import CorpusError
-from .model_file import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, read_model_file
-from .segments import SegmentCounts, SegmentRules
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.model_file import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, read_model_file
+from wmtp_assets.corpora.segments import SegmentCounts, SegmentRules
 
 # Lines that are not ASCII are remembered until they hold this many characters (some 30 MB), and
 # then the memory starts anew.

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from torch.utils.data import Dataset
 
 if TYPE_CHECKING:
-    from .reader import Corpus, Row
-    from .samplers import Rows
+    from wmtp_assets.corpora.lines import Row
+    from wmtp_assets.corpora.reader import Corpus
+    from wmtp_assets.corpora.samplers import Rows
 
 
 class TorchRows(Dataset["Row"]):

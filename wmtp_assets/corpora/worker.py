@@ -17,10 +17,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 
-from .formatting import Formatted, format_problems
-from .tokens import TokenCounter
+from wmtp_assets.corpora.formatting import Formatted, format_problems
+from wmtp_assets.corpora.tokens import TokenCounter
 
-SLOTS = 2  # units a worker may have in hand
+SLOTS = 4  # units a worker may have in hand
 SLOT_BYTES = 8 << 20  # of lines of one unit in shared memory; more go through the connection
 
 

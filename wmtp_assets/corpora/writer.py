@@ -15,11 +15,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..storage.atomic import atomic_write
-from .formatting import FACTS, Formatted
-from .metadata import MetadataText
-from .report import SplitReport, Tally
-from .rowindex import ROWS_A_GROUP, IndexWriter
+from wmtp_assets.corpora.formatting import FACTS, Formatted
+from wmtp_assets.corpora.metadata import MetadataText
+from wmtp_assets.corpora.report import SplitReport, Tally
+from wmtp_assets.corpora.rowindex import ROWS_A_GROUP, IndexWriter
+from wmtp_assets.storage.atomic import atomic_write
 
 
 class SplitWriter:

@@ -20,9 +20,8 @@ from wmtp_assets.corpora.records import unique_names
 from wmtp_assets.corpora.rowindex import RowIndex
 from wmtp_assets.corpora.tokens import TokenCounter
 from wmtp_assets.corpora.worker import SLOT_BYTES
-
-from . import reference
-from .conftest import problem, real, rows_of, write_shard
+from wmtp_assets_tests.corpora import reference
+from wmtp_assets_tests.corpora.conftest import problem, real, rows_of, write_shard
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
@@ -33,7 +32,7 @@ def test_traps_give_the_reference_bytes(
     processes: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(crew, "_UNITS_ALONE", 1)
+    monkeypatch.setattr(crew, "UNITS_ALONE", 1)
     monkeypatch.setattr("wmtp_assets.corpora.build._UNIT_BYTES", 2000)
     report = build_codecontests(trap_shards, tokenizer, tmp_path, "train", processes=processes)
     expected = reference.codecontests(trap_shards, tokenizer)
@@ -231,7 +230,7 @@ def test_a_damaged_shard_is_refused_and_leaves_nothing(
 def test_a_killed_worker_is_one_clear_error_and_leaves_nothing(
     trap_shards: list[Path], small_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "_UNITS_ALONE", 0)
+    monkeypatch.setattr(crew, "UNITS_ALONE", 0)
     monkeypatch.setattr("wmtp_assets.corpora.build._UNIT_BYTES", 2000)
     send = crew._Worker.send
 
@@ -250,7 +249,7 @@ def test_a_killed_worker_is_one_clear_error_and_leaves_nothing(
 def test_lines_that_do_not_fit_the_shared_memory_come_all_the_same(
     small_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "_UNITS_ALONE", 0)
+    monkeypatch.setattr(crew, "UNITS_ALONE", 0)
     # Each unit and each answer is far larger than what a socket holds: neither side may wait for
     # the other to read before it reads itself.
     rows = [

@@ -19,9 +19,8 @@ from wmtp_assets.corpora import (
     write_metadata,
 )
 from wmtp_assets.corpora.reader import Corpus
-
-from . import reference
-from .conftest import real, rows_of
+from wmtp_assets_tests.corpora import reference
+from wmtp_assets_tests.corpora.conftest import real, rows_of
 
 _MBPP = pa.schema(
     [

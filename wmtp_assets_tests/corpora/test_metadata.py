@@ -11,9 +11,8 @@ import pytest
 from wmtp_assets.corpora import build_codecontests, write_metadata
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.rowindex import RowIndex
-
-from . import reference
-from .conftest import problem, write_shard
+from wmtp_assets_tests.corpora import reference
+from wmtp_assets_tests.corpora.conftest import problem, write_shard
 
 
 def test_metadata_is_what_json_dump_writes_of_the_lines(

@@ -17,8 +17,7 @@ from wmtp_assets.corpora import (
 )
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.findings import Finding
-
-from .conftest import problem, write_shard
+from wmtp_assets_tests.corpora.conftest import problem, write_shard
 
 
 @pytest.fixture

@@ -19,8 +19,7 @@ from wmtp_assets.corpora import build_codecontests, select_small, write_metadata
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.samplers import Stage
-
-from .conftest import rows_of
+from wmtp_assets_tests.corpora.conftest import rows_of
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_rows_are_what_json_loads_makes_of_the_lines(corpus: Corpus) -> None:
 def test_rows_are_right_when_their_problem_was_forgotten(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wmtp_assets.corpora.reader._SHARED_BYTES", 10)
+    monkeypatch.setattr("wmtp_assets.corpora.lines._KEPT_BYTES", 10)
     rows = rows_of(corpus.jsonl)
     order = [at * 17 % len(rows) for at in range(3 * len(rows))]
     assert [corpus[at] for at in order] == [rows[at] for at in order]

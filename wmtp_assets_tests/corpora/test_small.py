@@ -17,8 +17,7 @@ from wmtp_assets.corpora import (
     write_metadata,
 )
 from wmtp_assets.corpora.errors import CorpusError
-
-from .conftest import problem, rows_of, write_shard
+from wmtp_assets_tests.corpora.conftest import problem, rows_of, write_shard
 
 
 @pytest.fixture

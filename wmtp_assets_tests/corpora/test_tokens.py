@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from wmtp_assets.corpora import segments
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.tokens import TokenCounter
-
-from .conftest import real, train_tokenizer
+from wmtp_assets_tests.corpora.conftest import real, train_tokenizer
 
 TRAPS = [
     "",
