@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from wmtp_assets.cli import keeping, making, signing, upstream
-from wmtp_assets.cli.common import DONE, REFUSED
+from wmtp_assets.cli.common import DONE, REFUSED, plain
 from wmtp_assets.errors import WmtpError
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = given.run(given)
     except WmtpError as error:
-        print(f"wmtp: {error}", file=sys.stderr)
+        print(plain(f"wmtp: {error}"), file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
         return 130

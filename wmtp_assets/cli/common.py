@@ -27,4 +27,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def show(given: argparse.Namespace, value: object, text: str) -> None:
     """Prints the value as JSON where that was asked for, else the text."""
-    print(json.dumps(value, indent=2) if given.json else text)
+    print(json.dumps(value, indent=2) if given.json else plain(text))
+
+
+def plain(text: str) -> str:
+    """The text, with what a terminal would obey or cannot show (in a file's name) spelled out."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
+    )

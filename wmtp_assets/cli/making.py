@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wmtp_assets.cli.common import DONE, WRONG, add_json, project, show
+from wmtp_assets.cli.common import DONE, WRONG, add_json, plain, project, show
 from wmtp_assets.cli.signing import add_signatures, signature_findings
 
 
@@ -146,10 +146,14 @@ def _verify(given: argparse.Namespace) -> int:
 def _gate(given: argparse.Namespace) -> int:
     from wmtp_assets.gate import evaluate, write_report
     from wmtp_assets.report import verdict_text
+    from wmtp_assets.storage.errors import StorageError
 
     secured = project()
     verdict = evaluate(secured)
-    write_report(secured, verdict)
+    try:
+        write_report(secured, verdict)
+    except StorageError as error:  # a read-only disk: the answer stands without its report
+        print(plain(f"wmtp: {error}"), file=sys.stderr)
     show(given, verdict.to_json(), verdict_text(verdict))
     return DONE if verdict.open else WRONG
 

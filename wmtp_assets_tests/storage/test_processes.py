@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.storage import Store
+from wmtp_assets_tests.storage.namespaces import in_a_mount_namespace
 from wmtp_assets_tests.storage.worlds import MODEL, SET, make, materialize, orphans, seen
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ IMPORTS = """
 import os, sys, time
 from pathlib import Path
 from wmtp_assets.storage import Store, StorageError
+from wmtp_assets_tests.storage.namespaces import in_a_mount_namespace
 from wmtp_assets_tests.storage.worlds import MODEL, make, materialize, seen
 store = Store(Path(sys.argv[1]))
 """
@@ -171,25 +173,13 @@ def test_a_kill_at_a_system_call_never_shows_a_mix(call: str, tmp_path: Path) ->
     assert point > 5
 
 
-def in_a_mount_namespace(script: str, root: Path, options: str) -> str:
-    """What `script` says, run with a small tmpfs at `root`; skips where that is not allowed."""
-    command = [
-        *("unshare", "--map-root-user", "--mount", "sh", "-c"),
-        'mount -t tmpfs -o "$2" tmpfs "$1" || exit 77; exec "$3" -c "$4" "$1"',
-        *("sh", str(root), options, sys.executable, IMPORTS + textwrap.dedent(script)),
-    ]
-    try:
-        run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("no unshare on this machine")
-    if run.returncode == 77 or "unshare" in run.stderr:
-        pytest.skip(f"mount namespaces are not allowed here: {run.stderr.strip()}")
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+def said_on_a_small_disk(script: str, root: Path, options: str) -> str:
+    """What `script` says of a store on a disk of its own."""
+    return in_a_mount_namespace(IMPORTS + textwrap.dedent(script), root, options).stdout
 
 
 def test_a_disk_that_is_really_full_keeps_the_old_version(tmp_path: Path) -> None:
-    said = in_a_mount_namespace(
+    said = said_on_a_small_disk(
         """
         materialize(store, "one")
         before = seen(store.root)
@@ -214,7 +204,7 @@ def test_a_disk_that_is_really_full_keeps_the_old_version(tmp_path: Path) -> Non
 
 
 def test_a_read_only_disk_is_read_and_refused_for_writing(tmp_path: Path) -> None:
-    said = in_a_mount_namespace(
+    said = said_on_a_small_disk(
         """
         import subprocess
         materialize(store, "one")
