@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-REPORTING = "/report_asset_"
+REPORTING = "report_asset_"
 
 
 class Guard:
@@ -41,18 +41,27 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
-        if headers.get("host", "").lower() not in self._hosts:
+        hosts = headers.getlist("host") or [""]
+        if not all(host.lower() in self._hosts for host in hosts):
             return "Refused: this Host is not served here. WMTP_UI_HOSTS names further hosts."
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() not in self._hosts:
+        if not all(_site(origin) in self._hosts for origin in headers.getlist("origin")):
             return "Refused: the request comes from another site."
-        path = str(scope["path"])
-        if path.startswith(REPORTING):
+        # The router behind may read a path more kindly than it is written here.
+        words = [word for word in str(scope["path"]).lower().split("/") if word not in ("", ".")]
+        if any(word.startswith(REPORTING) for word in words):
             return "Refused: results are reported by runs, never from outside."
         by_get = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        if by_get and path == "/graphql" and "query" in QueryParams(scope["query_string"]):
+        if by_get and "graphql" in words and "query" in QueryParams(scope["query_string"]):
             return "Refused: GraphQL is answered by POST only."
         return None
+
+
+def _site(origin: str) -> str:
+    """Host and port of an Origin, in lower case; nothing for one that names no site."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # "http://[::1", say
+        return ""
 
 
 def served_hosts(host: str, port: int, further: str | None) -> list[str]:

@@ -22,6 +22,9 @@ FOREIGN = [
     f"http://{HOST}@evil.example",
     "http://127.0.0.1:3001",
     "",
+    "http://[::1",
+    f"http://127.0.0.1.:{3000}",
+    f"file://{HOST}.",
 ]
 
 
@@ -54,12 +57,28 @@ def test_the_hosts_that_are_served_are_answered(client: TestClient, host: str) -
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1", "127.0.0.1:3001", "localhost.evil.example:3000", ""]
+    "host",
+    [
+        *("evil.example", "127.0.0.1", "127.0.0.1:3001", "localhost.evil.example:3000", ""),
+        *("localhost.:3000", "127.0.0.1.:3000", f"user@{HOST}", f"evil.example:80@{HOST}"),
+        *("127.1:3000", "2130706433:3000", "0x7f.1:3000", "[::ffff:127.0.0.1]:3000", "[::1]:80"),
+        *(f"{HOST}, evil.example", f"{HOST} ", f"{HOST}/", "127.0.0.1:03000"),
+    ],
 )
 def test_a_foreign_host_is_refused(client: TestClient, host: str) -> None:
     reply = client.get("/", headers={"host": host})
     assert reply.status_code == 403
     assert "this Host is not served here" in reply.text
+
+
+def test_a_second_host_or_origin_hides_behind_no_first(client: TestClient) -> None:
+    for name, own, foreign in (
+        ("host", HOST, "evil.example"),
+        ("origin", f"http://{HOST}", "http://evil.example"),
+    ):
+        for pair in ((own, foreign), (foreign, own)):
+            reply = client.post("/graphql", headers=[(name, value) for value in pair])
+            assert reply.status_code == 403, pair
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
