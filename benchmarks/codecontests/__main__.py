@@ -30,6 +30,7 @@ PEERS: dict[str, tuple[str, float | None, float | None]] = {
     "datatrove": ("datatrove", 9, None),
     "streaming": ("pyarrow", None, None),
 }
+_REPEATED = 3
 _REAL = Path(__file__).parents[2] / "../shared/data/llama_tokenizer/tokenizer.model"
 
 
@@ -74,7 +75,8 @@ def bench_transform(
         print(f"{peer} is not installed: left out", file=sys.stderr)
     taken: dict[str, list[Taken]] = {}
     for at in range(rounds):
-        for way in ("ours1", "ours2", "floor", *peers):
+        # Seconds each, and the machine swings: several to a round.
+        for way in (*("ours1", "ours2", "floor") * _REPEATED, *peers):
             taken.setdefault(way, []).append(_run(way, folder, shards, tokenizer))
             print(f"round {at}: {way} {taken[way][-1]}", file=sys.stderr)
     # The straightforward way takes minutes: once.
@@ -133,15 +135,22 @@ def bench_reading(folder: Path, rounds: int, report: Report) -> None:
         label = "open_and_pick" if name == "metadata" else "json_load"
         report.figure(f"reading.{label}.s", _median(found, _said("seconds")), bars[0])
         report.figure(f"reading.{label}.new_mb", _median(found, _said("mb")), bars[1])
-    jsonl = folder / "ours1.jsonl"
-    found = [run([f"{_HERE}.reading", "rows", str(jsonl), str(folder / "cache")])]
-    for name in sorted(found[0].said):
-        report.figure(f"rows.{name}_a_s", _median(found, _said(name)))
+    jsonl, cache = str(folder / "ours1.jsonl"), str(folder / "cache")
+    run([f"{_HERE}.reading", "datasets_batch", jsonl, cache])  # writes the cache
+    rates: dict[str, list[Taken]] = {}
+    alone = []
+    for _ in range(rounds):
+        alone.append(run([f"{_HERE}.reading", "disk", jsonl, cache]))
+        for way in reading.WAYS:
+            rates.setdefault(way, []).append(run([f"{_HERE}.reading", way, jsonl, cache]))
+    report.figure("rows.disk_alone_s", _median(alone, _said("seconds")))
     for state in ("cold", "warm"):
-        said = {name: _number(value) for name, value in found[0].said.items()}
-        one = said[f"ours_one_{state}"] / said[f"datasets_one_{state}"]
+        rate = {way: _median(found, _said(state)) for way, found in rates.items()}
+        for way, value in rate.items():
+            report.figure(f"rows.{way}_{state}_a_s", value)
+        one = rate["ours_one"] / rate["datasets_one"]
         report.figure(f"rows.one_over_datasets_{state}", one, 8, least=True)
-        take = said[f"ours_take_{state}"] / said[f"datasets_batch_{state}"]
+        take = rate["ours_take"] / rate["datasets_batch"]
         report.figure(f"rows.take_over_datasets_{state}", take, 1, least=True)
 
 

@@ -7,7 +7,7 @@ shard; per problem some 281 Python, 493 C++ and 148 Java solutions (heavy-tailed
 Python ones correct; a statement of 1.8 kB, a Python solution of 0.9 kB. A third of the lines of
 Python code are new, the rest were seen before in the problem or anywhere: what tokenizer caches
 live on. Other languages and the tests that no one decodes are slices of random text: only their
-bytes matter.
+bytes matter, and hidden tests are as long as it takes for the shards to be upstream's 7.5 GB.
 
 A shard depends on the seed and its own number alone, so shards are written by several processes.
 """
@@ -126,6 +126,7 @@ _DIFFICULTIES = [0, *range(1, 7), *range(7, 12), *(d for d in range(12, 29) if d
 _DIFFICULTY_SHARES = [0.33] + [0.07 / 6] * 6 + [0.52 / 5] * 5 + [0.08 / 16] * 16
 _SOURCES, _SOURCE_SHARES = [1, 2, 3, 4, 6, 7], [0.05, 0.6, 0.1, 0.01, 0.1, 0.14]
 _POOL = 4 << 20
+_HIDDEN_TIMES = 6  # lengthens private and generated tests, and no row
 
 
 class _Shard:
@@ -173,8 +174,8 @@ class _Shard:
             "name": f"{ordinal // 6}_{'ABCDEF'[ordinal % 6]}. {' '.join(self._words(3)).title()}",
             "description": self._description(),
             "public_tests": self._tests(tests, 60),
-            "private_tests": self._tests(int(self._lognormal(12, 0.8)), 200),
-            "generated_tests": self._tests(int(self._lognormal(60, 0.5)), 200),
+            "private_tests": self._tests(int(self._lognormal(12, 0.8)), 200, _HIDDEN_TIMES),
+            "generated_tests": self._tests(int(self._lognormal(60, 0.5)), 200, _HIDDEN_TIMES),
             "source": source,
             "difficulty": difficulty,
             "solutions": self._solutions(
@@ -211,18 +212,18 @@ class _Shard:
             paragraphs.append(" ".join(words) + ".")
         return "\n\n".join(paragraphs)
 
-    def _tests(self, count: int, mean: float) -> dict[str, list[str]]:
+    def _tests(self, count: int, mean: float, times: int = 1) -> dict[str, list[str]]:
         def some(size: float) -> list[str]:
             return [
-                self._slice(self._digits, max(2, int(self._lognormal(size, 0.8))))
+                self._slice(self._digits, max(2, int(self._lognormal(size, 0.8))), times)
                 for _ in range(count)
             ]
 
         return {"input": some(mean), "output": some(mean / 3)}
 
-    def _slice(self, pool: str, size: int) -> str:
+    def _slice(self, pool: str, size: int, times: int = 1) -> str:
         begin = self._random.randrange(len(pool) - min(size, 60_000))
-        return pool[begin : begin + size]
+        return pool[begin : begin + size * times]
 
     def _solutions(
         self, python: float, cpp: float, java: float, lines: list[str], weights: list[float]

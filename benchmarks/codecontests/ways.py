@@ -49,29 +49,26 @@ def streaming(tokenizer: Path, out: Path, processes: int, shards: list[str]) -> 
 
 
 def datasets_straightforward(tokenizer: Path, out: Path, processes: int, shards: list[str]) -> None:
-    """map, filter, to_json; then the file is read again for the metadata, and once more to hash."""
+    """One step after the other, as its guide shows them: a row a solution, those in Python, each
+    made a record, the short ones, to_json; then the file is read again for the metadata, and once
+    more to hash. The table holds every column and is the cache's, steps are of a row each but for
+    the first, which cannot be."""
     import datasets
 
     processor = _processor(tokenizer)
-
-    def explode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        rows = [
-            record
-            for at in range(len(batch["name"]))
-            for record in _records({name: batch[name][at] for name in COLUMNS})
-        ]
-        return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+    cache = out.with_suffix(".cache")
+    loaded = datasets.load_dataset(
+        "parquet", data_files=shards, split="train", cache_dir=str(cache)
+    )
+    rows = loaded.map(_solution_rows, batched=True, remove_columns=loaded.column_names)
+    rows = rows.filter(lambda row: row["language"] in (1, 3))
+    made = rows.map(_record_of_row, remove_columns=rows.column_names)
 
     def short(row: Row) -> bool:
         fields = (row["instruction"], row["input"], row["output"])
         return sum(len(processor.encode(field)) for field in fields) <= LIMIT
 
-    cache = out.with_suffix(".cache")
-    loaded = datasets.load_dataset(
-        "parquet", data_files=shards, split="train", cache_dir=str(cache)
-    )
-    rows = loaded.map(explode, batched=True, batch_size=16, remove_columns=loaded.column_names)
-    rows.filter(short).to_json(out)
+    made.filter(short).to_json(out)
     shutil.rmtree(cache)
     records = [json.loads(line) for line in out.open()]
     entries = [
@@ -80,6 +77,44 @@ def datasets_straightforward(tokenizer: Path, out: Path, processes: int, shards:
     ]
     with out.with_suffix(".metadata").open("w") as file:
         json.dump({"metadata": entries}, file, indent=2)
+
+
+def _solution_rows(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """A row for each solution, correct and incorrect, in any language."""
+    found: dict[str, list[Any]] = {name: [] for name in _SOLUTION_COLUMNS}
+    for at, name in enumerate(batch["name"]):
+        for column, kind in (("solutions", "correct"), ("incorrect_solutions", "incorrect")):
+            solutions = batch[column][at]
+            pairs = zip(solutions["language"], solutions["solution"], strict=True)
+            for place, (language, text) in enumerate(pairs):
+                found["description"].append(batch["description"][at])
+                found["public_tests"].append(batch["public_tests"][at])
+                found["difficulty"].append(batch["difficulty"][at])
+                found["task_id"].append(f"{name}_{kind}_{place}")
+                found["is_correct"].append(kind == "correct")
+                found["language"].append(language)
+                found["solution"].append(text)
+    return found
+
+
+_SOLUTION_COLUMNS = (
+    "description", "public_tests", "difficulty", "task_id", "is_correct", "language", "solution",
+)  # fmt: skip
+
+
+def _record_of_row(row: Row) -> Row:
+    return {
+        "instruction": row["description"],
+        "input": _input(row["public_tests"]),
+        "output": row["solution"],
+        "task_id": row["task_id"],
+        "is_correct": row["is_correct"],
+        "metadata": {
+            "source": "code_contests",
+            "difficulty": row["difficulty"],
+            "has_tests": bool(row["public_tests"]["input"]),
+        },
+    }
 
 
 def datasets_well(tokenizer: Path, out: Path, processes: int, shards: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Reading upstream's parquet: the columns that are needed, a few problems at a time.
 
-Private and generated tests, two thirds of a code_contests shard, are never decoded; solutions in
-other languages are dropped before they become Python objects.
+Private and generated tests are never decoded; solutions in other languages are dropped before they
+become Python objects.
 """
 
 from __future__ import annotations

@@ -59,6 +59,28 @@ def test_rows_are_right_when_their_problem_was_forgotten(
     assert [corpus[at] for at in order] == [rows[at] for at in order]
 
 
+def test_changing_a_row_changes_no_other(corpus: Corpus) -> None:
+    rows = rows_of(corpus.jsonl)
+    for read in (lambda at: corpus[at], lambda at: corpus.take([at])[0]):
+        for at in (*range(len(rows)), *range(len(rows))):
+            row = read(at)
+            assert row == rows[at]
+            row["metadata"]["difficulty"] = -1
+            row["is_correct"] = None
+
+
+@pytest.mark.parametrize("at", [3, 4])
+def test_a_line_of_another_layout_is_still_read_as_json(corpus: Corpus, at: int) -> None:
+    rows = rows_of(corpus.jsonl)
+    begin, size = (int(corpus.column(name)[at]) for name in ("offset", "length"))
+    record = {"task_id": rows[at]["task_id"], **rows[at]}
+    line = json.dumps(record, separators=(",", ":")).encode().ljust(size - 1) + b"\n"
+    text = corpus.jsonl.read_bytes()
+    corpus.jsonl.write_bytes(text[:begin] + line + text[begin + size :])
+    assert [corpus[each] for each in range(len(rows))] == rows
+    assert list(corpus[at]) == list(record)
+
+
 def test_take_gives_rows_in_the_order_asked_for_and_reads_each_stretch_once(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
