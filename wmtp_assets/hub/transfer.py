@@ -2,8 +2,9 @@
 
 Workers, one a connection, take pieces of what is missing and write them where they belong; the
 calling thread hashes the unbroken prefix behind them, out of the page cache, so that the digest is
-of what stands on the disk and is ready when the last byte is. A second connection is opened only
-when the first answer showed that the source honours ranges.
+of what stands on the disk and is ready when the last byte is. More connections are opened only when
+the first answer showed that the source honours ranges, and the first connection that it is slow
+enough to gain from them: on a fast line they only cost the processor more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _PIECE = 32 << 20  # bytes a request: long enough to hide the round trip of maki
 _PARALLEL_FROM = 64 << 20  # bytes that must be missing before more connections pay
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16 << 10, 1 << 20
 _HASH_READ = 1 << 20
+_FAST = 200e6  # bytes a second; a connection that gives as much gains nothing from others beside it
+_JUDGE_AFTER = 0.5  # seconds that the first connection has to show how fast it is
 _SETTLE_EVERY = 32 << 20  # bytes hashed between two nudges to the disk
 _LONGEST_UNWRITTEN = 1.0  # seconds; what a slow line may lose when the process is killed
 _SLOWEST = 1000  # bytes a second; less is no progress but a stall that trickles
@@ -97,6 +100,7 @@ class Transfer:
         self._failure: BaseException | None = None
         self._guard = threading.Lock()
         self._received = 0
+        self._kept_before = 0
         self._retries = 0
 
     def run(self) -> Arrived:
@@ -172,6 +176,7 @@ class Transfer:
         sha1 = hashlib.sha1(b"blob %d\0" % self._size, usedforsecurity=False)
         buffer = memoryview(bytearray(_HASH_READ))
         hashed = settled = 0
+        began, self._kept_before = time.monotonic(), self._partial.kept
         workers = [self._start(place)] if self._pieces else []
         many = sum(end - start for start, end in self._pieces) >= _PARALLEL_FROM
         try:
@@ -190,7 +195,7 @@ class Transfer:
                         self._partial.settle(settled, hashed)
                         settled = hashed
                 self._progress(self._partial.kept)
-                if many and self._ranges and len(workers) == 1:
+                if many and self._ranges and self._is_slow(began):
                     more = min(self._hub.connections - 1, len(self._pieces))
                     workers += [self._start(place) for _ in range(more)]
                     many = False
@@ -203,6 +208,12 @@ class Transfer:
         if self._failure is not None:
             raise self._failure
         return sha256.hexdigest(), sha1.hexdigest()
+
+    def _is_slow(self, began: float) -> bool:
+        """Whether the first connection, begun then, has shown that others would help it."""
+        seconds = time.monotonic() - began
+        arrived = self._partial.kept - self._kept_before
+        return seconds >= _JUDGE_AFTER and arrived < _FAST * seconds
 
     def _start(self, place: Place) -> threading.Thread:
         worker = threading.Thread(target=self._work, args=(place,), daemon=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
+from wmtp_assets.hub import transfer
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.retry import Policy
 from wmtp_assets_tests.hub.loopback import LoopbackHub, serving
@@ -45,3 +46,12 @@ def lock(tmp_path: Path) -> Lock:
 @pytest.fixture
 def into(tmp_path: Path) -> Path:
     return tmp_path / "storage" / "upstream"
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file of a megabyte go the way of one of gigabytes: many pieces, several connections."""
+    monkeypatch.setattr(transfer, "_PARALLEL_FROM", 1 << 20)
+    monkeypatch.setattr(transfer, "_PIECE", 256 << 10)
+    monkeypatch.setattr(transfer, "_JUDGE_AFTER", 0.0)
+    monkeypatch.setattr(transfer, "_FAST", float("inf"))

@@ -1,0 +1,24 @@
+"""Answering under uvicorn's hands: an answer begun, and a connection broken in its middle."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from starlette.types import Send
+
+
+async def begin(send: Send, status: int, headers: dict[str, str]) -> None:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+
+
+def abort(send: Send, *, gently: bool = False) -> None:
+    """Break the connection under uvicorn: with a reset, or closed as if all were said."""
+    transport = send.__self__.transport  # type: ignore[attr-defined]  # uvicorn's request cycle
+    if not gently:
+        raw = transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
