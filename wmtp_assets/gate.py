@@ -17,6 +17,7 @@ from wmtp_assets.findings import Finding
 from wmtp_assets.project import Project
 from wmtp_assets.proofs import prove, published
 from wmtp_assets.storage.atomic import write_json
+from wmtp_assets.storage.disk import make_folders
 from wmtp_assets.storage.errors import storage_errors
 
 
@@ -217,4 +218,5 @@ def judge(
 def write_report(project: Project, verdict: Verdict) -> None:
     """Puts the verdict in the gate's report, in one step. Raises StorageError."""
     with storage_errors("Writing the gate's report", project.report):
+        make_folders(project.report.parent)  # a first run may have failed before it made any file
         write_json(project.store.writable(project.report), verdict.to_json())

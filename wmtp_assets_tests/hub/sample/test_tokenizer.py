@@ -14,7 +14,7 @@ from wmtp_assets.hub.sample.models import (
     MTP,
     SHEARED,
 )
-from wmtp_assets.hub.sample.tokenizer import SPACE, VOCABULARY, tokenizer_model
+from wmtp_assets.hub.sample.tokenizer import SPACE, VOCABULARY
 
 
 def _digest(path: Path) -> str:
@@ -22,11 +22,6 @@ def _digest(path: Path) -> str:
 
 
 REAL_DATA = (Path(__file__).parents[3] / "../shared/data").resolve()
-
-
-@pytest.fixture(scope="module")
-def encoder() -> spm.SentencePieceProcessor:
-    return spm.SentencePieceProcessor(model_proto=tokenizer_model())
 
 
 def test_the_tokenizer_is_built_like_llamas(encoder: spm.SentencePieceProcessor) -> None:
