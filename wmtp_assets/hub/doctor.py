@@ -190,7 +190,10 @@ def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
     """Whether the source answers, and then what it says of each repository."""
     if not wanted:
         return []
-    hub = open_hub(spec, _HURRIED)
+    try:
+        hub = open_hub(spec, _HURRIED)
+    except WmtpError as error:
+        return [Fact("upstream", "problem", error.problem, str(error.expected), error.mend or "")]
     deadline = time.monotonic() + _DEADLINE
     first: list[Fact | TransientError] = _together(hub, wanted[:1], deadline)
     if isinstance(first[0], TransientError):

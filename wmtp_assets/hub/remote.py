@@ -57,6 +57,7 @@ class RemoteHub:
     connections = 4
 
     def __init__(self, policy: Policy) -> None:
+        _require_address(self.endpoint)
         self.policy = policy
         self._listings: dict[tuple[RepoId, str], list[RemoteFile]] = {}
 
@@ -116,6 +117,21 @@ class RemoteHub:
                 return _place(self, question, answer.headers, onward or url)
             url = onward  # a renamed repository: the Hub's own redirect
         raise HubError("The Hub redirects in circles", where=question)
+
+
+def _require_address(endpoint: str) -> None:
+    """Raises HubError when it could be none. It may hold a password, and is not shown."""
+    try:
+        parts = urlsplit(endpoint)
+        sound = parts.scheme in _DEFAULT_PORT and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        sound = False
+    if not sound:
+        raise HubError(
+            "HF_ENDPOINT is not the address of a server",
+            expected="an address such as https://huggingface.co",
+            mend="correct HF_ENDPOINT, or unset it for the public Hub.",
+        )
 
 
 def _listing(hub: RemoteHub, question: Question) -> tuple[str, list[RemoteFile]]:

@@ -12,7 +12,9 @@ import pytest
 from wmtp_assets.hub import doctor
 from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import RepoId, WantedFile, WantedRepo
+from wmtp_assets.hub.refusals import HubError
 from wmtp_assets.hub.retry import Policy
+from wmtp_assets.hub.source import open_hub
 from wmtp_assets_tests.hub.conftest import CANARY
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 
@@ -130,3 +132,15 @@ def test_a_directory_needs_no_token_and_no_network(tmp_path: Path) -> None:
     asked = [WantedRepo(OPEN, "main", (WantedFile("weights.bin"),))]
     (problem,) = problems(diagnose(str(tmp_path), asked, {}, 0))
     assert "The mirror has no dataset" in problem.found
+
+
+@pytest.mark.parametrize("endpoint", ["http://[::1", "huggingface.co", "http://", "ftp://host"])
+def test_an_endpoint_that_is_no_address_is_told_once_and_not_shown(
+    endpoint: str, wanted: list[WantedRepo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    (problem,) = problems(diagnose(None, wanted, {}, 0))
+    assert problem.name == "upstream"
+    assert "HF_ENDPOINT is not the address of a server" in problem.found
+    with pytest.raises(HubError, match="correct HF_ENDPOINT"):
+        open_hub(None)
