@@ -62,6 +62,9 @@ class Killer:
         self._server.stdin.write("once more\n")
         self._server.stdin.flush()
         pid = int(self._server.stdout.readline())
+        # Stopped for certain: a SIGCONT that came before its SIGSTOP would be lost.
+        while "State:\tT" not in Path(f"/proc/{pid}/status").read_text():
+            time.sleep(0.002)
         inject = f"inject={call}:signal=KILL:when={number}"
         strace = subprocess.Popen(
             ["strace", "-qq", "-o", os.devnull, *("-e", inject), *("-p", str(pid))],
