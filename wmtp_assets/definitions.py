@@ -19,8 +19,8 @@ from wmtp_assets.checks.artifacts import artifact_checks
 from wmtp_assets.checks.readiness import readiness_check
 from wmtp_assets.io_managers import io_managers
 from wmtp_assets.project import Project
+from wmtp_assets.project.settings import Settings
 from wmtp_assets.resources import HubResource, StorageResource
-from wmtp_assets.settings import Settings
 
 
 def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitions:

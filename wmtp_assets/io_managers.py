@@ -17,8 +17,16 @@ import dagster as dg
 
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets.handles import Checkpoint, Document, Fetched, Handle, Split, Tokenizer, demand
 from wmtp_assets.project import Project
+from wmtp_assets.project.handles import (
+    Checkpoint,
+    Document,
+    Fetched,
+    Handle,
+    Split,
+    Tokenizer,
+    demand,
+)
 from wmtp_assets.showing import difficulties_picture, metadata_value
 from wmtp_assets.storage import PublishedSet
 from wmtp_assets.storage.preflight import gigabytes

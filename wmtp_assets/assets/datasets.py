@@ -17,8 +17,8 @@ from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.small import select_small
-from wmtp_assets.handles import Fetched, Split, Tokenizer
 from wmtp_assets.project import Project
+from wmtp_assets.project.handles import Fetched, Split, Tokenizer
 from wmtp_assets.proofs.datasets import RECORDS
 from wmtp_assets.resources import StorageResource
 from wmtp_assets.storage.atomic import write_json

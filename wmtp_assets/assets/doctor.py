@@ -3,8 +3,8 @@
 import dagster as dg
 
 from wmtp_assets.assets.making import OWNERS
-from wmtp_assets.needs import examine, page
 from wmtp_assets.project import Project
+from wmtp_assets.project.needs import examine, page
 from wmtp_assets.storage.digests import digest_of
 
 KEY = dg.AssetKey("doctor")

@@ -17,8 +17,8 @@ import dagster as dg
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.errors import TransientError, WmtpError
-from wmtp_assets.handles import Handle, demand
-from wmtp_assets.recipes import CODE_VERSIONS, Recipe
+from wmtp_assets.project.handles import Handle, demand
+from wmtp_assets.project.recipes import CODE_VERSIONS, Recipe
 from wmtp_assets.resources import StorageResource
 from wmtp_assets.storage.receipts import Receipt
 

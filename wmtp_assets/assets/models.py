@@ -25,9 +25,9 @@ from wmtp_assets.checkpoints.convert import convert
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.sharded import write_sharded
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
-from wmtp_assets.handles import Checkpoint, Document, Fetched, Tokenizer
-from wmtp_assets.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.project import Project
+from wmtp_assets.project.handles import Checkpoint, Document, Fetched, Tokenizer
+from wmtp_assets.project.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.resources import StorageResource
 from wmtp_assets.storage.atomic import write_bytes, write_json
 from wmtp_assets.storage.digests import write_sha256sums

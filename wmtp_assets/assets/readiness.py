@@ -3,7 +3,7 @@
 import dagster as dg
 
 from wmtp_assets.assets.making import FOLLOW, OWNERS, key_of
-from wmtp_assets.gate import Verdict, verdict_of_run
+from wmtp_assets.gatekeeping.gate import Verdict, verdict_of_run
 from wmtp_assets.project import Project
 from wmtp_assets.storage.digests import digest_of
 

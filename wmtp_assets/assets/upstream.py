@@ -13,10 +13,8 @@ from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.hub.drift import Drift, drift
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.project import Project
-from wmtp_assets.recipes import Recipe, upstream_inputs
-from wmtp_assets.resources import HubResource, StorageResource
-from wmtp_assets.storage.atomic import write_json
-from wmtp_assets.upstream import (
+from wmtp_assets.project.recipes import Recipe, upstream_inputs
+from wmtp_assets.project.upstream import (
     Taken,
     commit_of,
     fetch_taken,
@@ -25,6 +23,8 @@ from wmtp_assets.upstream import (
     require_pins,
     wanted_of,
 )
+from wmtp_assets.resources import HubResource, StorageResource
+from wmtp_assets.storage.atomic import write_json
 
 CHANGED_FILES = dg.TableSchema([dg.TableColumn(name) for name in ("file", "pinned", "head")])
 

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from wmtp_assets.assets.readiness import KEY, conditions_table
-from wmtp_assets.gate import verdict_of_run
+from wmtp_assets.gatekeeping.gate import verdict_of_run
 from wmtp_assets.project import Project
 
 

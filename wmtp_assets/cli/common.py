@@ -15,7 +15,7 @@ DONE, WRONG, REFUSED = 0, 1, 2
 def project() -> Project:
     """The project that WMTP_CATALOG, WMTP_STORAGE and WMTP_HUB name. Raises CatalogError."""
     from wmtp_assets.project import Project
-    from wmtp_assets.settings import Settings
+    from wmtp_assets.project.settings import Settings
 
     return Project.from_settings(Settings.from_environment())
 

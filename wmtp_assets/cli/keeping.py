@@ -69,7 +69,7 @@ def _rollback(given: argparse.Namespace) -> int:
 
 
 def _gc(given: argparse.Namespace) -> int:
-    from wmtp_assets.raw_files import orphans, proven_raw_files
+    from wmtp_assets.project.raw_files import orphans, proven_raw_files
     from wmtp_assets.storage.preflight import gigabytes
 
     secured = project()

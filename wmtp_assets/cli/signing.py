@@ -46,13 +46,13 @@ def signature_findings(secured: Project, given: argparse.Namespace) -> list[Find
             found="no key",
             mend="name the signer's public key; one that lies in the storage proves nothing.",
         )
-    from wmtp_assets.signing import prove_signature, signature_path
+    from wmtp_assets.gatekeeping.signing import prove_signature, signature_path
 
     return [prove_signature(secured, given.public_key, given.signature or signature_path(secured))]
 
 
 def _sign(given: argparse.Namespace) -> int:
-    from wmtp_assets.signing import sign, signature_path
+    from wmtp_assets.gatekeeping.signing import sign, signature_path
 
     secured = project()
     out = given.out or signature_path(secured)

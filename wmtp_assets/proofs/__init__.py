@@ -16,10 +16,11 @@ from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.corpora.proofs import prove_metadata
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
-from wmtp_assets.handles import Checkpoint, Document, Split, demand
 from wmtp_assets.hub.directory import UNPINNED
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.project import Project
+from wmtp_assets.project.handles import Checkpoint, Document, Split, demand
+from wmtp_assets.project.upstream import Taken
 from wmtp_assets.proofs.datasets import prove_rows, prove_schema
 from wmtp_assets.proofs.models import (
     expected_of,
@@ -33,7 +34,6 @@ from wmtp_assets.proofs.models import (
 from wmtp_assets.proofs.places import fetched, locked, place, unlike_listing
 from wmtp_assets.proofs.questions import FETCHED, INPUTS, UNCHANGED, Proof, proofs_of
 from wmtp_assets.storage.digests import sha256_files
-from wmtp_assets.upstream import Taken
 
 __all__ = ["Proof", "proofs_of", "prove", "prove_against_source", "published", "quick"]
 

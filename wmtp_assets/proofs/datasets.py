@@ -8,8 +8,8 @@ from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
 from wmtp_assets.corpora.proofs import prove_split
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import Finding
-from wmtp_assets.handles import Document, Split, Tokenizer, demand
 from wmtp_assets.project import Project
+from wmtp_assets.project.handles import Document, Split, Tokenizer, demand
 from wmtp_assets.proofs.places import place
 from wmtp_assets.proofs.questions import SCHEMA
 

@@ -21,10 +21,10 @@ from wmtp_assets.checkpoints.tokenizers import prove_same_tokenizer, prove_token
 from wmtp_assets.checkpoints.verification import verify_certificate
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
-from wmtp_assets.handles import Checkpoint, Document, Tokenizer
 from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp, prove_reward_model
-from wmtp_assets.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.project import Project
+from wmtp_assets.project.handles import Checkpoint, Document, Tokenizer
+from wmtp_assets.project.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.proofs.places import place, source
 from wmtp_assets.proofs.questions import CERTIFICATE, own_tokenizer
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from wmtp_assets.handles import Fetched, demand
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.hub.lock import LockedRepo
 from wmtp_assets.project import Project
+from wmtp_assets.project.handles import Fetched, demand
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from wmtp_assets.gatekeeping.report import rows, table
 from wmtp_assets.project import Project
+from wmtp_assets.project.recipes import stale_artifacts
 from wmtp_assets.proofs import proofs_of
-from wmtp_assets.recipes import stale_artifacts
-from wmtp_assets.report import rows, table
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from wmtp_assets.assets.making import key_of
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.definitions import build_defs
 from wmtp_assets.project import Project
-from wmtp_assets.raw_files import orphans
+from wmtp_assets.project.raw_files import orphans
 from wmtp_assets.storage.disk import LEFTOVERS
 from wmtp_assets.storage.versions import version_folders
 

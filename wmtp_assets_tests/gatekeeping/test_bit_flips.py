@@ -11,10 +11,10 @@ import pytest
 
 from wmtp_assets.cli import main
 from wmtp_assets.findings import Finding
-from wmtp_assets.gate import judge
+from wmtp_assets.gatekeeping.gate import judge
+from wmtp_assets.gatekeeping.signing import published_files
 from wmtp_assets.project import Project
 from wmtp_assets.proofs.questions import UNCHANGED
-from wmtp_assets.signing import published_files
 
 FLIPS, THROUGH_THE_COMMAND = 200, 12
 

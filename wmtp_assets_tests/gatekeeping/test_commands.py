@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from wmtp_assets import verify as verifying
 from wmtp_assets.cli import main
+from wmtp_assets.gatekeeping import verify as verifying
 from wmtp_assets.project import Project
 from wmtp_assets.storage.publications import RECORD
 from wmtp_assets_tests.checks.breaking import flip

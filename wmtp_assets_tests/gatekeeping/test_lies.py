@@ -14,12 +14,12 @@ import pytest
 from wmtp_assets.assets.making import key_of
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.scan import scan_file
-from wmtp_assets.gate import evaluate
+from wmtp_assets.gatekeeping.gate import evaluate
+from wmtp_assets.gatekeeping.verify import verify
 from wmtp_assets.project import Project
 from wmtp_assets.proofs import proofs_of, prove, quick
 from wmtp_assets.storage.digests import sha256_file, write_sha256sums
 from wmtp_assets.storage.receipts import FileRecord, Receipt
-from wmtp_assets.verify import verify
 from wmtp_assets_tests.checks.breaking import document, flip, recommit
 from wmtp_assets_tests.gatekeeping.editions import CHECKPOINT, SPLIT, planted, small
 

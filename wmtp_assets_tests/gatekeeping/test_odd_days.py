@@ -11,10 +11,10 @@ import pytest
 from wmtp_assets.assets.making import key_of
 from wmtp_assets.checks.artifacts import shown
 from wmtp_assets.findings import Finding
+from wmtp_assets.gatekeeping.verify import verify
 from wmtp_assets.io_managers import metadata_value
 from wmtp_assets.project import Project
 from wmtp_assets.storage import receipts
-from wmtp_assets.verify import verify
 from wmtp_assets_tests.checks.breaking import recommit
 from wmtp_assets_tests.gatekeeping.editions import CHECKPOINT, SPLIT, Maker, planted, small
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.cli import main
+from wmtp_assets.gatekeeping.signing import SigningError, prove_signature, published_files, sign
 from wmtp_assets.project import Project
-from wmtp_assets.signing import SigningError, prove_signature, published_files, sign
 from wmtp_assets_tests.checks.breaking import flip
 
 pytest.importorskip("model_signing", reason="the extra `sign` is not installed")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.gate import evaluate
+from wmtp_assets.gatekeeping.gate import evaluate
 from wmtp_assets.project import Project
 from wmtp_assets_tests.gatekeeping.editions import (
     Maker,

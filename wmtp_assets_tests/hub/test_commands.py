@@ -17,7 +17,7 @@ from wmtp_assets.cli import main
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.sample import write_sample
 from wmtp_assets.project import Project
-from wmtp_assets.upstream import fetch_taken
+from wmtp_assets.project.upstream import fetch_taken
 from wmtp_assets_tests.hub.conftest import CANARY
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 from wmtp_assets_tests.hub.upstreams import EVALSET, TOKENIZER, files_of, serve, write_catalog

@@ -19,7 +19,7 @@ from wmtp_assets.checkpoints.slicing import (
     plan_mtp_slice,
 )
 from wmtp_assets.checkpoints.source import open_source
-from wmtp_assets.handles import Checkpoint, Fetched
+from wmtp_assets.project.handles import Checkpoint, Fetched
 
 
 def upstream_config(model: UpstreamModel, raw: Fetched) -> dict[str, object]:

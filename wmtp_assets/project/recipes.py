@@ -13,9 +13,9 @@ from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.project import Project
+from wmtp_assets.project.upstream import Taken, identity
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
-from wmtp_assets.upstream import Taken, identity
 
 # A new number where the same input would give other bytes: what the old code made is then redone.
 CODE_VERSIONS: Mapping[Kind, str] = dict.fromkeys(Kind, "1")

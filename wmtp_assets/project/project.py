@@ -12,10 +12,10 @@ from wmtp_assets.catalog.contract import published_sets
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.sample import sample_is_complete, write_sample
 from wmtp_assets.hub.source import Hub, open_hub
-from wmtp_assets.settings import Settings
+from wmtp_assets.project.settings import Settings
+from wmtp_assets.project.upstream import Taken, taken_by
 from wmtp_assets.storage import PublishedSet
 from wmtp_assets.storage.store import Store
-from wmtp_assets.upstream import Taken, taken_by
 
 
 @dataclass(frozen=True)

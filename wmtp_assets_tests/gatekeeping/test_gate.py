@@ -11,10 +11,10 @@ import pytest
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.catalog.artifacts import artifacts_of
 from wmtp_assets.findings import Finding
-from wmtp_assets.gate import Verdict, evaluate, judge, verdict_of_run, write_report
+from wmtp_assets.gatekeeping.gate import Verdict, evaluate, judge, verdict_of_run, write_report
+from wmtp_assets.gatekeeping.verify import verify
 from wmtp_assets.project import Project
 from wmtp_assets.proofs import prove, published, quick
-from wmtp_assets.verify import verify
 from wmtp_assets_tests.checks.breaking import flip
 
 ARTIFACTS = artifacts_of(load_catalog("sample"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wmtp_assets.automation.running import CheckResult
 from wmtp_assets.catalog.artifacts import Artifact, Kind
-from wmtp_assets.gate import Verdict
+from wmtp_assets.gatekeeping.gate import Verdict
 from wmtp_assets.project import Project
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.preflight import gigabytes

@@ -8,7 +8,7 @@ from wmtp_assets.catalog import UpstreamModel
 from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import WantedFile, WantedRepo
 from wmtp_assets.project import Project
-from wmtp_assets.upstream import how_to_pin, unpinned
+from wmtp_assets.project.upstream import how_to_pin, unpinned
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
 MEMORY_BYTES = 1_500_000_000

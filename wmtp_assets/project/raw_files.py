@@ -12,8 +12,8 @@ from wmtp_assets.catalog.artifacts import model_artifact
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
 from wmtp_assets.project import Project
+from wmtp_assets.project.upstream import Taken
 from wmtp_assets.proofs import prove
-from wmtp_assets.upstream import Taken
 
 
 def orphans(project: Project) -> list[Path]:
