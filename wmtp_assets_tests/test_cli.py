@@ -17,7 +17,7 @@ import pytest
 
 from wmtp_assets.cli import main
 from wmtp_assets.project import Project
-from wmtp_assets.project.recipes import stale_artifacts
+from wmtp_assets.project.staleness import stale_artifacts
 from wmtp_assets_tests.checks.breaking import flip
 
 COMMANDS = [

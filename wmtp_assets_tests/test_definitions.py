@@ -113,7 +113,7 @@ def test_every_question_is_a_check_with_a_description_blocking_where_it_should(
             assert spec.description == proof.description
             assert spec.blocking is proof.blocking
     warned = {key.name for key in graph.asset_check_keys if not graph.get_check_spec(key).blocking}
-    assert warned == {"difficulty_in_training_range", "gate_is_open"}
+    assert warned == {"difficulty_in_training_range", "gate_is_open", "weights_kept"}
 
 
 def test_only_what_fetches_is_tried_again(defs: dg.Definitions) -> None:

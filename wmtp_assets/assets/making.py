@@ -161,12 +161,14 @@ def make_by(
     artifact: Artifact,
     recipe: Recipe,
     write: Callable[[Path], Made],
+    again: bool = False,
 ) -> Result:
-    """As `make`, for a recipe whose inputs are not artifacts."""
+    """As `make`, for a recipe whose inputs are not artifacts; `again` makes it in any case."""
     store = storage.store()
     with no_retry(), store.stage(artifact.name, on_wait=context.log.info) as staging:
         # Asked with the artifact's lock in hand: another process may just have made it.
-        receipt = None if FORCE in context.run.tags else recipe.made(store, artifact.name)
+        again = again or FORCE in context.run.tags
+        receipt = None if again else recipe.made(store, artifact.name)
         if receipt is not None:
             context.log.info("unchanged, nothing was made again")
         else:

@@ -14,6 +14,7 @@ from wmtp_assets.hub.drift import Drift, drift
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.project import Project
 from wmtp_assets.project.recipes import Recipe, upstream_inputs
+from wmtp_assets.project.released import must_return
 from wmtp_assets.project.upstream import (
     Taken,
     commit_of,
@@ -122,6 +123,8 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
             require_pins(project.catalog, [taken])
             opened = hub.open()
             recipe = Recipe.of(artifact, upstream_inputs(opened, artifact, lock))
+            there = store.current(artifact.name) is not None
+            again = there and must_return(project, artifact.name)
 
         def write(folder: Path) -> Made:
             commit, files = fetch_taken(opened, taken, store.upstream, lock, context.log.info)
@@ -136,6 +139,6 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
             }
             return Made(facts)
 
-        return make_by(context, storage, artifact, recipe, write)
+        return make_by(context, storage, artifact, recipe, write, again)
 
     return raw

@@ -18,7 +18,7 @@ from wmtp_assets.assets.readiness import KEY as READINESS
 from wmtp_assets.automation.jobs import materialize_all
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.project import Project
-from wmtp_assets.project.recipes import stale_artifacts
+from wmtp_assets.project.staleness import stale_artifacts
 from wmtp_assets.project.upstream import require_pins, taken_by
 
 

@@ -32,7 +32,8 @@ def register(commands: Any) -> None:
     gc.add_argument(
         "--raw",
         action="store_true",
-        help="also fetched weights whose conversion is proven now, value by value",
+        help="also fetched weights whose conversion is proven now, value by value; a run that needs "
+        "them fetches them again",
     )
     add_json(gc)
     gc.set_defaults(run=_gc)
@@ -69,11 +70,11 @@ def _rollback(given: argparse.Namespace) -> int:
 
 
 def _gc(given: argparse.Namespace) -> int:
-    from wmtp_assets.project.raw_files import orphans, proven_raw_files
+    from wmtp_assets.project.raw_files import let_go, orphans
     from wmtp_assets.storage.preflight import gigabytes
 
     secured = project()
-    also = [*orphans(secured), *(proven_raw_files(secured) if given.raw else [])]
+    also = [*orphans(secured), *(let_go(secured, given.dry_run) if given.raw else [])]
     done = secured.store.gc(keep=given.keep, dry_run=given.dry_run, also=also)
     word = "would be removed" if given.dry_run else "removed"
     lines = [f"{one.path}: {gigabytes(one.size)}, {one.reason}" for one in done.removed]

@@ -6,6 +6,7 @@ A handle of a 13 GB checkpoint weighs a few hundred bytes. IO managers make them
 from __future__ import annotations
 
 import json
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -75,6 +76,21 @@ class Fetched(Handle):
     def paths(self) -> dict[str, Path]:
         """Where every fetched file lies, by its path in the repository."""
         return {path: self.upstream / path for path in self.files()}
+
+    def lost(self) -> dict[str, str]:
+        """By path: what is found in place of a fetched file. Opens none: a pipe would never end."""
+        wrong = {}
+        for path, record in self.files().items():
+            try:
+                found = (self.upstream / path).stat()
+            except OSError:
+                wrong[path] = "no file"
+                continue
+            if not stat.S_ISREG(found.st_mode):
+                wrong[path] = "something else than a file"
+            elif found.st_size != record["size"]:
+                wrong[path] = f"{found.st_size} bytes"
+        return wrong
 
 
 @dataclass(frozen=True)

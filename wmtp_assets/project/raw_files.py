@@ -8,12 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from wmtp_assets.catalog import UpstreamModel
-from wmtp_assets.catalog.artifacts import model_artifact
+from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
 from wmtp_assets.project import Project
+from wmtp_assets.project.released import fetched, release
 from wmtp_assets.project.upstream import Taken
-from wmtp_assets.proofs import prove
+from wmtp_assets.proofs import prove, prove_against_source
 
 
 def orphans(project: Project) -> list[Path]:
@@ -72,19 +73,28 @@ def _held(path: Path) -> bool:
     return False
 
 
-def proven_raw_files(project: Project) -> list[Path]:
-    """The fetched weights of models whose every proof passes now; dropping them is a choice.
+def let_go(project: Project, dry_run: bool) -> list[Path]:
+    """The fetched weights of models that pass every proof now, value by value; they may go.
 
-    Without them a conversion cannot be compared with its source again.
+    Unless `dry_run`, that is written down (see `released`), and the gate stays open without them.
     """
     files: list[Path] = []
-    for name, model in project.catalog.models.items():
-        if not isinstance(model, UpstreamModel):
+    for artifact in project.artifacts.values():
+        raw = artifact.inputs[0] if artifact.kind is Kind.CHECKPOINT else ""
+        model = project.catalog.models[artifact.owner] if raw else None
+        if not isinstance(model, UpstreamModel) or project.store.current(artifact.name) is None:
             continue
-        artifact = project.artifacts[model_artifact(name)]
-        if all(finding.passed for finding in prove(project, artifact)):
-            folder = (
-                project.store.upstream / Taken.by(project.artifacts[artifact.inputs[0]]).repo.folder
-            )
-            files += [folder / file.path for file in model.files.weights]
+        asked = [prove_against_source(project, artifact), *prove(project, artifact)]
+        asked += prove(project, project.artifacts[raw])
+        if not all(finding.passed for finding in asked):
+            continue
+        there_is = fetched(project, raw)
+        paths = [
+            path
+            for path in there_is.files()
+            if any(fnmatchcase(path, file.path) for file in model.files.weights)
+        ]
+        if not dry_run:
+            release(project, raw, paths)
+        files += [there_is.upstream / path for path in paths]
     return files

@@ -6,13 +6,12 @@ on it, and the version of the code that makes it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
-from wmtp_assets.project import Project
 from wmtp_assets.project.upstream import Taken, identity
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
@@ -48,26 +47,3 @@ def upstream_inputs(hub: Hub, artifact: Artifact, lock: Lock) -> dict[str, str]:
     """The input of a raw artifact: its repository, and what stands for the files now."""
     taken = Taken.by(artifact)
     return {f"hub/{taken.repo}": identity(hub, taken, lock)}
-
-
-def stale_artifacts(project: Project, among: Collection[str]) -> set[str]:
-    """Those of `among` that do not exist, or would be made from other inputs than they were.
-
-    Whatever is made from a stale artifact is stale too; once made, it may turn out unchanged.
-    """
-    hub = project.hub()
-    stale: set[str] = set()
-    for artifact in project.artifacts.values():
-        if artifact.name not in among:
-            continue
-        if stale.intersection(artifact.inputs):
-            stale.add(artifact.name)
-            continue
-        if artifact.kind is Kind.RAW:
-            inputs = upstream_inputs(hub, artifact, project.lock)
-        else:
-            receipts = {name: project.store.current(name) for name in artifact.inputs}
-            inputs = {name: made.digest for name, made in receipts.items() if made is not None}
-        if Recipe.of(artifact, inputs).made(project.store, artifact.name) is None:
-            stale.add(artifact.name)
-    return stale

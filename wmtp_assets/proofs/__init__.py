@@ -20,6 +20,7 @@ from wmtp_assets.hub.directory import UNPINNED
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.project import Project
 from wmtp_assets.project.handles import Checkpoint, Document, Split, demand
+from wmtp_assets.project.released import fetched, released
 from wmtp_assets.project.upstream import Taken
 from wmtp_assets.proofs.datasets import prove_rows, prove_schema
 from wmtp_assets.proofs.models import (
@@ -31,8 +32,8 @@ from wmtp_assets.proofs.models import (
     prove_shards,
     prove_shared_tokenizer,
 )
-from wmtp_assets.proofs.places import fetched, locked, place, unlike_listing
-from wmtp_assets.proofs.questions import FETCHED, INPUTS, UNCHANGED, Proof, proofs_of
+from wmtp_assets.proofs.places import locked, place
+from wmtp_assets.proofs.questions import FETCHED, INPUTS, KEPT, UNCHANGED, Proof, proofs_of
 from wmtp_assets.storage.digests import sha256_files
 
 __all__ = ["Proof", "proofs_of", "prove", "prove_against_source", "published", "quick"]
@@ -127,6 +128,7 @@ def _answers(project: Project, artifact: Artifact) -> Iterable[Finding]:
     match artifact.kind:
         case Kind.RAW:
             yield _fetched_files(project, artifact)
+            yield _weights_kept(project, artifact)
         case Kind.CHECKPOINT:
             yield from prove_model_checkpoint(project, artifact)
         case Kind.TOKENIZER:
@@ -188,7 +190,12 @@ def _fetched_files(project: Project, artifact: Artifact, deep: bool = True) -> F
     if is_commit(taken.revision) and there_is.revision not in (taken.revision, UNPINNED):
         wrong.append(f"fetched at {there_is.revision}, but catalog: {taken.revision}")
     paths = there_is.paths()
-    wrong += [f"{path}: {problem}" for path, problem in unlike_listing(there_is).items()]
+    gone = released(project, artifact.name)
+    wrong += [
+        f"{path}: {problem}"
+        for path, problem in there_is.lost().items()
+        if gone is None or path not in gone.files
+    ]
     record_of = locked(project, taken.repo)
     if record_of is not None and record_of.commit != there_is.revision:
         wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
@@ -211,4 +218,22 @@ def _fetched_files(project: Project, artifact: Artifact, deep: bool = True) -> F
         str(there_is.upstream),
         mend=f"wmtp materialize {artifact.name} --force" if wrong else "",
         details={"revision": there_is.revision},
+    )
+
+
+def _weights_kept(project: Project, artifact: Artifact) -> Finding:
+    gone = released(project, artifact.name)
+    there_is = fetched(project, artifact.name)
+    missing = sorted(set(there_is.lost()) & set(gone.files)) if gone is not None else []
+    return Finding(
+        KEPT.name,
+        not missing,
+        "every weight can be compared with its source again",
+        f"let go at {gone.at}, when every value had been compared: {', '.join(missing)}"
+        if gone is not None and missing
+        else "as expected",
+        str(there_is.upstream),
+        mend=f"Nothing; wmtp materialize {artifact.name} --force fetches them again."
+        if missing
+        else "",
     )

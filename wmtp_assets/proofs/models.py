@@ -25,12 +25,18 @@ from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp, prove_reward_mode
 from wmtp_assets.project import Project
 from wmtp_assets.project.handles import Checkpoint, Document, Tokenizer
 from wmtp_assets.project.plans import conversion_plan, slice_plan, upstream_config
+from wmtp_assets.project.released import released
 from wmtp_assets.proofs.places import place, source
 from wmtp_assets.proofs.questions import CERTIFICATE, own_tokenizer
+from wmtp_assets.storage.errors import StorageError
 
 
-def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoint, Plan]:
-    """What catalog and config say of a checkpoint, and the plan that made it."""
+def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoint, Plan | None]:
+    """What catalog and config say of a checkpoint, and the plan that made it.
+
+    There is no plan where the weights that it reads were let go.
+    """
+    plan: Plan | None
     layout = layout_of(project.catalog, artifact.owner)
     model = project.catalog.models[artifact.owner]
     if isinstance(model, MicroModel):
@@ -41,7 +47,8 @@ def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoin
         dtype = project.catalog.upstream_models()[model.slice_of].dtype
     else:
         raw = source(project, artifact.inputs[0])
-        plan, config, dtype = conversion_plan(model, raw), upstream_config(model, raw), model.dtype
+        plan = None if raw.lost() else conversion_plan(model, raw)
+        config, dtype = upstream_config(model, raw), model.dtype
     expected = ExpectedCheckpoint(
         layout=layout,
         config=config,
@@ -59,6 +66,8 @@ def prove_model_checkpoint(project: Project, artifact: Artifact) -> Iterable[Fin
     layout, config = expected.layout, dict(expected.config)
     certificate = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
     yield from prove_checkpoint(checkpoint.folder, expected, certificate, plan)
+    if plan is None:
+        yield _samples_as_released(project, artifact)
     with tempfile.TemporaryDirectory(prefix="wmtp-proof-") as folder:
         document = Path(folder) / "config.json"
         if layout != MTP:
@@ -66,6 +75,18 @@ def prove_model_checkpoint(project: Project, artifact: Artifact) -> Iterable[Fin
         document.write_text(json.dumps(config), encoding="utf-8")
         loads = prove_mtp if layout == MTP else prove_causal_lm
         yield from (prove_reward_model if layout == REWARD else loads)(checkpoint.path, document)
+
+
+def _samples_as_released(project: Project, artifact: Artifact) -> Finding:
+    gone = released(project, artifact.inputs[0])
+    assert gone is not None  # noqa: S101 - else there would be a plan, or an error
+    return Finding(
+        "sampled_values_equal_source",
+        passed=True,
+        expected="the checkpoint whose every value was compared before its source was let go",
+        found=f"that one, by its digest {gone.checkpoint}; let go at {gone.at}",
+        where=str(project.store.path(artifact.name)),
+    )
 
 
 def prove_certificate(project: Project, artifact: Artifact) -> Finding:
@@ -89,6 +110,12 @@ def prove_against_source(project: Project, artifact: Artifact) -> Finding:
     try:
         checkpoint = Checkpoint(*place(project, artifact.name))
         _, plan = expected_of(project, artifact)
+        if plan is None:
+            raise StorageError(
+                "The fetched weights were let go, so there is nothing to compare with",
+                where=project.store.upstream,
+                mend=f"wmtp materialize {artifact.inputs[0]} --force",
+            )
         certificate = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
         findings = verify_certificate(certificate, checkpoint.path, against=plan)
     except (WmtpError, OSError) as error:

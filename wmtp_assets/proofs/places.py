@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.hub.lock import LockedRepo
 from wmtp_assets.project import Project
 from wmtp_assets.project.handles import Fetched, demand
+from wmtp_assets.project.released import fetched, released
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 
@@ -19,16 +19,14 @@ def place(project: Project, name: str) -> tuple[Path, Receipt]:
     return project.store.path(name), receipt
 
 
-def fetched(project: Project, name: str) -> Fetched:
-    """The files of a raw artifact that exists; raises StorageError otherwise."""
-    folder, receipt = place(project, name)
-    return Fetched(folder, receipt, project.store.upstream / str(receipt.facts["folder"]))
-
-
 def source(project: Project, name: str) -> Fetched:
-    """As `fetched`, for reading: raises StorageError unless every file is there in its size."""
+    """As `fetched`, for reading: raises StorageError unless every file is there in its size, or
+    was let go."""
     files = fetched(project, name)
-    for path, problem in unlike_listing(files).items():
+    gone = released(project, name)
+    for path, problem in files.lost().items():
+        if gone is not None and path in gone.files:
+            continue
         raise StorageError(
             "A fetched file is not what arrived",
             expected=f"{files.files()[path]['size']} bytes",
@@ -37,23 +35,6 @@ def source(project: Project, name: str) -> Fetched:
             mend=f"wmtp materialize {name} --force",
         )
     return files
-
-
-def unlike_listing(files: Fetched) -> dict[str, str]:
-    """By path: what is found in place of a fetched file. Opens none: a pipe would never end."""
-    wrong = {}
-    paths = files.paths()
-    for path, record in files.files().items():
-        try:
-            found = paths[path].stat()
-        except OSError:
-            wrong[path] = "no file"
-            continue
-        if not stat.S_ISREG(found.st_mode):
-            wrong[path] = "something else than a file"
-        elif found.st_size != record["size"]:
-            wrong[path] = f"{found.st_size} bytes"
-    return wrong
 
 
 def locked(project: Project, repo: RepoId) -> LockedRepo | None:

@@ -9,6 +9,7 @@ from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints.configs import MTP, REWARD
 from wmtp_assets.project import Project
+from wmtp_assets.project.released import checkpoint_of
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ INPUTS = Proof(
 FETCHED = Proof(
     "fetched_files",
     "Every fetched file has the SHA-256 recorded on arrival, and the catalog's; of its commit.",
+)
+KEPT = Proof(
+    "weights_kept",
+    "What the checkpoint was converted from is still here (gc --raw lets it go).",
+    blocking=False,
 )
 CHECKPOINT = (
     Proof("safetensors_readable", "The file's header describes every byte of it."),
@@ -92,6 +98,8 @@ def proofs_of(project: Project, artifact: Artifact) -> list[Proof]:
     match artifact.kind:
         case Kind.RAW:
             asked.append(FETCHED)
+            if checkpoint_of(project, artifact.name) is not None:
+                asked.append(KEPT)
         case Kind.CHECKPOINT:
             asked += [*CHECKPOINT, *_loads(project, artifact)]
             if isinstance(project.catalog.models[artifact.owner], MicroModel):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from wmtp_assets.project import Project
+from wmtp_assets.project.raw_files import let_go
 from wmtp_assets.proofs.questions import CHECKPOINT, MICRO_SIZE, MTP_LOADS
 from wmtp_assets_tests.checks import breaking
 from wmtp_assets_tests.checks.breaking import (
@@ -240,6 +241,15 @@ def test_a_fetched_file_that_is_gone_is_named(copied: Project) -> None:
     found = answers(copied, f"{MTP}_raw")["fetched_files"]
     assert not found.passed
     assert "params.json: no file" in str(found.found)
+
+
+def test_weights_that_were_let_go_are_a_warning_and_named(copied: Project) -> None:
+    weights = next(path for path in let_go(copied, dry_run=False) if path.suffix == ".pth")
+    weights.unlink()
+    found = answers(copied, f"{MTP}_raw")
+    assert {name for name, finding in found.items() if not finding.passed} == {"weights_kept"}
+    assert weights.name in str(found["weights_kept"].found)
+    assert failed(copied, MTP) == set()
 
 
 def test_files_that_their_receipt_does_not_describe_are_named(copied: Project) -> None:
