@@ -32,8 +32,8 @@ def register(commands: Any) -> None:
     gc.add_argument(
         "--raw",
         action="store_true",
-        help="also fetched weights whose conversion is proven now, value by value; a run that needs "
-        "them fetches them again",
+        help="also fetched weights whose conversion is proven now, value by value; "
+        "a run that needs them fetches them again",
     )
     add_json(gc)
     gc.set_defaults(run=_gc)
