@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -87,15 +87,14 @@ class Corpus(Sequence[Row]):
             place += self._length
         if not 0 <= place < self._length:
             raise IndexError(f"row {at} of {self._length}")
-        data, offsets, lengths, problems = self._places
-        problem, begin = problems[place], offsets[place]
-        end = begin + lengths[place]
+        read, offsets, lengths, problems = self._places
+        problem, begin, size = problems[place], offsets[place], lengths[place]
         head = self._parser.heads.get(problem)
         if head is not None:  # of a problem that is known, only what follows its own texts
-            row = self._parser.joined(head, data[begin + head[0] : end])
+            row = self._parser.joined(head, read(begin + head[0], size - head[0]))
             if row is not None:
                 return row
-        return self._parser.row(problem, data[begin:end])
+        return self._parser.row(problem, read(begin, size))
 
     def lines(self, indices: Iterable[int]) -> list[bytes]:
         """The bytes of rows, in the order asked for; read in file order, neighbours together."""
@@ -272,18 +271,28 @@ class Corpus(Sequence[Row]):
         return file
 
     @cached_property
-    def _places(self) -> tuple[mmap.mmap, memoryview, memoryview, memoryview]:
-        """The file's bytes; and of every row its offset, length and problem.
+    def _places(self) -> tuple[Callable[[int, int], bytes], memoryview, memoryview, memoryview]:
+        """What reads bytes from an offset on; and of every row its offset, length and problem.
 
-        Mapped, a row costs no system call; a fork shares the map, and the file is never changed
-        (a new version is another file). The columns are memoryviews because numpy would make a
-        scalar of its own of every element asked for.
+        Mapped, a row of a small file costs no system call; a fork shares the map, and the file is
+        never changed (a new version is another file). A row of a large one is likely cold, and then
+        a map would ask the disk for each of its pages in turn. The columns are memoryviews because
+        numpy would make a scalar of its own of every element asked for.
         """
-        data = mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ)
-        if len(data) > _SMALL:
-            data.madvise(mmap.MADV_RANDOM)
+        file = self._file.fileno()
+        if int(self.facts["jsonl"]["bytes"]) <= _SMALL:
+            data = mmap.mmap(file, 0, prot=mmap.PROT_READ)
+
+            def read(begin: int, size: int) -> bytes:
+                return data[begin : begin + size]
+
+        else:
+
+            def read(begin: int, size: int) -> bytes:
+                return os.pread(file, size, begin)
+
         offsets, lengths, problems = map(self.column, ("offset", "length", "problem"))
-        return data, offsets.data, lengths.data, problems.data
+        return read, offsets.data, lengths.data, problems.data
 
     def _classes(self) -> NDArray[Any]:
         if not self._length or self.column("is_correct")[0] < 0:

@@ -39,7 +39,11 @@ def corpus(storage: Path) -> Corpus:
     return wmtp_assets.open_corpus(storage, "codecontests", "train")
 
 
-def test_rows_are_what_json_loads_makes_of_the_lines(corpus: Corpus) -> None:
+@pytest.mark.parametrize("small", [0, 1 << 30], ids=["read by position", "mapped"])
+def test_rows_are_what_json_loads_makes_of_the_lines(
+    corpus: Corpus, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wmtp_assets.corpora.reader._SMALL", small)
     rows = rows_of(corpus.jsonl)
     assert len(corpus) == len(rows)
     assert [corpus[at] for at in range(len(corpus))] == rows
