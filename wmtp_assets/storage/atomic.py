@@ -21,10 +21,11 @@ _BUFFER = 1 << 20
 
 
 class _Descriptor(io.RawIOBase):
-    """The raw end of a file that writes through `disk`."""
+    """The raw end of a file that writes through `disk`; nowhere once it was `abandoned`."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self.abandoned = False
 
     def writable(self) -> bool:
         return True
@@ -33,7 +34,8 @@ class _Descriptor(io.RawIOBase):
         return self._descriptor
 
     def write(self, data: ReadableBuffer, /) -> int:
-        return disk.write(self._descriptor, memoryview(data))
+        view = memoryview(data)
+        return view.nbytes if self.abandoned else disk.write(self._descriptor, view)
 
 
 @contextmanager
@@ -47,8 +49,9 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
     """
     with storage_errors(f"Writing {path.name}", path, disk_only=True):
         temporary, descriptor = _open_temporary(scratch or path.parent)
+        raw = _Descriptor(descriptor)
+        stream = io.BufferedWriter(raw, _BUFFER)
         try:
-            stream = io.BufferedWriter(_Descriptor(descriptor), _BUFFER)
             yield stream
             stream.flush()
             disk.fsync(descriptor)
@@ -58,6 +61,10 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
                 disk.unlink(temporary)
             raise
         finally:
+            # What a block that raised left in the buffer must not reach whichever file is opened
+            # next under the same number when the stream is collected.
+            raw.abandoned = True
+            stream.detach()
             os.close(descriptor)
         disk.sync(path.parent)
 

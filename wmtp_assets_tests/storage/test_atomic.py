@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import gc
 import os
 from pathlib import Path
 
@@ -32,6 +33,19 @@ def test_a_block_that_raises_changes_nothing(tmp_path: Path) -> None:
         stream.writelines([b"half" * 1_000_000, "text"])  # type: ignore[list-item]  # raises
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_failed_block_left_unwritten_reaches_no_other_file(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "failed") as stream:
+        stream.write(b"still in the buffer")
+        number = stream.fileno()
+        raise ZeroDivisionError
+    with (tmp_path / "other").open("wb") as other:
+        assert other.fileno() == number, "the number is free again, and the next file gets it"
+        other.write(b"good")
+        del stream
+        gc.collect()
+    assert (tmp_path / "other").read_bytes() == b"good"
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
