@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -36,14 +37,22 @@ def test_a_block_that_raises_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_failed_block_left_unwritten_reaches_no_other_file(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "failed") as stream:
-        stream.write(b"still in the buffer")
-        number = stream.fileno()
-        raise ZeroDivisionError
+    numbers = []
+
+    def fail() -> None:
+        with atomic_write(tmp_path / "failed") as stream:
+            kept.append(stream)
+            stream.write(b"still in the buffer")
+            numbers.append(stream.fileno())
+            raise ZeroDivisionError
+
+    kept: list[BinaryIO] = []
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with (tmp_path / "other").open("wb") as other:
-        assert other.fileno() == number, "the number is free again, and the next file gets it"
+        assert [other.fileno()] == numbers, "the number is free again, and the next file gets it"
         other.write(b"good")
-        del stream
+        kept.clear()
         gc.collect()
     assert (tmp_path / "other").read_bytes() == b"good"
 
