@@ -161,13 +161,16 @@ def make_by(
     artifact: Artifact,
     recipe: Recipe,
     write: Callable[[Path], Made],
-    again: bool = False,
+    incomplete: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """As `make`, for a recipe whose inputs are not artifacts; `again` makes it in any case."""
+    """As `make`, for a recipe whose inputs are not artifacts.
+
+    What is `incomplete` is made again though its recipe is the same.
+    """
     store = storage.store()
     with no_retry(), store.stage(artifact.name, on_wait=context.log.info) as staging:
         # Asked with the artifact's lock in hand: another process may just have made it.
-        again = again or FORCE in context.run.tags
+        again = FORCE in context.run.tags or incomplete()
         receipt = None if again else recipe.made(store, artifact.name)
         if receipt is not None:
             context.log.info("unchanged, nothing was made again")

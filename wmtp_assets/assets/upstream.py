@@ -123,8 +123,10 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
             require_pins(project.catalog, [taken])
             opened = hub.open()
             recipe = Recipe.of(artifact, upstream_inputs(opened, artifact, lock))
+
+        def incomplete() -> bool:
             there = store.current(artifact.name) is not None
-            again = there and must_return(project, artifact.name)
+            return there and must_return(project, artifact.name)
 
         def write(folder: Path) -> Made:
             commit, files = fetch_taken(opened, taken, store.upstream, lock, context.log.info)
@@ -139,6 +141,6 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
             }
             return Made(facts)
 
-        return make_by(context, storage, artifact, recipe, write, again)
+        return make_by(context, storage, artifact, recipe, write, incomplete)
 
     return raw
