@@ -18,7 +18,7 @@ from pathlib import Path
 
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.tensors import Bytes, Piece, read_piece
-from wmtp_assets.storage import disk
+from wmtp_assets.storage import disk, page_cache
 from wmtp_assets.storage.atomic import atomic_write
 from wmtp_assets.storage.preflight import require_space
 
@@ -72,8 +72,8 @@ class ReadFiles:
             if again + count <= found:
                 raise EOFError(f"the file ends at byte {start + found}")
             found = again + count
-        if not flags and hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(descriptor, start, stop, os.POSIX_FADV_DONTNEED)
+        if not flags:
+            page_cache.forget(descriptor, start, stop)
         return memory[before:end]
 
     def _descriptor(self, path: Path, flags: int) -> int:

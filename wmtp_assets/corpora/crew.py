@@ -30,6 +30,7 @@ from wmtp_assets.corpora.formatting import Formatted, format_problems
 from wmtp_assets.corpora.records import Problem
 from wmtp_assets.corpora.tokens import TokenCounter
 from wmtp_assets.corpora.worker import SLOT_BYTES, SLOTS
+from wmtp_assets.storage.digests import cores
 
 # A split of fewer units is done as soon as workers are ready to begin.
 UNITS_ALONE = 12
@@ -47,7 +48,7 @@ def format_in_order(
     Raises CorpusError if a worker dies.
     """
     if processes is None:
-        processes = len(os.sched_getaffinity(0))
+        processes = cores() if hasattr(os, "memfd_create") else 1  # workers need Linux
     counter = TokenCounter(tokenizer)  # also where every core is used: it refuses what is no model
     units = iter(units)
     begun = list(itertools.islice(units, UNITS_ALONE))

@@ -27,6 +27,7 @@ from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.lines import LineParser, Row
 from wmtp_assets.corpora.rowindex import RowIndex
 from wmtp_assets.corpora.samplers import Bins, Rows, Stage
+from wmtp_assets.storage import page_cache
 
 if TYPE_CHECKING:
     import datasets
@@ -111,7 +112,7 @@ class Corpus(Sequence[Row]):
         def ask(span: tuple[int, int]) -> None:
             begin = begin_list[span[0]]
             size = end_list[span[1] - 1] - begin
-            os.posix_fadvise(file, begin, size, os.POSIX_FADV_WILLNEED)
+            page_cache.expect(file, begin, size)
 
         # Cold spans are on their way from the disk, many at once, before their turn comes.
         for span in spans[:_AHEAD]:
@@ -264,10 +265,10 @@ class Corpus(Sequence[Row]):
         if size <= _SMALL:
             # Soon read whole anyway. The kernel takes no more than its read-ahead at a time.
             for begin in range(0, size, _READ_AHEAD):
-                os.posix_fadvise(file.fileno(), begin, _READ_AHEAD, os.POSIX_FADV_WILLNEED)
+                page_cache.expect(file.fileno(), begin, _READ_AHEAD)
         else:
             # Reading around each row would cost far more than the row, and push others out.
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+            page_cache.read_at_random(file.fileno())
         return file
 
     @cached_property

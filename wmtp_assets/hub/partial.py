@@ -26,7 +26,7 @@ from pathlib import Path
 
 import xxhash
 
-from wmtp_assets.storage import disk
+from wmtp_assets.storage import disk, page_cache
 
 BYTES, JOURNAL = ".bytes", ".journal"
 """Suffixes of a partial's two files."""
@@ -145,8 +145,7 @@ class Partial:
 
         Else all of a large file would be waited for when it is published.
         """
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(self._data, start, end - start, os.POSIX_FADV_DONTNEED)
+        page_cache.forget(self._data, start, end - start)
 
     @property
     def kept(self) -> int:

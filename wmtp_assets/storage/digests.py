@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from wmtp_assets.storage import page_cache
 from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.errors import StorageError, storage_errors
 
@@ -114,15 +115,15 @@ def _unescaped(name: str) -> str | None:
 def _sha256(descriptor: int) -> str:
     digest = hashlib.sha256()
     size = os.fstat(descriptor).st_size
-    forgetful = size >= _LARGE and hasattr(os, "posix_fadvise")
+    forgetful = size >= _LARGE
     if forgetful:
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        page_cache.read_in_order(descriptor)
     buffer = memoryview(bytearray(min(_BLOCK, size + 1)))
     position = forgotten = 0
     while count := os.readv(descriptor, [buffer]):
         digest.update(buffer[:count])
         position += count
         if forgetful and (position - forgotten >= _BEHIND or position >= size):
-            os.posix_fadvise(descriptor, forgotten, position - forgotten, os.POSIX_FADV_DONTNEED)
+            page_cache.forget(descriptor, forgotten, position - forgotten)
             forgotten = position
     return digest.hexdigest()
