@@ -3,7 +3,7 @@
 What happens to the rows is in `corpora/`; here is only what is made from what.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +12,7 @@ import dagster as dg
 from wmtp_assets.assets.making import Made, Result, asset_arguments, make
 from wmtp_assets.catalog import Dataset
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
-from wmtp_assets.corpora.build import build_codecontests, build_humaneval, build_mbpp
+from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.schema import row_schema
@@ -24,11 +24,6 @@ from wmtp_assets.resources import StorageResource
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.preflight import require_space
 
-BUILDERS: Mapping[str, Callable[..., SplitReport]] = {
-    "code-contests": build_codecontests,
-    "mbpp": build_mbpp,
-    "humaneval": build_humaneval,
-}
 # JSONL is about twice the size of upstream's parquet (7.5 GB give 15), the index comes on top.
 GROWTH = 3
 
@@ -73,7 +68,8 @@ def _split(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
             shards = list(raw.paths().values())
             size = sum(shard.stat().st_size for shard in shards)
             require_space(folder, GROWTH * size, f"Building {artifact.owner} {split}")
-            report = BUILDERS[dataset.layout](
+            report = build_split(
+                RECORDS[dataset.layout],
                 shards,
                 tokenizer.model,
                 folder,
