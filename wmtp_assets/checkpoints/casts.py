@@ -90,7 +90,7 @@ def count_nonfinite(values: Bytes, dtype: DType, stats: CastStats) -> None:
         # are ten times faster than a test of each.
         signed = bits.view(f"<i{dtype.itemsize}")
         if int(signed.max()) >= infinity or int(bits.max()) >= sign | infinity:
-            magnitude = bits & (sign - 1)
+            magnitude = bits & dtype.magnitude_bits
             stats.nan += int(np.count_nonzero(magnitude > infinity))
             stats.inf += int(np.count_nonzero(magnitude == infinity))
 

@@ -262,9 +262,11 @@ class Run:
 
     @property
     def file_sha256(self) -> str:
+        """SHA-256, in hex, of the whole target."""
         return self.file_hash.hexdigest()
 
     def certificate(self, target_name: str) -> Certificate:
+        """What was done; only after a pass with both digests."""
         plan = self.plan
         tensors = tuple(
             TensorCertificate(
