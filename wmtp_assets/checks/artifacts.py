@@ -1,6 +1,6 @@
 """The proofs as Dagster checks: one definition an asset, one check a question.
 
-Everything that is asked and answered is in `proofs.py`; here it is only shown.
+Everything that is asked and answered is in `proofs/`; here it is only shown.
 """
 
 from collections.abc import Iterator

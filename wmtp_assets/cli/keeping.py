@@ -70,7 +70,7 @@ def _rollback(given: argparse.Namespace) -> int:
 
 
 def _gc(given: argparse.Namespace) -> int:
-    from wmtp_assets.project.raw_files import let_go, orphans
+    from wmtp_assets.gatekeeping.raw_files import let_go, orphans
     from wmtp_assets.storage.preflight import gigabytes
 
     secured = project()

@@ -97,8 +97,8 @@ def _materialize(given: argparse.Namespace) -> int:
 
 def _make(selection: str | None, force: bool, as_json: bool) -> int:
     from wmtp_assets.automation.running import run
+    from wmtp_assets.cli.report import rows, table, verdict_text
     from wmtp_assets.gatekeeping.gate import verdict_of_run
-    from wmtp_assets.gatekeeping.report import rows, table, verdict_text
 
     secured = project()
     result = run(secured, selection, force)
@@ -144,8 +144,8 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def _gate(given: argparse.Namespace) -> int:
+    from wmtp_assets.cli.report import verdict_text
     from wmtp_assets.gatekeeping.gate import evaluate, write_report
-    from wmtp_assets.gatekeeping.report import verdict_text
     from wmtp_assets.storage.errors import StorageError
 
     secured = project()

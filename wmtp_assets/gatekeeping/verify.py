@@ -1,7 +1,7 @@
 """`wmtp verify`: every artifact held against its receipt, quickly or whole.
 
 Quick looks at receipts, sizes, headers and the contract's links; deep asks every question of
-`proofs.py`, reading every byte. It makes nothing, and reads no status from Dagster.
+`proofs/`, reading every byte. It makes nothing, and reads no status from Dagster.
 """
 
 from __future__ import annotations

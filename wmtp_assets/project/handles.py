@@ -93,6 +93,12 @@ class Fetched(Handle):
         return wrong
 
 
+def fetched(store: Store, name: str) -> Fetched:
+    """The files of a raw artifact that exists; raises StorageError otherwise."""
+    receipt = demand(store, name)
+    return Fetched(store.path(name), receipt, store.upstream / str(receipt.facts["folder"]))
+
+
 @dataclass(frozen=True)
 class Checkpoint(Handle):
     """A converted or sliced checkpoint in safetensors."""

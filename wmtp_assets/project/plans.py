@@ -29,15 +29,22 @@ def upstream_config(model: UpstreamModel, raw: Fetched) -> dict[str, object]:
     return config
 
 
+def weights_of(model: UpstreamModel, raw: Fetched) -> list[str]:
+    """The fetched files that hold the weights, by their paths in the repository."""
+    return [
+        path
+        for file in model.files.weights
+        for path in (
+            sorted(fnmatch.filter(raw.files(), file.path)) if "*" in file.path else [file.path]
+        )
+    ]
+
+
 def conversion_plan(model: UpstreamModel, raw: Fetched) -> Plan:
     """How a fetched model is converted. Reads headers, no weights. Raises CheckpointError."""
     paths = raw.paths()
     index = model.files.index
-    weights = [
-        paths[path]
-        for file in model.files.weights
-        for path in (sorted(fnmatch.filter(paths, file.path)) if "*" in file.path else [file.path])
-    ]
+    weights = [paths[path] for path in weights_of(model, raw)]
     source = open_source(weights, paths[index.path] if index else None)
     config = upstream_config(model, raw)
     return plan_conversion(source, model.layout, config, model.dtype, model.waive_overflow)

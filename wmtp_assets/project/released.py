@@ -13,11 +13,12 @@ from pathlib import Path
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.project import Project
-from wmtp_assets.project.handles import Fetched, demand
+from wmtp_assets.project.handles import demand, fetched
 from wmtp_assets.project.recipes import Recipe
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.digests import digest_of
-from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.disk import make_folders
+from wmtp_assets.storage.errors import StorageError, storage_errors
 from wmtp_assets.storage.receipts import UNREADABLE, now, record_bytes
 
 FOLDER = ".released"
@@ -35,24 +36,20 @@ class Released:
     at: str
 
 
-def fetched(project: Project, name: str) -> Fetched:
-    """The files of a raw artifact that exists; raises StorageError otherwise."""
-    receipt = demand(project.store, name)
-    upstream = project.store.upstream / str(receipt.facts["folder"])
-    return Fetched(project.store.path(name), receipt, upstream)
+def release(project: Project, name: str, paths: list[str], checkpoint: str) -> None:
+    """Write down that these files of a raw artifact may go: `checkpoint` is proven to hold them.
 
-
-def release(project: Project, name: str, paths: list[str]) -> None:
-    """Write down that these files of a raw artifact may go; they are proven converted."""
-    listing, checkpoint = fetched(project, name).files(), checkpoint_of(project, name)
-    assert checkpoint is not None  # noqa: S101 - only weights are let go
+    `checkpoint` is the digest of the artifact converted from them. Raises StorageError.
+    """
+    listing = fetched(project.store, name).files()
     value: dict[str, object] = {
         "files": {path: listing[path]["sha256"] for path in paths},
-        "checkpoint": demand(project.store, checkpoint.name).digest,
+        "checkpoint": checkpoint,
         "at": now(),
     }
-    record = _record(project, name)
-    record.parent.mkdir(parents=True, exist_ok=True)
+    record = project.store.writable(_record(project, name))
+    with storage_errors("Writing down what is let go", record):
+        make_folders(record.parent)
     write_json(record, {**value, "seal": digest_of(value)})
 
 
@@ -67,7 +64,7 @@ def released(project: Project, name: str) -> Released | None:
         gone = Released(dict(value["files"]), str(value["checkpoint"]), str(value["at"]))
         inputs = {one: demand(project.store, one).digest for one in checkpoint.inputs}
         made = Recipe.of(checkpoint, inputs).made(project.store, checkpoint.name)
-        listing = fetched(project, name).files()
+        listing = fetched(project.store, name).files()
         same = all(listing[path]["sha256"] == digest for path, digest in gone.files.items())
     except (StorageError, *UNREADABLE):
         return None
@@ -78,7 +75,7 @@ def released(project: Project, name: str) -> Released | None:
 def must_return(project: Project, name: str) -> bool:
     """Whether files of a raw artifact that exists are missing, and not because they were let go."""
     try:
-        lost = fetched(project, name).lost()
+        lost = fetched(project.store, name).lost()
     except (StorageError, *UNREADABLE):
         return True
     gone = released(project, name) if lost else None

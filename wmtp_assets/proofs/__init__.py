@@ -19,8 +19,8 @@ from wmtp_assets.findings import Finding
 from wmtp_assets.hub.directory import UNPINNED
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.project import Project
-from wmtp_assets.project.handles import Checkpoint, Document, Split, demand
-from wmtp_assets.project.released import fetched, released
+from wmtp_assets.project.handles import Checkpoint, Document, Split, demand, fetched
+from wmtp_assets.project.released import checkpoint_of, released
 from wmtp_assets.project.upstream import Taken
 from wmtp_assets.proofs.datasets import prove_rows, prove_schema
 from wmtp_assets.proofs.models import (
@@ -128,7 +128,8 @@ def _answers(project: Project, artifact: Artifact) -> Iterable[Finding]:
     match artifact.kind:
         case Kind.RAW:
             yield _fetched_files(project, artifact)
-            yield _weights_kept(project, artifact)
+            if checkpoint_of(project, artifact.name) is not None:
+                yield _weights_kept(project, artifact)
         case Kind.CHECKPOINT:
             yield from prove_model_checkpoint(project, artifact)
         case Kind.TOKENIZER:
@@ -181,7 +182,7 @@ def _inputs_current(project: Project, artifact: Artifact) -> Finding:
 
 
 def _fetched_files(project: Project, artifact: Artifact, deep: bool = True) -> Finding:
-    there_is = fetched(project, artifact.name)
+    there_is = fetched(project.store, artifact.name)
     listing = there_is.files()
     taken = Taken.by(artifact)
     pinned = {file.path: file.sha256 for file in taken.files if file.sha256}
@@ -222,18 +223,16 @@ def _fetched_files(project: Project, artifact: Artifact, deep: bool = True) -> F
 
 
 def _weights_kept(project: Project, artifact: Artifact) -> Finding:
-    gone = released(project, artifact.name)
-    there_is = fetched(project, artifact.name)
-    missing = sorted(set(there_is.lost()) & set(gone.files)) if gone is not None else []
+    expected = "every weight can be compared with its source again"
+    there_is, gone = fetched(project.store, artifact.name), released(project, artifact.name)
+    missing = sorted(there_is.lost().keys() & gone.files.keys()) if gone is not None else []
+    if gone is None or not missing:
+        return Finding(KEPT.name, True, expected, "as expected", str(there_is.upstream))
     return Finding(
         KEPT.name,
-        not missing,
-        "every weight can be compared with its source again",
-        f"let go at {gone.at}, when every value had been compared: {', '.join(missing)}"
-        if gone is not None and missing
-        else "as expected",
+        False,
+        expected,
+        f"let go at {gone.at}, when every value had been compared: {', '.join(missing)}",
         str(there_is.upstream),
-        mend=f"Nothing; wmtp materialize {artifact.name} --force fetches them again."
-        if missing
-        else "",
+        mend=f"Nothing; wmtp materialize {artifact.name} --force fetches them again.",
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.hub.lock import LockedRepo
 from wmtp_assets.project import Project
-from wmtp_assets.project.handles import Fetched, demand
-from wmtp_assets.project.released import fetched, released
+from wmtp_assets.project.handles import Fetched, demand, fetched
+from wmtp_assets.project.released import released
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 
@@ -22,7 +22,7 @@ def place(project: Project, name: str) -> tuple[Path, Receipt]:
 def source(project: Project, name: str) -> Fetched:
     """As `fetched`, for reading: raises StorageError unless every file is there in its size, or
     was let go."""
-    files = fetched(project, name)
+    files = fetched(project.store, name)
     gone = released(project, name)
     for path, problem in files.lost().items():
         if gone is not None and path in gone.files:

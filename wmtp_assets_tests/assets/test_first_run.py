@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wmtp_assets.gatekeeping.report import rows, table
+from wmtp_assets.cli.report import rows, table
 from wmtp_assets.project import Project
 from wmtp_assets.project.staleness import stale_artifacts
 from wmtp_assets.proofs import proofs_of

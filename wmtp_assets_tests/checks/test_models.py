@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from wmtp_assets.project import Project
-from wmtp_assets.project.raw_files import let_go
 from wmtp_assets.proofs.questions import CHECKPOINT, MICRO_SIZE, MTP_LOADS
 from wmtp_assets_tests.checks import breaking
 from wmtp_assets_tests.checks.breaking import (
@@ -224,32 +223,6 @@ def test_a_micro_model_larger_than_the_catalog_allows_is_told(project: Project) 
     entry = project.catalog.models["micro-mtp"].model_copy(update={"max_bytes": 1000})
     other = with_model(project, "micro-mtp", entry)
     assert failed(other, MICRO) == {"file_size_within_limit"}
-
-
-def test_a_fetched_file_that_changed_on_disk_is_named(copied: Project) -> None:
-    shard = "pytorch_model-00002-of-00002.bin"
-    (path,) = copied.store.upstream.rglob(shard)
-    flip(path)
-    found = answers(copied, f"{REF}_raw")
-    assert {name for name, finding in found.items() if not finding.passed} == {"fetched_files"}
-    assert shard in str(found["fetched_files"].found)
-
-
-def test_a_fetched_file_that_is_gone_is_named(copied: Project) -> None:
-    (path,) = copied.store.upstream.rglob("params.json")
-    path.unlink()
-    found = answers(copied, f"{MTP}_raw")["fetched_files"]
-    assert not found.passed
-    assert "params.json: no file" in str(found.found)
-
-
-def test_weights_that_were_let_go_are_a_warning_and_named(copied: Project) -> None:
-    weights = next(path for path in let_go(copied, dry_run=False) if path.suffix == ".pth")
-    weights.unlink()
-    found = answers(copied, f"{MTP}_raw")
-    assert {name for name, finding in found.items() if not finding.passed} == {"weights_kept"}
-    assert weights.name in str(found["weights_kept"].found)
-    assert failed(copied, MTP) == set()
 
 
 def test_files_that_their_receipt_does_not_describe_are_named(copied: Project) -> None:

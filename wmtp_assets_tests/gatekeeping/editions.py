@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from wmtp_assets.assets.making import key_of
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.definitions import build_defs
+from wmtp_assets.gatekeeping.raw_files import orphans
 from wmtp_assets.project import Project
-from wmtp_assets.project.raw_files import orphans
 from wmtp_assets.storage.disk import LEFTOVERS
 from wmtp_assets.storage.versions import version_folders
 

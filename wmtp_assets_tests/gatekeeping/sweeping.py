@@ -15,8 +15,8 @@ import dagster as dg
 from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.gatekeeping.gate import evaluate, judge
+from wmtp_assets.gatekeeping.raw_files import orphans
 from wmtp_assets.project import Project
-from wmtp_assets.project.raw_files import orphans
 from wmtp_assets.proofs import prove, published, quick
 from wmtp_assets.storage.digests import sha256_file
 from wmtp_assets.storage.versions import version_folders

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.cli import main
+from wmtp_assets.gatekeeping.raw_files import orphans
 from wmtp_assets.hub.fetch import fetch
 from wmtp_assets.hub.files import RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import open_hub
 from wmtp_assets.project import Project
-from wmtp_assets.project.raw_files import orphans
 from wmtp_assets.project.upstream import fetch_taken
 from wmtp_assets_tests.gatekeeping.editions import planted, small
 from wmtp_assets_tests.storage.faults import FaultyDisk, Killed

@@ -99,6 +99,16 @@ def test_letting_go_twice_changes_nothing(
     assert record(without).read_bytes() == before
 
 
+def test_a_link_out_of_the_storage_is_not_written_through(
+    ours: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (ours.store.upstream / FOLDER).symlink_to(tmp_path)
+    assert main(["gc", "--raw"]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert weights(ours).exists()
+
+
 @pytest.mark.parametrize("damage", ["weights", "checkpoint"])
 def test_weights_that_are_not_proven_stay(
     damage: str, ours: Project, capsys: pytest.CaptureFixture[str]

@@ -7,12 +7,13 @@ import os
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from wmtp_assets.catalog import UpstreamModel
-from wmtp_assets.catalog.artifacts import Kind
+from wmtp_assets.catalog.artifacts import model_artifact
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
 from wmtp_assets.project import Project
-from wmtp_assets.project.released import fetched, release
+from wmtp_assets.project.handles import fetched
+from wmtp_assets.project.plans import weights_of
+from wmtp_assets.project.released import release
 from wmtp_assets.project.upstream import Taken
 from wmtp_assets.proofs import prove, prove_against_source
 
@@ -79,22 +80,18 @@ def let_go(project: Project, dry_run: bool) -> list[Path]:
     Unless `dry_run`, that is written down (see `released`), and the gate stays open without them.
     """
     files: list[Path] = []
-    for artifact in project.artifacts.values():
-        raw = artifact.inputs[0] if artifact.kind is Kind.CHECKPOINT else ""
-        model = project.catalog.models[artifact.owner] if raw else None
-        if not isinstance(model, UpstreamModel) or project.store.current(artifact.name) is None:
+    for name, model in project.catalog.upstream_models().items():
+        artifact = project.artifacts[model_artifact(name)]
+        raw = project.artifacts[artifact.inputs[0]]
+        made = project.store.current(artifact.name)
+        if made is None:
             continue
-        asked = [prove_against_source(project, artifact), *prove(project, artifact)]
-        asked += prove(project, project.artifacts[raw])
-        if not all(finding.passed for finding in asked):
-            continue
-        there_is = fetched(project, raw)
-        paths = [
-            path
-            for path in there_is.files()
-            if any(fnmatchcase(path, file.path) for file in model.files.weights)
-        ]
-        if not dry_run:
-            release(project, raw, paths)
-        files += [there_is.upstream / path for path in paths]
+        asked = [prove_against_source(project, artifact)]
+        asked += [*prove(project, artifact), *prove(project, raw)]
+        if all(finding.passed for finding in asked):
+            there_is = fetched(project.store, raw.name)
+            paths = weights_of(model, there_is)
+            if not dry_run:
+                release(project, raw.name, paths, made.digest)
+            files += [there_is.upstream / path for path in paths]
     return files
