@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.model_file import SPACE
@@ -30,7 +30,27 @@ _SLOTS = 1 << 17
 _LONGEST = 24  # bytes of a segment that the tables hold
 _WORDS = 400_000  # segments remembered before the memory starts anew (some 50 MB)
 
+_NEWLINE = ord("\n")
+
 Integers = NDArray[np.int64]
+
+
+def distinct_lines(text: bytes) -> tuple[Integers, NDArray[np.int32], bytes, NDArray[np.int32]]:
+    """The lines of `text`, which ends with a newline, each of them once.
+
+    Returns where each line of the text ends, and which of the distinct lines it is; those, one
+    after the other in the order in which they come first, and where each of them ends.
+    """
+    ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == _NEWLINE) + 1
+    offsets = np.zeros(ends.size + 1, dtype=np.int32)
+    offsets[1:] = ends
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
+    coded = pa.Array.from_buffers(pa.binary(), ends.size, buffers).dictionary_encode()
+    which = np.frombuffer(coded.indices.buffers()[1], dtype=np.int32, count=ends.size)
+    distinct = coded.dictionary
+    _, offsets_buffer, lines = distinct.buffers()
+    distinct_ends = np.frombuffer(offsets_buffer, dtype=np.int32, count=len(distinct) + 1)[1:]
+    return ends, which, lines.to_pybytes()[: distinct_ends[-1]], distinct_ends
 
 
 class SegmentRules:
@@ -84,28 +104,30 @@ class SegmentCounts:
         self._short = _Table(keys=1)
         self._long = _Table(keys=_LONGEST // 8)
 
-    def tokens(self, text: bytes, begins: Integers) -> Integers:
+    def tokens(self, text: bytes, begins: Integers) -> NDArray[np.int32]:
         """Tokens of each segment of `text`; segment i ends where i + 1 begins."""
         sizes = np.empty_like(begins)
         np.subtract(begins[1:], begins[:-1], out=sizes[:-1])
         sizes[-1:] = len(text) - begins[-1:]
-        found = np.ones(begins.size, dtype=np.int64)  # one character is one token
         windows: NDArray[np.uint64] = np.ndarray(
             shape=(len(text) + _LONGEST,),
             dtype="<u8",
             buffer=text + bytes(2 * _LONGEST),
             strides=(1,),
         )
-        at = np.flatnonzero((sizes > 1) & (sizes <= 8))
-        where, size = begins[at], sizes[at]
-        keys = [windows[where] & _MASKS[size]]
-        found[at] = self._looked_up(self._short, keys, text, where, size)
+        # All in one go: to set lone characters and long segments apart first would cost more than
+        # to look them up in vain.
+        keys = [windows[begins] & _SHORT_MASKS.take(sizes, mode="clip")]
+        found = self._looked_up(self._short, keys, text, begins, sizes)
         at = np.flatnonzero(sizes > 8)
+        held = sizes[at] <= _LONGEST
+        at, longer = at[held], at[~held]
         where, size = begins[at], sizes[at]
         keys = [windows[where]]
         for begin in range(8, _LONGEST, 8):
-            keys.append(windows[where + begin] & _MASKS[np.clip(size - begin, 0, 8)])
+            keys.append(windows[where + begin] & _MASKS.take(size - begin, mode="clip"))
         found[at] = self._looked_up(self._long, keys, text, where, size)
+        found[longer] = self._resolved(text, begins[longer], sizes[longer])
         return found
 
     def _looked_up(
@@ -115,17 +137,12 @@ class SegmentCounts:
         text: bytes,
         begins: Integers,
         sizes: Integers,
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.int32]:
         slots, found, known = table.get(keys)
-        known &= sizes <= _LONGEST
         new = np.flatnonzero(~known)
         if new.size:
-            counts = self._resolved(text, begins[new], sizes[new])
-            found = found.astype(np.int64)
-            found[new] = counts
-            fits = sizes[new] <= _LONGEST
-            new = new[fits]
-            table.put(slots[new], [key[new] for key in keys], counts[fits])
+            found[new] = counts = self._resolved(text, begins[new], sizes[new])
+            table.put(slots[new], [key[new] for key in keys], counts)
         return found
 
     def _resolved(self, text: bytes, begins: Integers, sizes: Integers) -> Integers:
@@ -145,37 +162,44 @@ class SegmentCounts:
 
 
 class _Table:
-    """Counts by one or a few 64-bit keys. No segment has the keys of an empty slot: zero bytes are
-    always alone, and lone characters are never looked up."""
+    """Counts by one or a few 64-bit keys.
+
+    Slot 0 is the empty key's, zero, and says one token: right for a lone character. No other
+    segment has that key, since a zero byte is always alone.
+    """
 
     def __init__(self, keys: int) -> None:
         self._keys = [np.zeros(_SLOTS, dtype=np.uint64) for _ in range(keys)]
-        self._counts = np.zeros(_SLOTS, dtype=np.uint8)  # at most a token a byte
+        self._counts = np.zeros(_SLOTS, dtype=np.int32)
+        self._counts[0] = 1
 
     def get(
         self, keys: list[NDArray[np.uint64]]
-    ) -> tuple[NDArray[np.uint64], NDArray[np.uint8], NDArray[np.bool_]]:
+    ) -> tuple[Integers, NDArray[np.int32], NDArray[np.bool_]]:
         """Slots, the counts found there, and whether those are the counts of these keys."""
         mixed = keys[0] * _MIX
         for key in keys[1:]:
             mixed ^= key
             mixed *= _MIX
-        slots = mixed >> _SHIFT
-        known: NDArray[np.bool_] = self._keys[0][slots] == keys[0]
+        mixed >>= _SHIFT
+        slots = mixed.view(np.int64)  # as an index: numpy would convert an unsigned one
+        known: NDArray[np.bool_] = self._keys[0].take(slots) == keys[0]
         for mine, key in zip(self._keys[1:], keys[1:], strict=True):
-            known &= mine[slots] == key
-        return slots, self._counts[slots], known
+            known &= mine.take(slots) == key
+        return slots, self._counts.take(slots), known
 
-    def put(
-        self, slots: NDArray[np.uint64], keys: list[NDArray[np.uint64]], counts: Integers
-    ) -> None:
+    def put(self, slots: Integers, keys: list[NDArray[np.uint64]], counts: Integers) -> None:
+        taken = np.flatnonzero(slots)
+        slots, counts = slots[taken], counts[taken]
         # Of several segments for one slot numpy keeps the last, in each of these assignments alike.
         for mine, key in zip(self._keys, keys, strict=True):
-            mine[slots] = key
+            mine[slots] = key[taken]
         self._counts[slots] = counts
 
 
 # Keeps the first n bytes of a little-endian word.
 _MASKS = np.array([(1 << (8 * n)) - 1 for n in range(9)], dtype="<u8")
+# The same for two to eight bytes; the empty key for one, and for more.
+_SHORT_MASKS = np.array([0, 0, *_MASKS[2:], 0], dtype="<u8")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(64 - (_SLOTS.bit_length() - 1))

@@ -1,15 +1,16 @@
 """How many tokens a text has: SentencePiece's own answer, reached by proven shortcuts.
 
 The truth is `len(processor.encode(text))`: no BOS, and an empty text has none. `TokenCounter` gives
-the same number, faster: ASCII text is cut into segments that are counted in numpy (`segments`);
-other text is cut at newlines, and its lines that are not ASCII are encoded. Cuts are made only if
-the model that was loaded allows them; with any other model, and for text that spells a space as
-U+2581, the text is encoded as a whole.
+the same number, faster: of many texts together each distinct line is cut into segments, and these
+are counted in numpy (`segments`); of text that is not ASCII the words that are not are encoded, each
+once, and the rest is counted so. Cuts are made only if the model that was loaded allows them; with
+any other model, and for text that spells a space as U+2581, the text is encoded as a whole.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -20,11 +21,14 @@ from numpy.typing import NDArray
 
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.model_file import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, read_model_file
-from wmtp_assets.corpora.segments import SegmentCounts, SegmentRules
+from wmtp_assets.corpora.segments import Integers, SegmentCounts, SegmentRules, distinct_lines
 
-# Lines that are not ASCII are remembered until they hold this many characters (some 30 MB), and
-# then the memory starts anew.
-_REMEMBERED = 8_000_000
+# A word that is not ASCII, with the spaces before it: no piece has a space after something else. A
+# match begins only where a word can, so that a long word is not looked at from each of its letters.
+_OTHER_WORD = re.compile(r"((?:(?<=\n)|(?<! ) +)[^ \n\x80-\U0010ffff]*+[^\x00-\x7f][^ \n]*)")
+# Such words are remembered until they take this many bytes, and then the memory starts anew.
+_REMEMBERED = 30_000_000
+_BYTES_A_WORD = 200  # beside its letters, of two bytes each
 # Shorter texts, in bytes a token allowed, are seldom over the limit: counting them is as quick.
 _WORTH_A_LOOK = 2.5
 _BLOCK = 300_000  # bytes counted together: numpy's arrays stay in the processor's cache
@@ -66,7 +70,7 @@ class TokenCounter:
         )
         # Bytes of text under the longest piece, a literal U+2581 (three bytes) under each space.
         self._longest_piece = max(map(len, map(str.encode, facts.normal_pieces)))
-        self._lines: dict[str, int] = {}
+        self._words: dict[str, int] = {}
         self._remembered = 0
         self._segments = SegmentCounts(self._encode_parts)
         self._newline = self._processor.encode("\n")[-1]
@@ -109,28 +113,27 @@ class TokenCounter:
             elif SPACE in text:
                 counts[at] = self.encoded(text)
             else:
-                lines = f" {text}".split("\n")
-                plain = [line for line in lines if line.isascii()]
-                parts += plain
-                owners += [at] * len(plain)
-                counts[at] = len(lines) - 1 + self._count_others(lines)
+                pieces = _OTHER_WORD.split(f" {text}")
+                # Where a word was cut out there is a newline, which is a token.
+                parts.append("\n".join(pieces[0::2]))
+                owners.append(at)
+                counts[at] = self._count_others(pieces[1::2]) - len(pieces) // 2
         for at, count in zip(owners, self._count_ascii(parts), strict=True):
             counts[at] += count
         return counts
 
-    def _count_others(self, lines: list[str]) -> int:
-        """Tokens of those of `lines` that are not ASCII."""
-        others = [line for line in lines if not line.isascii()]
-        known = self._lines
-        new = [line for line in set(others) if line not in known]
+    def _count_others(self, words: list[str]) -> int:
+        """Tokens of words that are not ASCII."""
+        known = self._words
+        new = [word for word in set(words) if word not in known]
         if new:
             if self._remembered > _REMEMBERED:
                 known.clear()
                 self._remembered = 0
-                new = list(set(others))
-            self._remembered += sum(map(len, new))
+                new = list(set(words))
+            self._remembered += _BYTES_A_WORD * len(new) + 2 * sum(map(len, new))
             known.update(zip(new, self._encode_parts(new), strict=True))
-        return sum(map(known.__getitem__, others))
+        return sum(map(known.__getitem__, words))
 
     def _count_ascii(self, parts: list[str]) -> list[int]:
         """Tokens of ASCII parts of texts, each of which ends at a newline or its text's end."""
@@ -140,12 +143,18 @@ class TokenCounter:
         bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(parts)] if parts else []
         for first, last in itertools.pairwise(bounds):
             text = ("\n".join(parts[first:last]) + "\n").encode("ascii")
-            begins = self._rules.starts(text)
-            running = np.cumsum(self._segments.tokens(text, begins))
-            # Newlines stand alone: a part begins with a segment, and its newline is one.
-            ends = np.searchsorted(begins, np.cumsum(sizes[first:last]) - 1)
-            counts += (np.diff(running[ends], prepend=0) - 1).tolist()
+            ends, which, lines, line_ends = distinct_lines(text)
+            running = np.cumsum(self._count_lines(lines, line_ends)[which])
+            # A part begins with a line, and its last newline is not of it.
+            at = np.searchsorted(ends, np.cumsum(sizes[first:last]))
+            counts += (np.diff(running[at], prepend=0) - 1).tolist()
         return counts
+
+    def _count_lines(self, lines: bytes, ends: NDArray[np.int32]) -> Integers:
+        """Tokens of each of the `lines`, its newline, which is a segment of its own, included."""
+        begins = self._rules.starts(lines)
+        running = np.cumsum(self._segments.tokens(lines, begins))
+        return np.diff(running[np.searchsorted(begins, ends) - 1], prepend=0)
 
     def _encode_parts(self, parts: list[str]) -> list[int]:
         """Tokens of each part as it stands inside a text (no dummy prefix); no part has a newline.
