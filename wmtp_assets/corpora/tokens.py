@@ -1,8 +1,8 @@
 """How many tokens a text has: SentencePiece's own answer, reached by proven shortcuts.
 
 The truth is `len(processor.encode(text))`: no BOS, and an empty text has none. `TokenCounter` gives
-the same number, faster: of many texts together each distinct line is cut into segments, and these
-are counted in numpy (`segments`); of text that is not ASCII the words that are not are encoded, each
+the same number, faster: of many texts together each distinct line is cut into segments, which are
+counted in numpy (`segments`); of text that is not ASCII, the words that are not are encoded, each
 once, and the rest is counted so. Cuts are made only if the model that was loaded allows them; with
 any other model, and for text that spells a space as U+2581, the text is encoded as a whole.
 """
