@@ -79,13 +79,13 @@ class Corpus(Sequence[Row]):
 
     def __getitem__(self, at: Any) -> Any:
         """Row `at` as a dict; a slice or a sequence of row numbers gives a list of rows."""
-        if isinstance(at, slice):
-            return self.take(range(*at.indices(self._length)))
-        if isinstance(at, (list, tuple, np.ndarray)):
-            return self.take(at)
-        place = at.__index__()
-        if place < 0:
-            place += self._length
+        if type(at) is not int:  # a row at a time is the hot path
+            if isinstance(at, slice):
+                return self.take(range(*at.indices(self._length)))
+            if isinstance(at, (list, tuple, np.ndarray)):
+                return self.take(at)
+            at = at.__index__()
+        place = at if at >= 0 else at + self._length
         if not 0 <= place < self._length:
             raise IndexError(f"row {at} of {self._length}")
         read, offsets, lengths, problems = self._places
