@@ -104,8 +104,12 @@ class _Worker:
             [sys.executable, "-m", f"{__package__}.worker", *map(str, files), *self._arguments],
             pass_fds=files,
             stdin=subprocess.DEVNULL,
-            # The package may be importable only because the caller changed sys.path.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={
+                "OPENBLAS_NUM_THREADS": "1",  # its threads spin for a while, and nothing needs them
+                **os.environ,
+                # The package may be importable only because the caller changed sys.path.
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
         )
         theirs.close()
         os.close(memory)

@@ -31,7 +31,7 @@ _REMEMBERED = 30_000_000
 _BYTES_A_WORD = 200  # beside its letters, of two bytes each
 # Shorter texts, in bytes a token allowed, are seldom over the limit: counting them is as quick.
 _WORTH_A_LOOK = 2.5
-_BLOCK = 300_000  # bytes counted together: numpy's arrays stay in the processor's cache
+_BLOCK = 600_000  # bytes counted together: numpy's arrays stay in the processor's cache
 
 
 class _Processor(Protocol):
@@ -66,6 +66,7 @@ class TokenCounter:
             and facts.escapes_spaces
             and not facts.removes_extra_spaces
             and not facts.space_after_word
+            and SPACE in facts.normal_pieces  # then every ASCII character alone is one token
             and self._rules.usable
         )
         # Bytes of text under the longest piece, a literal U+2581 (three bytes) under each space.
@@ -100,26 +101,21 @@ class TokenCounter:
         """Tokens of each text, in order."""
         if not self.exact_by_parts:
             return [self.encoded(text) for text in texts]
-        counts = [0] * len(texts)
-        parts: list[str] = []  # ASCII, to be counted together
-        owners: list[int] = []
-        for at, text in enumerate(texts):
-            if not text:
-                continue
-            # The dummy prefix is a space before the text.
-            if text.isascii():
-                parts.append(" " + text)
-                owners.append(at)
-            elif SPACE in text:
-                counts[at] = self.encoded(text)
+        plain = list(texts)  # what is ASCII of each, counted together
+        rest = np.zeros(len(texts), dtype=np.int64)
+        for at in itertools.filterfalse(lambda at: texts[at].isascii(), range(len(texts))):
+            if SPACE in texts[at]:
+                plain[at], rest[at] = "", self.encoded(texts[at])
             else:
-                pieces = _OTHER_WORD.split(f" {text}")
+                pieces = _OTHER_WORD.split(f" {texts[at]}")
                 # Where a word was cut out there is a newline, which is a token.
-                parts.append("\n".join(pieces[0::2]))
-                owners.append(at)
-                counts[at] = self._count_others(pieces[1::2]) - len(pieces) // 2
-        for at, count in zip(owners, self._count_ascii(parts), strict=True):
-            counts[at] += count
+                plain[at] = "\n".join(pieces[0::2])
+                rest[at] = self._count_others(pieces[1::2]) - len(pieces) // 2
+                if plain[at].startswith(" "):
+                    plain[at] = plain[at][1:]
+                else:  # the dummy prefix went with a word
+                    rest[at] -= 1
+        counts: list[int] = (self._count_ascii(plain) + rest).tolist()
         return counts
 
     def _count_others(self, words: list[str]) -> int:
@@ -135,19 +131,19 @@ class TokenCounter:
             known.update(zip(new, self._encode_parts(new), strict=True))
         return sum(map(known.__getitem__, words))
 
-    def _count_ascii(self, parts: list[str]) -> list[int]:
-        """Tokens of ASCII parts of texts, each of which ends at a newline or its text's end."""
-        counts: list[int] = []
-        sizes = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts)) + 1
-        block = np.cumsum(sizes) // _BLOCK
-        bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(parts)] if parts else []
+    def _count_ascii(self, texts: list[str]) -> Integers:
+        """Tokens of ASCII texts, of which an empty one has none."""
+        sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        ends = np.cumsum(sizes + 2)  # a space before each, the dummy prefix; a newline after it
+        bounds = [0, *(np.flatnonzero(np.diff(ends // _BLOCK)) + 1).tolist(), len(texts)]
+        counts = np.zeros(len(texts), dtype=np.int64)
         for first, last in itertools.pairwise(bounds):
-            text = ("\n".join(parts[first:last]) + "\n").encode("ascii")
-            ends, which, lines, line_ends = distinct_lines(text)
-            running = np.cumsum(self._count_lines(lines, line_ends)[which])
-            # A part begins with a line, and its last newline is not of it.
-            at = np.searchsorted(ends, np.cumsum(sizes[first:last]))
-            counts += (np.diff(running[at], prepend=0) - 1).tolist()
+            text = (" " + "\n ".join(texts[first:last]) + "\n").encode("ascii")
+            line_ends, which, lines, distinct_ends = distinct_lines(text)
+            running = np.cumsum(self._count_lines(lines, distinct_ends)[which])
+            at = np.searchsorted(line_ends, np.cumsum(sizes[first:last] + 2))
+            counts[first:last] = np.diff(running[at], prepend=0) - 1
+        counts -= sizes == 0
         return counts
 
     def _count_lines(self, lines: bytes, ends: NDArray[np.int32]) -> Integers:
