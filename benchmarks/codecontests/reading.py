@@ -2,13 +2,14 @@
 
 python -m benchmarks.codecontests.reading metadata FOLDER     (after `prepare`)
 python -m benchmarks.codecontests.reading json FOLDER
-python -m benchmarks.codecontests.reading WAY JSONL CACHE     (one of WAYS)
+python -m benchmarks.codecontests.reading WAY JSONL CACHE     (one of WAYS; after `repeat`, too)
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import numpy as np
 ROWS = 3_691_981  # of the real train split
 _LINE = 4096
 _SAMPLE = 50_000
+_SAMPLE_OF_MANY = 2_000
 
 
 def prepare(folder: Path) -> None:
@@ -68,6 +70,26 @@ def prepare(folder: Path) -> None:
         index = RowIndex(folder / "train.index.parquet").path
         facts["metadata"] = write_metadata(index, folder / "train_metadata.json")
         rng = np.random.default_rng(7)
+
+
+def repeat(jsonl: Path, out: Path, at_least: int) -> None:
+    """Write `jsonl` again and again to a file of `at_least` bytes, its row index beside it: of a
+    larger corpus, which is not read whole as soon as a row of it is."""
+    from wmtp_assets.corpora.rowindex import IndexWriter, RowIndex
+
+    index = RowIndex(jsonl.with_name(f"{jsonl.stem}.index.parquet"))
+    columns = {name: index.column(name) for name in index.names}
+    columns["is_correct"] = columns["is_correct"].astype(np.bool_)
+    size, problems = jsonl.stat().st_size, int(columns["problem"].max()) + 1
+    with out.open("wb") as lines, out.with_name(f"{out.stem}.index.parquet").open("wb") as file:
+        writer = IndexWriter(file)
+        while lines.tell() < at_least:
+            with jsonl.open("rb") as source:
+                shutil.copyfileobj(source, lines, 1 << 20)
+            writer.write(columns, len(index))
+            columns["offset"] = columns["offset"] + size
+            columns["problem"] = columns["problem"] + problems
+        writer.close({**index.facts, "jsonl": {"sha256": "", "bytes": lines.tell()}})
 
 
 def metadata(folder: Path) -> dict[str, float]:
@@ -148,7 +170,9 @@ def _loaded(jsonl: Path, cache: Path) -> Any:
 
 
 def _chosen(count: int) -> Any:
-    return np.random.default_rng(3).permutation(count)[:_SAMPLE]
+    """Rows at random: of a file that a few seconds' reading does not put into memory, few."""
+    few = count > 10 * _SAMPLE
+    return np.random.default_rng(3).permutation(count)[: _SAMPLE_OF_MANY if few else _SAMPLE]
 
 
 def _cold_and_warm(count: int, read: Callable[[], object]) -> dict[str, float]:
