@@ -73,12 +73,15 @@ def test_changing_a_row_changes_no_other(corpus: Corpus) -> None:
             row["is_correct"] = None
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")], ids=["dense", "plain"])
 @pytest.mark.parametrize("at", [3, 4])
-def test_a_line_of_another_layout_is_still_read_as_json(corpus: Corpus, at: int) -> None:
+def test_a_line_of_another_layout_is_still_read_as_json(
+    corpus: Corpus, at: int, separators: tuple[str, str]
+) -> None:
     rows = rows_of(corpus.jsonl)
     begin, size = (int(corpus.column(name)[at]) for name in ("offset", "length"))
     record = {"task_id": rows[at]["task_id"], **rows[at]}
-    line = json.dumps(record, separators=(",", ":")).encode().ljust(size - 1) + b"\n"
+    line = json.dumps(record, separators=separators).encode().ljust(size - 1) + b"\n"
     text = corpus.jsonl.read_bytes()
     corpus.jsonl.write_bytes(text[:begin] + line + text[begin + size :])
     assert [corpus[each] for each in range(len(rows))] == rows

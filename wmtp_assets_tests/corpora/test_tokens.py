@@ -127,6 +127,15 @@ def test_forgetting_changes_no_count(tokenizer: Path, monkeypatch: pytest.Monkey
         assert counter.count_many(texts[begin : begin + 7]) == expected[begin : begin + 7]
 
 
+def test_a_word_with_the_slot_of_the_empty_key_disturbs_no_other(counter: TokenCounter) -> None:
+    letters = np.random.default_rng(1).integers(97, 123, (1 << 20, 8)).astype(np.uint8)
+    keys = letters.view("<u8")[:, 0]
+    (place, *_) = np.flatnonzero((keys * segments._MIX) >> segments._SHIFT == 0)
+    texts = [f"({letters[place].tobytes().decode()})", "x = 1\n"]
+    expected = [counter.encoded(text) for text in texts]
+    assert [counter.count_many([text])[0] for text in texts * 2] == expected * 2
+
+
 @pytest.mark.parametrize(
     "options",
     [
