@@ -27,7 +27,7 @@ from wmtp_assets.corpora.segments import Integers, SegmentCounts, SegmentRules, 
 # match begins only where a word can, so that a long word is not looked at from each of its letters.
 _OTHER_WORD = re.compile(r"((?:(?<=\n)|(?<! ) +)[^ \n\x80-\U0010ffff]*+[^\x00-\x7f][^ \n]*)")
 # Such words are remembered until they take this many bytes, and then the memory starts anew.
-_REMEMBERED = 30_000_000
+_REMEMBERED = 15_000_000
 _BYTES_A_WORD = 200  # beside its letters, of two bytes each
 # Shorter texts, in bytes a token allowed, are seldom over the limit: counting them is as quick.
 _WORTH_A_LOOK = 2.5
