@@ -29,7 +29,6 @@ _LETTER_BESIDE_OTHER = re.compile(r"[A-Za-z][!-@\[-`{-~]|[!-@\[-`{-~][A-Za-z]")
 _SLOTS = 1 << 17
 _LONGEST = 24  # bytes of a segment that the tables hold
 _WORDS = 400_000  # segments remembered before the memory starts anew (some 50 MB)
-
 _NEWLINE = ord("\n")
 
 Integers = NDArray[np.int64]
