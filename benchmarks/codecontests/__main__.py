@@ -66,7 +66,6 @@ def main() -> int:
         bench_transform(folder, shards, tokenizer, rounds, report)
         bench_growth(folder, scale, tokenizer, report)
         bench_reading(folder, rounds, report)
-        bench_too_long(folder, scale, tokenizer, report)
     return 0 if report.ok else 1
 
 
@@ -112,20 +111,6 @@ def bench_transform(
         report.figure(f"{peer}.cpu_over_ours", times_cpu, cpu_bar, least=True)
         times_wall = _median(found, _wall) / _median(taken["ours2"], _wall)
         report.figure(f"{peer}.wall_over_ours", times_wall, wall_bar, least=True)
-
-
-def bench_too_long(folder: Path, scale: float, tokenizer: Path, report: Report) -> None:
-    """Where half of the solutions are too long (54 % in the data that the straightforward way's bar
-    was taken from): bounds decide those, and they cost next to nothing."""
-    shards = write_shards(folder / "long", scale / 2, seed=12, too_long=0.72)
-    for way in SLOW:
-        found, ours = _once(way, folder, shards, tokenizer)
-        said = ours[0].said
-        assert found.said["rows"] == said["rows"], f"{way} made other rows"
-        report.figure("too_long.kept", _number(said["rows"]) / _number(said["candidates"]))
-        report.figure(f"too_long.{way}.cpu_over_ours", found.cpu / _median(ours, _cpu))
-    for shard in shards:
-        shard.unlink()
 
 
 def bench_growth(folder: Path, scale: float, tokenizer: Path, report: Report) -> None:

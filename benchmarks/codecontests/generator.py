@@ -9,10 +9,6 @@ Python code are new, the rest were seen before in the problem or anywhere: what 
 live on. Other languages and the tests that no one decodes are slices of random text: only their
 bytes matter, and hidden tests are as long as it takes for the shards to be upstream's 7.5 GB.
 
-`too_long` is the share of Python solutions that are eight times as long, and so too long for a row:
-upstream's is 1.5 % (281.1 Python solutions a problem, by the paper, of which the published counts
-keep 3.69 million), and lengths here give about 3 % by themselves.
-
 A shard depends on the seed and its own number alone, so shards are written by several processes.
 """
 
@@ -136,8 +132,7 @@ _HIDDEN_TIMES = 6  # lengthens private and generated tests, and no row
 class _Shard:
     """The text of one shard, from a seed."""
 
-    def __init__(self, seed: int, number: int, too_long: float) -> None:
-        self._too_long = too_long
+    def __init__(self, seed: int, number: int) -> None:
         self._random = random.Random(f"{seed}/{number}")
         self._numpy = np.random.default_rng([seed, number])
         common = random.Random(seed)
@@ -248,8 +243,6 @@ class _Shard:
 
     def _python(self, lines: list[str], weights: list[float]) -> str:
         count = max(2, int(self._lognormal(38, 0.75)))
-        if self._too_long and self._random.random() < self._too_long:
-            count *= 8
         new = count // 3
         chosen = self._random.choices(lines, cum_weights=weights, k=count - new - count // 4)
         chosen += self._random.choices(self._common, cum_weights=self._common_weights, k=count // 4)
@@ -258,12 +251,10 @@ class _Shard:
         return "\n".join(chosen)
 
 
-def write_shard(
-    folder: Path, seed: int, number: int, shards: int, problems: int, too_long: float
-) -> Path:
+def write_shard(folder: Path, seed: int, number: int, shards: int, problems: int) -> Path:
     path = folder / f"train-{number:05d}-of-{shards:05d}.parquet"
     first = number * PROBLEMS_A_SHARD
-    rows = _Shard(seed, number, too_long).problems(first, min(PROBLEMS_A_SHARD, problems - first))
+    rows = _Shard(seed, number).problems(first, min(PROBLEMS_A_SHARD, problems - first))
     with pq.ParquetWriter(path, SCHEMA) as writer:
         # Upstream's shards are one row group each; memory here is one shard a process.
         batches = []
@@ -273,14 +264,12 @@ def write_shard(
     return path
 
 
-def write_shards(
-    folder: Path, scale: float, seed: int = 2026, processes: int = 2, too_long: float = 0.0
-) -> list[Path]:
+def write_shards(folder: Path, scale: float, seed: int = 2026, processes: int = 2) -> list[Path]:
     """Write `scale` of the real train split's problems; returns the shards in order."""
     problems = max(1, round(PROBLEMS * scale))
     shards = -(-problems // PROBLEMS_A_SHARD)
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = [(folder, seed, number, shards, problems, too_long) for number in range(shards)]
+    tasks = [(folder, seed, number, shards, problems) for number in range(shards)]
     with ProcessPoolExecutor(processes) as pool:
         return list(pool.map(write_shard, *zip(*tasks, strict=True)))
 

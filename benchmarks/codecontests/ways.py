@@ -408,7 +408,6 @@ def main(way: str, tokenizer: str, target: str, processes: str, *shards: str) ->
     if way == "ours":  # hashed and counted while it was written
         stats = json.loads(out.with_name(f"{out.stem}_stats.json").read_bytes())
         said = {"rows": stats["rows"], "sha256": stats["jsonl"]["sha256"]}
-        said["candidates"] = stats["funnel"]["candidates"]
         print(json.dumps({**said, "cpu": sum(os.times()[:4]) - imported}))
         return
     with out.open("rb") as file:
