@@ -3,8 +3,8 @@
     python -m benchmarks.codecontests.floors TOKENIZER SCRATCH LINES SHARD...
 
 LINES is a JSONL file that was built from the shards. Says {"decode", "tokenize", "escape", "write",
-"hash"} as JSON: decode the needed leaves; tokenize what the bounds leave undecided, with a counter that
-has seen no solution yet; escape what is kept; write and fsync; hash.
+"hash"} as JSON: decode the needed leaves; tokenize what the bounds leave undecided, with a counter
+that has seen no solution yet; escape what is kept; write and fsync; hash.
 """
 
 from __future__ import annotations
