@@ -143,7 +143,7 @@ def bench_reading(folder: Path, rounds: int, report: Report) -> None:
     rates_large = _rates(large, folder / "cache_large", rounds, report, "rows_of_4_gb")
     for label, found, bars in (
         # Cold, a small file is read whole before its first rows are: the disk decides.
-        ("rows", rates, {"one_warm": 8, "take_warm": 1, "take_cold": 1}),
+        ("rows", rates, {"one_warm": 8, "one_cold": 8, "take_warm": 1, "take_cold": 1}),
         ("rows_of_4_gb", rates_large, {"one_cold": 8}),
     ):
         for ours, peer in (("one", "one"), ("take", "batch")):

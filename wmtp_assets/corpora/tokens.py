@@ -103,11 +103,13 @@ class TokenCounter:
             return [self.encoded(text) for text in texts]
         plain = list(texts)  # what is ASCII of each, counted together
         rest = np.zeros(len(texts), dtype=np.int64)
-        for at in itertools.filterfalse(lambda at: texts[at].isascii(), range(len(texts))):
-            if SPACE in texts[at]:
-                plain[at], rest[at] = "", self.encoded(texts[at])
+        for at, text in enumerate(texts):
+            if text.isascii():
+                continue
+            if SPACE in text:
+                plain[at], rest[at] = "", self.encoded(text)
             else:
-                pieces = _OTHER_WORD.split(f" {texts[at]}")
+                pieces = _OTHER_WORD.split(f" {text}")
                 # Where a word was cut out there is a newline, which is a token.
                 plain[at] = "\n".join(pieces[0::2])
                 rest[at] = self._count_others(pieces[1::2]) - len(pieces) // 2
