@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick check clean bench-checkpoints bench-codecontests bench-fetch
+.PHONY: help run materialize ui test quick fuzz check clean bench-checkpoints bench-codecontests bench-fetch
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -23,6 +23,10 @@ test: $(installed_dev) ## every test
 
 quick: $(installed_dev) ## the tests without the slow ones
 	@.venv/bin/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+fuzz: $(installed_dev) ## every fuzzer, 300 s each with a fresh seed (WMTP_FUZZ_SECONDS=, WMTP_FUZZ_SEED=)
+	@WMTP_FUZZ_SECONDS=$${WMTP_FUZZ_SECONDS:-300} WMTP_FUZZ_SEED=$${WMTP_FUZZ_SEED:-$$(date +%s)} \
+		.venv/bin/python -m pytest -n 2 -m fuzz $(ARGS)
 
 check: $(installed_dev) ## style, types, and Dagster's own validation
 	@.venv/bin/ruff check .
