@@ -9,7 +9,7 @@ reason. A new layout is one more function in `LAYOUTS`. Facts: the models' own r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,6 +57,11 @@ def number(config: Config, key: str) -> int:
 def expected_shapes(layout: LayoutName, config: Config) -> dict[str, Shape]:
     """The target's tensor names and shapes that `config` demands."""
     return _SHAPES[layout](config)
+
+
+def optional_shapes(layout: LayoutName) -> dict[str, Shape]:
+    """Tensors that a target holds only where its source does, whatever the config says."""
+    return {REWARD_BIAS: (1,)} if layout == "llama-reward" else {}
 
 
 def assign(layout: LayoutName, config: Config, names: Iterable[str]) -> Assignment:
@@ -188,27 +193,69 @@ def _assign_llama(shapes: Mapping[str, Shape], names: Sequence[str]) -> Assignme
 
 # llama-reward: LlamaModel and a v_head. Reward models hold their trunk under one or more prefixes.
 
-_TRUNKS = ("transformer.", "model.model.", "model.")
+REWARD_WEIGHT, REWARD_BIAS = "v_head.weight", "v_head.bias"
+_TRUNKS = (
+    "transformer.",
+    "model.model.",
+    "model.",
+    "pretrained_model.model.",
+    "pretrained_model.",
+    "",
+)
+# What public reward models call the one linear layer that scores a hidden state.
+_HEADS = (
+    "v_head",  # Starling
+    "v_head.summary",  # TRL's value head
+    "score",  # transformers' LlamaForSequenceClassification
+    "score_head",  # PKU Beaver
+    "value_head",  # OpenRLHF
+    "value_head.summary",
+    "regression_head",  # UltraRM
+)
 
 
 def _reward_shapes(config: Config) -> dict[str, Shape]:
-    return {**_llama_trunk(config), "v_head.weight": (1, number(config, "hidden_size"))}
+    return {**_llama_trunk(config), REWARD_WEIGHT: (1, number(config, "hidden_size"))}
 
 
 def _assign_reward(shapes: Mapping[str, Shape], names: Sequence[str]) -> Assignment:
     present = set(names)
     trunks = [t for t in _TRUNKS if f"{t}embed_tokens.weight" in present]
     first, others = (trunks[0], trunks[1:]) if trunks else (_TRUNKS[0], [])
+    head = _reward_head(present)
     wanted: dict[str, Wanted] = {}
     for name, shape in shapes.items():
-        if name == "v_head.weight":
-            wanted[name] = Wanted(shape, name)
+        if name == REWARD_WEIGHT:
+            wanted[name] = Wanted(shape, f"{head}.weight")
+            if f"{head}.bias" in present:
+                wanted[REWARD_BIAS] = Wanted((1,), f"{head}.bias")
         else:
             wanted[name] = Wanted(shape, first + name, tuple(other + name for other in others))
     left_out = {copy: SECOND_TRUNK for one in wanted.values() for copy in one.copies}
-    heads = ("lm_head.weight", "model.lm_head.weight")
+    heads = ("lm_head.weight", "model.lm_head.weight", "pretrained_model.lm_head.weight")
     left_out |= {name: UNUSED_HEAD for name in heads if name in present}
     return Assignment(wanted, left_out)
+
+
+def _reward_head(present: Collection[str]) -> str:
+    """What the source calls its reward head; LayoutError where there is none, or more than one."""
+    found = [head for head in _HEADS if f"{head}.weight" in present]
+    if len(found) > 1:
+        raise LayoutError(
+            "The checkpoint holds several reward heads",
+            expected="one",
+            found=", ".join(f"{head}.weight" for head in found),
+            mend="Find out which of them the model uses, and save it without the others.",
+        )
+    if not found:
+        raise LayoutError(
+            "The checkpoint holds no reward head that the layout llama-reward knows",
+            expected="one of " + ", ".join(f"{head}.weight" for head in _HEADS),
+            found="none of them",
+            mend="Check that the layout is right, or rename the head's tensors to v_head.weight "
+            "and v_head.bias.",
+        )
+    return found[0]
 
 
 _SHAPES: dict[LayoutName, Callable[[Config], dict[str, Shape]]] = {

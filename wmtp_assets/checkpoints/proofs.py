@@ -17,7 +17,7 @@ from wmtp_assets.checkpoints.casts import make_cast
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
-from wmtp_assets.checkpoints.layouts import Config, LayoutName, expected_shapes
+from wmtp_assets.checkpoints.layouts import Config, LayoutName, expected_shapes, optional_shapes
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.scan import Scan, scan_file
@@ -130,6 +130,8 @@ def _names_and_shapes(header: Header, expected: ExpectedCheckpoint) -> Finding:
     try:
         wanted = expected_shapes(expected.layout, expected.config)
         demanded = f"the {len(wanted)} tensors that {expected.layout} and the config demand"
+        optional = optional_shapes(expected.layout)
+        wanted |= {name: optional[name] for name in optional.keys() & found.keys()}
         for name in sorted(wanted.keys() | found.keys()):
             if name not in found:
                 wrong.append(f"{name} is missing")

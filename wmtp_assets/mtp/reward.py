@@ -1,8 +1,9 @@
 """Starling's reward head: a LLaMA trunk from transformers and one linear layer that scores text.
 
 The checkpoint (layout `llama-reward`) holds each tensor of the trunk once, under the names that
-transformers' LlamaModel gives them, and `v_head.weight` (1, hidden). The score of a text is the
-head's value at its last token, as the authors' class computes it for a padded batch.
+transformers' LlamaModel gives them, `v_head.weight` (1, hidden), and where the model has one
+`v_head.bias` (1,); what upstream may call them is in `checkpoints/layouts.py`. The score of a text
+is the head's value at its last token, as the authors' class computes it for a padded batch.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from wmtp_assets.mtp.loading import assign_strictly, read_json, read_tensors
 
-V_HEAD = "v_head.weight"
+WEIGHT, BIAS = "v_head.weight", "v_head.bias"
 
 
 class RewardModel(nn.Module):
     """Scores token sequences: one number each, comparable between answers to the same prompt."""
 
-    def __init__(self, config: LlamaConfig) -> None:
+    def __init__(self, config: LlamaConfig, bias: bool = False) -> None:
         super().__init__()
         self.model = LlamaModel(config)
-        self.v_head = nn.Linear(config.hidden_size, 1, bias=False)
+        self.v_head = nn.Linear(config.hidden_size, 1, bias=bias)
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """The value at every position, (batch, seq), of token ids (batch, seq)."""
@@ -56,10 +57,10 @@ def load_reward_model(
         LoadError: a file is missing or broken, or the tensors are not exactly the model's.
     """
     tensors = read_tensors(weights, dtype, device)
-    named = {n if n == V_HEAD else f"model.{n}": tensor for n, tensor in tensors.items()}
+    named = {n if n in (WEIGHT, BIAS) else f"model.{n}": tensor for n, tensor in tensors.items()}
     args = LlamaConfig.from_dict(read_json(config))
     with torch.device("meta"):  # no memory, no initialization: every parameter is replaced below
-        model = RewardModel(args)
+        model = RewardModel(args, bias=BIAS in tensors)
     assign_strictly(model, named, weights)
     # transformers keeps rotary frequencies in a buffer that no file holds: made where it is needed.
     with torch.device(device):

@@ -12,6 +12,7 @@ from wmtp_assets.checkpoints.layouts import (
     SECOND_TRUNK,
     TIED_HEAD,
     UNUSED_HEAD,
+    Wanted,
     assign,
     expected_shapes,
     mtp_ffn,
@@ -103,6 +104,71 @@ def test_a_reward_model_with_a_single_trunk_under_any_known_name_is_taken(prefix
     assignment = assign("llama-reward", LLAMA_CONFIG, names)
     assert assignment.wanted["norm.weight"].source == f"{prefix}norm.weight"
     assert assignment.left_out == {}
+
+
+# Each as a public reward model stores it: transformers' sequence classifier, TRL's value head,
+# OpenRLHF, UltraRM, PKU Beaver.
+@pytest.mark.parametrize(
+    "head",
+    [
+        "score",
+        "score_head",
+        "v_head",
+        "v_head.summary",
+        "value_head",
+        "value_head.summary",
+        "regression_head",
+    ],
+)
+@pytest.mark.parametrize(
+    "prefix", ["", "model.", "transformer.", "pretrained_model.", "pretrained_model.model."]
+)
+@pytest.mark.parametrize("bias", [False, True])
+def test_reward_heads_of_every_common_name_get_one_name(head: str, prefix: str, bias: bool) -> None:
+    trunk = set(expected_shapes("llama-reward", LLAMA_CONFIG)) - {"v_head.weight"}
+    names = [f"{prefix}{name}" for name in trunk] + [f"{head}.weight"]
+    names += [f"{head}.bias"] * bias
+    assignment = assign("llama-reward", LLAMA_CONFIG, names)
+    assert assignment.wanted["v_head.weight"] == Wanted((1, 64), f"{head}.weight")
+    assert assignment.wanted.get("v_head.bias") == (Wanted((1,), f"{head}.bias") if bias else None)
+    assert assignment.wanted["norm.weight"].source == f"{prefix}norm.weight"
+    assert assignment.wanted.keys() == trunk | {"v_head.weight"} | (
+        {"v_head.bias"} if bias else set()
+    )
+    assert assignment.left_out == {}
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "pretrained_model."])
+def test_a_language_head_beside_a_reward_head_is_left_out(prefix: str) -> None:
+    trunk = set(expected_shapes("llama-reward", LLAMA_CONFIG)) - {"v_head.weight"}
+    names = [*(f"{prefix}{name}" for name in trunk), "score.weight", f"{prefix}lm_head.weight"]
+    assert assign("llama-reward", LLAMA_CONFIG, names).left_out == {
+        f"{prefix}lm_head.weight": UNUSED_HEAD
+    }
+
+
+def test_two_reward_heads_are_refused_by_name() -> None:
+    names = [*expected_shapes("llama-reward", LLAMA_CONFIG), "score.weight"]
+    with pytest.raises(LayoutError, match=r"several reward heads.* v_head\.weight, score\.weight"):
+        assign("llama-reward", LLAMA_CONFIG, names)
+
+
+def test_a_bias_of_another_head_is_refused_by_name() -> None:
+    names = [*expected_shapes("llama-reward", LLAMA_CONFIG), "score.bias"]
+    with pytest.raises(LayoutError, match=r"unexpected score\.bias"):
+        assign("llama-reward", LLAMA_CONFIG, names)
+
+
+def test_a_reward_model_without_a_known_head_is_told_the_known_ones() -> None:
+    names = [*_llama_names(), "reward.weight"]
+    with pytest.raises(
+        LayoutError, match=r"no reward head.*v_head\.weight.*regression_head\.weight"
+    ):
+        assign("llama-reward", LLAMA_CONFIG, names)
+
+
+def _llama_names() -> list[str]:
+    return [name for name in expected_shapes("llama-reward", LLAMA_CONFIG) if "v_head" not in name]
 
 
 def test_a_second_trunk_that_lacks_a_tensor_is_refused_by_name() -> None:

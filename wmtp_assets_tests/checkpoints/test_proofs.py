@@ -19,7 +19,14 @@ from wmtp_assets.checkpoints.slicing import MicroShape, plan_mtp_slice
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.findings import Finding
 from wmtp_assets.storage.digests import sha256_file, write_sha256sums
-from wmtp_assets_tests.checkpoints.models import MTP_PARAMS, Tensors, mtp_tensors, save
+from wmtp_assets_tests.checkpoints.models import (
+    LLAMA_CONFIG,
+    MTP_PARAMS,
+    Tensors,
+    mtp_tensors,
+    reward_tensors,
+    save,
+)
 
 NAMES = {
     "safetensors_readable",
@@ -185,3 +192,39 @@ def test_a_slice_is_proven_against_its_base(world: World, tmp_path: Path) -> Non
     tensors = {n: t for n, t in load_file(micro).items() if not n.startswith("extra_heads.")}
     save_file(tensors, micro)
     assert {"names_and_shapes", "tensor_count", "parameter_count"} <= failed()
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), None])
+def test_a_reward_models_bias_is_proven_as_its_weight_is(
+    tmp_path: Path, shape: tuple[int, ...] | None
+) -> None:
+    tensors = {
+        name.removeprefix("transformer."): tensor
+        for name, tensor in reward_tensors(shared=True).items()
+        if not name.startswith("model.")
+    }
+    tensors["v_head.summary.weight"] = tensors.pop("v_head.weight")
+    tensors["v_head.summary.bias"] = torch.tensor([0.5], dtype=torch.bfloat16)
+    source = open_source([save(tensors, tmp_path / "a.bin")])
+    plan = plan_conversion(source, "llama-reward", LLAMA_CONFIG, "bfloat16")
+    certificate = convert(plan, tmp_path / "model.safetensors")
+    stored = load_file(tmp_path / "model.safetensors")
+    assert stored["v_head.bias"].tolist() == [0.5]
+    if shape is None:
+        del stored["v_head.bias"]
+    else:
+        stored["v_head.bias"] = torch.full(shape, 0.5, dtype=torch.bfloat16)
+    save_file(stored, tmp_path / "model.safetensors")
+    sums = {"model.safetensors": sha256_file(tmp_path / "model.safetensors")}
+    write_sha256sums(tmp_path / "SHA256SUMS", sums)
+    expected = ExpectedCheckpoint(
+        "llama-reward", LLAMA_CONFIG, DType.BFLOAT16, certificate.parameters, len(stored)
+    )
+    findings = prove_checkpoint(tmp_path, expected, certificate, plan)
+    failed = {finding.name for finding in findings if not finding.passed}
+    if shape == (1,):
+        assert failed == set()
+    elif shape == (2,):
+        assert "names_and_shapes" in failed
+    else:
+        assert {"certificate_matches_target", "sampled_values_equal_source"} <= failed

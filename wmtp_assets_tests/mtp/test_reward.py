@@ -76,3 +76,21 @@ def test_a_second_trunk_is_refused(files: tuple[Path, Path]) -> None:
     save_file(tensors, files[0])
     with pytest.raises(LoadError, match=r"1 unexpected: .*transformer\.norm\.weight"):
         load_reward_model(*files)
+
+
+def test_a_bias_is_loaded_and_added_to_every_score(files: tuple[Path, Path]) -> None:
+    prompt, length = torch.arange(2, 22)[None], torch.tensor([20])
+    without = load_reward_model(*files, dtype=torch.float32).score(prompt, length)
+    tensors = load_file(files[0])
+    tensors["v_head.bias"] = torch.tensor([-3.25], dtype=torch.bfloat16)
+    save_file(tensors, files[0])
+    model = load_reward_model(*files, dtype=torch.float32)
+    torch.testing.assert_close(model.score(prompt, length), without - 3.25)
+
+
+def test_a_bias_of_another_shape_is_refused(files: tuple[Path, Path]) -> None:
+    tensors = load_file(files[0])
+    tensors["v_head.bias"] = torch.zeros(2, dtype=torch.bfloat16)
+    save_file(tensors, files[0])
+    with pytest.raises(LoadError, match=r"1 of another shape: v_head\.bias"):
+        load_reward_model(*files)
