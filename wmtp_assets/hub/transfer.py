@@ -277,9 +277,9 @@ class Transfer:
         with self._guard:
             if not plain:
                 self._ranges = body.ranged
-            if not body.ranged:
-                if not untouched:
-                    raise _StartOver("the server ignores ranges and begins at the first byte")
+            if not body.ranged and not untouched:
+                raise _StartOver("the server ignores ranges and begins at the first byte")
+            if plain or not body.ranged:  # the whole file comes in this one answer
                 self._pieces.clear()
                 piece.end = self._size
             if body.etag is not None and self._partial.validator is None:
