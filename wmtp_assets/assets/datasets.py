@@ -15,13 +15,12 @@ from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.report import SplitReport
-from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.small import select_small
 from wmtp_assets.project import Project
+from wmtp_assets.project.documents import schema_files
 from wmtp_assets.project.handles import Fetched, Split, Tokenizer
 from wmtp_assets.proofs.datasets import RECORDS
 from wmtp_assets.resources import StorageResource
-from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.preflight import require_space
 
 # JSONL is about twice the size of upstream's parquet (7.5 GB give 15), the index comes on top.
@@ -147,8 +146,7 @@ def _schema(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
     )
     def schema(context: dg.AssetExecutionContext, storage: StorageResource) -> Result:
         def write(folder: Path) -> Made:
-            write_json(folder / "schema.json", row_schema(RECORDS[dataset.layout]))
-            return Made({"layout": dataset.layout})
+            return Made(schema_files(RECORDS[dataset.layout], dataset.layout).write(folder))
 
         return make(context, storage, artifact, [], write)
 

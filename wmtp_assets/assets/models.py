@@ -3,29 +3,25 @@
 What happens to the bytes is in `checkpoints/`; here is only what is made from what.
 """
 
-import json
 from pathlib import Path
 
 import dagster as dg
-import yaml
 
 from wmtp_assets.assets.making import Made, Result, asset_arguments, make
 from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, TOKENIZER_RAW, Artifact, Kind, model_artifact
 from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
-from wmtp_assets.checkpoints.configs import (
-    MTP,
-    derived_config,
-    meta_adapter,
-    metadata_facts,
-    mtp_config,
-)
 from wmtp_assets.checkpoints.convert import convert
-from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.sharded import write_sharded
-from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
 from wmtp_assets.project import Project
+from wmtp_assets.project.documents import (
+    adapter_files,
+    certificate_files,
+    config_files,
+    metadata_files,
+    tokenizer_files,
+)
 from wmtp_assets.project.handles import Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.project.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.resources import StorageResource
@@ -70,12 +66,7 @@ def _tokenizer(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, storage: StorageResource, raw: Fetched
     ) -> Result:
         def write(folder: Path) -> Made:
-            (source,) = raw.paths().values()
-            model = folder / "tokenizer.model"
-            write_bytes(model, source.read_bytes())
-            for name, document in tokenizer_documents(model).items():
-                write_json(folder / name, document)
-            return Made({"vocab_size": project.catalog.tokenizer.vocab_size})
+            return Made(tokenizer_files(raw, project.catalog.tokenizer.vocab_size).write(folder))
 
         return make(context, storage, artifact, [raw], write)
 
@@ -157,13 +148,7 @@ def _config(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     )
 
     def write_into(folder: Path, upstream: dict[str, object], checkpoint: Checkpoint) -> Made:
-        header = read_header(checkpoint.path)
-        if layout == MTP:
-            write_json(folder / "params.json", upstream)
-            write_json(folder / "config.json", mtp_config(upstream, header))
-            return Made({"document": "params.json"})
-        write_json(folder / "config.json", derived_config(layout, upstream, header))
-        return Made({"document": "config.json"})
+        return Made(config_files(layout, upstream, checkpoint).write(folder))
 
     if isinstance(model, MicroModel):
 
@@ -238,18 +223,7 @@ def _certificate(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, storage: StorageResource, checkpoint: Checkpoint
     ) -> Result:
         def write(folder: Path) -> Made:
-            recorded = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
-            write_json(folder / "certificate.json", recorded.to_json())
-            tensors = recorded.tensors
-            facts = {
-                "tensors": len(tensors),
-                "dropped": {entry.name: entry.reason for entry in recorded.dropped[:50]},
-                "greatest_cast_error": max((t.max_cast_error for t in tensors), default=0.0),
-                "overflows": sum(t.overflow for t in tensors),
-                "nan": sum(t.nan for t in tensors),
-                "inf": sum(t.inf for t in tensors),
-            }
-            return Made(facts)
+            return Made(certificate_files(checkpoint).write(folder))
 
         return make(context, storage, artifact, [checkpoint], write)
 
@@ -271,10 +245,7 @@ def _adapter(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
         checkpoint: Checkpoint,
     ) -> Result:
         def write(folder: Path) -> Made:
-            derived = meta_adapter(model_config.value(), read_header(checkpoint.path))
-            text = yaml.safe_dump(derived, sort_keys=False)
-            write_bytes(folder / "meta_adapter.yaml", text.encode())
-            return Made(derived)
+            return Made(adapter_files(model_config, checkpoint).write(folder))
 
         return make(context, storage, artifact, [model_config, checkpoint], write)
 
@@ -302,36 +273,9 @@ def _metadata(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
         tokenizer: Tokenizer,
     ) -> Result:
         def write(folder: Path) -> Made:
-            facts = metadata_facts(layout, model_config.value(), read_header(checkpoint.path))
-            sums = checkpoint.receipt.files
-            document = {
-                "name": artifact.owner,
-                **facts,
-                **dict(artifact.settings),
-                "sha256": {
-                    "model.safetensors": sums["model.safetensors"].sha256,
-                    "tokenizer.model": tokenizer.receipt.files["tokenizer.model"].sha256,
-                },
-                "size_bytes": sums["model.safetensors"].size,
-                "conversion": _conversion(model, checkpoint),
-            }
-            write_json(folder / "metadata.json", document)
-            return Made({key: facts[key] for key in ("parameters", "tensors", "dtype")})
+            derived = metadata_files(artifact, layout, model, checkpoint, model_config, tokenizer)
+            return Made(derived.write(folder))
 
         return make(context, storage, artifact, [checkpoint, model_config, tokenizer], write)
 
     return metadata
-
-
-def _conversion(model: UpstreamModel | MicroModel, checkpoint: Checkpoint) -> dict[str, object]:
-    """What was done to the source's tensors, for metadata.json."""
-    if isinstance(model, MicroModel):
-        return {"kind": "slice", "of": model.slice_of, "taken": checkpoint.slice()["taken"]}
-    recorded = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
-    return {
-        "kind": "convert",
-        "source_dtype": model.source_dtype,
-        "dtype": model.dtype,
-        "source_files": dict(recorded.source_files),
-        "dropped": {entry.name: entry.reason for entry in recorded.dropped},
-    }

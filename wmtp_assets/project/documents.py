@@ -1,0 +1,145 @@
+"""The small files of an artifact, derived from its inputs: by the assets to write them, and by the
+proofs to compare them with what is stored, byte for byte.
+
+Everything here is a pure function of its inputs' files and the catalog, so that a document that
+was edited (and resealed) differs from what its inputs give. No Dagster.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from wmtp_assets.catalog import MicroModel, UpstreamModel
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.checkpoints.certificate import Certificate
+from wmtp_assets.checkpoints.configs import (
+    MTP,
+    derived_config,
+    meta_adapter,
+    metadata_facts,
+    mtp_config,
+)
+from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
+from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets.project.handles import Checkpoint, Document, Fetched, Tokenizer
+from wmtp_assets.storage.atomic import json_bytes, write_bytes
+
+
+@dataclass(frozen=True)
+class Derived:
+    """The files of an artifact's folder, by name, and the `facts` that go into its receipt."""
+
+    files: Mapping[str, bytes]
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Mapping[str, object]:
+        """Writes every file into `folder`; returns the facts. Raises StorageError."""
+        for name, data in self.files.items():
+            write_bytes(folder / name, data)
+        return self.facts
+
+
+def tokenizer_files(raw: Fetched, vocab_size: int) -> Derived:
+    """tokenizer.model as fetched, and the documents that AutoTokenizer reads beside it.
+
+    Raises TokenizerError.
+    """
+    (source,) = raw.paths().values()
+    documents = tokenizer_documents(source)
+    files = {"tokenizer.model": source.read_bytes()}
+    files |= {name: json_bytes(document) for name, document in documents.items()}
+    return Derived(files, {"vocab_size": vocab_size})
+
+
+def config_files(layout: str, upstream: dict[str, object], checkpoint: Checkpoint) -> Derived:
+    """config.json (and params.json, as `upstream` has it, of a multi-token-prediction model).
+
+    Raises ConfigError or ParamsError where config and tensors disagree.
+    """
+    header = read_header(checkpoint.path)
+    if layout == MTP:
+        files = {
+            "params.json": json_bytes(upstream),
+            "config.json": json_bytes(mtp_config(upstream, header)),
+        }
+        return Derived(files, {"document": "params.json"})
+    config = derived_config(layout, upstream, header)
+    return Derived({"config.json": json_bytes(config)}, {"document": "config.json"})
+
+
+def certificate_of(checkpoint: Checkpoint) -> Certificate:
+    """The certificate that the conversion wrote. Raises CheckpointError where it is none."""
+    return Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+
+
+def certificate_files(checkpoint: Checkpoint) -> Derived:
+    """certificate.json, as the conversion wrote it."""
+    recorded = certificate_of(checkpoint)
+    tensors = recorded.tensors
+    facts = {
+        "tensors": len(tensors),
+        "dropped": {entry.name: entry.reason for entry in recorded.dropped[:50]},
+        "greatest_cast_error": max((t.max_cast_error for t in tensors), default=0.0),
+        "overflows": sum(t.overflow for t in tensors),
+        "nan": sum(t.nan for t in tensors),
+        "inf": sum(t.inf for t in tensors),
+    }
+    return Derived({"certificate.json": json_bytes(recorded.to_json())}, facts)
+
+
+def adapter_files(model_config: Document, checkpoint: Checkpoint) -> Derived:
+    """meta_adapter.yaml. Raises ConfigError or ParamsError."""
+    derived = meta_adapter(model_config.value(), read_header(checkpoint.path))
+    text = yaml.safe_dump(derived, sort_keys=False)
+    return Derived({"meta_adapter.yaml": text.encode()}, derived)
+
+
+def metadata_files(
+    artifact: Artifact,
+    layout: str,
+    model: UpstreamModel | MicroModel,
+    checkpoint: Checkpoint,
+    model_config: Document,
+    tokenizer: Tokenizer,
+) -> Derived:
+    """A model's metadata.json. Raises ConfigError or ParamsError."""
+    facts = metadata_facts(layout, model_config.value(), read_header(checkpoint.path))
+    sums = checkpoint.receipt.files
+    document = {
+        "name": artifact.owner,
+        **facts,
+        **dict(artifact.settings),
+        "sha256": {
+            "model.safetensors": sums["model.safetensors"].sha256,
+            "tokenizer.model": tokenizer.receipt.files["tokenizer.model"].sha256,
+        },
+        "size_bytes": sums["model.safetensors"].size,
+        "conversion": _conversion(model, checkpoint),
+    }
+    shown = {key: facts[key] for key in ("parameters", "tensors", "dtype")}
+    return Derived({"metadata.json": json_bytes(document)}, shown)
+
+
+def _conversion(model: UpstreamModel | MicroModel, checkpoint: Checkpoint) -> dict[str, object]:
+    """What was done to the source's tensors, for metadata.json."""
+    if isinstance(model, MicroModel):
+        return {"kind": "slice", "of": model.slice_of, "taken": checkpoint.slice()["taken"]}
+    recorded = certificate_of(checkpoint)
+    return {
+        "kind": "convert",
+        "source_dtype": model.source_dtype,
+        "dtype": model.dtype,
+        "source_files": dict(recorded.source_files),
+        "dropped": {entry.name: entry.reason for entry in recorded.dropped},
+    }
+
+
+def schema_files(dataset: str, layout: str) -> Derived:
+    """schema.json of a dataset, as `corpora` calls it; `layout` is the catalog's word."""
+    return Derived({"schema.json": json_bytes(row_schema(dataset))}, {"layout": layout})
