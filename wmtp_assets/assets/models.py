@@ -87,6 +87,8 @@ def _converted(artifact: Artifact, model: UpstreamModel) -> dg.AssetsDefinition:
     ) -> Result:
         def write(folder: Path) -> Made:
             plan = conversion_plan(model, raw)
+            for warning in plan.warnings:
+                context.log.warning(f"{model.upstream.repository}: {warning}")
             require_space(folder, plan.target_size, f"Converting {artifact.owner}")
             certificate = convert(plan, folder / "model.safetensors")
             return _write_records(folder, certificate)
@@ -136,6 +138,7 @@ def _write_records(folder: Path, certificate: Certificate) -> Made:
         "tensors": len(certificate.tensors),
         "dtype": str(certificate.dtype),
         "dropped": len(certificate.dropped),
+        **({"warnings": list(certificate.warnings)} if certificate.warnings else {}),
     }
     return Made(facts, {"model.safetensors": certificate.target_sha256})
 

@@ -49,7 +49,11 @@ class DroppedCertificate:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A conversion's record. File names are without folders, so that the record can be moved."""
+    """A conversion's record. File names are without folders, so that the record can be moved.
+
+    `warnings` say what was odd about the source and did not matter; the JSON has them only where
+    there are any.
+    """
 
     layout: str
     dtype: DType
@@ -60,12 +64,15 @@ class Certificate:
     parameters: int
     tensors: tuple[TensorCertificate, ...]
     dropped: tuple[DroppedCertificate, ...]
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """As a JSON object; `from_json` reads it back."""
         from pydantic import TypeAdapter
 
         value: dict[str, object] = TypeAdapter(Certificate).dump_python(self, mode="json")
+        if not self.warnings:
+            del value["warnings"]
         return {"format": FORMAT, **value}
 
     @staticmethod

@@ -303,6 +303,7 @@ class Run:
             parameters=plan.parameters,
             tensors=tensors,
             dropped=plan.dropped,
+            warnings=plan.warnings,
         )
 
 

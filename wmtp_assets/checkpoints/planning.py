@@ -13,7 +13,7 @@ from wmtp_assets.checkpoints.casts import can_cast
 from wmtp_assets.checkpoints.certificate import DroppedCertificate
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ConversionError, LayoutError
-from wmtp_assets.checkpoints.layouts import Config, LayoutName, assign
+from wmtp_assets.checkpoints.layouts import Assignment, Config, LayoutName, assign
 from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
 from wmtp_assets.checkpoints.source import Source
 from wmtp_assets.checkpoints.tensors import SourceTensor
@@ -33,7 +33,7 @@ class Plan:
     """Everything about a conversion that is known before a weight is read.
 
     `tensors` are in the order of the target file. `waive_overflow` names tensors (as the target
-    calls them) whose finite values may become infinite.
+    calls them) whose finite values may become infinite. `warnings` are the source's.
     """
 
     layout: str
@@ -41,6 +41,7 @@ class Plan:
     tensors: tuple[PlannedTensor, ...]
     dropped: tuple[DroppedCertificate, ...] = ()
     waive_overflow: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
 
     @property
     def header(self) -> bytes:
@@ -71,7 +72,7 @@ def plan_conversion(
     ConversionError when a type cannot be cast or a copy cannot be a copy.
     """
     wanted_dtype = DType(dtype)
-    assignment = assign(layout, config, source.tensors)
+    assignment = _assign(source, layout, config)
     planned: list[PlannedTensor] = []
     twins: dict[str, SourceTensor] = {}
     for name, wanted in assignment.wanted.items():
@@ -112,7 +113,24 @@ def plan_conversion(
         sort_for_file(planned),
         tuple(dropped),
         frozenset(waive_overflow),
+        source.warnings,
     )
+
+
+def _assign(source: Source, layout: LayoutName, config: Config) -> Assignment:
+    """As `assign`; an error repeats what was odd about the source, which may be the reason."""
+    try:
+        return assign(layout, config, source.tensors)
+    except LayoutError as error:
+        if not source.warnings:
+            raise
+        raise LayoutError(
+            error.problem,
+            expected=error.expected,
+            found="; ".join([str(error.found), *source.warnings]),
+            where=source.files[0].parent,
+            mend=error.mend,
+        ) from None
 
 
 def sort_for_file(tensors: Sequence[PlannedTensor]) -> tuple[PlannedTensor, ...]:

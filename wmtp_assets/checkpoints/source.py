@@ -5,24 +5,33 @@ A `Source` is names, types, shapes and places; reading the bytes is `tensors.py`
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from wmtp_assets.checkpoints import strict_json
+import numpy as np
+
 from wmtp_assets.checkpoints.archive import read_archive
 from wmtp_assets.checkpoints.errors import CheckpointError, IndexJsonError
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets.checkpoints.tensors import SourceTensor
+from wmtp_assets.checkpoints.shard_index import ShardIndex
+from wmtp_assets.checkpoints.tensors import SourceTensor, pieces, read_piece
+
+_BLOCK = 4 << 20
 
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint's tensors by name, over all its `files`."""
+    """A checkpoint's tensors by name, over all its `files`.
+
+    `warnings` are what the index says otherwise than the files, and what was found twice.
+    """
 
     files: tuple[Path, ...]
     tensors: Mapping[str, SourceTensor]
+    warnings: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -31,10 +40,12 @@ class Source:
 
 
 def open_source(files: Sequence[Path], index: Path | None = None) -> Source:
-    """Open one file, or a sharded set (`files`, described by `index`).
+    """Open one file, or a sharded set, with or without its `index`.
 
-    Raises ArchiveError, SafetensorsError or IndexJsonError when a file is malformed, a name
-    occurs in two files, or the index does not tell exactly what is where.
+    What the files hold is what counts; where the index differs, the source carries a warning.
+    Reads headers, and whole tensors only where one name occurs in several files. Raises
+    ArchiveError or SafetensorsError when a file is malformed, and IndexJsonError when two
+    different tensors have one name or the index is none.
     """
     if not files:
         raise CheckpointError("A checkpoint without files", expected="one file or more")
@@ -42,25 +53,26 @@ def open_source(files: Sequence[Path], index: Path | None = None) -> Source:
         raise CheckpointError(
             "Two files of a checkpoint have one name", found=[path.name for path in files]
         )
-    tensors: dict[str, SourceTensor] = {}
+    stated = ShardIndex(index) if index is not None else None
+    found: dict[str, list[SourceTensor]] = {}
     for path in files:
         for tensor in _read(path):
-            if tensor.name in tensors:
-                raise IndexJsonError(
-                    f"The tensor {tensor.name} is in two files",
-                    expected="each tensor once",
-                    found=f"{tensors[tensor.name].file.name} and {path.name}",
-                    where=path.parent,
-                )
-            tensors[tensor.name] = tensor
-    source = Source(tuple(files), tensors)
-    if index is not None:
-        _check_index(index, source)
-    elif len(files) > 1:
-        raise IndexJsonError(
-            "Several files of a checkpoint, but no index", expected="an index.json beside them"
-        )
-    return source
+            found.setdefault(tensor.name, []).append(tensor)
+    tensors: dict[str, SourceTensor] = {}
+    warnings: list[str] = []
+    for name, candidates in found.items():
+        place = stated.places.get(name) if stated else None
+        tensors[name] = _one_of(candidates, place)
+        if len(candidates) > 1:
+            others = ", ".join(t.file.name for t in candidates if t is not tensors[name])
+            warnings.append(
+                f"the tensor {name} is in {len(candidates)} files, with equal bytes: the one in "
+                f"{tensors[name].file.name} is used, the one in {others} left out"
+            )
+    if stated is not None:
+        stated.compare(files, tensors)
+        warnings = [*stated.warnings, *warnings]
+    return Source(tuple(files), tensors, tuple(warnings))
 
 
 def _read(path: Path) -> list[SourceTensor]:
@@ -70,57 +82,41 @@ def _read(path: Path) -> list[SourceTensor]:
     return read_archive(path)
 
 
-def _check_index(index: Path, source: Source) -> None:
-    """Every key exactly where the index says, no key more or less, and the right total size."""
-    with index.open("rb") as file:
-        data = file.read(strict_json.MAX_BYTES + 1)
+def _one_of(tensors: Sequence[SourceTensor], place: str | None) -> SourceTensor:
+    """The tensor that stands for all of one name: the index's, or the first; all must be equal."""
+    chosen = next((tensor for tensor in tensors if tensor.file.name == place), tensors[0])
+    for other in tensors:
+        if other is not chosen and (why := _difference(chosen, other)):
+            raise IndexJsonError(
+                f"The tensor {chosen.name} is in two files, which hold different ones",
+                expected="each tensor once, or in equal copies",
+                found=f"{chosen.file.name} and {other.file.name}: {why}",
+                where=chosen.file.parent,
+                mend="Find out which file the model uses, and name only the files of one set in "
+                "the catalog's weights.",
+            )
+    return chosen
+
+
+def _difference(one: SourceTensor, other: SourceTensor) -> str | None:
+    """How two tensors differ; reads both where types and shapes are equal."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return f"{one.dtype} {list(one.shape)} and {other.dtype} {list(other.shape)}"
+    return None if _digest(one) == _digest(other) else "other values"
+
+
+def _digest(tensor: SourceTensor) -> bytes:
+    digest = hashlib.sha256()
+    fd = os.open(tensor.file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        value = strict_json.loads(data)
-    except strict_json.StrictJsonError as error:
-        _refuse(f"The index cannot be read: {error}", index)
-    match value:
-        case {"metadata": dict(metadata), "weight_map": dict(places)}:
-            pass
-        case _:
-            _refuse("The index has no metadata and weight_map", index)
-    names = {path.name for path in source.files}
-    for key, place in places.items():
-        if not isinstance(place, str) or place not in names:
-            _refuse(
-                f"The index puts {key[:80]!a} into a file that is not one of the set",
-                index,
-                expected=", ".join(sorted(names)),
-                found=ascii(place)[:80],
-            )
-    if unused := names - set(places.values()):
-        _refuse("The index does not mention every file", index, found=", ".join(sorted(unused)))
-    for key in places.keys() | source.tensors.keys():
-        tensor = source.tensors.get(key)
-        found = tensor.file.name if tensor else "nowhere"
-        if places.get(key, "nowhere") != found:
-            _refuse(
-                f"The tensor {key[:80]!a} is not where the index says",
-                index,
-                expected=places.get(key, "nowhere"),
-                found=found,
-            )
-    total = metadata.get("total_size")
-    if total is not None and total not in (known := _total_sizes(source)):
-        _refuse("The index's total_size is wrong", index, expected=known[0], found=total)
-
-
-def _total_sizes(source: Source) -> tuple[int, int]:
-    """Bytes of all tensors; and with those that are one memory counted once, as some writers do."""
-    every = list(source.tensors.values())
-    once = {(t.file, t.storage, t.offset, t.shape, t.strides): t.nbytes for t in every}
-    return sum(t.nbytes for t in every), sum(once.values())
-
-
-def _refuse(problem: str, index: Path, expected: object = None, found: object = None) -> NoReturn:
-    raise IndexJsonError(
-        problem,
-        expected=expected,
-        found=found,
-        where=index,
-        mend="Fetch the set again: index and shards of one revision.",
-    )
+        for piece in pieces(tensor, _BLOCK):
+            block = np.empty(piece.nbytes, np.uint8)
+            read_piece(fd, piece, tensor.dtype, block)
+            digest.update(block.data)
+    except EOFError as error:
+        raise CheckpointError(
+            f"The source ends within {tensor.name}: {error}", where=tensor.file
+        ) from None
+    finally:
+        os.close(fd)
+    return digest.digest()

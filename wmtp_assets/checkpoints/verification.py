@@ -5,6 +5,7 @@ Each question is one `Finding`; what differs is named tensor by tensor in `found
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from wmtp_assets.checkpoints.certificate import Certificate, DroppedCertificate, TensorCertificate
@@ -50,7 +51,11 @@ def certificate_matches(certificate: Certificate, header: Header, scan: Scan) ->
             wrong.append(f"{name}: sha256 {scan.tensors[name][:12]}, not {tensor.sha256[:12]}")
     if not wrong and scan.sha256 != certificate.target_sha256:
         wrong.append(f"the file: sha256 {scan.sha256[:12]}, not {certificate.target_sha256[:12]}")
-    return _finding("certificate_matches_target", wrong, header.path, _CONVERT_AGAIN)
+    finding = _finding("certificate_matches_target", wrong, header.path, _CONVERT_AGAIN)
+    if certificate.warnings:
+        details = {**finding.details, "warnings": list(certificate.warnings)}
+        finding = replace(finding, details=details)
+    return finding
 
 
 def _against_source(certificate: Certificate, plan: Plan) -> Finding:

@@ -26,13 +26,14 @@ class Attack:
     """A hostile checkpoint, and what must become of it.
 
     Either opening it is refused with a message that holds `refused`, or (None) it opens and its
-    tensors' bytes are those of `reads`.
+    tensors' bytes are those of `reads`, with a warning that holds each of `warns`.
     """
 
     files: Sequence[Path]
     refused: str | None
     index: Path | None = None
     reads: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+    warns: Sequence[str] = ()
 
 
 # Pickles
@@ -125,6 +126,12 @@ def index_attack(folder: Path, index: object, refused: str) -> Attack:
     path = folder / "pytorch_model.bin.index.json"
     path.write_text(index if isinstance(index, str) else json.dumps(index))
     return Attack(files, refused, path)
+
+
+def index_lie(folder: Path, index: object, *warns: str) -> Attack:
+    """An index that differs from what the two shards hold: they are read, with these warnings."""
+    built = index_attack(folder, index, "")
+    return Attack(built.files, None, built.index, {"a": VALUES, "b": VALUES}, warns)
 
 
 def places(**extra: str) -> dict[str, str]:

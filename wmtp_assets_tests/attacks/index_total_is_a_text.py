@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wmtp_assets_tests.attacks.building import Attack, index_attack, places
+from wmtp_assets_tests.attacks.building import Attack, index_lie, places
 
 
 def build(folder: Path) -> Attack:
     index = {"metadata": {"total_size": "48"}, "weight_map": places()}
-    return index_attack(folder, index, "total_size")
+    return index_lie(folder, index, "total_size of the text '48', the tensors hold 48 bytes")

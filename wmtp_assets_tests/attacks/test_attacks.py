@@ -35,6 +35,9 @@ def test_is_refused_by_name_or_read_right_and_never_run(name: str, tmp_path: Pat
         assert source.tensors.keys() == attack.reads.keys()
         for tensor, values in attack.reads.items():
             assert read_tensor(source.tensors[tensor]).tobytes() == values.tobytes()
+        assert len(source.warnings) == len(attack.warns)
+        for warning, part in zip(source.warnings, attack.warns, strict=True):
+            assert part in warning
     else:
         with pytest.raises(CheckpointError) as caught:
             open_source(attack.files, attack.index)

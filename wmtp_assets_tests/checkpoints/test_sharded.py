@@ -90,7 +90,7 @@ def test_a_damaged_view_is_found(model: Path, shards: Path, damage: str) -> None
         moved = first.read_bytes()
         first.write_bytes(second.read_bytes())
         second.write_bytes(moved)
-        expected = "not where the index says"
+        expected = "names another file than holds"
     finding = prove_sharded(model, shards)
     assert not finding.passed
     assert expected in str(finding.found)
