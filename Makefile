@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz check clean bench-checkpoints bench-codecontests bench-fetch
+.PHONY: help run materialize ui test quick fuzz check clean bench-checkpoints bench-codecontests bench-fetch bench-end-to-end
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -39,6 +39,9 @@ bench-checkpoints: $(installed_dev) ## conversion against floors and peers (SCAL
 
 bench-codecontests: $(installed_dev) ## the transform against floors and peers (SCALE=1 is upstream's size)
 	@.venv/bin/python -m benchmarks.codecontests
+
+bench-end-to-end: $(installed_dev) ## a whole run, fetch to gate (SCALE=1 is 2.8 GB + 1.1 GB + a tenth of code_contests)
+	@.venv/bin/python -m benchmarks.end_to_end
 
 bench-fetch: $(installed_dev) ## fetching against curl and sha256sum
 	@.venv/bin/python -m benchmarks.fetch

@@ -17,7 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.checkpoints import generate
-from benchmarks.checkpoints.measure import Taken, forget, remove, run_way
+from benchmarks.checkpoints.measure import Taken, remove, run_way
+from benchmarks.measure import forget
+from benchmarks.report import Report
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.slicing import MicroShape, slice_mtp
 from wmtp_assets.storage.digests import sha256_files
@@ -35,20 +37,6 @@ SAYS = {
     "lazy": "a lazy incremental saver",
     "pretrained": "transformers from_pretrained, save_pretrained",
 }
-
-
-class Report:
-    """Prints figures as they come, and remembers whether every bar was met."""
-
-    def __init__(self) -> None:
-        self.ok = True
-
-    def figure(self, name: str, value: float, bar: float | None, least: bool = False) -> None:
-        """`value` must be at most `bar`, or at least where `least`; no bar means: to be known."""
-        ok = bar is None or (value >= bar if least else value <= bar)
-        self.ok = self.ok and ok
-        line = {"name": name, "value": round(value, 4), "bar": bar, "ok": ok}
-        print(json.dumps(line), flush=True)
 
 
 def main() -> int:

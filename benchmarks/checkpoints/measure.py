@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.measure import forget
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -30,8 +32,7 @@ def run_way(way: str, source: Path, target: Path) -> Taken:
     remove(target)
     if way == "pretrained":
         target.mkdir()
-    for path in source.iterdir() if source.is_dir() else [source]:
-        forget(path)
+    forget(source)
     command = [sys.executable, "-m", "benchmarks.checkpoints.ways", way, str(source), str(target)]
     start = time.perf_counter()
     quiet = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
@@ -54,14 +55,6 @@ def run_way(way: str, source: Path, target: Path) -> Taken:
         bytes_moved=said["bytes_moved"],
         sha256=said["sha256"],
     )
-
-
-def forget(path: Path) -> None:
-    """Make a file cold: on the disk, and out of the page cache."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(descriptor)
 
 
 def remove(path: Path) -> None:

@@ -8,7 +8,6 @@ model beside the repository, if it is there). A peer that isn't installed is lef
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import statistics
 import sys
@@ -19,7 +18,8 @@ from typing import Any
 
 from benchmarks.codecontests import reading
 from benchmarks.codecontests.generator import write_shards
-from benchmarks.codecontests.measure import Taken, run
+from benchmarks.measure import Taken, run
+from benchmarks.report import Report
 
 _HERE = "benchmarks.codecontests"
 # Peers: (what must be installed, least times our CPU, least times our wall time).
@@ -37,25 +37,10 @@ _LARGE = 4_000_000_000  # bytes of a file that is not in memory after a few seco
 _REAL = Path(__file__).parents[2] / "../shared/data/llama_tokenizer/tokenizer.model"
 
 
-class Report:
-    """Prints figures as they come, and remembers whether every bar was met."""
-
-    def __init__(self) -> None:
-        self.ok = True
-
-    def figure(
-        self, name: str, value: float, bar: float | None = None, least: bool = False
-    ) -> None:
-        ok = bar is None or (value >= bar if least else value <= bar)
-        self.ok = self.ok and ok
-        line = {"name": name, "value": round(value, 4), "bar": bar, "ok": ok}
-        print(json.dumps(line), flush=True)
-
-
 def main() -> int:
     scale = float(os.environ.get("SCALE", "0.02"))
     rounds = int(os.environ.get("ROUNDS", "3"))
-    tokenizer = Path(os.environ.get("TOKENIZER", _REAL)).resolve()
+    tokenizer = default_tokenizer()
     if not tokenizer.exists():
         print(f"No tokenizer at {tokenizer}: set TOKENIZER to LLaMA's tokenizer.model.")
         return 1
@@ -67,6 +52,11 @@ def main() -> int:
         bench_growth(folder, scale, tokenizer, report)
         bench_reading(folder, rounds, report)
     return 0 if report.ok else 1
+
+
+def default_tokenizer() -> Path:
+    """The SentencePiece model that TOKENIZER names, else LLaMA's own beside the repository."""
+    return Path(os.environ.get("TOKENIZER", _REAL)).resolve()
 
 
 def bench_transform(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +19,27 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 @dataclass(frozen=True)
 class Taken:
-    """Wall and CPU seconds of the whole process tree, and its greatest anonymous memory."""
+    """What a whole process tree took: wall and CPU seconds, its greatest anonymous memory, the
+    bytes that its read calls returned and those that came from the disk (page faults of mapped
+    files included), and the JSON value that it printed."""
 
     wall: float
     cpu: float
     peak_mb: float
+    read_bytes: int
+    disk_bytes: int
     said: dict[str, object]
 
 
-def run(arguments: list[str]) -> Taken:
-    """Run `python -m ARGUMENTS`; the last line that it prints is JSON."""
+def run(arguments: list[str], environment: Mapping[str, str] | None = None) -> Taken:
+    """Run `python -m ARGUMENTS`; what it prints on standard output ends in a JSON value.
+
+    `environment` is added to this process's own.
+    """
     # Who leaves its children behind (as multiprocessing's fork server does, whose workers do the
     # work) leaves them to us: nobody's time escapes.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = _bytes_read()
     start = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
@@ -42,6 +51,7 @@ def run(arguments: list[str]) -> Taken:
             "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
             # Nobody needs BLAS, and its threads spin when numpy is imported: 0.1 s of every way.
             "OPENBLAS_NUM_THREADS": "1",
+            **(environment or {}),
         },
     )
     peak = _Peak(process.pid)
@@ -51,7 +61,7 @@ def run(arguments: list[str]) -> Taken:
     drain = threading.Thread(target=lambda pipe: errors.append(pipe.read()), args=(process.stderr,))
     drain.start()
     try:
-        lines = process.stdout.read().splitlines()
+        printed = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         cpu = usage.ru_utime + usage.ru_stime + _cpu_of_orphans(process.pid)
@@ -63,7 +73,32 @@ def run(arguments: list[str]) -> Taken:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{arguments[:2]}: status {process.returncode}\n{errors[0].decode()}")
-    return Taken(wall, cpu, peak.kilobytes / 1000, json.loads(lines[-1]))
+    # The kernel adds a child's counts to its parent's when the child is reaped.
+    read, disk = (now - then for now, then in zip(_bytes_read(), before, strict=True))
+    return Taken(wall, cpu, peak.kilobytes / 1000, read - len(printed), disk, _value(printed))
+
+
+def forget(path: Path) -> None:
+    """Make a file, or every file below a folder, cold: on the disk, and out of the page cache."""
+    for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+        descriptor = os.open(file, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(descriptor)
+
+
+def _value(printed: bytes) -> dict[str, object]:
+    """The JSON object that a process printed: the last line, or an indented text."""
+    lines = printed.decode().splitlines()
+    begin = max((at for at, line in enumerate(lines) if line.startswith("{")), default=0)
+    value: dict[str, object] = json.loads("\n".join(lines[begin:]))
+    return value
+
+
+def _bytes_read() -> tuple[int, int]:
+    """Bytes by read calls, and from the disk, of this process and of the children it reaped."""
+    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(lines["rchar"]), int(lines["read_bytes"])
 
 
 def _cpu_of_orphans(group: int) -> float:

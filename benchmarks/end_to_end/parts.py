@@ -1,0 +1,61 @@
+"""Parts of a run, each as a process of its own: `python -m benchmarks.end_to_end.parts PART ...`.
+
+The last line printed is a JSON object with the seconds that the part took apart from imports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from wmtp_assets.project import Project
+from wmtp_assets.project.settings import Settings
+from wmtp_assets.proofs import prove
+
+_BLOCK = 8 << 20
+
+
+def verify(name: str) -> dict[str, object]:
+    """Every check of one artifact."""
+    project = Project.from_settings(Settings.from_environment())
+    started = time.perf_counter()
+    findings = prove(project, project.artifacts[name])
+    seconds = time.perf_counter() - started
+    failed = [finding.name for finding in findings if not finding.passed and finding.blocking]
+    assert not failed, failed
+    return {"seconds": seconds, "checks": len(findings)}
+
+
+def read(path: str) -> dict[str, object]:
+    """A file read from its first byte to its last: the floor of executing what is in it."""
+    buffer = bytearray(_BLOCK)
+    started = time.perf_counter()
+    size = 0
+    with Path(path).open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            size += count
+    return {"seconds": time.perf_counter() - started, "bytes": size}
+
+
+def execute(layout: str, weights: str, config: str) -> dict[str, object]:
+    """The checks that load a model and run it, on a file that exists."""
+    import torch  # noqa: F401 - imports are no part of what is measured
+
+    from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp
+
+    started = time.perf_counter()
+    run = prove_mtp if layout == "meta-mtp" else prove_causal_lm
+    findings = run(Path(weights), Path(config))
+    seconds = time.perf_counter() - started
+    assert all(finding.passed for finding in findings), findings
+    return {"seconds": seconds, "checks": len(findings)}
+
+
+PARTS = {"verify": verify, "read": read, "execute": execute}
+
+if __name__ == "__main__":
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    print(json.dumps(PARTS[sys.argv[1]](*sys.argv[2:])))
