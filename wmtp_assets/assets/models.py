@@ -25,6 +25,7 @@ from wmtp_assets.project.documents import (
 from wmtp_assets.project.handles import Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.project.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.resources import StorageResource
+from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import write_bytes, write_json
 from wmtp_assets.storage.digests import write_sha256sums
 from wmtp_assets.storage.preflight import require_space
@@ -202,7 +203,7 @@ def _shards(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     ) -> Result:
         def write(folder: Path) -> Made:
             sharded = folder / "sharded"
-            sharded.mkdir()
+            disk.mkdir(sharded)
             view = write_sharded(checkpoint.path, sharded, shard_bytes)
             write_bytes(sharded / "config.json", model_config.path.read_bytes())
             digests = {f"sharded/{name}": digest for name, digest in view.files.items()}

@@ -76,7 +76,7 @@ def pin(catalog: str, repository: str, commit: str, listing: Mapping[str, Listed
     lines = [f"{edit.what}: {edit.node.value} -> {edit.new}" for edit in edits]
     for edit in sorted(edits, key=lambda edit: edit.node.start_mark.index, reverse=True):
         text = text[: edit.node.start_mark.index] + edit.new + text[edit.node.end_mark.index :]
-    write_bytes(path, text.encode())
+    write_bytes(path.parent.resolve() / path.name, text.encode())
     return [f"{path}: {line}" for line in dict.fromkeys([*lines, *said])]
 
 

@@ -183,7 +183,7 @@ def _list(given: argparse.Namespace) -> int:
 def _sample(given: argparse.Namespace) -> int:
     from wmtp_assets.hub.sample import write_sample
 
-    write_sample(given.directory)
+    write_sample(given.directory.resolve())
     print(f"The sample is in {given.directory}; use it with WMTP_HUB={given.directory.absolute()}")
     return DONE
 

@@ -19,6 +19,7 @@ from wmtp_assets.corpora.formatting import FACTS, Formatted
 from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.report import SplitReport, Tally
 from wmtp_assets.corpora.rowindex import ROWS_A_GROUP, IndexWriter
+from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import atomic_write
 
 
@@ -47,7 +48,7 @@ class SplitWriter:
         self.rows = 0
 
     def __enter__(self) -> Self:
-        self.jsonl.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folders(self.jsonl.parent)
         with ExitStack() as stack:
             self._lines = stack.enter_context(atomic_write(self.jsonl))
             self._index = IndexWriter(stack.enter_context(atomic_write(self.index)))

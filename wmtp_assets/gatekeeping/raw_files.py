@@ -16,6 +16,7 @@ from wmtp_assets.project.plans import weights_of
 from wmtp_assets.project.released import release
 from wmtp_assets.project.upstream import Taken
 from wmtp_assets.proofs import prove, prove_against_source
+from wmtp_assets.storage import disk
 
 
 def orphans(project: Project) -> list[Path]:
@@ -62,8 +63,8 @@ def _emptied(path: Path) -> bool:
 def _held(path: Path) -> bool:
     """Whether a process is fetching into this partial."""
     try:
-        descriptor = os.open(path.with_suffix(JOURNAL), os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        descriptor = disk.open_existing(path.with_suffix(JOURNAL))
+    except OSError:  # nothing, or nothing that a fetch of ours could hold
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

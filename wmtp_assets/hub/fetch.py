@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,6 +28,7 @@ from wmtp_assets.hub.progress import Progress, progress_for
 from wmtp_assets.hub.refusals import HubError, NoSuchFileError
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.hub.transfer import Arrived, Job, Transfer, WrongBytesError
+from wmtp_assets.storage import disk
 from wmtp_assets.storage.digests import sha256_file
 from wmtp_assets.storage.errors import storage_errors
 from wmtp_assets.storage.preflight import require_space
@@ -180,7 +182,8 @@ def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched
                 partial.publish(task.target)
     finally:
         progress.end()
-    quarantined.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        disk.unlink(quarantined)
     remove_empty(quarantined.parent)
     return Fetched(
         task.file.path,

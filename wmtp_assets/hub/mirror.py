@@ -28,6 +28,7 @@ def mirror(
     of ours installed. Both cover every file that was ever mirrored there. Raises as `fetch` does;
     what was fetched before an error stays, recorded.
     """
+    directory = directory.resolve()  # it may be reached through links; nothing below it may
     lock = Lock(directory / LOCK_NAME)
     fetched: dict[RepoId, list[Fetched]] = {}
     try:

@@ -13,6 +13,7 @@ holder dies.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -75,7 +76,7 @@ class Partial:
         paths = stem.with_name(stem.name + BYTES), stem.with_name(stem.name + JOURNAL)
         journal = _hold(paths[1], note)
         try:
-            data = os.open(paths[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            data = disk.open_unshared(paths[0])
         except BaseException:
             os.close(journal)
             raise
@@ -173,6 +174,7 @@ class Partial:
     def publish(self, target: Path) -> None:
         """Let the file appear under its name, on the disk, whole; then drop the journal."""
         disk.fsync(self._data)
+        _require_same(self._data, self._paths[0])
         disk.make_folders(target.parent)
         disk.rename(self._paths[0], target)
         disk.sync(target.parent)
@@ -184,8 +186,7 @@ class Partial:
         disk.rename(self._paths[0], target)
         with self._changed:
             os.close(self._data)
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            self._data = os.open(self._paths[0], flags, 0o666)
+            self._data = disk.open_unshared(self._paths[0])
             disk.truncate(self._journal)
             self._have = []
 
@@ -246,7 +247,7 @@ def _hold(journal: Path, note: Callable[[str], None]) -> int:
     while True:
         try:
             disk.make_folders(journal.parent)
-            fd = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            fd = disk.open_or_create(journal, os.O_APPEND)
         except FileNotFoundError:
             continue  # another process removed the empty folder in between
         try:
@@ -256,12 +257,21 @@ def _hold(journal: Path, note: Callable[[str], None]) -> int:
                 note("another process is fetching this file; waiting for it")
                 fcntl.flock(fd, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):
-                if journal.stat().st_ino == os.fstat(fd).st_ino:
-                    return fd
+                if disk.status(journal).st_ino == os.fstat(fd).st_ino:
+                    if os.fstat(fd).st_nlink == 1:
+                        return fd
+                    disk.unlink(journal)  # it is another storage's file, too: begin one of our own
         except BaseException:
             os.close(fd)
             raise
         os.close(fd)  # its holder finished and removed it: this is no longer the file's journal
+
+
+def _require_same(fd: int, path: Path) -> None:
+    """Raises OSError unless the file that was written is the one under its name."""
+    there, mine = disk.status(path), os.fstat(fd)
+    if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+        raise OSError(errno.EEXIST, "another file than the one that was written", str(path))
 
 
 def _why_not(first: bytes, identity: Identity) -> str | None:

@@ -15,6 +15,7 @@ from wmtp_assets.hub.source import Hub, open_hub
 from wmtp_assets.project.settings import Settings
 from wmtp_assets.project.upstream import Taken, taken_by
 from wmtp_assets.storage import PublishedSet
+from wmtp_assets.storage.errors import storage_errors
 from wmtp_assets.storage.store import Store
 
 
@@ -57,17 +58,17 @@ class Project:
     @property
     def lock(self) -> Lock:
         """assets.lock: which bytes of which commit this storage was made from."""
-        return Lock(self.storage / "assets.lock")
+        return Lock(self.store.root / "assets.lock")
 
     @property
     def report(self) -> Path:
         """Where the gate's report lies."""
-        return self.storage / "phase2_readiness.json"
+        return self.store.root / "phase2_readiness.json"
 
     @property
     def sample(self) -> Path | None:
         """The folder of the sample, where the catalog's default source is the sample."""
-        return self.storage / "sample" if self.catalog.hub == "sample" else None
+        return self.store.root / "sample" if self.catalog.hub == "sample" else None
 
     def hub(self) -> Hub:
         """Opens the source of bytes."""
@@ -78,6 +79,7 @@ def open_project_hub(spec: str | None, sample: Path | None) -> Hub:
     """Opens the mirror at `spec`, else the sample (written first when needed), else the Hub."""
     if spec is None and sample is not None:
         if not sample_is_complete(sample):
-            write_sample(sample)
+            with storage_errors("Writing the sample", sample):
+                write_sample(sample)
         spec = str(sample)
     return open_hub(spec)

@@ -88,7 +88,7 @@ def json_bytes(value: object) -> bytes:
 def claimed(temporary: Path) -> Iterator[bool]:
     """Yields True, and keeps writers off for the block, when nobody is writing this temporary."""
     try:
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = disk.open_existing(temporary)
     except OSError:  # gone by now, or not a file that this package made
         yield False
         return

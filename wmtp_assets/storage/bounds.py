@@ -1,8 +1,10 @@
-"""Which names may be written: inside the storage, by no link that leads out of it."""
+"""Which names may be written: inside the storage, through no link."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from pathlib import Path, PurePosixPath
 
 from wmtp_assets.storage.errors import StorageError
@@ -49,8 +51,8 @@ def checked_path(path: str) -> str:
 def require_inside(root: Path, path: Path) -> Path:
     """`path` itself, if writing there stays within `root`; raises `StorageError` otherwise.
 
-    Looks at every folder on the way from `root` to `path` that is there already: a link among them
-    that leads out of the storage would have us write into somebody else's files.
+    Looks at every folder on the way from `root` to `path` that is there already, for a clear word
+    before anything is done; `disk` follows no link in any case.
     """
     try:
         parts = path.relative_to(root).parts
@@ -61,13 +63,25 @@ def require_inside(root: Path, path: Path) -> Path:
     step = root
     for part in parts[:-1]:
         step = step / part
-        if step.is_symlink() and not step.resolve().is_relative_to(root.resolve()):
-            raise StorageError(
-                "A link inside the storage leads out of it, and is not written through",
-                expected="a folder",
-                found=f"a link to {step.readlink()}",
-                where=step,
-                mend="replace the link by a folder; to keep the files on another disk, move the "
-                "whole storage there and set WMTP_STORAGE.",
-            )
+        if step.is_symlink():
+            raise in_the_way(root, step)
     return path
+
+
+def in_the_way(root: Path, link: Path) -> StorageError:
+    """The one error for a link that stands where the storage has a folder of its own."""
+    target = Path(os.path.realpath(link))  # of a link that goes round, the link
+    leads_out = not target.is_relative_to(os.path.realpath(root))
+    back = f"rm {shlex.quote(str(link))}"
+    if not target.is_symlink() and target.is_dir():
+        back += f" && mv {shlex.quote(str(target))} {shlex.quote(str(link))}"
+    return StorageError(
+        "A link inside the storage leads out of it, and is not written through"
+        if leads_out
+        else "A link stands where a folder of the storage belongs, and is not written through",
+        expected="a folder",
+        found=f"a link to {link.readlink()}",
+        where=link,
+        mend=f"`{back}` makes it a folder again; to keep the files on another disk, move the whole "
+        "storage there and set WMTP_STORAGE.",
+    )

@@ -1,9 +1,15 @@
 """Every operation by which this package changes the disk, and nothing else.
 
-The first part is one system call a function; a test that wants to see what a crash or a failing
-disk does replaces these (`wmtp_assets_tests/storage/faults.py`). The second part is what the rest
-of the package builds on, made of the first. Nobody else in `storage/` calls `os.replace` and its
-like: a test reads the sources and says so.
+The first part is one operation a function; a test that wants to see what a crash or a failing disk
+does replaces these (`wmtp_assets_tests/storage/faults.py`). The second part is what the rest of the
+package builds on, made of the first. Nobody else in the package calls `os.replace` and its like: a
+test reads the sources and says so.
+
+No symbolic link is ever followed here, neither the last component of a path nor a folder on the
+way to it: each path is walked from `/` by folder descriptors (`openat`, `O_NOFOLLOW`), so a link
+that is put in place of a folder halfway through changes nothing outside. Who lets a person choose a
+folder resolves that choice first (`Store` does so with its root). A link in the way raises
+`OSError` with `ELOOP` and the link's path; a path with `..` in it raises `EINVAL`.
 """
 
 from __future__ import annotations
@@ -11,6 +17,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 STAGING = ".staging-"
@@ -19,18 +28,29 @@ TEMPORARY = ".tmp-"
 LEFTOVERS = (STAGING, TRASH, TEMPORARY)
 """Name prefixes of what may be lying about after a crash, and what `gc` may take away."""
 
+_SEARCH: int = getattr(os, "O_PATH", os.O_RDONLY)  # Linux: a folder may be passed, not listed
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in place of a file is not waited for
 
-# One system call each.
+
+# One operation each.
 
 
 def create(path: Path) -> int:
     """A new file, open for writing, its mode by the umask; `FileExistsError` if there is one."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with _at(path) as (folder, name):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, 0o666, dir_fd=folder)
 
 
-def open_or_create(path: Path) -> int:
-    """An existing or new file, open for reading and writing (for lock files)."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+def open_or_create(path: Path, flags: int = 0) -> int:
+    """An existing or new file, open for reading and writing; `flags` are further ones (O_APPEND).
+
+    Its contents are as they were. Raises `OSError`: `ELOOP` where it is a link, `EEXIST` where it
+    is something else than a file.
+    """
+    with _at(path) as (folder, name):
+        return _plain(os.open(name, os.O_RDWR | os.O_CREAT | _FILE | flags, 0o666, dir_fd=folder))
 
 
 def write(descriptor: int, data: bytes | memoryview) -> int:
@@ -55,32 +75,141 @@ def fsync(descriptor: int) -> None:
 
 def rename(source: Path, target: Path) -> None:
     """Puts `source` under the name `target`, in place of what was there, in one step."""
-    source.replace(target)
+    with _at(source) as (here, name), _at(target) as (there, new):
+        os.replace(name, new, src_dir_fd=here, dst_dir_fd=there)
 
 
 def symlink(target: str, path: Path) -> None:
     """A new link at `path` that says `target`."""
-    path.symlink_to(target)
+    with _at(path) as (folder, name):
+        os.symlink(target, name, dir_fd=folder)
+
+
+def hardlink(source: Path, path: Path) -> None:
+    """A second name for a file, or for a link itself; `FileExistsError` if the name is taken."""
+    with _at(source) as (here, name), _at(path) as (there, new):
+        os.link(name, new, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
 
 
 def unlink(path: Path) -> None:
     """Removes a file or a link."""
-    path.unlink()
+    with _at(path) as (folder, name):
+        os.unlink(name, dir_fd=folder)
 
 
 def mkdir(path: Path) -> None:
     """A new folder, its mode by the umask."""
-    path.mkdir(mode=0o777)
+    with _at(path) as (folder, name):
+        os.mkdir(name, 0o777, dir_fd=folder)
 
 
 def rmdir(path: Path) -> None:
     """Removes an empty folder."""
-    path.rmdir()
+    with _at(path) as (folder, name):
+        os.rmdir(name, dir_fd=folder)
 
 
 def chmod(path: Path, mode: int) -> None:
-    """Sets the mode of a file or folder."""
-    path.chmod(mode)
+    """Sets the mode of a file or folder; of neither a link nor what it leads to."""
+    descriptor = open_existing(path)
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
+# Looking, by the same walk.
+
+
+def open_existing(path: Path) -> int:
+    """A file or folder that is there, open for reading; neither a link nor a pipe."""
+    with _at(path) as (folder, name):
+        return _plain(os.open(name, os.O_RDONLY | _FILE, dir_fd=folder), folders_too=True)
+
+
+def status(path: Path) -> os.stat_result:
+    """What stands at `path`, a link by itself; `FileNotFoundError` for nothing."""
+    with _at(path) as (folder, name):
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, and no link to one. Raises `OSError` for a link on the way."""
+    try:
+        return stat.S_ISDIR(status(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def listing(path: Path) -> list[str]:
+    """The names in a folder, sorted."""
+    descriptor = _open_folder(path, os.O_RDONLY)
+    try:
+        return sorted(os.listdir(descriptor))  # noqa: PTH208  (of a descriptor, not of a path)
+    finally:
+        os.close(descriptor)
+
+
+def _open_folder(path: Path, access: int = _SEARCH) -> int:
+    """A descriptor of a folder that is reached through folders only."""
+    root, *parts = _whole(path).parts
+    last = len(parts) - 1
+    descriptor = os.open(root, (access if last < 0 else _SEARCH) | _FOLDER)
+    for number, part in enumerate(parts):
+        flags = (access if number == last else _SEARCH) | _FOLDER
+        try:
+            inner = os.open(part, flags, dir_fd=descriptor)
+        except OSError as error:
+            place = Path(root, *parts[: number + 1])
+            raise _explained(error, place, part, descriptor) from None
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+@contextmanager
+def _at(path: Path) -> Iterator[tuple[int, str]]:
+    """The descriptor of the folder that `path` is in, and its name there; errors name `path`."""
+    path = _whole(path)
+    folder = _open_folder(path.parent)
+    try:
+        yield folder, path.name or "."
+    except OSError as error:
+        raise _explained(error, path, path.name, folder) from None
+    finally:
+        os.close(folder)
+
+
+def _whole(path: Path) -> Path:
+    whole = path if path.is_absolute() else Path.cwd() / path
+    if ".." in whole.parts:
+        raise OSError(errno.EINVAL, "a path with '..' in it is not written to", str(path))
+    return whole
+
+
+def _explained(error: OSError, place: Path, name: str, folder: int) -> OSError:
+    """The same error with the whole path in it, and `ELOOP` where a link is the reason."""
+    if error.filename is not None and os.fspath(error.filename) != name:
+        return error  # explained already, by a call within
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+        try:
+            target = os.readlink(name, dir_fd=folder)
+        except OSError:
+            pass
+        else:
+            text = f"a link to {target}, which is not followed"
+            return OSError(errno.ELOOP, text, str(place))
+    return OSError(error.errno, error.strerror, str(place))
+
+
+def _plain(descriptor: int, *, folders_too: bool = False) -> int:
+    """The descriptor itself, if it is a file's."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or (folders_too and stat.S_ISDIR(mode)):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EEXIST, "something else than a file stands there")
 
 
 # What is built of them.
@@ -93,7 +222,7 @@ def fresh(folder: Path, prefix: str) -> Path:
 
 def sync(path: Path) -> None:
     """`fsync` for a closed file or a folder."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_existing(path)
     try:
         fsync(descriptor)
     finally:
@@ -102,15 +231,28 @@ def sync(path: Path) -> None:
 
 def make_folders(path: Path) -> None:
     """`path` and what it needs above it, each safe from a power cut before the next is made."""
-    if path.is_dir():
+    if path == path.parent or is_folder(path):
         return
     make_folders(path.parent)
     try:
         mkdir(path)
     except FileExistsError:
-        if not path.is_dir():  # else another process was quicker, which is as good
+        if not is_folder(path):  # else another process was quicker, which is as good
             raise
     sync(path.parent)
+
+
+def open_unshared(path: Path, flags: int = 0) -> int:
+    """As `open_or_create`, but of a file that has no other name anywhere.
+
+    A file with a second name (a hard link) is not written: `path` becomes a new one.
+    """
+    while True:
+        descriptor = open_or_create(path, flags)
+        if os.fstat(descriptor).st_nlink <= 1:
+            return descriptor
+        os.close(descriptor)
+        unlink(path)
 
 
 def point(link: Path, target: str, scratch: Path) -> None:
@@ -131,11 +273,11 @@ def point(link: Path, target: str, scratch: Path) -> None:
 
 def remove_tree(path: Path) -> None:
     """Removes a folder and what is in it, or a file or a link; follows no link."""
-    if path.is_symlink() or not path.is_dir():
+    if not stat.S_ISDIR(status(path).st_mode):
         unlink(path)
         return
-    for entry in sorted(path.iterdir()):
-        remove_tree(entry)
+    for name in listing(path):
+        remove_tree(path / name)
     rmdir(path)
 
 

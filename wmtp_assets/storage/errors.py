@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,14 @@ _MENDS = {
     errno.EACCES: _ALLOW,
     errno.EPERM: _ALLOW,
 }
+# What stands in the way, by what the system says of it; the remedy names the place.
+_IN_THE_WAY = {
+    errno.ELOOP: "look at what the link leads to, then remove the link (`rm {place}`), which "
+    "leaves that as it is, and run it again. To keep files on another disk, move the whole storage "
+    "there and set WMTP_STORAGE.",
+    errno.EEXIST: "look at it, then move it out of the storage, and run it again.",
+    errno.EISDIR: "look at it, then move it out of the storage, and run it again.",
+}
 
 
 @contextmanager
@@ -34,17 +43,21 @@ def storage_errors(
     """Turns an `OSError` of the block into one `StorageError`, with the system's words in it.
 
     `disk_only` is for blocks that hold a caller's code: there, only what a disk says (full,
-    broken, read-only, forbidden) is turned, and anything else is the caller's own mistake.
+    broken, read-only, forbidden, a link in the way) is turned, and anything else is the caller's
+    own mistake.
     """
     try:
         yield
     except OSError as error:
-        if disk_only and error.errno not in _MENDS:
+        code = error.errno or 0
+        if disk_only and code not in _MENDS and code != errno.ELOOP:
             raise
         found = error.strerror or str(error)
+        place = error.filename if isinstance(error.filename, str) else os.fspath(where)
+        mend = _MENDS.get(code) or _IN_THE_WAY.get(code, "").format(place=shlex.quote(place))
         raise StorageError(
             f"{doing} did not succeed; what was published before is still as it was",
-            found=f"{found} ({errno.errorcode.get(error.errno or 0, 'no code')})",
-            where=error.filename if isinstance(error.filename, str) else os.fspath(where),
-            mend=_MENDS.get(error.errno or 0),
+            found=f"{found} ({errno.errorcode.get(code, 'no code')})",
+            where=place,
+            mend=mend or None,
         ) from error

@@ -7,6 +7,7 @@ lock two files of one name.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -79,10 +80,18 @@ def shared(path: Path) -> Iterator[None]:
 def holder(path: Path) -> str:
     """Who signed the lock last, in words."""
     try:
-        note = json.loads(path.read_bytes())
+        note = json.loads(_note(path))
         return f"process {note['pid']} on {note['host']} since {note['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
+
+
+def _note(path: Path) -> bytes:
+    descriptor = disk.open_existing(path)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
 
 
 def _try(path: Path, kind: int) -> int | None:
@@ -95,10 +104,10 @@ def _try(path: Path, kind: int) -> int | None:
 def _wait(path: Path, kind: int) -> int:
     disk.make_folders(path.parent)
     while True:
-        descriptor = _open(path)
+        descriptor = _open(path, kind)
         try:
             fcntl.flock(descriptor, kind)
-            there, mine = path.stat(), os.fstat(descriptor)
+            there, mine = disk.status(path), os.fstat(descriptor)
             if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
                 _held.add(descriptor)
                 return descriptor
@@ -110,14 +119,19 @@ def _wait(path: Path, kind: int) -> int:
         os.close(descriptor)
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, kind: int) -> int:
     try:
         return disk.open_or_create(path)
-    except PermissionError:
-        if not path.exists():
+    except OSError as error:
+        readable = (errno.EACCES, errno.EPERM, *((errno.EROFS,) if kind & fcntl.LOCK_SH else ()))
+        if error.errno not in readable:
             raise
-        # Another user's lock file: the kernel locks what is open for reading, too.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Another user's lock file, or a disk that is read-only: the kernel locks what is open for
+        # reading, too.
+        try:
+            return disk.open_existing(path)
+        except OSError:
+            raise error from None
 
 
 def _release(descriptor: int) -> None:
@@ -127,7 +141,12 @@ def _release(descriptor: int) -> None:
 
 
 def _sign(descriptor: int) -> None:
-    """Leaves a note of who holds the lock; a full disk must not keep `gc` from locking."""
+    """Leaves a note of who holds the lock; a full disk must not keep `gc` from locking.
+
+    A lock file that has a second name elsewhere (a hard link) is locked, and not written.
+    """
+    if os.fstat(descriptor).st_nlink > 1:
+        return
     note = {
         "pid": os.getpid(),
         "host": platform.node(),

@@ -160,7 +160,7 @@ class Versions:
                 with storage_errors(doing, home, disk_only=True):
                     yield staging
             finally:
-                if staging.path.exists():
+                if os.path.lexists(staging.path):
                     with suppress(OSError):
                         disk.remove_tree(staging.path)
 
@@ -244,7 +244,7 @@ class Staging:
             )
             write_bytes(self.path / receipts.NAME, receipt.to_bytes())
             version = home / receipt.version
-            if version.exists():
+            if os.path.lexists(version):
                 self._renew(version, receipt)
             else:
                 disk.rename(self.path, version)
@@ -257,7 +257,7 @@ class Staging:
         names: set[str] = set()
         # The staging folder was made by the umask: its bits are the umask's, without asking for
         # it (which Python can only do by changing it, under every other thread's feet).
-        mode = stat.S_IMODE(self.path.stat().st_mode) & 0o777
+        mode = stat.S_IMODE(disk.status(self.path).st_mode) & 0o777
         for folder, folders, files in os.walk(self.path, topdown=False):
             here = Path(folder)
             for name in files + folders:

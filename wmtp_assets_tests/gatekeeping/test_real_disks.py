@@ -65,7 +65,7 @@ class Killer:
         # Stopped for certain: a SIGCONT that came before its SIGSTOP would be lost.
         while "State:\tT" not in Path(f"/proc/{pid}/status").read_text():
             time.sleep(0.002)
-        inject = f"inject={call}:signal=KILL:when={number}"
+        inject = f"inject=/^{call}(at2?)?$:signal=KILL:when={number}"
         strace = subprocess.Popen(
             ["strace", "-qq", "-o", os.devnull, *("-e", inject), *("-p", str(pid))],
             stderr=subprocess.PIPE,

@@ -151,8 +151,8 @@ def test_a_kill_at_a_system_call_never_shows_a_mix(call: str, tmp_path: Path) ->
         one = seen(root)
         run = subprocess.run(
             [
-                *("strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", f"trace={call}"),
-                *("-e", f"inject={call}:signal=KILL:when={point}"),
+                *("strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", f"trace=/^{call}(at2?)?$"),
+                *("-e", f"inject=/^{call}(at2?)?$:signal=KILL:when={point}"),
                 *(sys.executable, "-c", IMPORTS + 'materialize(store, "two")', root),
             ],
             cwd=REPOSITORY,

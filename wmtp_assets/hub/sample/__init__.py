@@ -11,13 +11,14 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 from pathlib import Path
 
 from wmtp_assets.hub.sample.datasets import write_code_contests
 from wmtp_assets.hub.sample.evalsets import write_evalsets
+from wmtp_assets.hub.sample.files import write_new
 from wmtp_assets.hub.sample.models import write_models
 from wmtp_assets.hub.sample.tokenizer import tokenizer_model
+from wmtp_assets.storage import disk
 
 FORMAT_VERSION = 1
 """Raise it when any byte of the sample changes: revisions and completeness follow from it."""
@@ -25,6 +26,7 @@ FORMAT_VERSION = 1
 LOCK_NAME = "assets.lock"
 WRITTEN_AT = "2026-01-01T00:00:00Z"
 """What the lock says of every file's time: the same on every machine, like the files."""
+_WRITING = ".writing"
 
 
 def sample_revision(repo: str) -> str:
@@ -37,10 +39,10 @@ def write_sample(root: Path) -> None:
 
     What stood at `root/models`, `root/datasets` and the lock is replaced, other files there stay.
     The lock is written last, so that what a killed writer left is not taken for a sample; of
-    several writers the first does the work and the others wait for it.
+    several writers the first does the work and the others wait for it. Writes through no link.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    folder = os.open(root, os.O_RDONLY)
+    disk.make_folders(root)
+    folder = disk.open_existing(root)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)  # let go by the system when the process dies
         if not sample_is_complete(root):
@@ -50,22 +52,22 @@ def write_sample(root: Path) -> None:
 
 
 def _replace(root: Path) -> None:
-    (root / LOCK_NAME).unlink(missing_ok=True)
     # Beside the target, on the same file system, so that moving into place is a rename.
-    new = root / ".writing"
-    for left_over in (new, root / "models", root / "datasets"):
-        if left_over.exists():
-            shutil.rmtree(left_over)
-    new.mkdir()
+    new = disk.fresh(root, _WRITING)
+    for name in disk.listing(root):
+        if name in (LOCK_NAME, "models", "datasets") or name.startswith(_WRITING):
+            disk.remove_tree(root / name)
+    disk.mkdir(new)
     tokenizer = tokenizer_model()
     write_models(new, tokenizer)
     shard_hash = hashlib.sha256(f"shards {FORMAT_VERSION}".encode()).hexdigest()[:16]
     write_code_contests(new, tokenizer, shard_hash)
     write_evalsets(new)
-    (new / LOCK_NAME).write_text(json.dumps({"format": 1, "repos": _locked(new)}, indent=2) + "\n")
+    text = json.dumps({"format": 1, "repos": _locked(new)}, indent=2) + "\n"
+    write_new(new / LOCK_NAME, text.encode())
     for name in ("models", "datasets", LOCK_NAME):
-        (new / name).rename(root / name)
-    new.rmdir()
+        disk.rename(new / name, root / name)
+    disk.rmdir(new)
 
 
 def sample_is_complete(root: Path) -> bool:

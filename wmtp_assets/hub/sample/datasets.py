@@ -11,6 +11,7 @@ from pathlib import Path
 
 import sentencepiece as spm
 
+from wmtp_assets.hub.sample.files import write_new
 from wmtp_assets.hub.sample.oddities import EXACT, ODDITIES, pad
 from wmtp_assets.hub.sample.parquet import Row, write_parquet
 from wmtp_assets.hub.sample.problems import FAMILIES, TELLERS, Family, draw
@@ -43,10 +44,11 @@ def write_code_contests(root: Path, tokenizer: bytes, shard_hash: str) -> None:
     for shard, problems in shards.items():
         rows: list[Row] = [dict(problem) for problem in problems]
         write_parquet(repo / f"data/{shard}-{shard_hash}.parquet", FEATURES, rows)
-    (repo / "README.md").write_text(
+    text = (
         "---\nlicense: cc-by-4.0\n---\n"
         "Written by wmtp_assets as a stand-in for deepmind/code_contests; nothing of it is in it.\n"
     )
+    write_new(repo / "README.md", text.encode())
 
 
 def code_contests(tokenizer: bytes) -> dict[str, list[Problem]]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from wmtp_assets.hub.sample.files import write_new
 from wmtp_assets.hub.sample.parquet import Row, sequence, value, write_parquet
 
 MBPP = "datasets/google-research-datasets/mbpp"
@@ -327,8 +328,9 @@ def _humaneval_row(position: int, function: Function) -> Row:
 
 
 def _readme(repo: Path, licence: str) -> None:
-    (repo / "README.md").write_text(
+    text = (
         f"---\nlicense: {licence}\n---\n"
         f"Written by wmtp_assets as a stand-in for {repo.parent.name}/{repo.name}; nothing of the"
         " original is in it.\n"
     )
+    write_new(repo / "README.md", text.encode())

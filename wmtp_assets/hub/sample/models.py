@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from wmtp_assets.hub.sample.files import new_file, write_new
 from wmtp_assets.hub.sample.tokenizer import VOCABULARY
 from wmtp_assets.hub.sample.torch_archive import Call, Storage, Tensor, Value, write_archive
 from wmtp_assets.hub.sample.weights import (
@@ -70,7 +71,7 @@ def _write_mtp(repo: Path, tokenizer: bytes) -> None:
     state = {"freqs_cis": Tensor(freqs_cis, angles.shape)} | _weights("mtp", "float32", shapes)
     _archive(repo / "7B_1T_4/consolidated.pth", state)
     _json(repo / "7B_1T_4/params.json", MTP_PARAMS, indent=None)
-    _bytes(repo / "tokenizer.model", tokenizer)
+    write_new(repo / "tokenizer.model", tokenizer)
     _readme(repo, "other", "four-token prediction: 5 layers and 3 extra heads, 64 wide")
 
 
@@ -103,7 +104,7 @@ def _write_sheared(repo: Path, tokenizer: bytes) -> None:
         {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))},
     )
     _json(repo / "config.json", _llama_config(SHEARED_LAYERS, "float32"))
-    _bytes(repo / "tokenizer.model", tokenizer)
+    write_new(repo / "tokenizer.model", tokenizer)
     _tokenizer_documents(repo)
     _readme(repo, "apache-2.0", "a pruned LLaMA: 6 layers, 64 wide, in two shards")
 
@@ -120,7 +121,7 @@ def _write_starling(repo: Path) -> None:
     _archive(repo / "pytorch_model.bin", state)
     # The tensors are bfloat16: what this document says is wrong upstream as well.
     _json(repo / "config.json", _llama_config(STARLING_LAYERS, "float16"))
-    _bytes(repo / "latest", b"global_step1400")
+    write_new(repo / "latest", b"global_step1400")
     for rank in range(2):
         trap = f"rng_state_{rank}.pth"
         _archive(repo / trap, _rng_state(trap))
@@ -278,19 +279,13 @@ def _readme(repo: Path, licence: str, what: str) -> None:
         f"Written by wmtp_assets as a stand-in for {repo.parent.name}/{repo.name}.\n"
         f"{what[0].upper()}{what[1:]}. The values are made up; nothing of the original is in it.\n"
     )
-    _bytes(repo / "README.md", text.encode())
+    write_new(repo / "README.md", text.encode())
 
 
 def _archive(path: Path, state: Mapping[str, Value]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as target:
+    with new_file(path) as target:
         write_archive(target, state, folder=path.stem)
 
 
 def _json(path: Path, document: Mapping[str, object], indent: int | None = 2) -> None:
-    _bytes(path, (json.dumps(document, indent=indent) + "\n").encode())
-
-
-def _bytes(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    write_new(path, (json.dumps(document, indent=indent) + "\n").encode())

@@ -14,6 +14,8 @@ from typing import TypeAlias, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wmtp_assets.hub.sample.files import new_file
+
 Feature: TypeAlias = Mapping[str, object]
 Row: TypeAlias = dict[str, object]
 
@@ -36,9 +38,9 @@ def write_parquet(path: Path, features: Feature, rows: Sequence[Row]) -> None:
     """Write `rows` as one row group, as a shard on the Hub is."""
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pa.schema([(name, _arrow_type(kind)) for name, kind in features.items()], metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist(list(rows), schema=schema)
-    pq.write_table(table, path, row_group_size=max(1, len(rows)), compression="snappy")
+    with new_file(path) as file:
+        pq.write_table(table, file, row_group_size=max(1, len(rows)), compression="snappy")
 
 
 def _arrow_type(feature: object) -> pa.DataType:
