@@ -56,7 +56,7 @@ def build_split(
             expected="at least one parquet file",
             mend="Fetch the dataset first.",
         )
-    expected = count_problems(shards)
+    expected = count_problems(dataset, shards)
     problems = _READERS[dataset](shards)
     tokenizer_digest = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
     done = 0

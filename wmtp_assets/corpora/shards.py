@@ -1,177 +1,240 @@
 """Reading upstream's parquet: the columns that are needed, a few problems at a time.
 
 Private and generated tests are never decoded; solutions in other languages are dropped before they
-become Python objects.
+become Python objects. What a row may not hold is refused with its problem, row and file.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from wmtp_assets.corpora import records
+from wmtp_assets.corpora.columns import Integer, Kind, Parallel, Text, Texts, UnequalError, Values
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.records import Problem, Solutions
-from wmtp_assets.corpora.rowindex import as_arrow, as_numpy
+from wmtp_assets.corpora.parquet_file import Shard, decoding
+from wmtp_assets.corpora.records import Problem
+from wmtp_assets.corpora.rowindex import SCHEMA, as_arrow, as_numpy
 
-_TEXT, _NUMBER, _TEXTS, _NUMBERS = "text", "integer", "list of text", "list of integers"
-
-_CODECONTESTS_LEAVES = {
-    "name": _TEXT,
-    "description": _TEXT,
-    "public_tests.input": _TEXTS,
-    "public_tests.output": _TEXTS,
-    "source": _NUMBER,
-    "difficulty": _NUMBER,
-    "solutions.language": _NUMBERS,
-    "solutions.solution": _TEXTS,
-    "incorrect_solutions.language": _NUMBERS,
-    "incorrect_solutions.solution": _TEXTS,
-    "cf_rating": _NUMBER,
+_SOLUTIONS = Parallel({"language": Integer(), "solution": Text()})
+_CODECONTESTS: Mapping[str, Kind] = {
+    "name": Text(),
+    "description": Text(),
+    "public_tests": Parallel({"input": Text(), "output": Text()}),
+    "source": Integer(),
+    "difficulty": Integer(),
+    "solutions": _SOLUTIONS,
+    "incorrect_solutions": _SOLUTIONS,
+    "cf_rating": Integer(),
 }
-_MBPP_LEAVES = {
-    "task_id": _NUMBER,
-    "text": _TEXT,
-    "code": _TEXT,
-    "test_list": _TEXTS,
-    "test_setup_code": _TEXT,
+_MBPP: Mapping[str, Kind] = {
+    "task_id": Integer(),
+    "text": Text(),
+    "code": Text(),
+    "test_list": Texts(),
+    "test_setup_code": Text(),
 }
-_HUMANEVAL_LEAVES = {
-    "task_id": _TEXT,
-    "prompt": _TEXT,
-    "canonical_solution": _TEXT,
-    "test": _TEXT,
-    "entry_point": _TEXT,
+_HUMANEVAL: Mapping[str, Kind] = {
+    "task_id": Text(),
+    "prompt": Text(),
+    "canonical_solution": Text(),
+    "test": Text(),
+    "entry_point": Text(),
 }
 # Problems decoded at a time. A shard is one row group of some 340 problems; so few at a time keep
 # their blocks in the processor's cache and memory flat.
 _PROBLEMS_AT_A_TIME = 4
+_AS_UPSTREAM = "Fetch the file again; if it is as upstream has it, tell the dataset's authors."
 
 
-def count_problems(shards: Sequence[Path]) -> int:
-    """Rows of all shards, from their footers."""
-    return sum(_open(shard).metadata.num_rows for shard in shards)
+def count_problems(dataset: str, shards: Sequence[Path]) -> int:
+    """Rows of all shards of `dataset`, from their footers. Raises CorpusError like its reader."""
+    return sum(Shard(path, _COLUMNS[dataset]).rows for path in shards)
 
 
 def read_codecontests(shards: Sequence[Path]) -> Iterator[Problem]:
     """Problems of all shards in upstream's order, with their Python solutions.
 
-    Raises CorpusError if a shard is not readable parquet with code_contests' columns.
+    Raises CorpusError if a shard is not readable parquet with code_contests' columns, if the lists
+    of a problem are not parallel, or if a number does not fit the row index.
     """
-    files = [_opened(shard, _CODECONTESTS_LEAVES) for shard in shards]
+    files = [Shard(path, _CODECONTESTS) for path in shards]
     names: list[str] = []
     sources: list[int] = []
-    for shard, file in zip(shards, files, strict=True):
-        for batch in _batches(shard, file, ["name", "source"], 4096):
-            names += [records.repaired_text(name or b"")[0] for name in _raw(batch["name"])]
-            sources += [source or 0 for source in batch["source"].to_pylist()]
+    for file in files:
+        for batch in file.batches(["name", "source"], 4096):
+            names += [
+                records.repaired_text(name or b"")[0]
+                for name in _read(file, batch, "name", _CODECONTESTS)
+            ]
+            sources += [source or 0 for source in _read(file, batch, "source", _CODECONTESTS)]
     tasks = records.unique_names(names, sources)
     ordinal = 0
-    for shard, file in zip(shards, files, strict=True):
-        columns = list(_CODECONTESTS_LEAVES)
-        for batch in _batches(shard, file, columns, _PROBLEMS_AT_A_TIME):
-            for problem in _codecontests_problems(batch, shard, ordinal, tasks, names):
+    for file in files:
+        first = ordinal
+        for batch in file.batches(list(_CODECONTESTS), _PROBLEMS_AT_A_TIME):
+            for problem in _codecontests_problems(file, batch, ordinal, first, tasks, names):
                 yield problem
                 ordinal += 1
 
 
 def read_mbpp(shards: Sequence[Path]) -> Iterator[Problem]:
-    """One problem a row of mbpp. Raises CorpusError like `read_codecontests`."""
+    """One problem a row of mbpp. Raises CorpusError like `read_codecontests`, and for a task id
+    that is null or stands twice, or a null among the tests."""
 
-    def problem(row: dict[str, Any], ordinal: int) -> Problem:
-        tests = {
-            "test_list": [_text(test) for test in row["test_list"] or []],
-            "test_setup_code": _text(row["test_setup_code"]),
-        }
-        solution = records.evaluation_solution(
-            records.MBPP, str(row["task_id"]), row["code"], tests
-        )
-        return _evaluation_problem(ordinal, row["text"], solution)
+    def task_of(row: dict[str, Any]) -> str | None:
+        return None if row["task_id"] is None else str(row["task_id"])
 
-    return _read_rows(shards, _MBPP_LEAVES, problem)
+    def tests_of(row: dict[str, Any]) -> dict[str, Any]:
+        return {"test_list": row["test_list"], "test_setup_code": row["test_setup_code"] or b""}
+
+    return _read_tasks(records.MBPP, shards, task_of, tests_of, "text", "code")
 
 
 def read_humaneval(shards: Sequence[Path]) -> Iterator[Problem]:
-    """One problem a row of humaneval. Raises CorpusError like `read_codecontests`."""
+    """One problem a row of humaneval. Raises CorpusError like `read_mbpp`."""
 
-    def problem(row: dict[str, Any], ordinal: int) -> Problem:
-        tests: dict[str, object] = {
-            "test": _text(row["test"]),
-            "entry_point": _text(row["entry_point"]),
-        }
-        solution = records.evaluation_solution(
-            records.HUMANEVAL, _text(row["task_id"]), row["canonical_solution"], tests
-        )
-        return _evaluation_problem(ordinal, row["prompt"], solution)
+    def task_of(row: dict[str, Any]) -> str | None:
+        raw: bytes = row["task_id"] or b""
+        task, repaired = records.repaired_text(raw)
+        return None if repaired or not task else task
 
-    return _read_rows(shards, _HUMANEVAL_LEAVES, problem)
+    def tests_of(row: dict[str, Any]) -> dict[str, Any]:
+        return {"test": row["test"] or b"", "entry_point": row["entry_point"] or b""}
+
+    return _read_tasks(records.HUMANEVAL, shards, task_of, tests_of, "prompt", "canonical_solution")
 
 
-def _read_rows(
+_COLUMNS = {
+    records.CODECONTESTS: _CODECONTESTS,
+    records.MBPP: _MBPP,
+    records.HUMANEVAL: _HUMANEVAL,
+}
+
+
+def _read_tasks(
+    dataset: str,
     shards: Sequence[Path],
-    leaves: dict[str, str],
-    problem: Callable[[dict[str, Any], int], Problem],
+    task_of: Callable[[dict[str, Any]], str | None],
+    tests_of: Callable[[dict[str, Any]], dict[str, Any]],
+    instruction: str,
+    solution: str,
 ) -> Iterator[Problem]:
-    files = [_opened(shard, leaves) for shard in shards]
+    """A problem a row; `task_of` gives a row's task id, None where it has none, and `tests_of` what
+    follows it in a line, text as bytes."""
+    wanted = _COLUMNS[dataset]
+    files = [Shard(path, wanted) for path in shards]
+    seen: dict[str, str] = {}
     ordinal = 0
-    for shard, file in zip(shards, files, strict=True):
-        for batch in _batches(shard, file, list(leaves), 256):
-            columns = {name: _python(batch[name]) for name in leaves}
-            for row in zip(*columns.values(), strict=True):
-                yield problem(dict(zip(columns, row, strict=True)), ordinal)
+    for file in files:
+        first = ordinal
+        for batch in file.batches(list(wanted), 256):
+            columns = [_read(file, batch, name, wanted) for name in wanted]
+            for values in zip(*columns, strict=True):
+                row = dict(zip(wanted, values, strict=True))
+                where = f"{file.path}, row {ordinal - first}"
+                task = task_of(row)
+                if task is None or task in seen:
+                    raise CorpusError(
+                        f"A row of {dataset} needs a task id of its own",
+                        expected="a task_id that no other row of the split has",
+                        found=f"{row['task_id']!r}"
+                        + (f", as in {seen[task]}" if task is not None else ""),
+                        where=where,
+                        mend=_AS_UPSTREAM,
+                    )
+                seen[task] = where
+                tests, repaired = _tests(task, tests_of(row), where)
+                yield Problem(
+                    ordinal=ordinal,
+                    instruction=row[instruction] or b"",
+                    input=b"",
+                    difficulty=None,
+                    source=None,
+                    cf_rating=None,
+                    flags=records.REPAIRED if repaired else 0,
+                    solutions=(records.evaluation_solution(dataset, task, row[solution], tests),),
+                )
                 ordinal += 1
 
 
-def _evaluation_problem(ordinal: int, text: bytes | None, solution: Solutions) -> Problem:
-    return Problem(
-        ordinal=ordinal,
-        instruction=text or b"",
-        input=b"",
-        difficulty=None,
-        source=None,
-        cf_rating=None,
-        flags=0,
-        solutions=(solution,),
-    )
+def _tests(task: str, raw: dict[str, Any], where: str) -> tuple[dict[str, Any], bool]:
+    """Tests as text, and whether any had to be repaired."""
+    bad = False
+
+    def text(value: bytes) -> str:
+        nonlocal bad
+        found, repaired = records.repaired_text(value)
+        bad |= repaired
+        return found
+
+    found: dict[str, Any] = {}
+    for name, value in raw.items():
+        if isinstance(value, list):
+            if None in value:
+                raise CorpusError(
+                    f"Task {task} has a test that is null",
+                    expected=f"text in every element of {name}",
+                    found=f"null at {value.index(None)}",
+                    where=where,
+                    mend=_AS_UPSTREAM,
+                )
+            found[name] = [text(each) for each in value]
+        else:
+            found[name] = text(value)
+    return found, bad
 
 
 def _codecontests_problems(
-    batch: pa.RecordBatch, shard: Path, ordinal: int, tasks: list[str], names: list[str]
+    file: Shard, batch: pa.RecordBatch, ordinal: int, first: int, tasks: list[str], names: list[str]
 ) -> Iterator[Problem]:
-    descriptions = _raw(batch["description"])
-    difficulties = batch["difficulty"].to_pylist()
-    sources = batch["source"].to_pylist()
-    ratings = batch["cf_rating"].to_pylist()
-    tests = batch["public_tests"].flatten()
-    test_inputs, test_outputs = _python(tests[0]), _python(tests[1])
-    correct = list(_python_solutions(batch["solutions"], shard, "solutions"))
-    incorrect = list(_python_solutions(batch["incorrect_solutions"], shard, "incorrect_solutions"))
-    for row, description in enumerate(descriptions):
-        inputs, outputs = test_inputs[row] or [], test_outputs[row] or []
+    """The problems of a batch, whose first one is number `ordinal` of the split; `first` is the
+    number of the file's first."""
+    if ordinal + batch.num_rows > len(tasks):
+        raise CorpusError(
+            "The columns of a shard have different numbers of rows",
+            expected=f"{file.rows:,} in each",
+            where=file.path,
+            mend=_AS_UPSTREAM,
+        )
+    here = names[ordinal : ordinal + batch.num_rows]
+
+    def row_of(row: int) -> str:
+        return f"problem {here[row]!r}, row {ordinal - first + row} of {file.path}"
+
+    descriptions = _read(file, batch, "description", _CODECONTESTS)
+    difficulties, sources, ratings = (
+        _numbers(file, batch, name, row_of) for name in ("difficulty", "source", "cf_rating")
+    )
+    ends, tests = _parallel(file, batch, "public_tests", row_of)
+    with decoding(file.path):
+        given, wanted = (Text().read(tests[name]) for name in ("input", "output"))
+    correct = list(_python_solutions(file, batch, "solutions", row_of))
+    incorrect = list(_python_solutions(file, batch, "incorrect_solutions", row_of))
+    for row, (begin, end) in enumerate(itertools.pairwise(ends.tolist())):
         task = tasks[ordinal + row]
-        difficulty = difficulties[row] or 0
+        shown = slice(begin, min(end, begin + 2))
         yield Problem(
             ordinal=ordinal + row,
-            instruction=description or b"",
+            instruction=descriptions[row] or b"",
             input=b"\n\n".join(
-                b"Input: " + given + b"\nOutput: " + wanted
-                for given, wanted in zip(inputs[:2], outputs[:2], strict=False)
-                if given and wanted
+                b"Input: " + one + b"\nOutput: " + other
+                for one, other in zip(given[shown], wanted[shown], strict=True)
+                if one and other
             ),
-            difficulty=difficulty,
-            source=sources[row] or 0,
-            cf_rating=ratings[row] or 0,
-            flags=records.SHARED_NAME if task != names[ordinal + row] else 0,
+            difficulty=difficulties[row],
+            source=sources[row],
+            cf_rating=ratings[row],
+            flags=records.SHARED_NAME if task != here[row] else 0,
             solutions=tuple(
                 records.codecontests_solutions(
-                    task, is_correct, difficulty, bool(inputs), *found[row]
+                    task, is_correct, difficulties[row], end > begin, *found[row]
                 )
                 for is_correct, found in ((True, correct), (False, incorrect))
             ),
@@ -179,117 +242,56 @@ def _codecontests_problems(
 
 
 def _python_solutions(
-    column: pa.StructArray, shard: Path, name: str
+    file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
 ) -> Iterator[tuple[list[int], list[int], list[bytes | None]]]:
     """Per problem: indices in the full list, languages and texts of the Python solutions."""
-    languages, texts = column.flatten()
-    language_ends = _offsets(languages)
-    if not np.array_equal(language_ends, _offsets(texts)):
-        raise CorpusError(
-            f"{name}.language and {name}.solution are not parallel lists",
-            expected="lists of equal length in every problem",
-            where=shard,
-            mend="Fetch the shard again; if it is as upstream has it, tell the dataset's authors.",
-        )
-    flat = as_numpy(languages.flatten())
-    wanted = np.flatnonzero(np.isin(flat, records.PYTHON_LANGUAGES))
-    kept_texts = _raw(texts.flatten().take(as_arrow(wanted)))
-    kept_languages = flat[wanted].tolist()
-    bounds = np.searchsorted(wanted, language_ends).tolist()
-    for row in range(len(column)):
+    ends, values = _parallel(file, batch, name, row_of)
+    with decoding(file.path):
+        languages = as_numpy(Integer().wide(values["language"]))
+        wanted = np.flatnonzero(np.isin(languages, records.PYTHON_LANGUAGES))
+        kept_texts = Text().read(values["solution"].take(as_arrow(wanted)))
+    kept_languages = languages[wanted].tolist()
+    bounds = np.searchsorted(wanted, ends).tolist()
+    for row in range(batch.num_rows):
         begin, end = bounds[row], bounds[row + 1]
-        indices = (wanted[begin:end] - language_ends[row]).tolist()
+        indices = (wanted[begin:end] - ends[row]).tolist()
         yield indices, kept_languages[begin:end], kept_texts[begin:end]
 
 
-def _offsets(lists: pa.ListArray) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Where each list begins among the flattened values, and the end; a null list is empty."""
-    sizes = np.maximum(as_numpy(pc.list_value_length(lists)), 0)
-    return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64)))
-
-
-def _raw(texts: pa.Array) -> list[bytes | None]:
-    """Texts as their bytes: upstream's Arrow strings may hold what is not UTF-8."""
-    large = pa.types.is_large_string(texts.type)
-    found: list[bytes | None] = texts.view(pa.large_binary() if large else pa.binary()).to_pylist()
+def _parallel(
+    file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
+) -> tuple[NDArray[np.int64], Values]:
+    try:
+        found: tuple[NDArray[np.int64], Values] = _read(file, batch, name, _CODECONTESTS)
+    except UnequalError as error:
+        raise CorpusError(
+            f"The lists of {name} are not parallel",
+            expected="lists of equal length in every problem",
+            found=error.found,
+            where=row_of(error.row),
+            mend=_AS_UPSTREAM,
+        ) from error
     return found
 
 
-def _python(column: pa.Array) -> list[Any]:
-    """A column as Python values, texts as bytes."""
-    kind = column.type
-    if _is_text(kind):
-        return _raw(column)
-    if _is_list(kind) and _is_text(kind.value_type):
-        ends = _offsets(column).tolist()
-        flat = _raw(column.flatten())
-        return [flat[begin:end] for begin, end in itertools.pairwise(ends)]
-    values: list[Any] = column.to_pylist()
-    return values
-
-
-def _text(raw: bytes | None) -> str:
-    return records.repaired_text(raw or b"")[0]
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _matches(kind: pa.DataType, wanted: str) -> bool:
-    if wanted in (_TEXTS, _NUMBERS):
-        wanted = _TEXT if wanted == _TEXTS else _NUMBER
-        return _is_list(kind) and _matches(kind.value_type, wanted)
-    return _is_text(kind) if wanted == _TEXT else bool(pa.types.is_integer(kind))
-
-
-def _open(shard: Path) -> pq.ParquetFile:
-    try:
-        # A buffered stream, so that a column of a shard is never in memory as a whole.
-        return pq.ParquetFile(shard, buffer_size=1 << 20, pre_buffer=False)
-    except (OSError, pa.ArrowException) as error:
-        raise CorpusError(
-            "A shard is not readable parquet",
-            found=str(error),
-            where=shard,
-            mend="Fetch it again.",
-        ) from error
-
-
-def _opened(shard: Path, leaves: dict[str, str]) -> pq.ParquetFile:
-    file = _open(shard)
-    for leaf, wanted in leaves.items():
-        kind: pa.DataType | None = None
-        fields = file.schema_arrow
-        for part in leaf.split("."):
-            at = fields.get_field_index(part)
-            if at < 0:
-                kind = None
-                break
-            kind = fields.field(at).type
-            fields = kind
-        if kind is None or not _matches(kind, wanted):
+def _numbers(
+    file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
+) -> list[int]:
+    """A column of numbers that the row index holds, null as 0: upstream's own "unknown"."""
+    most = (1 << (SCHEMA.field(name).type.bit_width - 1)) - 1
+    found = [value or 0 for value in _read(file, batch, name, _CODECONTESTS)]
+    for row, value in enumerate(found):
+        if not 0 <= value <= most:
             raise CorpusError(
-                f"A shard's column {leaf} is missing or of another type",
-                expected=wanted,
-                found="no such column" if kind is None else str(kind),
-                where=shard,
-                mend="Compare with the dataset's card: upstream's schema may have changed.",
+                f"A problem's {name} is out of range",
+                expected=f"a number from 0 to {most:,}, or null",
+                found=value,
+                where=row_of(row),
+                mend=_AS_UPSTREAM,
             )
-    return file
+    return found
 
 
-def _batches(
-    shard: Path, file: pq.ParquetFile, columns: list[str], size: int
-) -> Iterator[pa.RecordBatch]:
-    try:
-        # One thread: on two cores the other one formats, and decoding in step keeps memory flat.
-        yield from file.iter_batches(batch_size=size, columns=columns, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
-        raise CorpusError(
-            "A shard cannot be decoded", found=str(error), where=shard, mend="Fetch it again."
-        ) from error
+def _read(file: Shard, batch: pa.RecordBatch, name: str, wanted: Mapping[str, Kind]) -> Any:
+    with decoding(file.path, f"A shard's column {name} cannot be decoded"):
+        return wanted[name].read(batch[name])

@@ -17,7 +17,10 @@ from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
 
 # A new number where the same input would give other bytes: what the old code made is then redone.
-CODE_VERSIONS: Mapping[Kind, str] = dict.fromkeys(Kind, "1")
+CODE_VERSIONS: Mapping[Kind, str] = {
+    **dict.fromkeys(Kind, "1"),
+    Kind.SPLIT: "2",  # since struct fields are read by name
+}
 
 
 @dataclass(frozen=True)

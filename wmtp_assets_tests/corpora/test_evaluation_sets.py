@@ -16,11 +16,14 @@ from wmtp_assets.corpora import (
     build_mbpp,
     prove_metadata,
     prove_split,
+    records,
     write_metadata,
 )
+from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets_tests.corpora import reference
 from wmtp_assets_tests.corpora.conftest import real, rows_of
+from wmtp_assets_tests.corpora.layouts import LISTS, TEXTS, Layout, write_layout
 
 _MBPP = pa.schema(
     [
@@ -129,3 +132,123 @@ def test_mbpp_rows_keep_carriage_returns_and_setup_code(
     assert row["output"] == "def add(a, b):\r\n\treturn a + b"
     assert "is_correct" not in row
     assert report.stats["funnel"]["null_solutions"] == 1
+
+
+def _humaneval_row(**given: Any) -> dict[str, Any]:
+    row = {
+        "task_id": "HumanEval/0",
+        "prompt": "def add(a, b):\n",
+        "canonical_solution": "    return a + b\n",
+        "test": "def check(candidate):\n    assert candidate(1, 2) == 3\n",
+        "entry_point": "add",
+    }
+    return row | given
+
+
+_BUILDS: dict[str, tuple[Any, pa.Schema, Any]] = {
+    "mbpp": (build_mbpp, _MBPP, _mbpp_row),
+    "humaneval": (build_humaneval, _HUMANEVAL, _humaneval_row),
+}
+
+
+@pytest.mark.parametrize("dataset", _BUILDS)
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("lists", LISTS)
+def test_every_layout_gives_the_same_tasks(
+    small_tokenizer: Path, tmp_path: Path, dataset: str, text: str, lists: str
+) -> None:
+    build, schema, row = _BUILDS[dataset]
+    ids = (1, 2) if dataset == "mbpp" else ("HumanEval/0", "HumanEval/1")
+    rows = [row(task_id=task) for task in ids]
+    plain = write_layout(tmp_path / "plain.parquet", rows, schema, Layout())
+    layout = Layout(text, "int64", lists, shuffled=5, extras=True, writing={"row_group_size": 1})
+    other = write_layout(tmp_path / "other.parquet", rows, schema, layout)
+    expected = build([plain], small_tokenizer, tmp_path, "plain").jsonl.read_bytes()
+    assert expected.count(b"\n") == 2
+    assert build([other], small_tokenizer, tmp_path, "other").jsonl.read_bytes() == expected
+
+
+def _with_columns(schema: pa.Schema, **types: pa.DataType) -> pa.Schema:
+    return pa.schema([(each.name, types.get(each.name, each.type)) for each in schema])
+
+
+_NO_TASK: dict[str, tuple[str, Any, Any, tuple[str, ...]]] = {
+    "a null number": ("mbpp", [4, None], None, ("None", "row 1")),
+    "the same number twice": ("mbpp", [4, 4], None, ("4", "row 1", "row 0")),
+    "a number as text": ("mbpp", ["4", "5"], pa.string(), ("task_id", "integer", "string")),
+    "a number with a fraction": ("mbpp", [4.5, 5.0], pa.float64(), ("task_id", "double")),
+    "a null name": ("humaneval", ["a", None], None, ("None", "row 1")),
+    "an empty name": ("humaneval", ["a", ""], None, ("b''", "row 1")),
+    "the same name twice": ("humaneval", ["a", "a"], None, ("b'a'", "row 1", "row 0")),
+    "a name that is not UTF-8": ("humaneval", [b"a", b"\xff"], pa.binary(), ("xff", "row 1")),
+    "a name as a number": ("humaneval", [1, 2], pa.int64(), ("task_id", "text", "int64")),
+}
+
+
+@pytest.mark.parametrize("what", _NO_TASK)
+def test_a_row_without_a_task_id_of_its_own_is_refused_by_row_and_file(
+    small_tokenizer: Path, tmp_path: Path, what: str
+) -> None:
+    dataset, ids, kind, named = _NO_TASK[what]
+    build, schema, row = _BUILDS[dataset]
+    if kind is not None:
+        schema = _with_columns(schema, task_id=kind)
+    shard = tmp_path / "shard.parquet"
+    pq.write_table(pa.Table.from_pylist([row(task_id=each) for each in ids], schema), shard)
+    with pytest.raises(CorpusError) as refusal:
+        build([shard], small_tokenizer, tmp_path, "test")
+    for words in (*named, str(shard), "What to do"):
+        assert words in str(refusal.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["shard.parquet"]
+
+
+def test_a_task_id_that_another_shard_has_is_refused(small_tokenizer: Path, tmp_path: Path) -> None:
+    shards = [tmp_path / name for name in ("one.parquet", "two.parquet")]
+    for shard in shards:
+        pq.write_table(pa.Table.from_pylist([_mbpp_row()], _MBPP), shard)
+    with pytest.raises(CorpusError) as refusal:
+        build_mbpp(shards, small_tokenizer, tmp_path, "test")
+    assert f"{shards[1]}, row 0" in str(refusal.value)
+    assert f"{shards[0]}, row 0" in str(refusal.value)
+
+
+def test_a_null_among_the_tests_is_refused(small_tokenizer: Path, tmp_path: Path) -> None:
+    shard = tmp_path / "shard.parquet"
+    rows = [_mbpp_row(), _mbpp_row(task_id=7, test_list=["assert True", None])]
+    pq.write_table(pa.Table.from_pylist(rows, _MBPP), shard)
+    with pytest.raises(CorpusError) as refusal:
+        build_mbpp([shard], small_tokenizer, tmp_path, "test")
+    for words in ("Task 7", "test_list", "null at 1", f"{shard}, row 1"):
+        assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name", "value", "kind"),
+    [
+        ("mbpp", "test_list", [b"assert '\xff'"], pa.list_(pa.binary())),
+        ("mbpp", "test_setup_code", b"'\xff'", pa.binary()),
+        ("humaneval", "test", b"'\xff'", pa.binary()),
+        ("humaneval", "entry_point", b"\xff", pa.binary()),
+    ],
+)
+def test_tests_that_had_to_be_repaired_flag_their_row(
+    small_tokenizer: Path, tmp_path: Path, dataset: str, name: str, value: Any, kind: pa.DataType
+) -> None:
+    build, schema, row = _BUILDS[dataset]
+    shard = tmp_path / "shard.parquet"
+    schema = _with_columns(schema, **{name: kind})
+    pq.write_table(pa.Table.from_pylist([row(**{name: value})], schema), shard)
+    report = build([shard], small_tokenizer, tmp_path, "test")
+    assert "\ufffd" in report.jsonl.read_text().encode().decode("unicode_escape")
+    assert Corpus(report.jsonl).column("flags").tolist() == [records.REPAIRED]
+    assert report.stats["funnel"]["rows_repaired"] == 1
+
+
+def test_rows_as_json_lines_are_refused_as_no_parquet(
+    small_tokenizer: Path, tmp_path: Path
+) -> None:
+    shard = tmp_path / "HumanEval.jsonl.gz"
+    shard.write_bytes(gzip.compress(json.dumps(_humaneval_row()).encode()))
+    with pytest.raises(CorpusError, match="not readable Parquet") as refusal:
+        build_humaneval([shard], small_tokenizer, tmp_path, "test")
+    assert str(shard) in str(refusal.value)

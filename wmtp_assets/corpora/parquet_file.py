@@ -1,0 +1,104 @@
+"""A shard of upstream's: a Parquet file, whose wanted columns are decoded a few rows at a time.
+
+Whatever is wrong with the file is one CorpusError that names it: not Parquet, damaged, encrypted, a
+column missing, doubled or of another type, or named in bytes that are no UTF-8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from wmtp_assets.corpora.columns import Kind, MismatchError, field_of
+from wmtp_assets.corpora.errors import CorpusError
+
+# What pyarrow raises for a file that it cannot decode; UnicodeDecodeError is a ValueError.
+_UNREADABLE = (
+    OSError,
+    pa.ArrowException,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    TypeError,
+    NotImplementedError,
+)
+_FETCH_AGAIN = "Fetch the file again; if it is as upstream has it, tell the dataset's authors."
+
+
+class Shard:
+    """One Parquet file with the columns `wanted`, each of its kind.
+
+    `rows` is the number of rows that the footer states. Raises CorpusError if the file cannot be
+    read, or a column is not there, there twice, or of another type.
+    """
+
+    def __init__(self, path: Path, wanted: Mapping[str, Kind]) -> None:
+        self.path = path
+        self._leaves: dict[str, list[str]] = {}
+        with decoding(path, "A shard is not readable Parquet"):
+            # A buffered stream, so that a column of a shard is never in memory as a whole.
+            self._file = pq.ParquetFile(
+                path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True
+            )
+            self.rows = int(self._file.metadata.num_rows)
+            self._groups = int(self._file.metadata.num_row_groups)
+            schema = self._file.schema_arrow
+            for name, kind in wanted.items():
+                try:
+                    self._leaves[name] = kind.check(name, field_of(schema, name, name).type)
+                except MismatchError as error:
+                    raise CorpusError(
+                        f"A shard's column {error.path} is missing or of another type",
+                        expected=error.expected,
+                        found=error.found,
+                        where=path,
+                        mend="Compare with the dataset's card: upstream's schema may have changed.",
+                    ) from error
+
+    def batches(self, names: list[str], size: int) -> Iterator[pa.RecordBatch]:
+        """The columns `names`, `size` rows at a time, in the file's order."""
+        leaves = [leaf for name in names for leaf in self._leaves[name]]
+        seen = 0
+        # A group at a time: pyarrow cannot join the dictionaries of nested columns of several.
+        for group in range(self._groups):
+            with decoding(self.path):
+                # One thread: on two cores the other one formats, and decoding in step keeps
+                # memory flat.
+                batches = self._file.iter_batches(
+                    batch_size=size, row_groups=[group], columns=leaves, use_threads=False
+                )
+            while True:
+                with decoding(self.path):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                seen += batch.num_rows
+                yield batch
+        if seen != self.rows:
+            raise CorpusError(
+                "A shard has another number of rows than its footer states",
+                expected=f"{self.rows:,}",
+                found=f"{seen:,}",
+                where=self.path,
+                mend=_FETCH_AGAIN,
+            )
+
+
+@contextmanager
+def decoding(path: Path, problem: str = "A shard cannot be decoded") -> Iterator[None]:
+    """Raise what pyarrow finds wrong with the file at `path` as a CorpusError that names it."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise CorpusError(
+            problem,
+            expected="a Parquet file as upstream publishes it",
+            found=str(error) or type(error).__name__,
+            where=path,
+            mend=_FETCH_AGAIN,
+        ) from error
