@@ -12,7 +12,7 @@ from wmtp_assets.assets.models import model_assets
 from wmtp_assets.assets.readiness import readiness_asset
 from wmtp_assets.assets.upstream import upstream_assets
 from wmtp_assets.automation.console import console_logger
-from wmtp_assets.automation.jobs import JOBS
+from wmtp_assets.automation.jobs import JOBS, one_process
 from wmtp_assets.automation.schedules import SCHEDULES, sensors
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.checks.artifacts import artifact_checks
@@ -20,7 +20,7 @@ from wmtp_assets.checks.readiness import readiness_check
 from wmtp_assets.io_managers import io_managers
 from wmtp_assets.project import Project
 from wmtp_assets.project.settings import Settings
-from wmtp_assets.resources import HubResource, StorageResource
+from wmtp_assets.resources import fixed_io_manager, resources
 
 
 def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitions:
@@ -29,26 +29,28 @@ def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitio
     Tests call this with a catalog, a mirror and a folder of their own.
     """
     project = Project(catalog, storage, hub)
+    assets = [
+        doctor_asset(project),
+        *upstream_assets(project),
+        *model_assets(project),
+        *dataset_assets(project),
+        readiness_asset(project),
+    ]
+    checks = [*artifact_checks(project), readiness_check(project)]
+    opened = resources(project) | {
+        name: fixed_io_manager(manager) for name, manager in io_managers(project).items()
+    }
+    operations = {definition.node_def.name for definition in [*assets, *checks]}
     return dg.Definitions(
-        assets=[
-            doctor_asset(project),
-            *upstream_assets(project),
-            *model_assets(project),
-            *dataset_assets(project),
-            readiness_asset(project),
-        ],
-        asset_checks=[*artifact_checks(project), readiness_check(project)],
+        assets=assets,
+        asset_checks=checks,
         jobs=JOBS,
         schedules=SCHEDULES,
         sensors=sensors(),
         loggers={"console": console_logger},
         # One process: a step's own code uses every core, and starting one costs seconds.
-        executor=dg.in_process_executor,
-        resources={
-            "storage": StorageResource(root=str(storage)),
-            "hub": HubResource(spec=hub, sample=str(project.sample) if project.sample else None),
-            **io_managers(project),
-        },
+        executor=one_process({"ops": operations, "resources": set(opened)}),
+        resources=opened,
     )
 
 

@@ -59,7 +59,7 @@ def _split(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
     )
     def rows(
         context: dg.AssetExecutionContext,
-        storage: StorageResource,
+        storage: dg.ResourceParam[StorageResource],
         raw: Fetched,
         tokenizer: Tokenizer,
     ) -> Result:
@@ -94,7 +94,9 @@ def _small_split(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
             ins={"whole": artifact.inputs[0]},
         )
     )
-    def rows(context: dg.AssetExecutionContext, storage: StorageResource, whole: Split) -> Result:
+    def rows(
+        context: dg.AssetExecutionContext, storage: dg.ResourceParam[StorageResource], whole: Split
+    ) -> Result:
         def write(folder: Path) -> Made:
             report = select_small(whole.jsonl, whole.index, folder, wanted, seed)
             return Made(_shown(report), report.files)
@@ -124,7 +126,7 @@ def _metadata(artifact: Artifact) -> dg.AssetsDefinition:
         )
     )
     def metadata(
-        context: dg.AssetExecutionContext, storage: StorageResource, rows: Split
+        context: dg.AssetExecutionContext, storage: dg.ResourceParam[StorageResource], rows: Split
     ) -> Result:
         def write(folder: Path) -> Made:
             written = write_metadata(rows.index, folder / file)
@@ -144,7 +146,9 @@ def _schema(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
             ins={},
         )
     )
-    def schema(context: dg.AssetExecutionContext, storage: StorageResource) -> Result:
+    def schema(
+        context: dg.AssetExecutionContext, storage: dg.ResourceParam[StorageResource]
+    ) -> Result:
         def write(folder: Path) -> Made:
             return Made(schema_files(RECORDS[dataset.layout], dataset.layout).write(folder))
 

@@ -21,6 +21,7 @@ def doctor_asset(project: Project) -> dg.AssetsDefinition:
         description="Disk, memory, packages, token, reachable repositories with open gates, "
         "licences: all there? Fetches nothing.",
         code_version="1",
+        config_schema={},
     )
     def doctor() -> dg.MaterializeResult[None]:
         facts = examine(project)

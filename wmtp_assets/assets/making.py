@@ -68,8 +68,17 @@ FOLLOW = (
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
 )
 
-# A run with this tag makes what it selects again, changed or not.
-FORCE = "wmtp/force"
+# All that a run may configure. A plain Bool, not a field of a dg.Config: Dagster would make that a
+# BoolSource, which also takes `{env: NAME}` and so reads the server's environment.
+OPTIONS: Mapping[str, dg.Field] = {
+    "force": dg.Field(
+        bool,
+        default_value=False,
+        is_required=False,
+        description="Make this asset again although neither its inputs nor its settings changed.",
+    )
+}
+FORCED: Mapping[str, object] = {"config": {"force": True}}
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,7 @@ class AssetArguments(TypedDict):
     owners: list[str]
     description: str
     code_version: str
+    config_schema: Mapping[str, dg.Field]
     retry_policy: dg.RetryPolicy | None
     automation_condition: dg.AutomationCondition[Any]
     metadata: Mapping[str, object]
@@ -130,6 +140,7 @@ def asset_arguments(
         owners=OWNERS,
         description=description,
         code_version=CODE_VERSIONS[artifact.kind],
+        config_schema=OPTIONS,
         retry_policy=RETRIES if artifact.kind is Kind.RAW else None,
         automation_condition=FOLLOW,
         metadata={"status": artifact.status, "settings": dict(artifact.settings)},
@@ -170,7 +181,7 @@ def make_by(
     store = storage.store()
     with no_retry(), store.stage(artifact.name, on_wait=context.log.info) as staging:
         # Asked with the artifact's lock in hand: another process may just have made it.
-        again = FORCE in context.run.tags or incomplete()
+        again = context.op_execution_context.op_config["force"] or incomplete()
         receipt = None if again else recipe.made(store, artifact.name)
         if receipt is not None:
             context.log.info("unchanged, nothing was made again")

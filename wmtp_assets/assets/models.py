@@ -64,7 +64,7 @@ def _tokenizer(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
         )
     )
     def tokenizer(
-        context: dg.AssetExecutionContext, storage: StorageResource, raw: Fetched
+        context: dg.AssetExecutionContext, storage: dg.ResourceParam[StorageResource], raw: Fetched
     ) -> Result:
         def write(folder: Path) -> Made:
             return Made(tokenizer_files(raw, project.catalog.tokenizer.vocab_size).write(folder))
@@ -84,7 +84,7 @@ def _converted(artifact: Artifact, model: UpstreamModel) -> dg.AssetsDefinition:
         )
     )
     def checkpoint(
-        context: dg.AssetExecutionContext, storage: StorageResource, raw: Fetched
+        context: dg.AssetExecutionContext, storage: dg.ResourceParam[StorageResource], raw: Fetched
     ) -> Result:
         def write(folder: Path) -> Made:
             plan = conversion_plan(model, raw)
@@ -115,7 +115,7 @@ def _sliced(artifact: Artifact, micro: MicroModel, project: Project) -> dg.Asset
     )
     def checkpoint(
         context: dg.AssetExecutionContext,
-        storage: StorageResource,
+        storage: dg.ResourceParam[StorageResource],
         base: Checkpoint,
         model_config: Document,
     ) -> Result:
@@ -158,7 +158,9 @@ def _config(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
 
         @dg.asset(**asset_arguments(artifact, description, ins={"checkpoint": artifact.inputs[0]}))
         def micro(
-            context: dg.AssetExecutionContext, storage: StorageResource, checkpoint: Checkpoint
+            context: dg.AssetExecutionContext,
+            storage: dg.ResourceParam[StorageResource],
+            checkpoint: Checkpoint,
         ) -> Result:
             def write(folder: Path) -> Made:
                 return write_into(folder, checkpoint.slice()["config"], checkpoint)
@@ -172,7 +174,7 @@ def _config(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     @dg.asset(**asset_arguments(artifact, description, ins=ins))
     def config(
         context: dg.AssetExecutionContext,
-        storage: StorageResource,
+        storage: dg.ResourceParam[StorageResource],
         origin: Fetched,
         checkpoint: Checkpoint,
     ) -> Result:
@@ -197,7 +199,7 @@ def _shards(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     )
     def shards(
         context: dg.AssetExecutionContext,
-        storage: StorageResource,
+        storage: dg.ResourceParam[StorageResource],
         checkpoint: Checkpoint,
         model_config: Document,
     ) -> Result:
@@ -224,7 +226,9 @@ def _certificate(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
         )
     )
     def certificate(
-        context: dg.AssetExecutionContext, storage: StorageResource, checkpoint: Checkpoint
+        context: dg.AssetExecutionContext,
+        storage: dg.ResourceParam[StorageResource],
+        checkpoint: Checkpoint,
     ) -> Result:
         def write(folder: Path) -> Made:
             return Made(certificate_files(checkpoint).write(folder))
@@ -244,7 +248,7 @@ def _adapter(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     )
     def adapter(
         context: dg.AssetExecutionContext,
-        storage: StorageResource,
+        storage: dg.ResourceParam[StorageResource],
         model_config: Document,
         checkpoint: Checkpoint,
     ) -> Result:
@@ -271,7 +275,7 @@ def _metadata(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     )
     def metadata(
         context: dg.AssetExecutionContext,
-        storage: StorageResource,
+        storage: dg.ResourceParam[StorageResource],
         checkpoint: Checkpoint,
         model_config: Document,
         tokenizer: Tokenizer,

@@ -22,6 +22,7 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
         owners=OWNERS,
         description="Whether the next phase may start, recomputed from the files on disk.",
         code_version="1",
+        config_schema={},
         automation_condition=FOLLOW,
     )
     def phase2_readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:

@@ -1,8 +1,10 @@
 """Upstream as assets: a repository with its revision (observed), and the files taken from it."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 
@@ -35,7 +37,7 @@ def repository_key(repo: RepoId) -> dg.AssetKey:
     return dg.AssetKey(["hub", *repo.name.split("/")])
 
 
-def upstream_assets(project: Project) -> list[dg.AssetsDefinition | dg.SourceAsset]:
+def upstream_assets(project: Project) -> list[dg.AssetsDefinition]:
     """An observed source for each repository, and a raw asset for each artifact taken from one."""
     words = {upstream.repository: upstream for upstream in project.catalog.upstreams().values()}
     raw = [artifact for artifact in project.artifacts.values() if artifact.kind is Kind.RAW]
@@ -46,11 +48,11 @@ def upstream_assets(project: Project) -> list[dg.AssetsDefinition | dg.SourceAss
     return [*sources, *(_raw(artifact, project) for artifact in raw)]
 
 
-def _source(project: Project, everything: Taken, upstream: Upstream) -> dg.SourceAsset:
+def _source(project: Project, everything: Taken, upstream: Upstream) -> dg.AssetsDefinition:
     repo = everything.repo
 
-    @dg.observable_source_asset(
-        key=repository_key(repo),
+    spec = dg.AssetSpec(
+        repository_key(repo),
         group_name="hub",
         description=f"{repo} upstream, pinned to {everything.revision}. "
         f"Licence: {upstream.licence}.",
@@ -60,7 +62,14 @@ def _source(project: Project, everything: Taken, upstream: Upstream) -> dg.Sourc
             "pinned_revision": everything.revision,
         },
     )
-    def source(hub: HubResource) -> dg.ObserveResult:
+    # Unlike the decorator for a single source, this one takes no run configuration.
+    observed = cast(
+        "Callable[[Callable[..., dg.ObserveResult]], dg.AssetsDefinition]",
+        dg.multi_observable_source_asset(name=spec.key.to_python_identifier(), specs=[spec]),
+    )
+
+    @observed
+    def source(hub: dg.ResourceParam[HubResource]) -> dg.ObserveResult:
         with no_retry():
             opened = hub.open()
             pinned = commit_of(opened, everything, project.lock)
@@ -116,7 +125,9 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
         )
     )
     def raw(
-        context: dg.AssetExecutionContext, hub: HubResource, storage: StorageResource
+        context: dg.AssetExecutionContext,
+        hub: dg.ResourceParam[HubResource],
+        storage: dg.ResourceParam[StorageResource],
     ) -> Result:
         store, lock = storage.store(), project.lock
         with no_retry():

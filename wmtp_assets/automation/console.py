@@ -57,4 +57,6 @@ def _console(context: dg.InitLoggerContext) -> logging.Logger:
 
 
 # A logger of its own, so that nothing else of the process's logging changes.
-console_logger = dg.LoggerDefinition(_console, description="One line a result, on standard error.")
+console_logger = dg.LoggerDefinition(
+    _console, config_schema={}, description="One line per result, on standard error."
+)

@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 
 from wmtp_assets.assets.doctor import KEY as DOCTOR
-from wmtp_assets.assets.making import FORCE, key_of
+from wmtp_assets.assets.making import FORCED, key_of
 from wmtp_assets.assets.readiness import KEY as READINESS
 from wmtp_assets.automation.jobs import materialize_all
 from wmtp_assets.errors import WmtpError
@@ -81,8 +81,8 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     wanted = _with_ancestors(project, selected)
     require_pins(project.catalog, taken_by(project.artifacts[name] for name in wanted))
     stale = {name for name in stale_artifacts(project, wanted) if name in wanted}
-    if force:
-        stale |= selected & set(project.artifacts)
+    again = selected & set(project.artifacts) if force else set()
+    stale |= again
     make = {key_of(name) for name in stale}
     if READINESS.to_user_string() in selected and (stale or not project.report.is_file()):
         make.add(READINESS)
@@ -103,8 +103,10 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         result = job.execute_in_process(
             instance=instance,
             raise_on_error=False,
-            run_config={"loggers": {"console": {}}},
-            tags={FORCE: "true"} if force else {},
+            run_config={
+                "loggers": {"console": {}},
+                "ops": {defs.resolve_assets_def(key_of(name)).op.name: FORCED for name in again},
+            },
         )
     return _summary(project, result)
 

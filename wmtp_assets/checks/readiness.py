@@ -14,6 +14,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         asset=KEY,
         name="gate_is_open",
         description="Every required condition is met, recomputed from the files on disk.",
+        config_schema={},
     )
     def gate_is_open(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         verdict = verdict_of_run(project, context.run.run_id)

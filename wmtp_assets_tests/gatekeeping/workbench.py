@@ -27,8 +27,10 @@ class Workbench:
             "storage": StorageResource(root=str(project.storage)),
             "hub": HubResource(spec=project.hub_spec),
         }
-        run = SimpleNamespace(tags={})
-        self._context = _context(log=SimpleNamespace(info=lambda line: None), run=run)
+        self._context = _context(
+            log=SimpleNamespace(info=lambda line: None),
+            op_execution_context=SimpleNamespace(op_config={"force": False}),
+        )
         self._output = _context(add_output_metadata=lambda metadata: None)
 
     def make(self, names: Iterable[str]) -> None:
