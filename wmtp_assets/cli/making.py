@@ -54,6 +54,9 @@ def register(commands: Any) -> None:
 
     ui = commands.add_parser("ui", help="serve the page")
     _serving(ui)
+    ui.add_argument(
+        "--link", action="store_true", help="print a link to the page that is running, and exit"
+    )
     ui.set_defaults(run=_ui)
 
     listing = commands.add_parser("list", help="every asset, what it is made from, where it lies")
@@ -80,6 +83,11 @@ def _serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 3000))
     parser.add_argument("--read-only", action="store_true", help="for a shared screen")
+    parser.add_argument(
+        "--no-token",
+        action="store_true",
+        help="let everyone in: only for use behind a proxy with a login of its own",
+    )
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -88,7 +96,7 @@ def _run(given: argparse.Namespace) -> int:
     check_port(given.host, given.port)  # said before the work, not after it
     status = _make(None, force=False, as_json=False)
     print(flush=True)
-    return _ui(given) or status
+    return _serve(given) or status
 
 
 def _materialize(given: argparse.Namespace) -> int:
@@ -159,12 +167,22 @@ def _gate(given: argparse.Namespace) -> int:
 
 
 def _ui(given: argparse.Namespace) -> int:
+    if not given.link:
+        return _serve(given)
+    from wmtp_assets.automation.running import home
+    from wmtp_assets.web.processes import running_link
+
+    print(running_link(home(), given.host, given.port))
+    return DONE
+
+
+def _serve(given: argparse.Namespace) -> int:
     from wmtp_assets.automation.running import home
     from wmtp_assets.web.processes import serve
 
     # A mistake in the catalog is said here, not by a process of Dagster's.
     os.environ["WMTP_STORAGE"] = str(project().storage)
-    serve(home(), given.host, given.port, given.read_only)
+    serve(home(), given.host, given.port, given.read_only, not given.no_token)
     return DONE
 
 

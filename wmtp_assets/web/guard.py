@@ -7,7 +7,6 @@ Left alone, that server lets any web page that the user visits start runs or for
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import PlainTextResponse
@@ -15,19 +14,25 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 REPORTING = "report_asset_"
+WAYS = ("http", "https")
+# What a browser says of a request that the page itself makes, or that a person types.
+OWN_SITES = frozenset({"same-origin", "none"})
+WRITES = frozenset({("http", "POST", "/graphql"), ("websocket", None, "/graphql")})
 
 
 class Guard:
     """Passes on only what the pages themselves would ask.
 
     Refused are: a Host that is not among `hosts` (DNS rebinding), an Origin of another site, a
-    GraphQL query by GET (a link or an image could carry a mutation), and the endpoints that report
-    materializations and check results without a login.
+    write that the browser says another site makes (Sec-Fetch-Site), a GraphQL query in the URL (a
+    link or an image could carry a mutation), the endpoints that report materializations and check
+    results without a login, and every method but GET, HEAD, and POST of JSON to /graphql.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._origins = frozenset(f"{way}://{host}" for way in WAYS for host in self._hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 403 with the reason in plain text, or closes the WebSocket, where refused."""
@@ -44,24 +49,24 @@ class Guard:
         hosts = headers.getlist("host") or [""]
         if not all(host.lower() in self._hosts for host in hosts):
             return "Refused: this Host is not served here. WMTP_UI_HOSTS names further hosts."
-        if not all(_site(origin) in self._hosts for origin in headers.getlist("origin")):
+        if not all(origin.lower() in self._origins for origin in headers.getlist("origin")):
             return "Refused: the request comes from another site."
         # The router behind may read a path more kindly than it is written here.
         words = [word for word in str(scope["path"]).lower().split("/") if word not in ("", ".")]
+        reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        asked_by = {site.strip().lower() for site in headers.getlist("sec-fetch-site")}
+        if (not reads or "graphql" in words) and not asked_by <= OWN_SITES:
+            return "Refused: the request comes from another site."
         if any(word.startswith(REPORTING) for word in words):
             return "Refused: results are reported by runs, never from outside."
-        by_get = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        if by_get and "graphql" in words and "query" in QueryParams(scope["query_string"]):
+        if "graphql" in words and "query" in QueryParams(scope["query_string"]):
             return "Refused: GraphQL is answered by POST only."
+        if not reads and (scope["type"], scope.get("method"), scope["path"]) not in WRITES:
+            return "Refused: the page makes no such request."
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if scope["type"] == "http" and not reads and kind != "application/json":
+            return "Refused: GraphQL is asked in JSON (Content-Type: application/json)."
         return None
-
-
-def _site(origin: str) -> str:
-    """Host and port of an Origin, in lower case; nothing for one that names no site."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:  # "http://[::1", say
-        return ""
 
 
 def served_hosts(host: str, port: int, further: str | None) -> list[str]:

@@ -16,11 +16,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.web.session import LinkError, link_file, page_url, read_link
 
 READY_WITHIN_SECONDS = 180
+HINT = "The link lets one browser in, once; `wmtp ui --link` prints another. Ctrl-C ends the page."
+WARNING = "NO TOKEN: whoever reaches this address may use the page. Ctrl-C ends it."
 
 
 class PageError(WmtpError):
@@ -42,10 +46,11 @@ def check_port(host: str, port: int) -> None:
             ) from error
 
 
-def serve(home: Path, host: str, port: int, read_only: bool) -> None:
+def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool) -> None:
     """Serves Dagster's UI until Ctrl-C or SIGTERM, then ends every process that it started.
 
-    `home` is the folder with dagster.yaml; every process runs in it.
+    `home` is the folder with dagster.yaml; every process runs in it. Unless `ask_for_token`,
+    whoever reaches the port may use the page: for a proxy with a login of its own.
 
     Raises:
         PageError: the port is taken, or one of the processes ended by itself.
@@ -56,6 +61,9 @@ def serve(home: Path, host: str, port: int, read_only: bool) -> None:
     python = [sys.executable, "-m"]
     # Bars of libraries would freeze the log's page.
     environment = {**os.environ, "TQDM_DISABLE": "1", "DAGSTER_HOME": str(home)}
+    # Dagster's own sockets lie here too: nobody else may enter this folder.
+    environment["TMPDIR"] = str(folder)
+    link = link_file(home, host, port)
     with _asked_to_stop() as stop, contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         started: dict[str, subprocess.Popen[bytes]] = {}
@@ -77,12 +85,25 @@ def serve(home: Path, host: str, port: int, read_only: bool) -> None:
         workspace = folder / "workspace.yaml"
         workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
         start("daemon", "dagster._daemon", "run", "-w", str(workspace), "--log-level", "error")
-        read_only_flag = ["--read-only"] if read_only else []
-        start("web server", "wmtp_assets.web.server", host, str(port), address, *read_only_flag)
-        _wait_until(lambda: _answers(host, port), started, stop)
+        flags = ["--link", str(link)] if ask_for_token else ["--no-token"]
+        flags += ["--read-only"] if read_only else []
+        start("web server", "wmtp_assets.web.server", host, str(port), address, *flags)
+        _wait_until(lambda: answers(host, port), started, stop)
         if not stop.is_set():
-            print(f"The page is at http://{host}:{port} (Ctrl-C ends it).", flush=True)
+            where = read_link(link) if ask_for_token else page_url(host, port)
+            print(f"The page is at {where}")
+            print(HINT if ask_for_token else WARNING, flush=True)
         _wait_until(lambda: False, started, stop, seconds=None)
+
+
+def running_link(home: Path, host: str, port: int) -> str:
+    """The next link to the page that is running. Raises LinkError when there is none."""
+    link = read_link(link_file(home, host, port))
+    if not answers(host, port):  # a page that was killed leaves its link behind
+        raise LinkError(
+            f"No page answers at {page_url(host, port)}", mend="start the page: wmtp ui"
+        )
+    return link
 
 
 @contextlib.contextmanager
@@ -121,12 +142,16 @@ def _wait_until(
         stop.wait(0.2)
 
 
-def _answers(host: str, port: int) -> bool:
-    at = f"[{host}]" if ":" in host else host
-    url = f"http://{at}:{port}/server_info"
-    with contextlib.suppress(OSError), urlopen(Request(url), timeout=5) as reply:
-        return bool(reply.status == 200)
-    return False
+def answers(host: str, port: int) -> bool:
+    """Whether a page is there: it answers, if only that it wants a session."""
+    url = page_url(host, port) + "/server_info"
+    try:
+        with urlopen(Request(url), timeout=5) as reply:  # noqa: S310 - http, from our own parts
+            return bool(reply.status == 200)
+    except HTTPError as refused:
+        return refused.code == 401
+    except OSError:
+        return False
 
 
 def _end_all(started: dict[str, subprocess.Popen[bytes]]) -> None:

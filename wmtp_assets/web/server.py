@@ -1,20 +1,26 @@
-"""Dagster's web server as one process: its own application, behind the guard.
+"""Dagster's web server as one process: its own application, behind the guard and the login.
 
-Run as `python -m wmtp_assets.web.server HOST PORT SOCKET [--read-only]` by `web/processes.py`.
+Run as `python -m wmtp_assets.web.server HOST PORT SOCKET (--link FILE | --no-token) [--read-only]`
+by `web/processes.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+from pathlib import Path
 
 import uvicorn
 from dagster import DagsterInstance
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
-from dagster_webserver.app import create_app_from_workspace_process_context
+from starlette.types import ASGIApp
 
+from wmtp_assets.web.application import page_application
 from wmtp_assets.web.guard import Guard, served_hosts
+from wmtp_assets.web.headers import SecurityHeaders
+from wmtp_assets.web.session import Login, Sessions, page_url
 
 
 def main() -> None:
@@ -24,8 +30,12 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("socket")
     parser.add_argument("--read-only", action="store_true")
+    login = parser.add_mutually_exclusive_group(required=True)
+    login.add_argument("--link", type=Path, metavar="FILE")
+    login.add_argument("--no-token", action="store_true")
     arguments = parser.parse_args()
     with (
+        contextlib.ExitStack() as closing,
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(
             instance,
@@ -39,9 +49,22 @@ def main() -> None:
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3_600, max_overflow=20
         )
+        app: ASGIApp = page_application(workspace)
+        if not arguments.no_token:
+            url = page_url(arguments.host, arguments.port)
+            sessions = Sessions(arguments.link, url)
+            closing.callback(sessions.close)
+            app = Login(app, sessions, arguments.port)
         hosts = served_hosts(arguments.host, arguments.port, os.environ.get("WMTP_UI_HOSTS"))
-        app = Guard(create_app_from_workspace_process_context(workspace), hosts)
-        uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning")
+        uvicorn.run(
+            SecurityHeaders(Guard(app, hosts)),
+            host=arguments.host,
+            port=arguments.port,
+            log_level="warning",
+            access_log=False,  # a link's token is part of its URL
+            proxy_headers=False,
+            server_header=False,
+        )
 
 
 if __name__ == "__main__":

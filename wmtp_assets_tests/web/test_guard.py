@@ -25,6 +25,15 @@ FOREIGN = [
     "http://[::1",
     f"http://127.0.0.1.:{3000}",
     f"file://{HOST}.",
+    f"file://{HOST}",
+    f"ws://{HOST}",
+    f"chrome-extension://{HOST}",
+    f"//{HOST}",
+    HOST,
+    f"http://{HOST}/",
+    f"http:{HOST}",
+    f"http://user@{HOST}",
+    f"http://{HOST} http://evil.example",
 ]
 
 
@@ -144,3 +153,88 @@ def test_a_websocket_from_elsewhere_is_closed_with_the_reason(
         pass
     assert closed.value.code == 1008
     assert closed.value.reason.startswith("Refused")
+
+
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "CROSS-SITE", "", "other", "none, x"])
+def test_a_write_that_the_browser_says_another_site_makes_is_refused(
+    client: TestClient, site: str
+) -> None:
+    """Whatever the Origin: an old browser leaves it out, and a sandboxed frame may not."""
+    for origin in ({}, OWN):
+        sent = {"sec-fetch-site": site, "host": HOST, **origin}
+        assert client.post("/graphql", headers=sent | JSON, content="{}").status_code == 403
+        assert client.get("/graphql", headers=sent).status_code == 403
+        with (
+            pytest.raises(WebSocketDisconnect) as closed,
+            client.websocket_connect("/graphql", headers=sent),
+        ):
+            pass
+        assert closed.value.code == 1008
+
+
+def test_two_words_on_the_site_are_not_the_better_one(client: TestClient) -> None:
+    for pair in (("same-origin", "cross-site"), ("cross-site", "same-origin")):
+        sent = [("sec-fetch-site", site) for site in pair] + [("content-type", "application/json")]
+        assert client.post("/graphql", headers=sent, content="{}").status_code == 403
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none", None])
+def test_the_pages_own_writes_and_those_of_no_browser_pass(
+    client: TestClient, site: str | None
+) -> None:
+    sent = {"host": HOST, **({"sec-fetch-site": site} if site else {})}
+    assert client.post("/graphql", headers=sent | JSON, content="{}").status_code == 200
+    with client.websocket_connect("/graphql", headers=sent) as socket:
+        assert socket.receive_text() == "passed on"
+
+
+def test_a_link_on_another_site_may_lead_to_a_page(client: TestClient) -> None:
+    assert client.get("/runs", headers={"sec-fetch-site": "cross-site"}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "POST", "FOO"])
+@pytest.mark.parametrize(
+    "path", ["/", "/assets/x", "/graphql/", "/graphql/x", "/logs/a", "/GRAPHQL"]
+)
+def test_only_graphql_is_posted_to(client: TestClient, method: str, path: str) -> None:
+    assert client.request(method, path, headers=OWN | JSON, content="{}").status_code == 403
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"])
+def test_graphql_is_asked_by_no_other_method(client: TestClient, method: str) -> None:
+    assert client.request(method, "/graphql", headers=OWN | JSON, content="{}").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "name", ["x-http-method-override", "x-http-method", "x-method-override", "x-forwarded-host"]
+)
+def test_headers_that_pretend_change_nothing(client: TestClient, name: str) -> None:
+    for value in ("POST", HOST, "evil.example"):
+        sent = {name: value}
+        assert client.get("/graphql?query={version}", headers=sent).status_code == 403
+        assert client.get("/", headers=sent | {"host": "evil.example"}).status_code == 403
+        assert client.get("/", headers=sent).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("", "text/plain", "application/x-www-form-urlencoded", "application/graphql"),
+        *("multipart/form-data; boundary=x", "text/plain; application/json", "application/jsonx"),
+        *("application/json, text/plain", "text/json"),
+    ],
+)
+def test_graphql_is_asked_in_json_only(client: TestClient, kind: str) -> None:
+    """A form of another site can send the others without asking the browser first."""
+    reply = client.post("/graphql", headers={"content-type": kind}, content="{}")
+    assert reply.status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8"])
+def test_json_is_json_however_it_is_written(client: TestClient, kind: str) -> None:
+    sent = {"content-type": kind}
+    assert client.post("/graphql", headers=sent, content="{}").status_code == 200
+    assert client.post("/graphql?query={version}", headers=sent, content="{}").status_code == 403
