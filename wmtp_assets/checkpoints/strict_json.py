@@ -31,10 +31,10 @@ class JsonFileError(CheckpointError):
     """A file that must hold a JSON object holds something else."""
 
 
-def loads(data: bytes) -> object:
+def loads(data: bytes, limit: int = MAX_BYTES) -> object:
     """Parse `data`; raises StrictJsonError, whatever is wrong with it."""
-    if len(data) > MAX_BYTES:
-        raise StrictJsonError(f"{len(data):,} bytes of JSON, more than {MAX_BYTES:,}")
+    if len(data) > limit:
+        raise StrictJsonError(f"it has more than {limit:,} bytes")
     if data.startswith(BOM):
         raise StrictJsonError("it begins with a byte order mark", "a byte order mark (EF BB BF)")
     try:
@@ -63,23 +63,23 @@ def loads(data: bytes) -> object:
     return value
 
 
-def loads_object(data: bytes) -> dict[str, object]:
+def loads_object(data: bytes, limit: int = MAX_BYTES) -> dict[str, object]:
     """As `loads`, of a JSON object; StrictJsonError for any other value."""
-    value = loads(data)
+    value = loads(data, limit)
     if not isinstance(value, dict):
         raise StrictJsonError("it is not a JSON object", kind_of(value))
     return value
 
 
-def read_object(path: Path, what: str, mend: str) -> dict[str, object]:
+def read_object(path: Path, what: str, mend: str, limit: int = MAX_BYTES) -> dict[str, object]:
     """The JSON object in the file `path`, which is `what` ("The config").
 
-    Raises JsonFileError, which names the file, for a file that is missing, too large or anything
-    else than strict JSON; `mend` says what to do.
+    Raises JsonFileError, which names the file, for a file that is missing, larger than `limit`
+    bytes or anything else than strict JSON; `mend` says what to do.
     """
     try:
         with path.open("rb") as file:
-            return loads_object(file.read(MAX_BYTES + 1))
+            return loads_object(file.read(limit + 1), limit)
     except StrictJsonError as error:
         raise JsonFileError(
             f"{what} cannot be read: {error}",

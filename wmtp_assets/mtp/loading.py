@@ -5,7 +5,6 @@ Belongs here: opening files and comparing names and shapes. The networks know no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,9 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.mtp.model import ModelArgs, MTPTransformer
 
+_AGAIN = "materialize the model's configs again"
 SHOWN = 5  # names listed of each kind in the error: enough to see the pattern
 
 
@@ -106,20 +107,8 @@ def read_tensors(
 def read_json(path: Path) -> dict[str, object]:
     """A JSON object from a file; LoadError if it is missing or anything else."""
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return strict_json.read_object(path, "A model's config", _AGAIN)
+    except strict_json.JsonFileError as error:
         raise LoadError(
-            "A model's config cannot be read",
-            expected="a JSON object",
-            found=error,
-            where=path,
-            mend="materialize the model's configs again",
+            error.problem, expected=error.expected, found=error.found, where=path, mend=_AGAIN
         ) from error
-    if not isinstance(document, dict):
-        raise LoadError(
-            "A model's config is not an object",
-            expected="a JSON object",
-            found=type(document).__name__,
-            where=path,
-        )
-    return document

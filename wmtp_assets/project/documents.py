@@ -7,7 +7,6 @@ was edited (and resealed) differs from what its inputs give. No Dagster.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +74,7 @@ def config_files(layout: str, upstream: dict[str, object], checkpoint: Checkpoin
 
 def certificate_of(checkpoint: Checkpoint) -> Certificate:
     """The certificate that the conversion wrote. Raises CheckpointError where it is none."""
-    return Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+    return Certificate.from_json(checkpoint.read("certificate.json"))
 
 
 def certificate_files(checkpoint: Checkpoint) -> Derived:

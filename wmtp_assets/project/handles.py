@@ -5,7 +5,6 @@ A handle of a 13 GB checkpoint weighs a few hundred bytes. IO managers make them
 
 from __future__ import annotations
 
-import json
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,12 @@ from typing import cast
 
 import yaml
 
+from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
+
+_MAX_DOCUMENT = 64 << 20  # a certificate has some 500 bytes per tensor
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,16 @@ class Handle:
     def digest(self) -> str:
         """SHA-256 over the names and digests of the artifact's files; the asset's data version."""
         return self.receipt.digest
+
+    def read(self, file: str) -> dict[str, object]:
+        """A JSON object among the artifact's files; JsonFileError where it is none."""
+        return strict_json.read_object(
+            self.folder / file, f"A file of {self.name}", self._again, _MAX_DOCUMENT
+        )
+
+    @property
+    def _again(self) -> str:
+        return f"`wmtp materialize {self.name} --force` makes it again."
 
 
 def demand(store: Store, name: str) -> Receipt:
@@ -65,7 +77,7 @@ class Fetched(Handle):
 
     def files(self) -> dict[str, dict[str, object]]:
         """What was fetched: `size` and `sha256` of every file, by its path in the repository."""
-        listing = json.loads((self.folder / "fetched.json").read_text(encoding="utf-8"))
+        listing = self.read("fetched.json")
         return cast("dict[str, dict[str, object]]", listing["files"])
 
     @property
@@ -115,8 +127,7 @@ class Checkpoint(Handle):
 
     def slice(self) -> dict[str, dict[str, object]]:
         """Of a micro model: its `config`, and what was `taken` of its base."""
-        text = (self.folder / "slice.json").read_text(encoding="utf-8")
-        return cast("dict[str, dict[str, object]]", json.loads(text))
+        return cast("dict[str, dict[str, object]]", self.read("slice.json"))
 
 
 @dataclass(frozen=True)
@@ -161,6 +172,18 @@ class Document(Handle):
 
     def value(self) -> dict[str, object]:
         """The document, parsed."""
-        text = self.path.read_text(encoding="utf-8")
-        read = yaml.safe_load if self.path.suffix == ".yaml" else json.loads
-        return cast("dict[str, object]", read(text))
+        if self.path.suffix != ".yaml":
+            return self.read(self.path.relative_to(self.folder).as_posix())
+        try:
+            value = yaml.safe_load(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            value = str(error)[:300]
+        if not isinstance(value, dict):
+            raise StorageError(
+                f"A file of {self.name} cannot be read",
+                expected="a YAML mapping",
+                found=value,
+                where=self.path,
+                mend=self._again,
+            )
+        return value

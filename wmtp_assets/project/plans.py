@@ -6,10 +6,10 @@ The assets make checkpoints by these plans, and the proofs hold what was made ag
 from __future__ import annotations
 
 import fnmatch
-import json
 from collections.abc import Mapping
 
 from wmtp_assets.catalog import MicroModel, UpstreamModel
+from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.checkpoints.configs import MTP
 from wmtp_assets.checkpoints.planning import Plan, plan_conversion
 from wmtp_assets.checkpoints.slicing import (
@@ -23,10 +23,15 @@ from wmtp_assets.project.handles import Checkpoint, Fetched
 
 
 def upstream_config(model: UpstreamModel, raw: Fetched) -> dict[str, object]:
-    """The model's params.json or config.json, as upstream has it."""
-    text = raw.paths()[model.files.config.path].read_text(encoding="utf-8")
-    config: dict[str, object] = json.loads(text)
-    return config
+    """The model's params.json or config.json, as upstream has it. Raises JsonFileError."""
+    named = model.files.config.path
+    return strict_json.read_object(
+        raw.paths()[named],
+        f"The config {named} of {model.upstream.repository}",
+        f"Look at {named} in {model.upstream.repository}. If it is a JSON object there, "
+        f"`wmtp materialize {raw.name} --force` fetches it again; otherwise name another file as "
+        "files.config in the catalog.",
+    )
 
 
 def weights_of(model: UpstreamModel, raw: Fetched) -> list[str]:

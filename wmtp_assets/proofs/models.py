@@ -64,7 +64,7 @@ def prove_model_checkpoint(project: Project, artifact: Artifact) -> Iterable[Fin
     checkpoint = Checkpoint(*place(project, artifact.name))
     expected, plan = expected_of(project, artifact)
     layout, config = expected.layout, dict(expected.config)
-    certificate = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+    certificate = Certificate.from_json(checkpoint.read("certificate.json"))
     yield from prove_checkpoint(checkpoint.folder, expected, certificate, plan)
     if plan is None:
         yield _samples_as_released(project, artifact)
@@ -116,7 +116,7 @@ def prove_against_source(project: Project, artifact: Artifact) -> Finding:
                 where=project.store.upstream,
                 mend=f"wmtp materialize {artifact.inputs[0]} --force",
             )
-        certificate = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+        certificate = Certificate.from_json(checkpoint.read("certificate.json"))
         findings = verify_certificate(certificate, checkpoint.path, against=plan)
     except (WmtpError, OSError) as error:
         findings = [
@@ -136,7 +136,7 @@ def prove_shards(project: Project, artifact: Artifact) -> Finding:
     """Whether the sharded view holds the checkpoint's tensors, by their certified digests."""
     folder, _ = place(project, artifact.name)
     checkpoint = Checkpoint(*place(project, artifact.inputs[0]))
-    certificate = Certificate.from_json(json.loads(checkpoint.certificate.read_bytes()))
+    certificate = Certificate.from_json(checkpoint.read("certificate.json"))
     return prove_sharded(checkpoint.path, folder / "sharded", certificate)
 
 
