@@ -2,7 +2,7 @@
 
     shards -> records -> formatting (in `crew`'s processes) -> writer -> row index, statistics
                                                                   |-> metadata, small, proofs
-    row index -> reader -> samplers, views
+    row index -> reader -> selection, samplers (of bins), views
 
 Nothing here imports Dagster, and importing this package imports nothing heavy: pyarrow, numpy and
 SentencePiece come in with the module that needs them.

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from wmtp_assets.corpora.reader import Corpus
-    from wmtp_assets.corpora.samplers import Rows
+    from wmtp_assets.corpora.selection import Rows
 
 
 class _Reader:

@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora import belonging, samplers
+from wmtp_assets.corpora.bins import Bins, Stage, check_range
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.lines import LineParser, Row
 from wmtp_assets.corpora.rowindex import RowIndex
-from wmtp_assets.corpora.samplers import Bins, Rows, Stage
+from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
 from wmtp_assets.storage import page_cache
 
 if TYPE_CHECKING:
@@ -78,16 +79,19 @@ class Corpus(Sequence[Row]):
         return self._length
 
     def __getitem__(self, at: Any) -> Any:
-        """Row `at` as a dict; a slice or a sequence of row numbers gives a list of rows."""
+        """Row `at` as a dict, counted from the end if it is negative; for anything else that names
+        rows (a slice, numbers, a mask: see `selection`) a list of rows.
+
+        Raises RowNumberError, which is an IndexError.
+        """
         if type(at) is not int:  # a row at a time is the hot path
-            if isinstance(at, slice):
-                return self.take(range(*at.indices(self._length)))
-            if isinstance(at, (list, tuple, np.ndarray)):
+            one = whole_number(at)
+            if one is None:
                 return self.take(at)
-            at = at.__index__()
+            at = one
         place = at if at >= 0 else at + self._length
         if not 0 <= place < self._length:
-            raise IndexError(f"row {at} of {self._length}")
+            row_number(at, self._length)
         read, offsets, lengths, problems = self._places
         problem, begin, size = problems[place], offsets[place], lengths[place]
         head = self._parser.heads.get(problem)
@@ -97,9 +101,14 @@ class Corpus(Sequence[Row]):
                 return row
         return self._parser.row(problem, read(begin, size))
 
-    def lines(self, indices: Iterable[int]) -> list[bytes]:
-        """The bytes of rows, in the order asked for; read in file order, neighbours together."""
-        wanted = self._checked(indices)
+    def lines(self, indices: RowsLike) -> list[bytes]:
+        """The bytes of rows, in the order asked for; read in file order, neighbours together.
+
+        `indices` names rows in any way that `selection` knows. Raises RowNumberError.
+        """
+        return self._lines(row_numbers(indices, self._length))
+
+    def _lines(self, wanted: Rows) -> list[bytes]:
         order = np.argsort(wanted, kind="stable")
         places = wanted[order]
         begins = self.column("offset")[places]
@@ -126,10 +135,14 @@ class Corpus(Sequence[Row]):
                 found[targets[here]] = block[begin_list[here] - first : end_list[here] - first]
         return found
 
-    def take(self, indices: Iterable[int]) -> list[Row]:
-        """Rows in the order asked for. Only their lines are read, in file order."""
-        wanted = self._checked(indices)
-        lines = self.lines(wanted)
+    def take(self, indices: RowsLike) -> list[Row]:
+        """Rows in the order asked for; only their lines are read, in file order.
+
+        `indices` names rows in any way that `selection` knows: row numbers, a slice, or a mask with
+        a truth value for every row. Raises RowNumberError.
+        """
+        wanted = row_numbers(indices, self._length)
+        lines = self._lines(wanted)
         problems = self.column("problem")[wanted].tolist()
         return list(map(self._parser.row, problems, lines))
 
@@ -162,17 +175,25 @@ class Corpus(Sequence[Row]):
         languages: Sequence[int] | None = None,
         sources: Sequence[int] | None = None,
         problems: Sequence[int] | None = None,
-        exclude: Iterable[int] = (),
+        exclude: RowsLike = (),
         exclude_flagged: bool = False,
     ) -> Rows:
         """Row numbers, ascending, of the rows that meet every condition given.
 
         Ranges include both ends; `tokens` is over the three fields together. `exclude` takes row
-        numbers (flagged by whoever reviewed them), `exclude_flagged` leaves out rows that the
-        build flagged: repaired text, empty output.
+        numbers or a mask (of rows flagged by whoever reviewed them), `exclude_flagged` leaves out
+        rows that the build flagged: repaired text, empty output. Raises CorpusError for a condition
+        that no row could be held against.
         """
         keep = np.ones(self._length, dtype=np.bool_)
         if correct is not None:
+            if not isinstance(correct, bool):
+                raise CorpusError(
+                    "correct is a choice of class",
+                    expected="True, False, or None for both",
+                    found=repr(correct),
+                    mend="Give one of these.",
+                )
             keep &= self.column("is_correct") == int(correct)
         ranges = {
             "difficulty": difficulty,
@@ -182,19 +203,20 @@ class Corpus(Sequence[Row]):
         }
         for name, bounds in ranges.items():
             if bounds is not None:
+                check_range(bounds, f"The condition on {name}")
                 values = self.column(name)
                 keep &= (values >= bounds[0]) & (values <= bounds[1])
         members = {"language": languages, "source": sources, "problem": problems}
         for name, wanted in members.items():
             if wanted is not None:
-                keep &= np.isin(self.column(name), np.asarray(wanted))
-        keep[self._checked(exclude)] = False
+                keep &= np.isin(self.column(name), _numbers(name, wanted))
+        keep[row_numbers(exclude, self._length)] = False
         if exclude_flagged:
             keep &= (self.column("flags") & belonging.BAD_FLAGS) == 0
         return np.flatnonzero(keep)
 
     def balanced(
-        self, count: int, *, seed: int, share: float = 0.5, among: Rows | None = None
+        self, count: int, *, seed: int, share: float = 0.5, among: RowsLike | None = None
     ) -> Rows:
         """`samplers.balanced` over this corpus: the fraction `share` of the rows is correct."""
         return samplers.balanced(self._classes(), self._among(among), count, share, seed)
@@ -207,7 +229,7 @@ class Corpus(Sequence[Row]):
         seed: int,
         by: str = "difficulty",
         share: float | None = None,
-        among: Rows | None = None,
+        among: RowsLike | None = None,
     ) -> Rows:
         """`samplers.binned` by a column of the index (or total_tokens).
 
@@ -226,7 +248,7 @@ class Corpus(Sequence[Row]):
         seed: int,
         by: str = "difficulty",
         share: float | None = None,
-        among: Rows | None = None,
+        among: RowsLike | None = None,
     ) -> Rows:
         """`samplers.curriculum` by a column of the index: rows in the order of training."""
         classes = None if share is None else self._classes()
@@ -234,23 +256,23 @@ class Corpus(Sequence[Row]):
             self.column(by), self._among(among), count, stages, seed, classes, share or 0.0
         )
 
-    def pairs(self, count: int, *, seed: int, among: Rows | None = None) -> NDArray[np.int64]:
+    def pairs(self, count: int, *, seed: int, among: RowsLike | None = None) -> NDArray[np.int64]:
         """`samplers.pairs`: (count, 2) row numbers, a right and a wrong solution of one problem."""
         return samplers.pairs(
             self._classes(), self.column("problem"), self._among(among), count, seed
         )
 
-    def torch_dataset(self, indices: Iterable[int] | None = None) -> TorchRows:
+    def torch_dataset(self, indices: RowsLike | None = None) -> TorchRows:
         """A map-style torch Dataset of the rows `indices` (all if None)."""
         from wmtp_assets.corpora.torch_view import TorchRows
 
-        return TorchRows(self, self._among(None) if indices is None else self._checked(indices))
+        return TorchRows(self, self._among(indices))
 
-    def hf_dataset(self, indices: Iterable[int] | None = None) -> datasets.Dataset:
+    def hf_dataset(self, indices: RowsLike | None = None) -> datasets.Dataset:
         """A `datasets.Dataset` that reads the rows `indices` (all if None) when asked for them."""
         from wmtp_assets.corpora.hf_view import view
 
-        return view(self, self._among(None) if indices is None else self._checked(indices))
+        return view(self, self._among(indices))
 
     def verify(self) -> None:
         """Digest the JSONL and the metadata whole. Raises CorpusError naming the file that is
@@ -296,7 +318,7 @@ class Corpus(Sequence[Row]):
         return read, offsets.data, lengths.data, problems.data
 
     def _classes(self) -> NDArray[Any]:
-        if not self._length or self.column("is_correct")[0] < 0:
+        if self._length and self.column("is_correct")[0] < 0:
             raise CorpusError(
                 "The rows of this corpus have no class",
                 where=self.jsonl,
@@ -304,20 +326,23 @@ class Corpus(Sequence[Row]):
             )
         return self.column("is_correct")
 
-    def _among(self, among: Rows | None) -> Rows:
-        return np.arange(self._length) if among is None else self._checked(among)
+    def _among(self, among: RowsLike | None) -> Rows:
+        return np.arange(self._length) if among is None else row_numbers(among, self._length)
 
-    def _checked(self, indices: Iterable[int]) -> Rows:
-        if not isinstance(indices, np.ndarray):
-            indices = np.fromiter(indices, dtype=np.int64)
-        places = indices.astype(np.int64, copy=False)
-        if not places.size:
-            return places
-        if places.min() < 0:
-            places = np.where(places < 0, places + self._length, places)
-        if places.min() < 0 or places.max() >= self._length:
-            raise IndexError(f"rows outside 0..{self._length - 1}")
-        return places
+
+def _numbers(name: str, wanted: Iterable[object]) -> list[int]:
+    """The whole numbers `wanted` of a column. Raises CorpusError for anything else."""
+    given = [] if isinstance(wanted, (str, bytes)) or not isinstance(wanted, Iterable) else wanted
+    found = [whole_number(value) for value in given]
+    numbers = [value for value in found if value is not None]
+    if given is not wanted or len(numbers) != len(found):
+        raise CorpusError(
+            f"The condition on {name} is a list of whole numbers",
+            expected="upstream's numbers, e.g. [1, 3]",
+            found=repr(wanted),
+            mend="Give integers in a list.",
+        )
+    return numbers
 
 
 def _spans(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, int]]:

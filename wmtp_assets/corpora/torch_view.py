@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from torch.utils.data import Dataset
 
+from wmtp_assets.corpora.selection import Rows, row_number, row_numbers
+
 if TYPE_CHECKING:
     from wmtp_assets.corpora.lines import Row
     from wmtp_assets.corpora.reader import Corpus
-    from wmtp_assets.corpora.samplers import Rows
 
 
 class TorchRows(Dataset["Row"]):
@@ -23,9 +24,9 @@ class TorchRows(Dataset["Row"]):
         return int(self.rows.size)
 
     def __getitem__(self, at: int) -> Row:
-        row: Row = self.corpus[int(self.rows[at])]
+        row: Row = self.corpus[int(self.rows[row_number(at, len(self))])]
         return row
 
     def __getitems__(self, at: list[int]) -> list[Row]:
         """What a DataLoader asks for a batch."""
-        return self.corpus.take(self.rows[at])
+        return self.corpus.take(self.rows[row_numbers(at, len(self))])

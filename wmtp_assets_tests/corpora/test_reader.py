@@ -221,6 +221,39 @@ def test_a_datasets_view_reads_the_same_rows_and_copies_nothing(
     assert len(corpus.hf_dataset()) == len(corpus)
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"correct": 1},
+        {"correct": "false"},
+        {"difficulty": (11, 1)},
+        {"difficulty": 3},
+        {"difficulty": (1, float("nan"))},
+        {"tokens": ("0", "9")},
+        {"output_tokens": (1, 2, 3)},
+        {"cf_rating": (True, 9)},
+        {"languages": 3},
+        {"languages": "13"},
+        {"sources": [1.0]},
+        {"problems": [True]},
+        {"problems": [None]},
+    ],
+    ids=str,
+)
+def test_a_condition_that_makes_no_sense_is_refused(
+    corpus: Corpus, condition: dict[str, Any]
+) -> None:
+    with pytest.raises(CorpusError, match="What to do"):
+        corpus.select(**condition)
+
+
+def test_a_condition_may_be_of_numpys_numbers(corpus: Corpus) -> None:
+    plain = corpus.select(difficulty=(1, 11), languages=[3])
+    found = corpus.select(difficulty=(np.int16(1), np.int64(11)), languages=np.array([3]))
+    assert found.tolist() == plain.tolist()
+    assert corpus.select(languages=[]).size == 0
+
+
 def test_the_small_corpus_opens_by_its_name(storage: Path) -> None:
     small = wmtp_assets.open_corpus(str(storage), "codecontests_small", "train")
     assert len(small) == 20

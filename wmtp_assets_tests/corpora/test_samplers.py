@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,6 +84,140 @@ def test_bins_can_be_balanced_by_correctness() -> None:
 def test_overlapping_bins_are_refused() -> None:
     with pytest.raises(CorpusError, match="overlap"):
         samplers.binned(_DIFFICULTY, _ALL, 3000, {(0, 6): 1.0, (6, 11): 1.0}, seed=5)
+
+
+_NAN, _INF = float("nan"), float("inf")
+_ONE = {(0, 11): 1.0}
+# Whatever there is to draw from: a request is refused by what it says.
+_POINTLESS_BINS: dict[str, Any] = {
+    "none": {},
+    "no mapping": [(0, 6)],
+    "overlapping": {(0, 6): 1.0, (6, 11): 1.0},
+    "overlapping where no row is": {(0, 50): 1.0, (40, 60): 1.0},
+    "one within another": {(0, 50): 1.0, (3, 4): 1.0},
+    "overlapping, the upper one first": {(6, 11): 1.0, (0, 6): 1.0},
+    "overlapping with a weight of 0": {(0, 6): 1.0, (5, 11): 0.0},
+    "reversed": {(6, 0): 1.0},
+    "not a number": {(0, _NAN): 1.0},
+    "three ends": {(0, 1, 2): 1.0},
+    "one end": {3: 1.0},
+    "ends as text": {("0", "3"): 1.0},
+    "ends that are true": {(False, True): 1.0},
+    "no weights": {(0, 3): None},
+    "weights of 0": {(0, 3): 0.0, (4, 5): 0},
+    "a negative weight": {(0, 3): 2.0, (4, 5): -1.0},
+    "a weight that is not a number": {(0, 3): _NAN, (4, 5): 1.0},
+    "an infinite weight": {(0, 3): _INF, (4, 5): 1.0},
+    "weights as text": {(0, 3): "1"},
+}
+
+
+@pytest.mark.parametrize("what", _POINTLESS_BINS)
+@pytest.mark.parametrize("count", [0, 6, 100, 3000])
+@pytest.mark.parametrize("among", [[], [1], range(_ROWS)], ids=["none", "one", "all"])
+def test_bins_are_refused_before_any_row_is_looked_at(what: str, count: int, among: Any) -> None:
+    bins = _POINTLESS_BINS[what]
+    for draw in (
+        lambda: samplers.binned(_DIFFICULTY, among, count, bins, seed=5),
+        lambda: samplers.binned(_DIFFICULTY, among, count, bins, 5, _CLASS, 0.5),
+        lambda: samplers.curriculum(
+            _DIFFICULTY, among, count, [Stage(0.5, _ONE), Stage(1.0, bins)], seed=5
+        ),
+    ):
+        with pytest.raises(CorpusError) as refusal:
+            draw()
+        assert any(word in str(refusal.value) for word in ("Bins", "bin", "Weights"))
+        assert "There are not so many" not in str(refusal.value)
+        assert "What to do" in str(refusal.value)
+
+
+def test_bins_are_open_ended_and_in_any_order() -> None:
+    bins = {(6, _INF): 1.0, (-_INF, 5): 0}
+    sample = samplers.binned(_DIFFICULTY, _ALL, 50, bins, seed=5)
+    assert _DIFFICULTY[sample].min() >= 6
+
+
+@pytest.mark.parametrize("weight", [1e308, 1.7e308, 5e-324, 1e-300])
+def test_weights_of_any_size_divide(weight: float) -> None:
+    sample = samplers.binned(_DIFFICULTY, _ALL, 60, {(0, 5): weight, (6, 11): weight}, seed=5)
+    assert (_DIFFICULTY[sample] <= 5).sum() == 30
+
+
+_DRAWS: dict[str, Any] = {
+    "balanced": lambda **given: samplers.balanced(_CLASS, **{"share": 0.5, **given}),
+    "binned": lambda **given: samplers.binned(_DIFFICULTY, bins=_ONE, **given),
+    "curriculum": lambda **given: samplers.curriculum(
+        _DIFFICULTY, stages=[Stage(1.0, _ONE)], **given
+    ),
+    "pairs": lambda **given: samplers.pairs(_CLASS, _PROBLEM, **given),
+}
+
+
+@pytest.mark.parametrize("draw", _DRAWS)
+@pytest.mark.parametrize("count", [-1, 1.0, 2.5, True, "3", None, _NAN, np.array([1, 2])], ids=repr)
+def test_a_count_is_a_whole_number(draw: str, count: Any) -> None:
+    with pytest.raises(CorpusError, match="count of rows is a whole number"):
+        _DRAWS[draw](among=_ALL, count=count, seed=5)
+
+
+@pytest.mark.parametrize("draw", _DRAWS)
+@pytest.mark.parametrize("seed", [1.0, "7", None, True, _NAN], ids=repr)
+def test_a_seed_is_a_whole_number(draw: str, seed: Any) -> None:
+    with pytest.raises(CorpusError, match="seed is a whole number"):
+        _DRAWS[draw](among=_ALL, count=3, seed=seed)
+
+
+@pytest.mark.parametrize("draw", _DRAWS)
+def test_any_whole_number_is_a_seed_and_equal_ones_are_one(draw: str) -> None:
+    for seed in (0, -1, 2**63, -(2**70), 10**40):
+        sample = _DRAWS[draw](among=_ALL, count=8, seed=seed)
+        assert np.unique(sample).size == sample.size
+        again = _DRAWS[draw](among=_ALL, count=np.int8(8), seed=seed % 2**64)
+        assert sample.tolist() == again.tolist()
+    seven = _DRAWS[draw](among=_ALL, count=8, seed=7)
+    assert seven.tolist() == _DRAWS[draw](among=_ALL, count=8, seed=np.int64(7)).tolist()
+
+
+@pytest.mark.parametrize("draw", _DRAWS)
+@pytest.mark.parametrize("among", [[], _ALL], ids=["none", "all"])
+def test_no_rows_are_an_empty_sample(draw: str, among: Any) -> None:
+    assert _DRAWS[draw](among=among, count=0, seed=5).size == 0
+
+
+@pytest.mark.parametrize("draw", _DRAWS)
+@pytest.mark.parametrize("count", [_ROWS + 1, 2**63, 10**400])
+def test_more_than_there_is_is_refused_by_every_sampler(draw: str, count: int) -> None:
+    with pytest.raises(CorpusError, match="There are not so many"):
+        _DRAWS[draw](among=_ALL, count=count, seed=5)
+
+
+@pytest.mark.parametrize("draw", _DRAWS)
+def test_a_row_that_stands_twice_among_is_drawn_once(draw: str) -> None:
+    once = np.arange(0, 600)
+    twice = np.concatenate((once, once[::-1]))
+    sample = _DRAWS[draw](among=twice, count=100, seed=5)
+    assert np.unique(sample).size == sample.size
+    assert sample.tolist() == _DRAWS[draw](among=once, count=100, seed=5).tolist()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, _NAN, "0.5", None, True], ids=repr)
+def test_a_share_is_a_fraction(share: Any) -> None:
+    with pytest.raises(CorpusError, match="share lies between"):
+        samplers.balanced(_CLASS, _ALL, 10, share, seed=5)
+
+
+@pytest.mark.parametrize("end", [_NAN, "1.0", None, True], ids=repr)
+def test_the_end_of_a_stage_is_a_number(end: Any) -> None:
+    with pytest.raises(CorpusError, match="rise"):
+        samplers.curriculum(_DIFFICULTY, _ALL, 10, [Stage(end, _ONE)], seed=5)
+
+
+@pytest.mark.parametrize(
+    ("rank", "world"), [(0.5, 2), (True, 2), (-1, 2), (2, 2), (0, 0), (0, 1.0), ("0", 1), (None, 1)]
+)
+def test_ranks_are_whole_numbers_below_their_number(rank: Any, world: Any) -> None:
+    with pytest.raises(CorpusError, match="rank"):
+        samplers.sharded(_ALL, rank, world)
 
 
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (1.0, -1.0)])
