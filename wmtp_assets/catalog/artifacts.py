@@ -137,6 +137,9 @@ def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
         "source_dtype": model.source_dtype,
         "dtype": model.dtype,
         "waive_overflow": list(model.waive_overflow),
+        # Only where they are given: the digest of what was made without them stays what it was.
+        **({"weights_key": list(model.weights_key)} if model.weights_key else {}),
+        **({"strip_prefix": model.strip_prefix} if model.strip_prefix else {}),
     }
     made = [
         _raw(raw, name, group, model.upstream, model.files.all(), model.status),

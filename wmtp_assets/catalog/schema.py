@@ -28,6 +28,7 @@ RepositoryName = Annotated[
 AssetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$")]
 Dtype = Literal["float16", "bfloat16", "float32"]
+SourceDtype = Literal["float16", "bfloat16", "float32", "float8_e4m3fn", "float8_e5m2"]
 Status = Literal["required", "optional"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -64,6 +65,17 @@ def _file_from_string(value: object) -> object:
 
 
 FileField = Annotated[File, BeforeValidator(_file_from_string)]
+
+
+def _keys_from_string(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+WeightsKey = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...],
+    Field(max_length=4),
+    BeforeValidator(_keys_from_string),
+]
 
 
 class Upstream(Entry):
@@ -114,16 +126,23 @@ class UpstreamModel(Entry):
     `layout` names how its tensors are called and shaped (`checkpoints/layouts.py`); `source_dtype`
     is what upstream stores, `dtype` what we store. `waive_overflow` names tensors whose values may
     become infinite in the cast. `shard_bytes` asks for a sharded view beside the single file.
+
+    Where upstream's archive holds more than the weights (a training state, a Lightning checkpoint),
+    `weights_key` names the key behind which they lie: `state_dict`, or `[checkpoint, model]` for
+    one within the other. Where every tensor's name begins with what the layout does not know
+    (`module.`, `_orig_mod.`), `strip_prefix` names it.
     """
 
     layout: LayoutName
     upstream: Upstream
     files: ModelFiles
-    source_dtype: Dtype
+    source_dtype: SourceDtype
     dtype: Dtype
     expected: Expected
     status: Status = "required"
     waive_overflow: tuple[str, ...] = ()
+    weights_key: WeightsKey = ()
+    strip_prefix: Annotated[str, StringConstraints(pattern=r"^(([A-Za-z0-9_-]+\.)+)?$")] = ""
     shard_bytes: Annotated[int, Field(gt=0)] | None = None
     target_device: str = "cuda"
 

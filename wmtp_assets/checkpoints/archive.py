@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from wmtp_assets.checkpoints import pickles
+from wmtp_assets.checkpoints import pickles, strict_json
 from wmtp_assets.checkpoints.errors import refuse_archive
 from wmtp_assets.checkpoints.pickles import PickleError, View
 from wmtp_assets.checkpoints.tensors import SourceTensor, is_plain_name
@@ -25,18 +27,20 @@ _RESAVE = (
 )
 
 
-def read_archive(path: Path) -> list[SourceTensor]:
+def read_archive(path: Path, weights_key: Sequence[str] = ()) -> list[SourceTensor]:
     """The tensors of a torch archive, in the order of its state dict.
+
+    With `weights_key` the state dict lies behind these keys, one within the other.
 
     Raises ArchiveError for anything that is not a plain state dict in torch's zip format whose
     every storage is exactly as long as declared and holds its tensors whole.
     """
     fd = os.open(path, os.O_RDONLY)
     try:
-        start = os.pread(fd, len(_LEGACY), 0)
+        start = os.pread(fd, 512, 0)
         if not start.startswith(b"PK"):
             _refuse_form(path, start)
-        records = read_directory(fd, path)
+        records = read_directory(fd, path, partial(_refuse_script, path))
         root = _root(records, path)
         order = records.get(f"{root}byteorder")
         if order is not None and (found := os.pread(fd, min(order.size, 16), order.offset)) != (
@@ -46,7 +50,8 @@ def read_archive(path: Path) -> list[SourceTensor]:
                 "The archive's numbers are not little-endian",
                 path,
                 "little",
-                found.decode("ascii", "replace"),
+                f"{found.decode('ascii', 'replace')!a}",
+                _RESAVE,
             )
         record = records[f"{root}data.pkl"]
         if record.size > pickles.MAX_BYTES:
@@ -55,12 +60,26 @@ def read_archive(path: Path) -> list[SourceTensor]:
             )
         data = os.pread(fd, record.size, record.offset)
         try:
-            views = pickles.read_state_dict(data)
+            views = pickles.read_state_dict(data, weights_key)
         except PickleError as error:
-            refuse_archive(f"The archive's pickle was refused and not run: {error}", path)
+            refuse_archive(
+                f"The archive's pickle was refused and not run: {error}", path, mend=error.mend
+            )
     finally:
         os.close(fd)
     return [_tensor(name, view, records, root, path) for name, view in _consistent(views, path)]
+
+
+def _refuse_script(path: Path, record: str) -> None:
+    if record.split("/")[1:2] in (["code"], ["constants.pkl"]):
+        refuse_archive(
+            "This is a TorchScript archive, a program and not a state dict",
+            path,
+            expected="an archive as torch.save writes it",
+            found=f"the record {record[:80]!a}",
+            mend='Where you trust its origin, save its weights alone: python -c "import torch; '
+            "torch.save(torch.jit.load('FILE').state_dict(), 'FILE.new')\"",
+        )
 
 
 def _root(records: dict[str, Record], path: Path) -> str:
@@ -143,16 +162,38 @@ def _overlaps_itself(view: View) -> bool:
 
 
 def _refuse_form(path: Path, start: bytes) -> NoReturn:
-    if start == _LEGACY:
+    if start.startswith(_LEGACY):
         refuse_archive(
             "This file is in torch's old format (before 1.6), which can only be read by running it",
             path,
             expected="torch's zip format",
             mend=_RESAVE,
         )
+    if start[257:262] == b"ustar":
+        refuse_archive(
+            "This file is a tar, torch's format before 0.1.10, which can only be read by running "
+            "it",
+            path,
+            expected="torch's zip format",
+            mend="Look for the weights in a newer format upstream, or where you trust the file's "
+            "origin, rewrite it: python -c \"import torch; torch.save(torch.load('FILE', "
+            "weights_only=False), 'FILE.new')\"",
+        )
     refuse_archive(
         "This is no torch archive",
         path,
         expected="a zip archive as torch.save writes it",
-        found=f"a file that begins with {start[:8].hex(' ') or 'nothing'}",
+        found=_form(start),
+        mend="Check that the catalog's weights name the right file, and fetch it again.",
     )
+
+
+def _form(start: bytes) -> str:
+    """What a file with these first bytes is."""
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 1 << 32:
+        return "what looks like safetensors, whose files are called .safetensors"
+    if start.startswith(b"GGUF"):
+        return "a GGUF file"
+    if not start or start[:1] == b"<" or start.startswith(b"version https://git-lfs"):
+        return strict_json.describe(start)
+    return f"a file that begins with {start[:8].hex(' ')}"

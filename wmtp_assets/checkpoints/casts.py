@@ -50,8 +50,11 @@ class Cast(Protocol):
 
 
 def can_cast(before: DType, after: DType) -> bool:
-    """Whether a tensor may go from one type to the other: kept, or between float types."""
-    return before is after or (before.is_float and after.is_float)
+    """Whether a tensor may go from one type to the other: kept, or between float types.
+
+    Never to float8: without a scale, weights in it are no longer the model's.
+    """
+    return before is after or (before.is_float and after.is_float and after.itemsize > 1)
 
 
 def make_cast(before: DType, after: DType) -> Cast:
@@ -82,17 +85,19 @@ class _Kept:
 
 def count_nonfinite(values: Bytes, dtype: DType, stats: CastStats) -> None:
     """Add the NaN and infinities among `values` to `stats`, told by their bits."""
-    infinity, sign = dtype.infinity_bits, 1 << (8 * dtype.itemsize - 1)
+    infinity, nan, sign = dtype.infinity_bits, dtype.least_nan_bits, 1 << (8 * dtype.itemsize - 1)
+    least = nan if infinity is None else infinity
     every = values.view(dtype.raw)
     for at in range(0, len(every), _PART):
         bits = every[at : at + _PART]
         # Positive values order as signed integers, negative ones as unsigned: two plain maxima
         # are ten times faster than a test of each.
         signed = bits.view(f"<i{dtype.itemsize}")
-        if int(signed.max()) >= infinity or int(bits.max()) >= sign | infinity:
+        if int(signed.max()) >= least or int(bits.max()) >= sign | least:
             magnitude = bits & dtype.magnitude_bits
-            stats.nan += int(np.count_nonzero(magnitude > infinity))
-            stats.inf += int(np.count_nonzero(magnitude == infinity))
+            stats.nan += int(np.count_nonzero(magnitude >= nan))
+            if infinity is not None:
+                stats.inf += int(np.count_nonzero(magnitude == infinity))
 
 
 class _Converted:

@@ -13,6 +13,8 @@ class DType(StrEnum):
     BOOL = "bool"
     UINT8 = "uint8"
     INT8 = "int8"
+    FLOAT8_E5M2 = "float8_e5m2"
+    FLOAT8_E4M3FN = "float8_e4m3fn"
     INT16 = "int16"
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
@@ -42,13 +44,18 @@ class DType(StrEnum):
 
     @property
     def is_float(self) -> bool:
-        """Whether a cast from or to it is supported."""
-        return self in (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32, DType.FLOAT64)
+        """Whether a cast from it is supported, and, but for the two of 8 bits, to it."""
+        return self in _INFINITY or self is DType.FLOAT8_E4M3FN
 
     @property
-    def infinity_bits(self) -> int:
-        """The bit pattern of +inf; a magnitude above it is a NaN. Only for the float types."""
-        return _INFINITY[self]
+    def infinity_bits(self) -> int | None:
+        """The bit pattern of +inf, or None where there is none. Only for the float types."""
+        return _INFINITY.get(self)
+
+    @property
+    def least_nan_bits(self) -> int:
+        """The smallest bit pattern of a positive NaN; every greater magnitude is one, too."""
+        return 0x7F if self is DType.FLOAT8_E4M3FN else _INFINITY[self] + 1
 
     @property
     def magnitude_bits(self) -> int:
@@ -57,8 +64,8 @@ class DType(StrEnum):
 
     @property
     def nan_bits(self) -> int:
-        """The bit pattern of torch's `float("nan")`: positive, quiet. Only for the float types."""
-        infinity = self.infinity_bits
+        """The bit pattern of torch's `float("nan")`: positive, quiet. Not for float8_e4m3fn."""
+        infinity = _INFINITY[self]
         return infinity | (infinity & -infinity) >> 1
 
     @property
@@ -71,6 +78,8 @@ _ITEMSIZE = {
     DType.BOOL: 1,
     DType.UINT8: 1,
     DType.INT8: 1,
+    DType.FLOAT8_E5M2: 1,
+    DType.FLOAT8_E4M3FN: 1,
     DType.INT16: 2,
     DType.FLOAT16: 2,
     DType.BFLOAT16: 2,
@@ -84,6 +93,8 @@ _CODE = {
     DType.BOOL: "BOOL",
     DType.UINT8: "U8",
     DType.INT8: "I8",
+    DType.FLOAT8_E5M2: "F8_E5M2",
+    DType.FLOAT8_E4M3FN: "F8_E4M3",
     DType.INT16: "I16",
     DType.FLOAT16: "F16",
     DType.BFLOAT16: "BF16",
@@ -94,12 +105,14 @@ _CODE = {
     DType.INT64: "I64",
 }
 _INFINITY = {
+    DType.FLOAT8_E5M2: 0x7C,
     DType.FLOAT16: 0x7C00,
     DType.BFLOAT16: 0x7F80,
     DType.FLOAT32: 0x7F80_0000,
     DType.FLOAT64: 0x7FF0_0000_0000_0000,
 }
 BY_CODE = {code: dtype for dtype, code in _CODE.items()}
+BY_NAME = {f"torch {dtype}": dtype for dtype in DType}
 # torch's typed storages, as a pickle names them.
 BY_STORAGE = {
     "torch BoolStorage": DType.BOOL,

@@ -93,9 +93,9 @@ def plan_conversion(
                 found=tensor.dtype,
                 where=tensor.file,
             )
-        for copy in copies:
+        for copied, copy in zip(wanted.copies, copies, strict=True):
             _check_copy(tensor, copy)
-            twins[copy.name] = tensor
+            twins[copied] = tensor
         planned.append(PlannedTensor(TensorSpec(name, wanted_dtype, wanted.shape), tensor, copies))
     dropped = [
         _dropped(source.tensors[name], reason, twins.get(name))
@@ -122,15 +122,34 @@ def _assign(source: Source, layout: LayoutName, config: Config) -> Assignment:
     try:
         return assign(layout, config, source.tensors)
     except LayoutError as error:
-        if not source.warnings:
-            raise
         raise LayoutError(
             error.problem,
             expected=error.expected,
             found="; ".join([str(error.found), *source.warnings]),
-            where=source.files[0].parent,
-            mend=error.mend,
+            where=error.where or source.files[0],
+            mend=_prefix_advice(source, layout, config) or error.mend,
         ) from None
+
+
+def _prefix_advice(source: Source, layout: LayoutName, config: Config) -> str | None:
+    """What to write into the catalog where all names fit but for what they begin with."""
+    names = list(source.tensors)
+    parts = names[0].split(".")[:-1] if names else []
+    for count in range(1, len(parts) + 1):
+        prefix = ".".join(parts[:count]) + "."
+        if not all(name.startswith(prefix) for name in names):
+            break
+        try:
+            assign(layout, config, [name.removeprefix(prefix) for name in names])
+        except LayoutError:
+            continue
+        tensor = source.tensors[names[0]]
+        outer = tensor.name.removesuffix(names[0])
+        return (
+            f"Every tensor's name begins with {prefix!r}. Say so in the catalog's entry: "
+            f"strip_prefix: {outer}{prefix}"
+        )
+    return None
 
 
 def sort_for_file(tensors: Sequence[PlannedTensor]) -> tuple[PlannedTensor, ...]:

@@ -26,6 +26,7 @@ _BLOCK = 4 << 20
 class Source:
     """A checkpoint's tensors by name, over all its `files`.
 
+    The names are those that layouts know; each tensor keeps the name that its file gives it.
     `warnings` are what the index says otherwise than the files, and what was found twice.
     """
 
@@ -39,8 +40,16 @@ class Source:
         return sum(path.stat().st_size for path in self.files)
 
 
-def open_source(files: Sequence[Path], index: Path | None = None) -> Source:
+def open_source(
+    files: Sequence[Path],
+    index: Path | None = None,
+    weights_key: Sequence[str] = (),
+    strip_prefix: str = "",
+) -> Source:
     """Open one file, or a sharded set, with or without its `index`.
+
+    In torch archives the tensors lie behind `weights_key`, one key within the other. Every name
+    begins with `strip_prefix`, which the source's names do without.
 
     What the files hold is what counts; where the index differs, the source carries a warning.
     Reads headers, and whole tensors only where one name occurs in several files. Raises
@@ -56,7 +65,7 @@ def open_source(files: Sequence[Path], index: Path | None = None) -> Source:
     stated = ShardIndex(index) if index is not None else None
     found: dict[str, list[SourceTensor]] = {}
     for path in files:
-        for tensor in _read(path):
+        for tensor in _read(path, weights_key):
             found.setdefault(tensor.name, []).append(tensor)
     tensors: dict[str, SourceTensor] = {}
     warnings: list[str] = []
@@ -72,14 +81,37 @@ def open_source(files: Sequence[Path], index: Path | None = None) -> Source:
     if stated is not None:
         stated.compare(files, tensors)
         warnings = [*stated.warnings, *warnings]
-    return Source(tuple(files), tensors, tuple(warnings))
+    return Source(tuple(files), _stripped(tensors, strip_prefix, files[0]), tuple(warnings))
 
 
-def _read(path: Path) -> list[SourceTensor]:
+def _stripped(
+    tensors: Mapping[str, SourceTensor], prefix: str, where: Path
+) -> dict[str, SourceTensor]:
+    without = [name for name in tensors if not name.startswith(prefix)]
+    if without:
+        raise CheckpointError(
+            f"Not every tensor's name begins with the catalog's strip_prefix {prefix!a}",
+            expected=f"{len(tensors):,} names that begin with {prefix!a}",
+            found=f"{len(without):,} that do not: {', '.join(without[:5])}",
+            where=where,
+            mend="Correct strip_prefix in the catalog's entry, or leave it out.",
+        )
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def _read(path: Path, weights_key: Sequence[str]) -> list[SourceTensor]:
     if path.suffix == ".safetensors":
+        if weights_key:
+            raise CheckpointError(
+                "The catalog names a weights_key, but a safetensors file has no wrapper",
+                expected="no weights_key",
+                found=".".join(weights_key)[:80],
+                where=path,
+                mend="Leave weights_key out of the catalog's entry.",
+            )
         header = read_header(path)
         return [header.source_tensor(name) for name in header.tensors]
-    return read_archive(path)
+    return read_archive(path, weights_key)
 
 
 def _one_of(tensors: Sequence[SourceTensor], place: str | None) -> SourceTensor:

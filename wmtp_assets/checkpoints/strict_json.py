@@ -55,11 +55,11 @@ def loads(data: bytes, limit: int = MAX_BYTES) -> object:
         raise
     except UnicodeDecodeError as error:
         problem = f"byte {error.start:,} is not UTF-8"
-        raise StrictJsonError(problem, _what(data)) from None
+        raise StrictJsonError(problem, describe(data)) from None
     except UnicodeEncodeError:
         raise StrictJsonError("a text in it holds half of a surrogate pair") from None
     except ValueError as error:
-        raise StrictJsonError(str(error)[:200], _what(data)) from None
+        raise StrictJsonError(str(error)[:200], describe(data)) from None
     return value
 
 
@@ -115,7 +115,7 @@ def kind_of(value: object) -> str:
             return "an object"
 
 
-def _what(data: bytes) -> str:
+def describe(data: bytes) -> str:
     """What a file that is not JSON looks like."""
     start = data[:256].lstrip()
     if not start:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +44,14 @@ class _Entry:
     header: int
 
 
-def read_directory(fd: int, path: Path) -> dict[str, Record]:
-    """The records of the archive by name. Raises ArchiveError, naming `path`."""
+def read_directory(
+    fd: int, path: Path, look_at: Callable[[str], None] = lambda name: None
+) -> dict[str, Record]:
+    """The records of the archive by name. Raises ArchiveError, naming `path`.
+
+    `look_at` is called with each name as it is found, before anything is said of the record, and
+    may raise a better error.
+    """
     size = os.fstat(fd).st_size
     start, length, count = _find_directory(fd, path, size)
     if length > MAX_DIRECTORY_BYTES or count > MAX_RECORDS:
@@ -54,7 +61,7 @@ def read_directory(fd: int, path: Path) -> dict[str, Record]:
             expected=f"at most {MAX_RECORDS:,} records",
             found=f"{count:,} records in {length:,} bytes",
         )
-    entries = _entries(_pread(fd, start, length, path), count, path)
+    entries = _entries(_pread(fd, start, length, path), count, path, look_at)
     records: dict[str, Record] = {}
     end = 0
     for entry in sorted(entries, key=lambda entry: entry.header):
@@ -126,7 +133,9 @@ def _find_directory64(
     return at, this_disk, first_disk, here, total, length, start
 
 
-def _entries(directory: bytes, count: int, path: Path) -> list[_Entry]:
+def _entries(
+    directory: bytes, count: int, path: Path, look_at: Callable[[str], None]
+) -> list[_Entry]:
     found: list[_Entry] = []
     at = 0
     for _ in range(count):
@@ -147,6 +156,7 @@ def _entries(directory: bytes, count: int, path: Path) -> list[_Entry]:
             refuse_archive(
                 f"The zip archive holds a name that is no UTF-8: {raw_name[:40]!a}", path
             )
+        look_at(name)
         if method != 0 or flags & _ENCRYPTED:
             refuse_archive(
                 f"The record {name[:80]!a} is compressed or encrypted",

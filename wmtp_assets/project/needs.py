@@ -12,7 +12,7 @@ from wmtp_assets.project.upstream import how_to_pin, unpinned
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
 MEMORY_BYTES = 1_500_000_000
-_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}
 # JSONL of code_contests, per row kept (published counts: 15 GB for 3.7 million rows).
 _ROW_BYTES = 4_200
 _MARKS = {"fine": "ok", "warning": "??", "problem": "!!"}

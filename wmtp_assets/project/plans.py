@@ -50,7 +50,12 @@ def conversion_plan(model: UpstreamModel, raw: Fetched) -> Plan:
     paths = raw.paths()
     index = model.files.index
     weights = [paths[path] for path in weights_of(model, raw)]
-    source = open_source(weights, paths[index.path] if index else None)
+    source = open_source(
+        weights,
+        paths[index.path] if index else None,
+        weights_key=model.weights_key,
+        strip_prefix=model.strip_prefix,
+    )
     config = upstream_config(model, raw)
     return plan_conversion(source, model.layout, config, model.dtype, model.waive_overflow)
 

@@ -8,5 +8,5 @@ from wmtp_assets_tests.attacks.building import Attack, entry, header_attack
 
 
 def build(folder: Path) -> Attack:
-    header = {"a": entry(0, 24, dtype="F8_E4M3", shape=[24])}
+    header = {"a": entry(0, 24, dtype="F8_E8M0", shape=[24])}
     return header_attack(folder, header, bytes(24), "type of a is not supported")
