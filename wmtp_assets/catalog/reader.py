@@ -9,6 +9,7 @@ from typing import TypeAlias
 import yaml
 from pydantic import ValidationError
 
+from wmtp_assets.catalog.consistency import mistakes_of
 from wmtp_assets.catalog.schema import Catalog
 from wmtp_assets.errors import WmtpError
 
@@ -43,7 +44,13 @@ def load_catalog(name_or_path: str | Path) -> Catalog:
     mistakes += _note_lines(root, (), lines)
     if not mistakes:
         try:
-            return Catalog.model_validate(value)
+            catalog = Catalog.model_validate(value)
+            mistakes = [
+                (_line_of(location, lines), f"{_dotted(location, lines)}: {fault}")
+                for location, fault in mistakes_of(catalog)
+            ]
+            if not mistakes:
+                return catalog
         except ValidationError as error:
             mistakes = [
                 (_line_of(location, lines), f"{_dotted(location, lines)}: {detail['msg']}")

@@ -9,6 +9,7 @@ import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,17 +21,49 @@ from pydantic import (
 )
 
 from wmtp_assets.checkpoints.layouts import LayoutName
+from wmtp_assets.hub.names import why_unsafe
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _without_climbing(value: str) -> str:
+    if ".." in value:
+        raise ValueError("'..' is not allowed")
+    return value
+
+
+def _inside_its_folder(path: str) -> str:
+    reason = why_unsafe(path)
+    if reason is not None:
+        raise ValueError(f"this file name {reason}: give a path inside the repository")
+    return path
+
+
+_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 RepositoryName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+    str,
+    StringConstraints(pattern=rf"^{_SEGMENT}/{_SEGMENT}$"),
+    AfterValidator(_without_climbing),
 ]
+# A commit, or a branch, tag or other ref as git allows and URLs carry.
+Revision = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]{0,254}$"),
+    AfterValidator(_without_climbing),
+]
+FileName = Annotated[str, AfterValidator(_inside_its_folder)]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+# Strict: YAML has numbers and truth values of its own, and `true` is not the number 1.
+Count = Annotated[int, Field(ge=0, strict=True)]
+Positive = Annotated[int, Field(gt=0, strict=True)]
+Truth = Annotated[bool, Field(strict=True)]
 AssetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$")]
 Dtype = Literal["float16", "bfloat16", "float32"]
 SourceDtype = Literal["float16", "bfloat16", "float32", "float8_e4m3fn", "float8_e5m2"]
 Status = Literal["required", "optional"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
+MAX_TOKENS = 65_535  # of a row: the row index holds token counts in 16 bits
 
 
 class Entry(BaseModel):
@@ -46,10 +79,10 @@ class File(Entry):
     arrival and written down in `assets.lock`.
     """
 
-    path: Annotated[str, StringConstraints(min_length=1)]
+    path: FileName
     sha256: Sha256 | None = None
-    size: Annotated[int, Field(ge=0)] | None = None
-    count: Annotated[int, Field(ge=1)] = 1
+    size: Count | None = None
+    count: Positive = 1
 
     @model_validator(mode="after")
     def _pattern_and_digest_exclude_each_other(self) -> Self:
@@ -82,9 +115,9 @@ class Upstream(Entry):
     """Where something comes from: a repository of the Hub, pinned to a commit."""
 
     repository: RepositoryName
-    revision: Annotated[str, StringConstraints(min_length=1)]
-    licence: str
-    gated: bool = False
+    revision: Revision
+    licence: Words
+    gated: Truth = False
 
     @property
     def pinned(self) -> bool:
@@ -95,8 +128,8 @@ class Upstream(Entry):
 class Expected(Entry):
     """Counts that the artifact must show when it is read back."""
 
-    parameters: Annotated[int, Field(gt=0)]
-    tensors: Annotated[int, Field(gt=0)]
+    parameters: Positive
+    tensors: Positive
 
 
 class ModelFiles(Entry):
@@ -143,8 +176,8 @@ class UpstreamModel(Entry):
     waive_overflow: tuple[str, ...] = ()
     weights_key: WeightsKey = ()
     strip_prefix: Annotated[str, StringConstraints(pattern=r"^(([A-Za-z0-9_-]+\.)+)?$")] = ""
-    shard_bytes: Annotated[int, Field(gt=0)] | None = None
-    target_device: str = "cuda"
+    shard_bytes: Positive | None = None
+    target_device: Words = "cuda"
 
 
 class MicroModel(Entry):
@@ -154,13 +187,13 @@ class MicroModel(Entry):
     """
 
     slice_of: AssetName
-    layers: Annotated[int, Field(gt=0)]
-    dim: Annotated[int, Field(gt=0)]
-    ffn: Annotated[int, Field(gt=0)]
+    layers: Positive
+    dim: Positive
+    ffn: Positive
     expected: Expected
     status: Status = "required"
-    max_bytes: Annotated[int, Field(gt=0)] = 200_000_000
-    target_device: str = "mps"
+    max_bytes: Positive = 200_000_000
+    target_device: Words = "mps"
 
 
 def _kind_of_model(value: object) -> str:
@@ -183,9 +216,9 @@ class Split(Entry):
     """
 
     files: Annotated[list[FileField], Field(min_length=1)]
-    rows: Annotated[int, Field(ge=0)] | None = None
-    correct: Annotated[int, Field(ge=0)] | None = None
-    incorrect: Annotated[int, Field(ge=0)] | None = None
+    rows: Count | None = None
+    correct: Count | None = None
+    incorrect: Count | None = None
 
     @model_validator(mode="after")
     def _classes_add_up(self) -> Self:
@@ -206,8 +239,8 @@ class Split(Entry):
 class Small(Entry):
     """How many rows of each split go into the small copy for laptops, and the seed that picks."""
 
-    rows: dict[SplitName, Annotated[int, Field(gt=0)]]
-    seed: int = 42
+    rows: Annotated[dict[SplitName, Positive], Field(min_length=1)]
+    seed: Annotated[int, Field(strict=True)] = 42
 
 
 class Dataset(Entry):
@@ -215,10 +248,20 @@ class Dataset(Entry):
 
     layout: Literal["code-contests", "mbpp", "humaneval"]
     upstream: Upstream
-    splits: dict[SplitName, Split]
-    max_tokens: Annotated[int, Field(gt=0)] = 2048
+    splits: Annotated[dict[SplitName, Split], Field(min_length=1)]
+    max_tokens: Annotated[int, Field(gt=0, le=MAX_TOKENS, strict=True)] = 2048
     status: Status = "required"
     small: Small | None = None
+
+    @model_validator(mode="after")
+    def _splits_are_of_the_layout(self) -> Self:
+        for name, split in self.splits.items():
+            if split.correct is not None and self.layout != "code-contests":
+                raise ValueError(
+                    f"splits.{name} has counts of correct and incorrect rows, which {self.layout} "
+                    "does not know"
+                )
+        return self
 
     @model_validator(mode="after")
     def _small_names_existing_splits(self) -> Self:
@@ -232,48 +275,23 @@ class Tokenizer(Entry):
     """The one tokenizer that every model shares; it comes with the files of model `from_model`."""
 
     from_model: AssetName
-    vocab_size: Annotated[int, Field(gt=0)]
+    vocab_size: Positive
 
 
 class Catalog(Entry):
     """Everything that is secured. `hub: sample` means: the sample, unless WMTP_HUB is set.
 
     With `commits_only` nothing is fetched from a repository whose revision is a branch or a tag.
-    Without, a branch is resolved once, and assets.lock holds it to that commit from then on.
+    Without, a branch is resolved once, and assets.lock holds it to that commit from then on. What
+    entries must say of each other is in `consistency.py`.
     """
 
     name: AssetName
     hub: Literal["huggingface", "sample"] = "huggingface"
-    commits_only: bool = False
+    commits_only: Truth = False
     tokenizer: Tokenizer
     models: dict[AssetName, Model]
     datasets: dict[AssetName, Dataset]
-
-    @model_validator(mode="after")
-    def _references_exist(self) -> Self:
-        shared = self.models.get(self.tokenizer.from_model)
-        if not isinstance(shared, UpstreamModel) or shared.files.tokenizer is None:
-            raise ValueError(
-                f"tokenizer.from_model is {self.tokenizer.from_model!r}, "
-                "which is no fetched model with a tokenizer file"
-            )
-        for name, model in self.models.items():
-            if isinstance(model, MicroModel) and not isinstance(
-                self.models.get(model.slice_of), UpstreamModel
-            ):
-                raise ValueError(
-                    f"models.{name}.slice_of is {model.slice_of!r}, which is no fetched model here"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _one_revision_a_repository(self) -> Self:
-        pins: dict[str, str] = {}
-        for upstream in self.upstreams().values():
-            seen = pins.setdefault(upstream.repository, upstream.revision)
-            if seen != upstream.revision:
-                raise ValueError(f"{upstream.repository} is pinned to two revisions")
-        return self
 
     def upstream_models(self) -> dict[str, UpstreamModel]:
         """The models that are fetched, by name."""

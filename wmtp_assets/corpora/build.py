@@ -13,10 +13,12 @@ from wmtp_assets.corpora.crew import format_in_order
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.records import Problem
 from wmtp_assets.corpora.report import SplitReport
+from wmtp_assets.corpora.rowindex import SCHEMA
 from wmtp_assets.corpora.shards import count_problems, read_codecontests, read_humaneval, read_mbpp
 from wmtp_assets.corpora.writer import SplitWriter
 
 MAX_TOKENS = 2048
+_MOST_TOKENS = (1 << SCHEMA.field("output_tokens").type.bit_width) - 1
 _UNIT_BYTES = 300_000  # text of problems formatted together: enough to batch, small enough to cache
 _UNIT_LINES = 3_000_000  # bytes of the lines that a unit makes: many short solutions make long ones
 _REPORT_EVERY = 10.0  # seconds
@@ -55,6 +57,13 @@ def build_split(
             f"No shards were given for {dataset} {split}",
             expected="at least one parquet file",
             mend="Fetch the dataset first.",
+        )
+    if not 0 < max_tokens <= _MOST_TOKENS:
+        raise CorpusError(
+            "max_tokens is out of range",
+            expected=f"1 to {_MOST_TOKENS:,}: the row index holds token counts in 16 bits",
+            found=max_tokens,
+            mend="Correct the dataset's max_tokens in the catalog.",
         )
     expected = count_problems(dataset, shards)
     problems = _READERS[dataset](shards)

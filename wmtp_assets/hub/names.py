@@ -26,7 +26,7 @@ def check_name(path: str) -> str:
     Safe means relative, with `/` between plain segments: no `..`, `.` or empty segment, no drive
     letter, backslash, NUL or other control character, no segment over 255 bytes.
     """
-    reason = _why_unsafe(path)
+    reason = why_unsafe(path)
     if reason is not None:
         raise UnsafeNameError(
             "A file name from upstream is refused before anything is written",
@@ -37,7 +37,8 @@ def check_name(path: str) -> str:
     return path
 
 
-def _why_unsafe(path: str) -> str | None:
+def why_unsafe(path: str) -> str | None:
+    """Why `check_name` refuses the path; None where it does not."""
     if not path:
         return "is empty"
     if _CONTROL.search(path):

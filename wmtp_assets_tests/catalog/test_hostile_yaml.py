@@ -77,8 +77,8 @@ HOSTILE: dict[str, tuple[str, int | None, str]] = {
     "nothing": ("", None, "mapping"),
     "a comment": ("# x", None, "mapping"),
     "a list": ("[]", None, "mapping"),
-    "infinity": (SAMPLE.replace("parameters: 468032", "parameters: .inf"), None, "finite"),
-    "not a number": (SAMPLE.replace("parameters: 468032", "parameters: .nan"), None, "finite"),
+    "infinity": (SAMPLE.replace("parameters: 468032", "parameters: .inf"), None, "valid int"),
+    "not a number": (SAMPLE.replace("parameters: 468032", "parameters: .nan"), None, "valid int"),
     "too large": ("#" * (1 << 20) + "\nname: x", None, "more than 1,048,576 bytes"),
     "many mistakes": (
         SAMPLE + "\n" + "\n".join(f"field{n}: x" for n in range(5_000)),

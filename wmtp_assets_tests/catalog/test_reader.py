@@ -198,17 +198,17 @@ def test_every_mistake_is_said_at_once_each_with_its_own_line(tmp_path: Path) ->
 
 def test_a_micro_model_of_nothing_is_named(tmp_path: Path) -> None:
     said = refusal(changed(tmp_path, "slice_of: meta-llama-mtp", "slice_of: meta-lama-mtp"))
-    assert "models.micro-mtp.slice_of is 'meta-lama-mtp', which is no fetched model" in said
+    assert "models.micro-mtp.slice_of: 'meta-lama-mtp' is no model of this catalog" in said
 
 
 def test_a_micro_model_of_a_micro_model_is_refused(tmp_path: Path) -> None:
     said = refusal(changed(tmp_path, "slice_of: ref-sheared-llama-2.7b", "slice_of: micro-mtp"))
-    assert "models.micro-ref.slice_of is 'micro-mtp'" in said
+    assert "models.micro-ref.slice_of: 'micro-mtp' is a slice itself" in said
 
 
 def test_a_tokenizer_of_a_model_that_has_none_is_named(tmp_path: Path) -> None:
     said = refusal(changed(tmp_path, "from_model: meta-llama-mtp", "from_model: starling-rm-7b"))
-    assert "tokenizer.from_model is 'starling-rm-7b'" in said
+    assert "tokenizer.from_model: 'starling-rm-7b' is no fetched model with a tokenizer" in said
 
 
 def test_one_repository_cannot_be_pinned_to_two_revisions(tmp_path: Path) -> None:

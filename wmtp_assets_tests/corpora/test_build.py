@@ -279,3 +279,27 @@ def test_progress_tells_how_far_it_is(
     told: list[str] = []
     build_codecontests(trap_shards, small_tokenizer, tmp_path, "train", progress=told.append)
     assert "16 of 16 problems" in told[-1]
+
+
+@pytest.mark.parametrize("max_tokens", [0, -1, 1 << 16])
+def test_a_limit_that_the_row_index_cannot_hold_is_refused(
+    small_tokenizer: Path, tmp_path: Path, max_tokens: int
+) -> None:
+    shard = write_shard(tmp_path / "shard.parquet", [problem(description="a " * 70_000)])
+    with pytest.raises(CorpusError, match="65,535"):
+        build_codecontests([shard], small_tokenizer, tmp_path, "train", max_tokens=max_tokens)
+
+
+def test_the_greatest_limit_holds_rows_of_as_many_tokens(
+    small_tokenizer: Path, tmp_path: Path
+) -> None:
+    counter = TokenCounter(small_tokenizer)
+    shared = counter.encoded("Add two numbers.") + counter.encoded("Input: 1 2\n\nOutput: 3\n")
+    most = (1 << 16) - 1
+    shard = write_shard(
+        tmp_path / "shard.parquet",
+        [problem(solutions=[(3, "\n" * (most - shared - 1)), (3, "\n" * (most - shared))])],
+    )
+    report = build_codecontests([shard], small_tokenizer, tmp_path, "train", max_tokens=most)
+    assert report.correct == 1
+    assert report.stats["tokens"]["total_tokens"]["max"] == most
