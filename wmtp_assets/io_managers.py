@@ -27,6 +27,7 @@ from wmtp_assets.project.handles import (
     Tokenizer,
     demand,
 )
+from wmtp_assets.project.staleness import unfit_members
 from wmtp_assets.showing import difficulties_picture, metadata_value
 from wmtp_assets.storage import PublishedSet
 from wmtp_assets.storage.preflight import gigabytes
@@ -57,8 +58,13 @@ class ArtifactIOManager(dg.IOManager, Generic[HandleType]):
         """
         demand(self.store, obj.artifact)
         for published in self._sets.values():
-            if obj.artifact in published.artifacts:
-                self.store.publish(published)
+            if obj.artifact not in published.artifacts or not self.store.unpublished(published):
+                continue
+            if self.store.publish(published) is not None:
+                context.log.info(f"published {published.name}")
+            else:
+                waits_for = "; ".join(unfit_members(self.store, published))
+                context.log.debug(f"{published.name} is not published yet: {waits_for}")
         context.add_output_metadata(self._shown(obj))
 
     def load_input(self, context: dg.InputContext) -> HandleType:

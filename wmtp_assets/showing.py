@@ -15,6 +15,9 @@ import dagster as dg
 
 from wmtp_assets.corpora.proofs import TRAINING_DIFFICULTIES
 
+# The entry of a failed check's metadata that holds its hint.
+WHAT_TO_DO = "what to do"
+
 _LIMIT = 1000
 _WIDTH, _HEIGHT = 7, 40  # of a bar and of the tallest one, in pixels
 

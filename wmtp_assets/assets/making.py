@@ -80,6 +80,9 @@ OPTIONS: Mapping[str, dg.Field] = {
 }
 FORCED: Mapping[str, object] = {"config": {"force": True}}
 
+# The metadata of a materialization that found nothing to make.
+UNCHANGED = "unchanged"
+
 
 @dataclass(frozen=True)
 class Made:
@@ -181,9 +184,12 @@ def make_by(
     store = storage.store()
     with no_retry(), store.stage(artifact.name, on_wait=context.log.info) as staging:
         # Asked with the artifact's lock in hand: another process may just have made it.
-        again = context.op_execution_context.op_config["force"] or incomplete()
+        again = context.op_execution_context.op_config["force"]
         receipt = None if again else recipe.made(store, artifact.name)
-        if receipt is not None:
+        if receipt is None and not again:
+            receipt = recipe.made_before(staging)
+        unchanged = receipt is not None and not incomplete()
+        if receipt is not None and unchanged:
             context.log.info("unchanged, nothing was made again")
         else:
             started = time.monotonic()
@@ -196,7 +202,11 @@ def make_by(
                 digests=made.digests,
                 seconds=round(time.monotonic() - started, 3),
             )
-    return dg.MaterializeResult(value=receipt, data_version=dg.DataVersion(receipt.digest))
+    return dg.MaterializeResult(
+        value=receipt,
+        data_version=dg.DataVersion(receipt.digest),
+        metadata={UNCHANGED: True} if unchanged else {},
+    )
 
 
 @contextmanager

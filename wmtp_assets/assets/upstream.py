@@ -16,7 +16,7 @@ from wmtp_assets.hub.drift import Drift, drift
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.project import Project
 from wmtp_assets.project.recipes import Recipe, upstream_inputs
-from wmtp_assets.project.released import must_return
+from wmtp_assets.project.staleness import incomplete
 from wmtp_assets.project.upstream import (
     Taken,
     commit_of,
@@ -135,10 +135,6 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
             opened = hub.open()
             recipe = Recipe.of(artifact, upstream_inputs(opened, artifact, lock))
 
-        def incomplete() -> bool:
-            there = store.current(artifact.name) is not None
-            return there and must_return(project, artifact.name)
-
         def write(folder: Path) -> Made:
             commit, files = fetch_taken(opened, taken, store.upstream, lock, context.log.info)
             write_json(folder / "fetched.json", listing_of(files))
@@ -152,6 +148,8 @@ def _raw(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
             }
             return Made(facts)
 
-        return make_by(context, storage, artifact, recipe, write, incomplete)
+        return make_by(
+            context, storage, artifact, recipe, write, lambda: incomplete(project, artifact.name)
+        )
 
     return raw

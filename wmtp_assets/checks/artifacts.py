@@ -12,7 +12,7 @@ from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding
 from wmtp_assets.project import Project
 from wmtp_assets.proofs import proofs_of, prove
-from wmtp_assets.showing import difficulties_picture, metadata_value
+from wmtp_assets.showing import WHAT_TO_DO, difficulties_picture, metadata_value
 
 
 def artifact_checks(project: Project) -> list[dg.AssetChecksDefinition]:
@@ -56,7 +56,7 @@ def shown(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
             "expected": metadata_value(finding.expected),
             "found": metadata_value(finding.found),
             "where": dg.MetadataValue.text(finding.where),
-            **({"what to do": dg.MetadataValue.text(finding.mend)} if finding.mend else {}),
+            **({WHAT_TO_DO: dg.MetadataValue.text(finding.mend)} if finding.mend else {}),
             **({"difficulties": picture} if picture else {}),
             **{name: metadata_value(value) for name, value in finding.details.items()},
         },

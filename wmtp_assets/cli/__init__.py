@@ -7,41 +7,98 @@ full disk).
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-from wmtp_assets.cli import keeping, making, signing, upstream
-from wmtp_assets.cli.common import DONE, REFUSED, plain
-from wmtp_assets.errors import WmtpError
+from wmtp_assets import interrupts
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; what a person must mend is one message on standard error."""
+    """Runs one command; what a person must mend is one message on standard error.
+
+    Without `arguments` it is the process's own command line: the process then ends here, and on
+    SIGINT, SIGTERM and SIGHUP with 130, 143 and 129.
+    """
+    if arguments is not None:
+        return _attempt(arguments)
+    if sys.flags.optimize:
+        _start_unoptimized()
+    interrupts.install()  # before anything slow is imported
+    return interrupts.leave(_attempt(None))
+
+
+def _start_unoptimized() -> NoReturn:
+    """Becomes the same command of a Python that keeps docstrings and asserts.
+
+    Libraries that prove checkpoints build classes from docstrings, and fail without them.
+    """
+    path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    environment = {n: value for n, value in os.environ.items() if n != "PYTHONOPTIMIZE"}
+    # -P and the path that is in force: what is imported stays what it is, wherever this is run.
+    command = [sys.executable, "-P", "-m", "wmtp_assets.cli", *sys.argv[1:]]
+    sys.stdout.flush()
+    os.execve(sys.executable, command, environment | {"PYTHONPATH": path})  # noqa: S606 - ourselves
+
+
+def _attempt(arguments: Sequence[str] | None) -> int:
     for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
         os.environ.setdefault(name, "1")  # bars of libraries drown what a person reads
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
+    from wmtp_assets.cli.common import DONE, REFUSED
+
+    status: int = REFUSED
     try:
-        status: int = given.run(given)
-    except WmtpError as error:
-        print(plain(f"wmtp: {error}"), file=sys.stderr)
-        return REFUSED
+        if arguments is None and not getattr(given, "serves", False):
+            status = interrupts.in_a_thread(lambda: int(given.run(given)))
+        else:
+            status = given.run(given)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Exception as error:
+        print(_one_line(error), file=sys.stderr)
+        if os.environ.get("WMTP_DEBUG"):
+            import traceback
+
+            traceback.print_exception(error)
     return status
 
 
+def _one_line(error: Exception) -> str:
+    from wmtp_assets.cli.common import plain
+    from wmtp_assets.errors import WmtpError
+
+    if isinstance(error, WmtpError):
+        return plain(f"wmtp: {error}")
+    words = " ".join(str(error).split())
+    if isinstance(error, OSError):
+        return plain(f"wmtp: {words}")
+    return plain(
+        f"wmtp: {type(error).__name__}: {words} (unexpected; with WMTP_DEBUG=1 the same command "
+        "shows where)"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
+    from wmtp_assets.cli import keeping, making, signing, upstream
+
     parser = argparse.ArgumentParser(
         prog="wmtp",
         description="Secures the checkpoints, datasets and metadata of WMTP research.",
         epilog="The environment: WMTP_CATALOG (sample, full, or a path), WMTP_STORAGE (default "
-        "storage), WMTP_HUB (a directory mirror; default the Hub, or the sample).",
+        "storage), WMTP_HUB (a directory mirror; default the Hub, or the sample), WMTP_DEBUG=1 "
+        "(where an unexpected error comes from).",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for group in (making, upstream, keeping, signing):

@@ -1,8 +1,6 @@
-"""`python -m wmtp_assets.cli`: the same as `wmtp`."""
-
-import sys
+"""`python -m wmtp_assets.cli` is `wmtp`."""
 
 from wmtp_assets.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wmtp_assets.project import Project
+    from wmtp_assets.project.settings import Settings
 
 DONE, WRONG, REFUSED = 0, 1, 2
 
 
-def project() -> Project:
-    """The project that WMTP_CATALOG, WMTP_STORAGE and WMTP_HUB name. Raises CatalogError."""
+def project(settings: Settings | None = None) -> Project:
+    """The project of `settings`, else the one that WMTP_CATALOG, WMTP_STORAGE and WMTP_HUB name.
+
+    Raises CatalogError, SettingsError.
+    """
     from wmtp_assets.project import Project
     from wmtp_assets.project.settings import Settings
 
-    return Project.from_settings(Settings.from_environment())
+    return Project.from_settings(settings or Settings.from_environment())
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -9,17 +9,21 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wmtp_assets.cli.common import DONE, WRONG, add_json, plain, project, show
+from wmtp_assets.cli.common import DONE, REFUSED, WRONG, add_json, plain, project, show
 from wmtp_assets.cli.signing import add_signatures, signature_findings
+
+if TYPE_CHECKING:
+    from wmtp_assets.project import Project
+    from wmtp_assets.project.settings import Settings
 
 
 def register(commands: Any) -> None:
     """Adds these commands to the parser."""
     run = commands.add_parser("run", help="materialize, then serve the page")
     _serving(run)
-    run.set_defaults(run=_run)
+    run.set_defaults(run=_run, serves=True)
 
     make = commands.add_parser("materialize", help="make what is stale, prove everything")
     make.add_argument(
@@ -57,7 +61,7 @@ def register(commands: Any) -> None:
     ui.add_argument(
         "--link", action="store_true", help="print a link to the page that is running, and exit"
     )
-    ui.set_defaults(run=_ui)
+    ui.set_defaults(run=_ui, serves=True)
 
     listing = commands.add_parser("list", help="every asset, what it is made from, where it lies")
     add_json(listing)
@@ -91,24 +95,26 @@ def _serving(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(given: argparse.Namespace) -> int:
+    from wmtp_assets.interrupts import in_a_thread
+    from wmtp_assets.project.settings import Settings
     from wmtp_assets.web.processes import check_port
 
     check_port(given.host, given.port)  # said before the work, not after it
-    status = _make(None, force=False, as_json=False)
+    settings = Settings.from_environment()  # before Dagster's home is entered
+    status = in_a_thread(lambda: _make(project(settings), None, force=False, as_json=False))
     print(flush=True)
-    return _serve(given) or status
+    return _serve(given, settings) or status
 
 
 def _materialize(given: argparse.Namespace) -> int:
-    return _make(given.selection, given.force, given.json)
+    return _make(project(), given.selection, given.force, given.json)
 
 
-def _make(selection: str | None, force: bool, as_json: bool) -> int:
+def _make(secured: Project, selection: str | None, force: bool, as_json: bool) -> int:
     from wmtp_assets.automation.running import run
-    from wmtp_assets.cli.report import rows, table, verdict_text
+    from wmtp_assets.cli.report import rows, run_text
     from wmtp_assets.gatekeeping.gate import verdict_of_run
 
-    secured = project()
     result = run(secured, selection, force)
     verdict = verdict_of_run(secured, result.run_id)
     asked = {check.asset for check in result.checks} | set(result.made)
@@ -118,27 +124,20 @@ def _make(selection: str | None, force: bool, as_json: bool) -> int:
             "run_id": result.run_id,
             "succeeded": result.succeeded,
             "made": result.made,
-            "failures": result.failures,
+            "published": result.published,
+            "failures": [str(failure) for failure in result.failures],
             "artifacts": [asdict(row) for row in summary],
             "checks": [asdict(check) for check in result.checks],
             "gate": verdict.to_json(),
         }
         print(json.dumps(value, indent=2))
     else:
-        print(table(summary))
-        print()
-        made = sum(name in secured.artifacts for name in result.made)
-        print(f"{made} artifacts were made, {len(summary) - made} were unchanged.")
-        for check in result.checks:
-            if not check.passed and check.blocking:
-                print(
-                    f"FAILED: {check.asset} {check.name}: expected {check.expected}; "
-                    f"found {check.found}; in {check.where}"
-                )
-        for failure in result.failures:
-            print(f"FAILED: {failure}")
-        print(verdict_text(verdict))
-    return DONE if result.succeeded else WRONG
+        print(plain(run_text(secured, result, summary, verdict)))
+    if result.succeeded:
+        return DONE
+    wrong = any(not check.passed and check.blocking for check in result.checks)
+    refused = any(failure.could_not_try for failure in result.failures)
+    return REFUSED if refused and not wrong else WRONG
 
 
 def _verify(given: argparse.Namespace) -> int:
@@ -167,21 +166,23 @@ def _gate(given: argparse.Namespace) -> int:
 
 
 def _ui(given: argparse.Namespace) -> int:
+    from wmtp_assets.project.settings import Settings
+
     if not given.link:
-        return _serve(given)
-    from wmtp_assets.automation.running import home
+        return _serve(given, Settings.from_environment())
+    from wmtp_assets.automation.home import home
     from wmtp_assets.web.processes import running_link
 
     print(running_link(home(), given.host, given.port))
     return DONE
 
 
-def _serve(given: argparse.Namespace) -> int:
-    from wmtp_assets.automation.running import home
+def _serve(given: argparse.Namespace, settings: Settings) -> int:
+    from wmtp_assets.automation.home import home
     from wmtp_assets.web.processes import serve
 
-    # A mistake in the catalog is said here, not by a process of Dagster's.
-    os.environ["WMTP_STORAGE"] = str(project().storage)
+    project(settings)  # a mistake in the catalog is said here, not by a process of Dagster's
+    os.environ.update(settings.environment())  # Dagster's processes work in another folder
     serve(home(), given.host, given.port, given.read_only, not given.no_token)
     return DONE
 
@@ -207,12 +208,17 @@ def _sample(given: argparse.Namespace) -> int:
 
 
 def _validate(given: argparse.Namespace) -> int:
-    from wmtp_assets.automation.running import home
+    from wmtp_assets.automation.home import home
+    from wmtp_assets.project.settings import Settings
 
-    project()
+    settings = Settings.from_environment()
+    project(settings)
+    there = home()
+    # Named here: a home need not hold a workspace.yaml.
     command = [sys.executable, "-m", "dagster", "definitions", "validate"]
-    environment = {**os.environ, "DAGSTER_HOME": str(home())}
+    command += ["--module-name", "wmtp_assets.definitions"]
+    environment = {**os.environ, **settings.environment(), "DAGSTER_HOME": str(there)}
     done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
-        command, cwd=home(), env=environment, check=False
+        command, cwd=there, env=environment, check=False
     )
-    return done.returncode
+    return DONE if done.returncode == 0 else WRONG

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from wmtp_assets.automation.running import CheckResult
+from wmtp_assets.automation.running import CheckResult, Run
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.gatekeeping.gate import Verdict
 from wmtp_assets.project import Project
@@ -91,6 +91,23 @@ def table(rows: Iterable[Row]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def run_text(project: Project, run: Run, summary: Collection[Row], verdict: Verdict) -> str:
+    """What a run made, published and found, with what to do about each failure, and the verdict."""
+    made = sum(name in project.artifacts for name in run.made)
+    lines = [table(summary), ""]
+    lines.append(f"{made} artifacts were made, {len(summary) - made} were unchanged.")
+    lines += [f"{name} was published again." for name in run.published]
+    for check in run.checks:
+        if not check.passed and check.blocking:
+            lines.append(
+                f"FAILED: {check.asset} {check.name}: expected {check.expected}; "
+                f"found {check.found}; in {check.where}"
+                + (f"; what to do: {check.mend}" if check.mend else "")
+            )
+    lines += [f"FAILED: {failure}" for failure in run.failures]
+    return "\n".join([*lines, verdict_text(verdict)])
 
 
 def verdict_text(verdict: Verdict) -> str:

@@ -15,6 +15,7 @@ from wmtp_assets.hub.source import Hub
 from wmtp_assets.project.upstream import Taken, identity
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
+from wmtp_assets.storage.versions import Staging
 
 # A new number where the same input would give other bytes: what the old code made is then redone.
 CODE_VERSIONS: Mapping[Kind, str] = {
@@ -43,6 +44,12 @@ class Recipe:
             inputs=self.inputs,
             code_version=self.code_version,
             entry_digest=self.entry_digest,
+        )
+
+    def made_before(self, staging: Staging) -> Receipt | None:
+        """The receipt of a version that was made by this recipe, and is now the current one."""
+        return staging.reuse(
+            inputs=self.inputs, code_version=self.code_version, entry_digest=self.entry_digest
         )
 
 

@@ -31,7 +31,8 @@ class Workbench:
             log=SimpleNamespace(info=lambda line: None),
             op_execution_context=SimpleNamespace(op_config={"force": False}),
         )
-        self._output = _context(add_output_metadata=lambda metadata: None)
+        log = SimpleNamespace(info=lambda line: None, debug=lambda line: None)
+        self._output = _context(add_output_metadata=lambda metadata: None, log=log)
 
     def make(self, names: Iterable[str]) -> None:
         """Makes (or finds unchanged) these artifacts in this order, and publishes what they

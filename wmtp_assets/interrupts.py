@@ -1,0 +1,131 @@
+"""How a command ends when it is told to: within seconds, with the status a shell expects.
+
+What is stored survives the death of a process at any moment, so a command that is told to end does
+not unwind: libraries' threads, C code and Dagster's own handling of signals could each delay that
+or turn it into something else. The command runs in a thread of its own; the main thread only waits,
+and on a signal says one line, runs what was registered by `before_ending`, ends the processes that
+were started, and exits.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PATIENCE_SECONDS = 2.5  # for what is registered; the whole must stay under five
+
+_last_words: list[Callable[[], None]] = []
+_terminal: list[int] = []
+
+
+def install() -> None:
+    """From now on each of `SIGNALS` ends this process with status 128 + its number.
+
+    To be called in the main thread, before anything slow is imported. SIGHUP stays ignored where
+    `nohup` said so.
+    """
+    if not _terminal:
+        # Dagster points standard error elsewhere while steps run.
+        with contextlib.suppress(OSError):
+            _terminal.append(os.dup(2))
+    for number in SIGNALS:
+        if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        signal.signal(number, _end)
+
+
+@contextlib.contextmanager
+def before_ending(action: Callable[[], None]) -> Iterator[None]:
+    """While the block runs, a signal calls `action`, in a thread, and waits for it a little."""
+    _last_words.append(action)
+    try:
+        yield
+    finally:
+        _last_words.remove(action)
+
+
+def in_a_thread(work: Callable[[], T]) -> T:
+    """Calls `work` in a thread, so that this one is free to answer signals; its result, or what it
+    raised."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # handed on below
+            errors.append(error)
+
+    thread = threading.Thread(target=attempt, name="command", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(1)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the process, without tearing down under the feet of threads that still run: that has
+    crashed in C code."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # the reader has read enough
+        pass
+    atexit._run_exitfuncs()
+    os._exit(status)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """The handler of the first signal; further ones are ignored, since this ends soon."""
+    for one in SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
+    name = signal.Signals(number).name
+    line = f"wmtp: interrupted by {name}; the same command continues where this one ended.\n"
+    with contextlib.suppress(OSError, IndexError):
+        os.write(_terminal[0], line.encode())
+    threads = [threading.Thread(target=action, daemon=True) for action in list(_last_words)]
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with contextlib.suppress(RuntimeError):  # too many threads: what is registered must not matter
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0, deadline - time.monotonic()))
+    end_descendants()
+    os._exit(128 + number)
+
+
+def end_descendants() -> None:
+    """Kills every process that this one started, and theirs."""
+    for pid in _descendants(os.getpid()):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(root: int) -> list[int]:
+    """The processes below `root`, as /proc tells; none where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # The name, in parentheses, may hold anything; the parent is the second word after it.
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found, waiting = [], [root]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += below
+    return found
