@@ -69,8 +69,8 @@ def sets_of(project: Project, names: Collection[str]) -> dict[str, PublishedSet]
 
 def own_sets_of(project: Project, names: Iterable[str]) -> dict[str, PublishedSet]:
     """As `sets_of`, but the shared tokenizer does not stand for all the models it goes with."""
-    own = {name for name in names if project.artifacts[name].kind is not Kind.TOKENIZER}
-    return sets_of(project, own)
+    known = [project.artifacts[name] for name in names if name in project.artifacts]
+    return sets_of(project, {one.name for one in known if one.kind is not Kind.TOKENIZER})
 
 
 def unfit_members(store: Store, published: PublishedSet) -> list[str]:
