@@ -54,12 +54,24 @@ def prove(project: Project, artifact: Artifact) -> list[Finding]:
     except Exception as error:  # damaged bytes make any reader stumble, in ways of its own
         problem = _words(error)
     return [
-        replace(
-            given.get(proof.name) or _open(project, artifact, proof, problem),
-            blocking=proof.blocking,
+        _with_command(
+            artifact,
+            replace(
+                given.get(proof.name) or _open(project, artifact, proof, problem),
+                blocking=proof.blocking,
+            ),
         )
         for proof in proofs_of(project, artifact)
     ]
+
+
+def _with_command(artifact: Artifact, finding: Finding) -> Finding:
+    """The finding; of one that blocks, the hint names the command that makes the artifact again."""
+    if finding.passed or not finding.blocking or "wmtp " in finding.mend:
+        return finding
+    command = f"wmtp materialize {artifact.name} --force"
+    hint = finding.mend.rstrip(". ")
+    return replace(finding, mend=f"{hint}: `{command}`" if hint else command)
 
 
 def quick(project: Project, artifact: Artifact) -> list[Finding]:

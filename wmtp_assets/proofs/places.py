@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.hub.lock import LockedRepo
@@ -47,6 +48,7 @@ def locked(project: Project, repo: RepoId) -> LockedRepo | None:
             expected="a file",
             found="something else",
             where=path,
-            mend="remove it: `wmtp materialize --force` of what was fetched writes it anew.",
+            mend=f"move it away (`mv {quote(str(path))} {quote(f'{path}.before')}`); "
+            "`wmtp materialize` writes it anew.",
         )
     return project.lock.repo(repo)

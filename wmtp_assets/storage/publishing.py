@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from wmtp_assets.storage import bounds, disk, locks
 from wmtp_assets.storage.atomic import write_bytes
@@ -192,7 +193,7 @@ class Published:
                 expected=f"one of {', '.join(made) or 'none'}",
                 found=wanted or "nothing that the current version replaced",
                 where=self.home(name),
-                mend="`wmtp history` lists what is here; name one of those.",
+                mend=f"`wmtp history {name}` lists what is here; name one of those.",
             )
         target = made[wanted]
         for artifact, member in target.members.items():
@@ -331,5 +332,6 @@ def _not_ours(path: Path, expected: str) -> StorageError:
         if path.is_dir()
         else "a file",
         where=path,
-        mend=f"look at it, and move it away (`mv {path} {path}.before`), then publish again.",
+        mend=f"look at it, and move it away (`mv {quote(str(path))} {quote(f'{path}.before')}`), "
+        "then `wmtp materialize`.",
     )

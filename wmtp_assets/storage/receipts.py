@@ -201,5 +201,5 @@ def damaged(path: Path, found: str) -> StorageError:
         expected="the text that this package wrote",
         found=found,
         where=path,
-        mend="`wmtp materialize` makes the artifact again; `wmtp history` lists older versions.",
+        mend="`wmtp materialize` makes it again.",
     )

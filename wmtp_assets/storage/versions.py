@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from wmtp_assets.storage import bounds, disk, locks, receipts
@@ -315,8 +316,8 @@ def current_version(home: Path) -> str | None:
             expected="a link to a version beside it",
             found=target,
             where=link,
-            mend="move it away (a copy that followed links is the usual cause: copy the storage "
-            "with `cp -a`), then `wmtp materialize`.",
+            mend=f"move it away (`mv {quote(str(link))} {quote(f'{link}.before')}`), then `wmtp "
+            "materialize`. A copy that followed links is the usual cause: cp -a keeps them.",
         )
     return target
 

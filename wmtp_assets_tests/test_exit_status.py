@@ -1,0 +1,156 @@
+"""0 sound, 1 wrong with what is stored, 2 could not be attempted; never a traceback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wmtp_assets.cli import main
+from wmtp_assets.project import Project
+from wmtp_assets_tests.automation import tiny
+from wmtp_assets_tests.automation.tiny import Tiny
+from wmtp_assets_tests.gatekeeping.editions import small
+
+EVERY = [
+    ("materialize",),
+    ("verify",),
+    ("gate",),
+    ("list",),
+    ("doctor",),
+    ("mirror", "mirrored"),
+    ("pin", "openai/openai_humaneval", "main"),
+    ("history", "datasets/humaneval_test"),
+    ("rollback", "datasets/humaneval_test"),
+    ("gc", "--dry-run"),
+    ("sign", "--key", "none.pem"),
+    ("validate",),
+    ("ui", "--port", "1"),
+]
+
+
+@pytest.fixture
+def world(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    catalog = small(project.catalog, "optional")
+    made = tiny.empty(tmp_path / "world", catalog, Path(str(project.hub_spec)))
+    for name in tiny.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in made.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(made.folder)
+    return made
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command that exits 2 says: one line, and no traceback."""
+    assert main(list(arguments)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("wmtp: "), error
+    assert error.count("\n") == 1, error
+    return error
+
+
+@pytest.mark.parametrize("arguments", EVERY, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WMTP_CATALOG", "nowhere.yaml"),
+        ("WMTP_CATALOG", "~nobody-of-that-name/my.yaml"),
+        ("WMTP_STORAGE", "https://example.org/storage"),
+    ],
+)
+def test_an_environment_that_is_wrong_is_one_line(
+    world: Tiny,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    name: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [("materialize",), ("ui",), ("validate",)])
+def test_a_home_that_cannot_be_is_one_line(
+    world: Tiny,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    (world.folder / "file").write_text("x", encoding="utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "file"))
+    assert "DAGSTER_HOME" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [("gate",), ("verify",)])
+def test_what_was_never_made_is_wrong_and_not_refused(
+    world: Tiny, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert main(list(arguments)) == 1
+    assert "does not exist yet" in capsys.readouterr().out
+
+
+def test_a_storage_that_is_a_file_is_one_line(
+    world: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (world.folder / "file").write_text("x", encoding="utf-8")
+    monkeypatch.setenv("WMTP_STORAGE", str(world.folder / "file"))
+    assert main(["materialize", "models/tokenizer_raw"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_fetch_could_not_be_attempted(
+    world: Tiny,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    catalog = small(project.catalog, "optional").model_copy(update={"hub": "huggingface"})
+    world.catalog.write_text(tiny.catalog_text(catalog), encoding="utf-8")
+    monkeypatch.delenv("WMTP_HUB")
+    with socket.socket() as closed:  # nobody listens on a port that is bound only
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        assert main(["materialize", "models/tokenizer_raw"]) == 2
+    said = capfd.readouterr()
+    assert "FAILED: doctor" in said.out
+    assert "Traceback" not in said.err
+    assert said.err.count("Dependencies for step") == 0
+    assert said.err.count("were not tried") == 1
+
+
+def test_an_unexpected_error_is_one_line_and_says_how_to_see_more(
+    world: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> Project:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("wmtp_assets.cli.keeping.project", broken)
+    assert "WMTP_DEBUG=1" in refused(capsys, "history", "x")
+    monkeypatch.setenv("WMTP_DEBUG", "1")
+    assert main(["history", "x"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_relative_paths_work_from_where_the_user_stands(world: Tiny) -> None:
+    environment = world.environment(
+        WMTP_CATALOG="catalog.yaml",
+        WMTP_STORAGE="storage",
+        WMTP_HUB=os.path.relpath(world.hub, world.folder),
+        DAGSTER_HOME="home",
+    )
+    wmtp = Path(sys.executable).with_name("wmtp")
+    command = [wmtp, "materialize", "group:humaneval"]
+    done = subprocess.run(
+        command, cwd=world.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (world.storage / "datasets_v2/humaneval/processed/test.jsonl").is_file()
+    assert "BetaWarning" not in done.stderr
