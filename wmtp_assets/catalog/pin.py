@@ -13,12 +13,20 @@ from wmtp_assets.catalog.schema import COMMIT
 from wmtp_assets.storage.atomic import write_bytes
 
 
+class HiddenDigestError(CatalogError):
+    """Upstream hides what would be written down from whoever was not let in."""
+
+
 @dataclass(frozen=True)
 class Listed:
-    """What upstream says of a file at the new commit: bytes, and hex where it has a digest."""
+    """What upstream says of a file at the new commit: bytes, and hex where it has a digest.
 
-    size: int
+    `hidden`: it has one, and does not show it to this reader.
+    """
+
+    size: int | None
     sha256: str | None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,11 +104,21 @@ def _of_entry(
         known = listing.get(name)
         for what, now in (
             ("sha256", known.sha256 if known else None),
-            ("size", str(known.size) if known else None),
+            ("size", str(known.size) if known and known.size is not None else None),
         ):
             held = fields.get(what)
             if not isinstance(held, yaml.ScalarNode):
                 continue
+            if now is None and known is not None and known.hidden:
+                raise HiddenDigestError(
+                    f"Upstream does not show the {what} of {name} to this reader",
+                    expected="an account that was let into this gated repository",
+                    found="a digest behind asterisks",
+                    where=upstream["repository"].value,
+                    mend="ask for access at the repository's page on the Hub, set HF_TOKEN to a "
+                    "token of the account that was let in, and run the same command again; the "
+                    "catalog is as it was.",
+                )
             if now is None:
                 said.append(f"{what} of {name} stays; whether it is this commit's is not known")
             elif held.value != now:

@@ -21,13 +21,13 @@ from typing import Literal
 from wmtp_assets.errors import TransientError, WmtpError
 from wmtp_assets.hub.files import WantedRepo, is_commit
 from wmtp_assets.hub.progress import gigabytes
-from wmtp_assets.hub.refusals import public_url
+from wmtp_assets.hub.refusals import ClientSetupError, HubError, public_url
 from wmtp_assets.hub.retry import Policy
 from wmtp_assets.hub.source import Hub, open_hub
 
 State = Literal["ok", "warning", "problem"]
 
-_HURRIED = Policy(tries=1, connect=4.0, stall=6.0)
+_HURRIED = Policy(tries=1, connect=3.0, stall=6.0, answer=10.0)
 _DEADLINE = 14.0  # seconds for all questions to the Hub together; a name server may hang longer
 _ALONGSIDE = 4  # repositories asked at a time
 _PACKAGES = ("torch", "safetensors", "huggingface_hub", "datasets", "pyarrow", "dagster")
@@ -159,10 +159,22 @@ def _token(spec: str | None, wanted: Sequence[WantedRepo]) -> Fact:
     gated = [str(one.repo) for one in wanted if one.gated]
     if spec is not None:
         return Fact("token", "ok", "not needed: files come from a directory")
-    from huggingface_hub import get_token
+    from wmtp_assets.hub import client_settings
 
-    if get_token() is not None:
+    try:
+        token = client_settings.token()
+    except ClientSetupError as error:
+        return Fact("token", "problem", _said(error), str(error.expected or ""), error.mend or "")
+    if token is not None:
         return Fact("token", "ok", "there is one (it is not shown)")
+    if gated and client_settings.is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
+        return Fact(
+            "token",
+            "problem",
+            f"none is sent: HF_HUB_DISABLE_IMPLICIT_TOKEN is set; gated: {', '.join(gated)}",
+            "a token with read access",
+            "unset HF_HUB_DISABLE_IMPLICIT_TOKEN.",
+        )
     if not gated:
         return Fact("token", "ok", "none; everything wanted is public")
     return Fact(
@@ -173,6 +185,59 @@ def _token(spec: str | None, wanted: Sequence[WantedRepo]) -> Fact:
         "make one at https://huggingface.co/settings/tokens and set HF_TOKEN (or run "
         "`hf auth login`).",
     )
+
+
+def _client(spec: str | None) -> tuple[list[Fact], bool]:
+    """What is out of the ordinary in the environment, and whether a request can be made in it."""
+    if spec is not None:
+        return [], True
+    from wmtp_assets.hub import client_settings
+    from wmtp_assets.hub.addresses import Address, BadAddressError
+    from wmtp_assets.hub.remote import RemoteHub
+
+    facts: list[Fact] = []
+    usable = True
+    try:
+        home = Address.of(RemoteHub(_HURRIED).endpoint)
+    except (HubError, BadAddressError):
+        return [], True  # said where the Hub is opened
+    try:
+        if client_settings.token() and home.scheme == "http" and not home.is_loopback:
+            facts.append(
+                Fact(
+                    "token_unencrypted",
+                    "warning",
+                    f"the token is sent to {home.authority} without encryption",
+                    "https",
+                    "name an https:// address in HF_ENDPOINT, or set "
+                    "HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to send none.",
+                )
+            )
+    except ClientSetupError:
+        usable = False  # said of the token
+    for name, check in (
+        ("offline", client_settings.require_online),
+        ("certificates", client_settings.tls),
+        ("proxy", lambda: client_settings.proxy_for(*home.origin)),
+    ):
+        try:
+            found = check()
+        except ClientSetupError as error:
+            usable = False
+            facts.append(
+                Fact(name, "problem", _said(error), str(error.expected or ""), error.mend or "")
+            )
+        else:
+            if name == "proxy" and found is not None:
+                facts.append(Fact(name, "ok", f"{home.authority} is reached by way of a proxy"))
+    return facts, usable
+
+
+def _said(error: WmtpError) -> str:
+    """An error's problem, and what was found, in one line."""
+    found = f": {error.found}" if error.found is not None else ""
+    where = f" ({error.where})" if error.where is not None else ""
+    return f"{error.problem}{found}{where}"
 
 
 def _licences(wanted: Sequence[WantedRepo]) -> list[Fact]:
@@ -188,17 +253,19 @@ def _licences(wanted: Sequence[WantedRepo]) -> list[Fact]:
 
 def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
     """Whether the source answers, and then what it says of each repository."""
-    if not wanted:
-        return []
+    client, usable = _client(spec)
+    if not wanted or not usable:
+        return client
     try:
         hub = open_hub(spec, _HURRIED)
     except WmtpError as error:
         return [Fact("upstream", "problem", error.problem, str(error.expected), error.mend or "")]
     deadline = time.monotonic() + _DEADLINE
-    first: list[Fact | TransientError] = _together(hub, wanted[:1], deadline)
-    if isinstance(first[0], TransientError):
+    first: list[Fact | WmtpError] = _together(hub, wanted[:1], deadline)
+    if isinstance(first[0], WmtpError):
         trouble = first[0]
         return [
+            *client,
             Fact(
                 "upstream",
                 "problem",
@@ -206,10 +273,10 @@ def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
                 f"an answer from {public_url(hub.spec) if spec is None else hub.spec}",
                 f"{trouble.mend or 'try again later.'} None of the {len(wanted)} repositories "
                 "was asked.",
-            )
+            ),
         ]
     rest = _together(hub, wanted[1:], deadline)
-    facts = []
+    facts = client
     for one, answer in zip(wanted, [*first, *rest], strict=True):
         if isinstance(answer, Fact):
             facts.append(answer)
@@ -218,11 +285,9 @@ def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
     return facts
 
 
-def _together(
-    hub: Hub, wanted: Sequence[WantedRepo], deadline: float
-) -> list[Fact | TransientError]:
+def _together(hub: Hub, wanted: Sequence[WantedRepo], deadline: float) -> list[Fact | WmtpError]:
     """Ask of every repository at once, and wait no longer than until `deadline`."""
-    answers: dict[int, Fact | TransientError] = {}
+    answers: dict[int, Fact | WmtpError] = {}
     waiting = list(enumerate(wanted))
     guard = threading.Lock()
 
@@ -244,7 +309,7 @@ def _together(
     return [answers.get(index, late) for index in range(len(wanted))]
 
 
-def _ask(hub: Hub, one: WantedRepo) -> Fact | TransientError:
+def _ask(hub: Hub, one: WantedRepo) -> Fact | WmtpError:
     """Whether a repository's pin, files and gate are as the catalog says."""
     name = "repository"
     try:
@@ -261,16 +326,16 @@ def _ask(hub: Hub, one: WantedRepo) -> Fact | TransientError:
             )
         if one.files:
             hub.locate(one.repo, commit, one.files[0].path)  # asked at the gate itself
-    except TransientError as error:
+    except (TransientError, ClientSetupError) as error:
         return error
     except WmtpError as error:
         return Fact(name, "problem", error.problem, "open to this token", error.mend or "")
-    size = gigabytes(sum(listed[file.path].size for file in one.files))
+    size = gigabytes(sum(listed[file.path].size or file.size or 0 for file in one.files))
     pinned = "" if is_commit(one.revision) else f"; {one.revision} is {commit} now"
     return Fact(name, "ok", f"{one.repo}: open, {len(one.files)} files, {size}{pinned}")
 
 
-def _unclear(one: WantedRepo, error: TransientError) -> Fact:
+def _unclear(one: WantedRepo, error: WmtpError) -> Fact:
     return Fact(
         "repository",
         "problem",

@@ -12,13 +12,15 @@ directory hub:
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from wmtp_assets.hub.aside import clear_folder, require_free
 from wmtp_assets.hub.directory import UNPINNED
 from wmtp_assets.hub.files import Fetched, RemoteFile, RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
@@ -26,6 +28,7 @@ from wmtp_assets.hub.names import check_name, safe_target
 from wmtp_assets.hub.partial import Partial, remove_empty
 from wmtp_assets.hub.progress import Progress, progress_for
 from wmtp_assets.hub.refusals import HubError, NoSuchFileError
+from wmtp_assets.hub.retry import Patience, persist
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.hub.transfer import Arrived, Job, Transfer, WrongBytesError
 from wmtp_assets.storage import disk
@@ -72,17 +75,18 @@ def fetch(
     }
     commit = hub.resolve(repo, revision)
     listed = {file.path: file for file in hub.files(repo, commit)}
-    tasks = [
-        _Task(repo, commit, _expect(hub, repo, commit, wanted, listed, lock), targets[wanted.path])
-        for wanted in files
-    ]
+    tasks = []
+    for wanted in files:
+        file = _expect(hub, repo, commit, wanted, listed, lock)
+        size = file.size if file.size is not None else _announced(hub, repo, commit, file.path)
+        tasks.append(_Task(repo, commit, file, size, targets[wanted.path]))
     require_space(into, sum(task.still_needed() for task in tasks), f"Fetching {repo}")
     progress = progress_for(log)
     done = []
     for task in tasks:
         with storage_errors(f"Fetching {task.file.path} of {repo}", task.target):
             fetched = _fetch_one(hub, task, into, progress)
-            lock.record(repo, commit, fetched.path, fetched.size, fetched.sha256)
+            lock.record(repo, commit, fetched.path, fetched.size, fetched.sha256, progress.note)
         done.append(fetched)
     return done
 
@@ -94,6 +98,7 @@ class _Task:
     repo: RepoId
     commit: str
     file: RemoteFile
+    size: int
     target: Path
 
     @property
@@ -112,8 +117,8 @@ class _Task:
 
     def still_needed(self) -> int:
         """Bytes of disk that this will take at most."""
-        there = self.target.is_file() and self.target.stat().st_size == self.file.size
-        return 0 if there else self.file.size
+        there = self.target.is_file() and self.target.stat().st_size == self.size
+        return 0 if there else self.size
 
 
 def _expect(
@@ -134,7 +139,7 @@ def _expect(
             where=f"{hub.spec}, {repo.page} at {commit}",
             mend="correct the name in the catalog, or the revision.",
         )
-    held = lock.repo(repo)
+    held = lock.known(repo)
     locked = held.files.get(wanted.path) if held and held.commit == commit != UNPINNED else None
     words = {
         "the catalog": (wanted.size, wanted.sha256),
@@ -145,7 +150,27 @@ def _expect(
         _agreed(f"{wanted.path} of {repo} at {commit}", what, {k: v[i] for k, v in words.items()})
         for i, what in enumerate(("size", "SHA-256"))
     )
-    return RemoteFile(wanted.path, int(size or 0), str(sha256) if sha256 else None, remote.git_blob)
+    return RemoteFile(
+        wanted.path,
+        None if size is None else int(size),
+        str(sha256) if sha256 else None,
+        remote.git_blob,
+    )
+
+
+def _announced(hub: Hub, repo: RepoId, commit: str, path: str) -> int:
+    """The size that the file's own host announces, where no listing says it."""
+    patience = Patience(hub.policy, logging.getLogger(__name__).warning)
+    size = persist(lambda: hub.locate(repo, commit, path), patience).size
+    if size is None:
+        raise HubError(
+            f"Nobody says how large {path} of {repo} is",
+            expected="a size in the listing, the catalog or the answer's headers",
+            where=f"{hub.spec}, {repo.page} at {commit}",
+            mend="name the file's `size` and `sha256` in the catalog; if the repository is gated, "
+            "ask for access at its page and set HF_TOKEN.",
+        )
+    return size
 
 
 def _agreed(where: str, what: str, words: dict[str, int | str | None]) -> int | str | None:
@@ -170,8 +195,12 @@ def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched
     stem = f"{task.repo.folder}/{stem_of(task.file.path)}"
     partial_stem = safe_target(into, f"{PARTIAL}/{stem}")
     quarantined = safe_target(into, f"{QUARANTINE}/{stem}")
-    progress.begin(task.file.path, task.file.size)
+    progress.begin(task.file.path, task.size)
     try:
+        require_free(into, task.target, f"{task.file.path} of {task.repo}")
+        for stem_of_state in (partial_stem, quarantined):
+            folder = stem_of_state.parent.relative_to(into).as_posix()
+            clear_folder(into, folder, progress.note)
         with Partial.claim(partial_stem, progress.note) as partial:
             sha256 = _standing(task)
             if sha256 is not None:
@@ -182,12 +211,12 @@ def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched
                 partial.publish(task.target)
     finally:
         progress.end()
-    with suppress(FileNotFoundError):
-        disk.unlink(quarantined)
+    if os.path.lexists(quarantined):
+        disk.remove_tree(quarantined)
     remove_empty(quarantined.parent)
     return Fetched(
         task.file.path,
-        task.file.size,
+        task.size,
         arrived.sha256,
         time.monotonic() - began,
         arrived.resumed_from,
@@ -198,7 +227,7 @@ def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched
 
 def _standing(task: _Task) -> str | None:
     """The SHA-256 of the file under its name when it is already what it should be."""
-    if not task.target.is_file() or task.target.stat().st_size != task.file.size:
+    if not task.target.is_file() or task.target.stat().st_size != task.size:
         return None
     if task.digest is None:
         return None  # nobody knows what it should be: take it from the source again
@@ -217,7 +246,7 @@ def _transfer(
     for again in range(_TRIES):
         if again:
             progress.note(f"{problem}; it is put aside at {quarantined} and fetched once more")
-        job = Job(task.repo, task.commit, task.file, task.digest)
+        job = Job(task.repo, task.commit, task.file, task.size, task.digest)
         try:
             arrived = Transfer(hub, job, partial, progress.note, progress.at).run()
         except WrongBytesError as error:

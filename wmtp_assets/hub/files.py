@@ -62,15 +62,17 @@ def is_commit(revision: str) -> bool:
 class RemoteFile:
     """A file as upstream lists it at one commit.
 
-    `size` in bytes. `sha256` where upstream has it (Git LFS, or a mirror's record). `git_blob` is
-    git's own SHA-1 of a file kept in git itself, which identifies the small files that have no
-    SHA-256 upstream.
+    `size` in bytes, None where upstream does not say. `sha256` where upstream has it (Git LFS, or
+    a mirror's record). `git_blob` is git's own SHA-1 of a file kept in git itself, which identifies
+    the small files that have no SHA-256 upstream. `hidden`: there is a digest, which upstream does
+    not show to this reader (a gated repository).
     """
 
     path: str
-    size: int
+    size: int | None
     sha256: str | None = None
     git_blob: str | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,24 @@ and copied; every change is a whole new file, made under a lock that other proce
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.hub.aside import kind_of, set_aside
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.locks import exclusive
 
+_LOG = logging.getLogger(__name__)
 _FORMAT = 1
+_LARGEST = 64 << 20  # bytes
 
 
 class LockError(WmtpError):
@@ -49,22 +56,33 @@ class Lock:
         self.path = path
 
     def repos(self) -> dict[str, LockedRepo]:
-        """Every repository by its folder (`models/<org>/<name>`), as the file says now."""
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        """Every repository by its folder (`models/<org>/<name>`), as the file says now.
+
+        Raises LockError where something is there that is not a record.
+        """
+        if not os.path.lexists(self.path):
             return {}
         try:
-            return _parse(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return _parse(json.loads(_read(self.path)))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise LockError(
                 "assets.lock cannot be read",
                 expected=f"the JSON that this package writes (format {_FORMAT})",
-                found=f"{type(error).__name__}: {error}",
+                found=f"{type(error).__name__}: {str(error)[:200]}",
                 where=self.path,
                 mend="restore it from a copy, or remove it: files are then verified against "
                 "the Hub and the catalog alone, and it is written anew.",
             ) from None
+
+    def known(self, repo: RepoId) -> LockedRepo | None:
+        """As `repo`, for whoever is about to fetch: an unreadable record counts as none.
+
+        `record` then sets it aside.
+        """
+        try:
+            return self.repo(repo)
+        except LockError:
+            return None
 
     def repo(self, repo: RepoId) -> LockedRepo | None:
         """What is recorded of one repository, if anything."""
@@ -80,15 +98,27 @@ class Lock:
         locked = self.repo(repo)
         return locked.files.get(path) if locked else None
 
-    def record(self, repo: RepoId, commit: str, path: str, size: int, sha256: str) -> None:
+    def record(
+        self,
+        repo: RepoId,
+        commit: str,
+        path: str,
+        size: int,
+        sha256: str,
+        note: Callable[[str], None] = _LOG.warning,
+    ) -> None:
         """Write down that a file stands verified.
 
         A file that is recorded with the same bytes keeps its time, so that a second call changes
         nothing. When the commit moved, the old commit's files are forgotten: they were another
-        revision's.
+        revision's. A record that cannot be read is set aside, which `note` is told.
         """
         with exclusive(self.path.parent / ".locks" / self.path.name):
-            repos = self.repos()
+            try:
+                repos = self.repos()
+            except LockError as error:
+                set_aside(self.path, str(error.found), note)
+                repos = {}
             old = repos.get(repo.folder)
             files = dict(old.files) if old and old.commit == commit else {}
             known = files.get(path)
@@ -100,22 +130,55 @@ class Lock:
             write_json(self.path, _plain(repos))
 
 
-def _parse(value: dict[str, object]) -> dict[str, LockedRepo]:
-    if value["format"] != _FORMAT:
-        raise ValueError(f"format {value['format']!r}")
-    repos = value["repos"]
-    if not isinstance(repos, dict):
-        raise TypeError("repos is not an object")
+def _read(path: Path) -> bytes:
+    """The file's bytes; a pipe, a device or gigabytes are no record, and are not read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as handle:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{kind_of(status.st_mode)}, not a file")
+        if status.st_size > _LARGEST:
+            raise ValueError(f"{status.st_size:,} bytes")
+        return handle.read()
+
+
+def _parse(value: object) -> dict[str, LockedRepo]:
+    top = _object(value, "the record")
+    if top["format"] != _FORMAT:
+        raise ValueError(f"format {top['format']!r}")
     return {
         folder: LockedRepo(
-            commit=str(entry["commit"]),
-            files={
-                path: LockedFile(int(f["size"]), str(f["sha256"]), str(f["fetched_at"]))
-                for path, f in entry["files"].items()
+            _text(_object(entry, folder)["commit"], re.compile(r"[0-9a-f]{40}|directory")),
+            {
+                path: _file(_object(file, path))
+                for path, file in _object(_object(entry, folder)["files"], folder).items()
             },
         )
-        for folder, entry in repos.items()
+        for folder, entry in _object(top["repos"], "repos").items()
     }
+
+
+def _file(entry: Mapping[str, object]) -> LockedFile:
+    size = entry["size"]
+    if type(size) is not int or not 0 <= size < 1 << 63:
+        raise ValueError(f"a size of {str(size)[:40]}")
+    return LockedFile(
+        size,
+        _text(entry["sha256"], re.compile(r"[0-9a-f]{64}")),
+        _text(entry["fetched_at"], re.compile(r"[0-9TZ:.+-]{1,40}")),
+    )
+
+
+def _object(value: object, what: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{what[:80]} is not an object")
+    return value
+
+
+def _text(value: object, form: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise ValueError(f"{str(value)[:80]!r} where {form.pattern} belongs")
+    return value
 
 
 def _plain(repos: Mapping[str, LockedRepo]) -> dict[str, object]:

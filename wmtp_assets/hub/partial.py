@@ -27,6 +27,9 @@ from pathlib import Path
 
 import xxhash
 
+from wmtp_assets.hub.aside import NO_LOCKS, clear_file
+from wmtp_assets.hub.etags import plain_etag
+from wmtp_assets.hub.refusals import HubError
 from wmtp_assets.storage import disk, page_cache
 
 BYTES, JOURNAL = ".bytes", ".journal"
@@ -34,6 +37,7 @@ BYTES, JOURNAL = ".bytes", ".journal"
 
 _BLOCK_LINE = re.compile(rb"(\d{1,15}) (\d{1,15}) ([0-9a-f]{16})")
 _READ = 1 << 20  # bytes a read while blocks are checked
+_LONGEST_JOURNAL = 64 << 20  # bytes; a block a second for two weeks
 
 Interval = tuple[int, int]
 
@@ -76,6 +80,7 @@ class Partial:
         paths = stem.with_name(stem.name + BYTES), stem.with_name(stem.name + JOURNAL)
         journal = _hold(paths[1], note)
         try:
+            clear_file(paths[0], note)
             data = disk.open_unshared(paths[0])
         except BaseException:
             os.close(journal)
@@ -90,21 +95,23 @@ class Partial:
         """Take up what an earlier call left; why it had to be dropped, if it had to."""
         text = _read_all(self._journal)
         lines = text.split(b"\n")[:-1]  # what follows the last newline was torn by a kill
-        why = _why_not(lines[0], identity) if lines else None
-        if not lines or why is not None:
-            had = os.fstat(self._data).st_size
+        why = _why_not(lines[0], identity) if lines else "its journal cannot be read"
+        had = os.fstat(self._data).st_size
+        if why is not None:
             self.reset(identity)
             return why if had else None
         os.ftruncate(self._journal, text.rindex(b"\n") + 1)
+        if had > identity.size:
+            os.ftruncate(self._data, identity.size)
         self._size = identity.size
         for line in lines[1:]:
             block = _BLOCK_LINE.fullmatch(line)
             if block:
-                start, length = int(block[1]), int(block[2])
-                if start + length <= self._size and self._checksum(start, length) == block[3]:
-                    self._add(start, start + length)
+                start, end = int(block[1]), int(block[1]) + int(block[2])
+                if self._is_new(start, end) and self._checksum(start, end - start) == block[3]:
+                    self._add(start, end)
             elif line.startswith(b'"'):
-                self.validator = str(json.loads(line))
+                self.validator = _validator_of(line) or self.validator
         return None
 
     def reset(self, identity: Identity) -> None:
@@ -210,6 +217,11 @@ class Partial:
     def _prefix(self) -> int:
         return self._have[0][1] if self._have and self._have[0][0] == 0 else 0
 
+    def _is_new(self, start: int, end: int) -> bool:
+        """Whether a block lies in the file and says nothing of bytes that are known already."""
+        known = any(start < had[1] and had[0] < end for had in self._have)
+        return start < end <= self._size and not known
+
     def _add(self, start: int, end: int) -> None:
         """Merge one interval into the sorted, disjoint ones."""
         merged: list[Interval] = []
@@ -247,6 +259,7 @@ def _hold(journal: Path, note: Callable[[str], None]) -> int:
     while True:
         try:
             disk.make_folders(journal.parent)
+            clear_file(journal, note)
             fd = disk.open_or_create(journal, os.O_APPEND)
         except FileNotFoundError:
             continue  # another process removed the empty folder in between
@@ -256,6 +269,17 @@ def _hold(journal: Path, note: Callable[[str], None]) -> int:
             except BlockingIOError:
                 note("another process is fetching this file; waiting for it")
                 fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                raise HubError(
+                    "The file system of the storage has no file locks",
+                    expected="flock, which keeps two processes from writing one file",
+                    found=error.strerror,
+                    where=journal,
+                    mend="set WMTP_STORAGE to a folder on a local disk, or mount this file system "
+                    "with locks (Lustre: -o flock; NFS: without nolock).",
+                ) from None
             with suppress(FileNotFoundError):
                 if disk.status(journal).st_ino == os.fstat(fd).st_ino:
                     if os.fstat(fd).st_nlink == 1:
@@ -279,7 +303,7 @@ def _why_not(first: bytes, identity: Identity) -> str | None:
     try:
         old = json.loads(first)
         then = {field.name: old[field.name] for field in fields(identity)}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "its journal cannot be read"
     for name, now in asdict(identity).items():
         if then[name] != now:
@@ -287,5 +311,15 @@ def _why_not(first: bytes, identity: Identity) -> str | None:
     return None
 
 
+def _validator_of(line: bytes) -> str | None:
+    """The ETag that a line of the journal holds; None where it holds nothing fit to be sent."""
+    try:
+        return plain_etag(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
+
+
 def _read_all(fd: int) -> bytes:
-    return os.pread(fd, os.fstat(fd).st_size, 0)
+    """The journal's text; nothing of one that is too long to be a journal."""
+    size = os.fstat(fd).st_size
+    return os.pread(fd, size, 0) if size <= _LONGEST_JOURNAL else b""

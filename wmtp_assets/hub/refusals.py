@@ -7,6 +7,7 @@ said is shown only after `scrub`, so that no token or signed URL is ever part of
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +18,20 @@ from wmtp_assets.hub.files import RepoId
 from wmtp_assets.hub.retry import ComeBackError, retry_after
 
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-_WAIT_IN_RATELIMIT = re.compile(r"(?:^|;)\s*t\s*=\s*(\d+)")
+_WAIT_IN_RATELIMIT = re.compile(r"(?:^|;)\s*t\s*=\s*([0-9]{1,9})(?![0-9])")
 _LONGEST_QUOTE = 200  # characters of upstream's own words that a message repeats
 
 
 class HubError(WmtpError):
     """The source of the bytes answered in a way that another try will not change."""
+
+
+class AnotherCommitError(HubError):
+    """The source answers with another commit than the one that was asked for."""
+
+
+class ClientSetupError(HubError):
+    """The environment (token, certificates, proxies) keeps every request from being made."""
 
 
 class HubRefusalError(HubError):
@@ -84,6 +93,7 @@ def answer_to_error(
     one was sent and to keep it out of the message.
     """
     said = scrub(headers.get("x-error-message", ""), token)
+    withheld = os.environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN") and not token
     found = f"HTTP {status}" + (f", {said!r}" if said else "")
     if status in _TRANSIENT_STATUS:
         busy = "asks for patience" if status == 429 else "has trouble"
@@ -95,6 +105,11 @@ def answer_to_error(
             where=question,
         )
     kind, problem, mend = _refusal(question, status, headers, has_token=bool(token))
+    if withheld and kind in (NoTokenError, NoSuchRepoError):
+        mend = (
+            "HF_HUB_DISABLE_IMPLICIT_TOKEN is set, so that no token is sent: unset it. Then: "
+            + mend
+        )
     return kind(problem, found=found, where=question, mend=mend)
 
 
@@ -184,7 +199,7 @@ def scrub(text: str, token: str | None) -> str:
 
 def public_url(url: str) -> str:
     """A URL without the user, query and fragment, which may hold credentials."""
-    parts = urlsplit(url)
+    parts = urlsplit(url)  # of an address that was found to be one
     host = parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{host}{port}{parts.path}".rstrip("/")

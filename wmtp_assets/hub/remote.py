@@ -1,54 +1,60 @@
-"""The Hub over HTTP: huggingface_hub's API, URLs, token and client; our own rules for the bytes.
+"""The Hub over HTTP: huggingface_hub's URLs, token and names; our own requests and rules.
 
-The token is read by huggingface_hub at every call (HF_TOKEN, or what `hf auth login` stored), put
-into the headers of requests to the endpoint's own origin, and kept nowhere. Redirects are followed
-by hand, so that it goes to no other host.
+The token is read at every call (HF_TOKEN, or what `hf auth login` stored), put into the headers of
+requests to the endpoint's own origin (and to huggingface.co, where a mirror redirects to it), and
+kept nowhere. Redirects are followed by hand, so that it goes to no other host.
+
+A commit is held to: every answer that names one must name the one that was asked for.
 """
 
 from __future__ import annotations
 
-import json
+import base64
 import logging
 import os
 import re
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, unquote
 
 import httpcore2
-import httpx2
-from huggingface_hub import (
-    DatasetInfo,
-    HfApi,
-    ModelInfo,
-    constants,
-    get_session,
-    get_token,
-    hf_hub_url,
-)
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub import constants, hf_hub_url
+from huggingface_hub.errors import HFValidationError
 
 # Documented, though missing from the module's __all__:
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from wmtp_assets.errors import WmtpError
-from wmtp_assets.hub.files import RemoteFile, RepoId
-from wmtp_assets.hub.refusals import HubError, Question, answer_to_error, public_url, scrub
+from wmtp_assets.hub import addresses, client_settings
+from wmtp_assets.hub.addresses import Address, BadAddressError
+from wmtp_assets.hub.api import LARGEST, Listing, UnreadableAnswerError, read_listing
+from wmtp_assets.hub.etags import plain_etag, strong_etag
+from wmtp_assets.hub.files import RemoteFile, RepoId, is_commit
+from wmtp_assets.hub.refusals import (
+    AnotherCommitError,
+    ClientSetupError,
+    HubError,
+    Question,
+    answer_to_error,
+    public_url,
+    scrub,
+)
 from wmtp_assets.hub.retry import ComeBackError, Patience, Policy, persist, retry_after, stalled
 from wmtp_assets.hub.source import RangeRefusedError
+from wmtp_assets.hub.wire import Answer, BadEncodingError, BodyTooLargeError, Headers, ask
 
 _LOG = logging.getLogger(__name__)
-# The client writes every URL at INFO and every answer's headers at DEBUG; a storage host's URL is
-# signed, and so as good as a password while it lasts.
-logging.getLogger("httpx2").setLevel(logging.WARNING)
+# A storage host's URL is signed, and so as good as a password while it lasts.
 logging.getLogger("httpcore2").setLevel(logging.WARNING)
-# Its reads of 64 KiB take as much of the processor as SHA-256 does; larger ones a third of that.
-httpcore2.HTTP11Connection.READ_NUM_BYTES = 1 << 20
 
-_LONGEST_CHAIN = 5  # redirects before we say that they go in circles
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_DEFAULT_PORT = {"http": 80, "https": 443}
+_LONGEST_CHAIN = 8  # redirects before we say that they go in circles
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_BETWEEN = "check HF_ENDPOINT, and any proxy or cache that stands between."
+
+_warned: set[str] = set()  # endpoints whose lack of encryption was mentioned
 
 
 class RemoteHub:
@@ -59,7 +65,7 @@ class RemoteHub:
     def __init__(self, policy: Policy) -> None:
         _require_address(self.endpoint)
         self.policy = policy
-        self._listings: dict[tuple[RepoId, str], list[RemoteFile]] = {}
+        self._listings: dict[tuple[RepoId, str], tuple[RemoteFile, ...]] = {}
 
     @property
     def endpoint(self) -> str:
@@ -71,112 +77,156 @@ class RemoteHub:
         return public_url(self.endpoint)
 
     def head(self, repo: RepoId) -> str:
-        return self._info(repo, None)[0]
+        return self._info(repo, None).commit
 
     def resolve(self, repo: RepoId, revision: str) -> str:
-        return self._info(repo, revision)[0]
+        """Raises AnotherCommitError where a commit is asked for and another one is answered."""
+        return self._info(repo, revision).commit
 
     def files(self, repo: RepoId, revision: str) -> list[RemoteFile]:
         """Asks once for a commit, which cannot change; a branch is asked for every time."""
         if (repo, revision) in self._listings:
             return list(self._listings[repo, revision])
-        return list(self._info(repo, revision)[1])
+        return list(self._info(repo, revision).files)
 
-    def _info(self, repo: RepoId, revision: str | None) -> tuple[str, list[RemoteFile]]:
+    def _info(self, repo: RepoId, revision: str | None) -> Listing:
         """The commit that a revision names, and its files; one request, retried as needed."""
         question = Question(self.spec, repo, revision)
-
-        commit, files = persist(
-            lambda: _listing(self, question), Patience(self.policy, _LOG.warning)
-        )
-        self._listings[repo, commit] = files
-        return commit, files
+        listing = persist(lambda: _listing(self, question), Patience(self.policy, _LOG.warning))
+        self._listings[repo, listing.commit] = listing.files
+        return listing
 
     def locate(self, repo: RepoId, commit: str, path: str) -> _RemotePlace:
         question = Question(self.spec, repo, commit, path)
-        url = hf_hub_url(
-            repo.name, path, repo_type=repo.kind, revision=commit, endpoint=self.endpoint
-        )
-        for _ in range(_LONGEST_CHAIN):
-            with _translated(question, self.policy):
-                answer = get_session().request(
-                    "HEAD",
-                    url,
-                    headers=_headers_for(url, self.endpoint),
-                    follow_redirects=False,
-                    timeout=_timeout(self.policy),
-                )
-            if answer.status_code >= 400:
-                raise answer_to_error(
-                    question, answer.status_code, answer.headers, token=get_token()
-                )
-            onward = (
-                urljoin(url, answer.headers["location"]) if answer.has_redirect_location else None
+        with _translated(question, self.policy):
+            url = hf_hub_url(
+                repo.name, path, repo_type=repo.kind, revision=commit, endpoint=self.endpoint
             )
-            if onward is None or not _same_origin(onward, self.endpoint):
-                return _place(self, question, answer.headers, onward or url)
-            url = onward  # a renamed repository: the Hub's own redirect
-        raise HubError("The Hub redirects in circles", where=question)
+            with self._follow("HEAD", url, question, {"accept-encoding": "identity"}) as last:
+                return _place(self, question, last)
+
+    @contextmanager
+    def _follow(
+        self, method: str, url: str, question: Question, wanted: Mapping[str, str]
+    ) -> Iterator[_Last]:
+        """The answer at the end of a chain of redirects.
+
+        A HEAD stops at the redirect to a storage host: what the Hub knows of the file is in that
+        answer, and its address is where the bytes are.
+        """
+        commits: set[str] = set()
+        for _ in range(_LONGEST_CHAIN):
+            headers = _headers_for(url, self.endpoint)
+            headers.update(wanted)
+            with ask(method, url, headers, self.policy) as answer:
+                said = answer.headers.get("x-repo-commit")
+                if said is not None:
+                    commits.add(said)
+                _hold_to(question, commits)
+                location = answer.location
+                if location is None:
+                    yield _Last(answer, url, commits)
+                    return
+                target = _onward(url, location, question)
+                if method == "HEAD" and commits and not self._is_hub(target):
+                    yield _Last(answer, target, commits)
+                    return
+                url = target
+        raise HubError(
+            "The Hub redirects in circles",
+            expected=f"an answer within {_LONGEST_CHAIN} redirects",
+            where=question,
+            mend=_BETWEEN,
+        )
+
+    def _is_hub(self, url: str) -> bool:
+        origin = Address.of(url).origin
+        return origin == Address.of(self.endpoint).origin or origin in addresses.KNOWN_HUBS
+
+
+@dataclass(frozen=True, repr=False)
+class _Last:
+    """The last answer of a chain, the address that it is (or leads to), the commits named."""
+
+    answer: Answer
+    url: str
+    commits: set[str]
 
 
 def _require_address(endpoint: str) -> None:
     """Raises HubError when it could be none. It may hold a password, and is not shown."""
     try:
-        parts = urlsplit(endpoint)
-        sound = parts.scheme in _DEFAULT_PORT and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not match, a port that is no number
-        sound = False
-    if not sound:
+        Address.of(endpoint)
+    except BadAddressError:
         raise HubError(
             "HF_ENDPOINT is not the address of a server",
             expected="an address such as https://huggingface.co",
             mend="correct HF_ENDPOINT, or unset it for the public Hub.",
+        ) from None
+
+
+def _listing(hub: RemoteHub, question: Question) -> Listing:
+    url = f"{hub.endpoint}/api/{question.repo.folder}"
+    if question.revision is not None:
+        url += f"/revision/{quote(question.revision, safe='')}"
+    with (
+        _translated(question, hub.policy),
+        hub._follow("GET", url + "?blobs=true", question, {"accept-encoding": "gzip"}) as last,
+    ):
+        answer = last.answer
+        if answer.status >= 400:
+            raise _refused(question, answer)
+        try:
+            if answer.status != 200:
+                raise UnreadableAnswerError(f"HTTP {answer.status}")
+            listing = read_listing(answer.read(LARGEST, hub.policy.answer))
+        except (UnreadableAnswerError, BadEncodingError, BodyTooLargeError) as error:
+            raise ComeBackError(
+                "The Hub's answer is not what its API documents",
+                expected=f"at most {LARGEST:,} bytes of JSON",
+                found="more" if isinstance(error, BodyTooLargeError) else str(error),
+                where=question,
+                mend=_BETWEEN,
+            ) from None
+    _hold_to(question, {listing.commit, *last.commits})
+    return listing
+
+
+def _hold_to(question: Question, commits: set[str]) -> None:
+    """Raises AnotherCommitError when an answer names another commit than was asked for."""
+    asked = question.revision
+    others = commits - {asked} if asked is not None and is_commit(asked) else set()
+    if others or len(commits) > 1:
+        raise AnotherCommitError(
+            "Upstream serves another commit than was asked for",
+            expected=asked,
+            found=", ".join(scrub(ascii(other)[:60], None) for other in sorted(others or commits)),
+            where=question,
+            mend="run it again; if it goes on, a cache between here and the Hub is stale.",
         )
 
 
-def _listing(hub: RemoteHub, question: Question) -> tuple[str, list[RemoteFile]]:
-    with _translated(question, hub.policy):
-        try:
-            api = HfApi(endpoint=hub.endpoint)
-            ask = api.model_info if question.repo.kind == "model" else api.dataset_info
-            info: ModelInfo | DatasetInfo = ask(
-                question.repo.name,
-                revision=question.revision,
-                timeout=hub.policy.stall,
-                files_metadata=True,
-            )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ComeBackError(
-                "The Hub's answer is not what its API documents",
-                found=type(error).__name__,
-                where=question,
-                mend="check HF_ENDPOINT, and any proxy that stands between.",
-            ) from None
-    files = [
-        RemoteFile(s.rfilename, s.size, s.lfs.sha256 if s.lfs else None, s.blob_id)
-        for s in info.siblings or []
-        if s.size is not None
-    ]
-    return str(info.sha), files
-
-
-def _place(hub: RemoteHub, question: Question, headers: httpx2.Headers, url: str) -> _RemotePlace:
-    commit = headers.get("x-repo-commit")
-    if commit is None:
+def _place(hub: RemoteHub, question: Question, last: _Last) -> _RemotePlace:
+    answer, headers = last.answer, last.answer.headers
+    if answer.status >= 400:
+        raise _refused(question, answer)
+    if answer.status != 200 and answer.location is None:
+        raise _not_understood(question, answer)
+    if not last.commits:
         raise HubError(
             "This server does not say which commit it serves",
             expected="an X-Repo-Commit header, as the Hub sends",
             found="none",
             where=question,
-            mend="check HF_ENDPOINT and any proxy that stands between.",
+            mend=_BETWEEN,
         )
     size = headers.get("x-linked-size")
-    if size is None and "location" not in headers:
+    if size is None and answer.location is None and "content-encoding" not in headers:
         size = headers.get("content-length")
-    etag = headers.get("x-linked-etag") or headers.get("etag")
-    return _RemotePlace(
-        hub, question, url, commit, etag, int(size) if size and size.isdecimal() else None
-    )
+    etag = plain_etag(headers.get("x-linked-etag")) or plain_etag(headers.get("etag"))
+    (commit,) = last.commits
+    known = int(size) if size is not None and _NUMBER.fullmatch(size) else None
+    return _RemotePlace(hub, question, last.url, commit, etag, known)
 
 
 @dataclass(frozen=True, repr=False)
@@ -193,78 +243,85 @@ class _RemotePlace:
     @contextmanager
     def open(self, start: int, stop: int | None, if_range: str | None) -> Iterator[_RemoteBody]:
         wanted = {"accept-encoding": "identity"}
-        if start or stop is not None:
+        ranged = bool(start) or stop is not None
+        if ranged:
             wanted["range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
             if if_range:
                 wanted["if-range"] = if_range
-        with _translated(self.question, self.hub.policy), self._answer(wanted) as answer:
-            yield _body(self, answer)
-
-    @contextmanager
-    def _answer(self, wanted: dict[str, str]) -> Iterator[httpx2.Response]:
-        """The answer to a GET; storage hosts may send on once more, without a token."""
-        url = self.url
-        for _ in range(_LONGEST_CHAIN):
-            with get_session().stream(
-                "GET",
-                url,
-                headers=_headers_for(url, self.hub.endpoint) | wanted,
-                follow_redirects=False,
-                timeout=_timeout(self.hub.policy),
-            ) as answer:
-                if not answer.has_redirect_location:
-                    yield answer
-                    return
-                url = urljoin(url, answer.headers["location"])
-        raise HubError("The Hub redirects in circles", where=self.question)
+        with (
+            _translated(self.question, self.hub.policy),
+            self.hub._follow("GET", self.url, self.question, wanted) as last,
+        ):
+            asked = (start, stop) if ranged else None
+            yield _body(self, last, asked)
 
 
-def _body(place: _RemotePlace, answer: httpx2.Response) -> _RemoteBody:
-    status, headers = answer.status_code, answer.headers
+def _body(place: _RemotePlace, last: _Last, asked: tuple[int, int | None] | None) -> _RemoteBody:
+    """An answer with bytes. `asked` is the range, its end exclusive; None for the whole file."""
+    answer = last.answer
+    status, headers, question = answer.status, answer.headers, place.question
     if status == 416:
         raise RangeRefusedError
-    if status >= 400 and not _same_origin(str(answer.url), place.hub.endpoint):
+    if status >= 400 and not place.hub._is_hub(last.url):
         # A signed URL that has expired answers 403 (or 400, 401, 404): another is to be had.
         raise ComeBackError(
             f"The storage host refused a signed address (HTTP {status})",
             after=retry_after(headers.get("retry-after")),
-            found=f"HTTP {status} from {public_url(str(answer.url.copy_with(path='/')))}",
-            where=place.question,
+            found=f"HTTP {status} from {Address.of(last.url).authority}",
+            where=question,
         )
     if status >= 400:
-        raise answer_to_error(place.question, status, headers, token=get_token())
+        raise _refused(question, answer)
     if status not in (200, 206) or headers.get("content-encoding", "identity") != "identity":
-        raise HubError(
-            "The server did not send the file's plain bytes",
-            expected="HTTP 200 or 206 without Content-Encoding",
-            found=f"HTTP {status}, {headers.get('content-encoding', 'no encoding')}",
-            where=place.question,
-            mend="check HF_ENDPOINT and any proxy that stands between.",
-        )
-    start, total = 0, None
-    length = headers.get("content-length", "")
+        raise _not_understood(question, answer)
+    text = headers.get("content-length", "")
+    length = int(text) if _NUMBER.fullmatch(text) else None
+    start, total = 0, length
     if status == 206:
-        span = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
-        if span is None:
-            raise HubError("A partial answer without a readable range", where=place.question)
-        start = int(span.group(1))
-        total = int(span.group(3)) if span.group(3) != "*" else None
-    elif length.isdecimal():
-        total = int(length)
-    etag = headers.get("etag")
+        start, total = _range(question, headers, asked)
     return _RemoteBody(
-        answer,
-        start,
-        status == 206,
-        etag if etag and etag.startswith('"') else None,
-        int(length) if length.isdecimal() else None,
-        total,
+        answer, start, status == 206, strong_etag(headers.get("etag")), length, total
     )
+
+
+def _range(
+    question: Question,
+    headers: Mapping[str, str],
+    asked: tuple[int, int | None] | None,
+) -> tuple[int, int | None]:
+    """Where a partial answer begins, and the size of the file, once it is what was asked for.
+
+    That as many bytes come as it says is for whoever writes them to see.
+    """
+    text = headers.get("content-range", "")
+    span = _CONTENT_RANGE.fullmatch(text)
+    problem = "" if asked is not None else "a part where the whole file was asked for"
+    start = end = 0
+    total: int | None = None
+    if span is None:
+        problem = problem or f"{scrub(ascii(text)[:80], None)} as its range"
+    else:
+        start, end = int(span[1]), int(span[2]) + 1
+        total = int(span[3]) if span[3] != "*" else None
+        beyond = total is not None and end > total
+        too_far = asked is not None and asked[1] is not None and end > asked[1]
+        elsewhere = asked is not None and start != asked[0]
+        if end <= start or beyond or too_far or elsewhere:
+            problem = problem or text
+    if problem:
+        raise ComeBackError(
+            "The server did not send the range that was asked for",
+            expected="the whole file" if asked is None else f"bytes from {asked[0]:,}",
+            found=problem,
+            where=question,
+            mend=_BETWEEN,
+        )
+    return start, total
 
 
 @dataclass(frozen=True, repr=False)
 class _RemoteBody:
-    answer: httpx2.Response
+    answer: Answer
     start: int
     ranged: bool
     etag: str | None
@@ -272,67 +329,145 @@ class _RemoteBody:
     total: int | None
 
     def chunks(self) -> Iterator[bytes]:
-        return self.answer.iter_raw()
+        return self.answer.chunks()
 
 
-def _headers_for(url: str, endpoint: str) -> dict[str, str]:
-    """huggingface_hub's headers; with the token only towards the endpoint's own origin."""
-    return build_hf_headers(
-        token=None if _same_origin(url, endpoint) else False, library_name="wmtp_assets"
+def _refused(question: Question, answer: Answer) -> WmtpError:
+    return answer_to_error(question, answer.status, answer.headers, token=client_settings.token())
+
+
+def _not_understood(question: Question, answer: Answer) -> HubError:
+    encoding = scrub(answer.headers.get("content-encoding", "no encoding"), None)
+    return HubError(
+        "The server did not send the file's plain bytes",
+        expected="HTTP 200 or 206 without Content-Encoding",
+        found=f"HTTP {answer.status}, {encoding}",
+        where=question,
+        mend=_BETWEEN,
     )
 
 
-def _same_origin(url: str, other: str) -> bool:
-    return _origin(url) == _origin(other)
+def _onward(url: str, location: str, question: Question) -> str:
+    try:
+        return addresses.onward(url, location)
+    except BadAddressError as error:
+        raise HubError(
+            "The server redirects to an address that is not followed",
+            expected="an http or https address, and https from https",
+            found=error,
+            where=question,
+            mend=_BETWEEN,
+        ) from None
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORT.get(parts.scheme)
+def _headers_for(url: str, endpoint: str) -> Headers:
+    """huggingface_hub's headers; with the token only towards the endpoint and huggingface.co."""
+    client_settings.require_online()
+    headers = Headers(build_hf_headers(token=False, library_name="wmtp_assets"))
+    there, home = Address.of(url), Address.of(endpoint)
+    if there.origin == home.origin and home.user is not None:
+        words = f"{unquote(home.user)}:{unquote(home.password or '')}"
+        headers["authorization"] = f"Basic {base64.b64encode(words.encode()).decode()}"
+    elif there.origin in (home.origin, addresses.HUB) and client_settings.token():
+        headers["authorization"] = f"Bearer {client_settings.token()}"
+        if there.scheme == "http" and not there.is_loopback and there.authority not in _warned:
+            _warned.add(there.authority)
+            _LOG.warning(
+                "the token is sent to %s without encryption; name an https:// address in "
+                "HF_ENDPOINT, or set HF_HUB_DISABLE_IMPLICIT_TOKEN=1 to send none",
+                there.authority,
+            )
+    return headers
 
 
-def _timeout(policy: Policy) -> httpx2.Timeout:
-    return httpx2.Timeout(policy.stall, connect=policy.connect, pool=None)
+# What goes wrong on the wire.
 
 
 @contextmanager
 def _translated(question: Question, policy: Policy) -> Iterator[None]:
     """Turn the client's exceptions into ours, and cut their chain: it may quote what was sent."""
-    host = urlsplit(question.endpoint).netloc
+    host = public_url(question.endpoint).partition("://")[2]
     error: WmtpError
+    seen: Exception
     try:
         yield
         return
-    except HfHubHTTPError as caught:
-        answer = caught.response
-        error = answer_to_error(question, answer.status_code, answer.headers, token=get_token())
-    except OfflineModeIsEnabled:
-        error = HubError(
-            "huggingface_hub is told to stay offline",
-            found="HF_HUB_OFFLINE is set",
-            where=question,
-            mend="unset HF_HUB_OFFLINE, or set WMTP_HUB to a directory mirror.",
-        )
-    except httpx2.ConnectError as caught:
-        error = _unreachable(question, host, scrub(str(caught), get_token()))
-    except httpx2.ConnectTimeout:
-        error = _unreachable(question, host, "no answer in time")
-    except httpx2.TimeoutException:
+    except httpcore2.ConnectError as caught:
+        seen = caught
+        error = _tls_error(caught, host, question) or _unreachable(question, host, _words(caught))
+    except httpcore2.ConnectTimeout as caught:
+        seen = caught
+        error = _unreachable(question, host, f"no answer in time {_words(caught)}".strip())
+    except httpcore2.ProxyError as caught:
+        seen = caught
+        error = _proxy_error(question, host, _words(caught))
+    except httpcore2.TimeoutException as caught:
+        seen = caught
         error = stalled(f"no byte for {policy.stall:g} s", question)
-    except httpx2.TransportError as caught:
+    except (httpcore2.NetworkError, httpcore2.ProtocolError) as caught:
+        seen = caught
         error = ComeBackError(
             "The connection broke off",
-            found=f"{type(caught).__name__}: {scrub(str(caught), get_token())}",
+            found=f"{type(caught).__name__}: {_words(caught)}",
             where=question,
         )
-    except (HFValidationError, httpx2.InvalidURL) as caught:
+    except (BadEncodingError, BadAddressError, HFValidationError) as caught:
+        seen = caught
         error = HubError(
             "huggingface_hub does not accept this question",
-            found=scrub(str(caught), get_token()),
+            found=_words(caught),
             where=question,
             mend="correct HF_ENDPOINT, or the name in the catalog.",
         )
+    _without_frames(seen)
     raise error from None
+
+
+def _without_frames(caught: BaseException) -> None:
+    """Drop the frames of an exception and of those behind it: their locals hold what was sent."""
+    seen: BaseException | None = caught
+    while seen is not None and seen.__traceback__ is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+
+
+def _words(caught: Exception) -> str:
+    try:
+        secret = client_settings.token()
+    except ClientSetupError:
+        secret = None
+    return scrub(str(caught), secret)
+
+
+def _tls_error(caught: BaseException, host: str, question: Question) -> ClientSetupError | None:
+    """What a certificate that is not trusted means; None for another failure."""
+    cause: BaseException | None = caught
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    named = " and ".join(client_settings.certificates()) or "the system's authorities"
+    return ClientSetupError(
+        f"The certificate of {host} is not trusted",
+        expected=f"one that {named} vouch for",
+        found=cause.verify_message,
+        where=question,
+        mend="if a proxy of your organization stands between, set SSL_CERT_FILE (or "
+        "REQUESTS_CA_BUNDLE) to the PEM file with its authority's certificate; else check "
+        "HF_ENDPOINT and this machine's clock.",
+    )
+
+
+def _proxy_error(question: Question, host: str, why: str) -> WmtpError:
+    if why[:1] == "4":
+        return ClientSetupError(
+            f"The proxy refuses to connect to {host}",
+            found=why,
+            where=question,
+            mend="check user and password in HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY), unset it, or "
+            "list the host in NO_PROXY.",
+        )
+    return _unreachable(question, host, f"the proxy says {why}")
 
 
 def _unreachable(question: Question, host: str, why: str) -> ComeBackError:

@@ -50,8 +50,9 @@ class Policy:
 
     `tries` counts failures in a row without progress: a line that breaks every minute but moves
     is never given up on. `stall` is how long a connection may be silent (or under 1 kB
-    a second) before it is named stalled and made anew. A Retry-After beyond `longest_wait` is not
-    waited for but told.
+    a second), and how long the headers of an answer may take, before it is named stalled and made
+    anew. `answer` is how long the whole of an answer of the API may take. A Retry-After beyond
+    `longest_wait` is not waited for but told.
     """
 
     tries: int = 6
@@ -60,6 +61,7 @@ class Policy:
     longest_wait: float = 300.0
     connect: float = 10.0
     stall: float = 30.0
+    answer: float = 120.0
 
     def wait_before(self, failure: int, error: ComeBackError) -> float:
         """Seconds to wait after the `failure`-th failure in a row (from 1).
@@ -131,5 +133,5 @@ def retry_after(header: str | None, now: Callable[[], float] = time.time) -> flo
         return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - now())
-    except ValueError:
-        return None
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None  # a year that no clock has, or no date at all

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from wmtp_assets.hub.files import RemoteFile, RepoId, is_commit
 from wmtp_assets.hub.partial import Identity, Partial
-from wmtp_assets.hub.refusals import HubError
+from wmtp_assets.hub.refusals import AnotherCommitError, HubError
 from wmtp_assets.hub.retry import ComeBackError, Patience, persist, stalled
 from wmtp_assets.hub.source import Body, Hub, Place, RangeRefusedError
 
@@ -48,11 +48,12 @@ class _StartOver(Exception):  # noqa: N818 - a signal between threads, not an er
 
 @dataclass(frozen=True)
 class Job:
-    """What to transfer. `digest` is the SHA-256 or git blob id that the bytes must have."""
+    """What to transfer. `size` in bytes; `digest` is the SHA-256 or git blob id they must have."""
 
     repo: RepoId
     commit: str
     file: RemoteFile
+    size: int
     digest: str | None
 
 
@@ -91,7 +92,7 @@ class Transfer:
         self._partial = partial
         self._note = note
         self._progress = progress
-        self._size = job.file.size
+        self._size = job.size
         self._block = min(_LARGEST_BLOCK, max(_SMALLEST_BLOCK, self._size >> 10))
         self._ranges: bool | None = None  # whether the source honours them; None: not yet seen
         self._heeds_etags = True
@@ -144,7 +145,7 @@ class Transfer:
         with self._guard:
             self._retries += patience.retries
         if is_commit(job.commit) and place.commit != job.commit:
-            raise HubError(
+            raise AnotherCommitError(
                 "Upstream serves another commit than was asked for",
                 expected=job.commit,
                 found=place.commit,

@@ -15,6 +15,7 @@ from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.project import Project
 from wmtp_assets.project.handles import demand, fetched
 from wmtp_assets.project.recipes import Recipe
+from wmtp_assets.project.upstream import Taken
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.digests import digest_of
 from wmtp_assets.storage.disk import make_folders
@@ -78,8 +79,16 @@ def must_return(project: Project, name: str) -> bool:
         lost = fetched(project.store, name).lost()
     except (StorageError, *UNREADABLE):
         return True
-    gone = released(project, name) if lost else None
+    if not lost:
+        return not _recorded(project, name)
+    gone = released(project, name)
     return not lost.keys() <= (gone.files.keys() if gone else set())
+
+
+def _recorded(project: Project, name: str) -> bool:
+    """Whether assets.lock records each file of a raw artifact; fetching it again records them."""
+    locked = project.lock.known(Taken.by(project.artifacts[name]).repo)
+    return locked is not None and locked.files.keys() >= fetched(project.store, name).files().keys()
 
 
 def checkpoint_of(project: Project, raw: str) -> Artifact | None:

@@ -14,13 +14,31 @@ from typing import cast
 from wmtp_assets.catalog import Catalog, File
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.catalog.pin import Listed
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.errors import TransientError, WmtpError
 from wmtp_assets.hub.directory import UNPINNED, DirectoryHub
 from wmtp_assets.hub.fetch import fetch
 from wmtp_assets.hub.files import Fetched, RemoteFile, RepoId, WantedFile, WantedRepo, is_commit
-from wmtp_assets.hub.lock import Lock
+from wmtp_assets.hub.lock import Lock, LockError
+from wmtp_assets.hub.refusals import (
+    BlockedError,
+    ClientSetupError,
+    NoSuchRepoError,
+    NoSuchRevisionError,
+    NoTokenError,
+    TokenWithoutAccessError,
+)
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.storage.digests import digest_of
+
+# Errors after which it is still open whether upstream has a commit.
+_CANNOT_SAY = (
+    TransientError,
+    NoTokenError,
+    TokenWithoutAccessError,
+    BlockedError,
+    LockError,
+    ClientSetupError,
+)
 
 
 class SelectionError(WmtpError):
@@ -113,8 +131,9 @@ def listing_at(
 ) -> tuple[str, dict[str, Listed], WmtpError | None]:
     """The commit that `revision` names now, its files by path, and why there are none.
 
-    A commit is a commit even where the source cannot be asked; a branch or tag then raises what
-    asking raised.
+    A commit is a commit even where the source cannot be asked, does not know the reader, or is a
+    mirror without it; a branch or tag then raises what asking raised. A Hub that answers, and knows
+    no such commit or serves another one, is believed in either case.
     """
     try:
         commit = hub.resolve(repo, revision)
@@ -126,11 +145,16 @@ def listing_at(
                 mend="name the commit itself (40 hex digits).",
             )
         files = hub.files(repo, commit)
-    except WmtpError as error:
+    except (SelectionError, *_CANNOT_SAY) as error:
         if not is_commit(revision):
             raise
         return revision, {}, error
-    return commit, {file.path: Listed(file.size, file.sha256) for file in files}, None
+    except (NoSuchRepoError, NoSuchRevisionError) as error:
+        if not is_commit(revision) or not isinstance(hub, DirectoryHub):
+            raise
+        return revision, {}, error
+    listed = {file.path: Listed(file.size, file.sha256, file.hidden) for file in files}
+    return commit, listed, None
 
 
 def wanted_of(hub: Hub, taken: Taken) -> WantedRepo:
@@ -149,9 +173,9 @@ def commit_of(hub: Hub, taken: Taken, lock: Lock) -> str:
     if not isinstance(hub, DirectoryHub):
         if is_commit(taken.revision):
             return taken.revision
-        recorded = lock.commit(taken.repo)
-        if recorded is not None and is_commit(recorded):
-            return recorded
+        recorded = lock.known(taken.repo)
+        if recorded is not None and is_commit(recorded.commit):
+            return recorded.commit
     return hub.resolve(taken.repo, taken.revision)
 
 

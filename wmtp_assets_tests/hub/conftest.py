@@ -17,7 +17,9 @@ from wmtp_assets_tests.hub.world import World
 CANARY = "hf_CANARYcanaryCANARYcanaryCANARYcanary"
 
 #: Patient enough for a loaded machine, and quick enough for a test that waits for every try.
-QUICK = Policy(tries=3, first_wait=0.01, widest_wait=0.05, longest_wait=1.0, connect=2.0, stall=0.4)
+QUICK = Policy(
+    tries=3, first_wait=0.01, widest_wait=0.05, longest_wait=1.0, connect=2.0, stall=0.4, answer=1.0
+)
 
 
 @pytest.fixture(scope="session")

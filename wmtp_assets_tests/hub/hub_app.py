@@ -295,7 +295,7 @@ class HubApp:
                 raise _Refused(416, None, "no such range")
             status = 206
             headers["content-range"] = f"bytes {start}-{stop - 1}/{file.size}"
-        headers |= {"etag": file.etag, "content-length": str(stop - start)}
+        headers |= {"etag": self.world.etag or file.etag, "content-length": str(stop - start)}
         fault = self.world.fault(
             path, "flip", "truncate", "short", "overrun", "long", "reset", "stall", "trickle",
             "new etag", "replaced", "gzip",

@@ -15,6 +15,7 @@ from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.fetch import DigestMismatchError
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.refusals import (
+    AnotherCommitError,
     BlockedError,
     HubError,
     NoSuchFileError,
@@ -51,7 +52,7 @@ LASTING: dict[FaultKind, type[WmtpError] | None] = {
     "404 bare": NoSuchFileError,
     "500 on HEAD": GaveUpError,
     "stall on HEAD": GaveUpError,
-    "another commit": HubError,
+    "another commit": AnotherCommitError,
     "no commit": HubError,
     "size that lies": HubError,
     "flip": DigestMismatchError,

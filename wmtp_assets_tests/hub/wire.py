@@ -9,7 +9,7 @@ from starlette.types import Send
 
 
 async def begin(send: Send, status: int, headers: dict[str, str]) -> None:
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": raw})
 
 
