@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.rowindex import RowIndex, as_numpy
 from wmtp_assets.corpora.schema import DIFFICULTIES, row_schema
-from wmtp_assets.corpora.survey import Survey, survey
 from wmtp_assets.findings import Finding
+
+if TYPE_CHECKING:
+    from wmtp_assets.corpora.survey import Survey
 
 TRAINING_DIFFICULTIES = (1, 11)  # what training samples from
 _BATCH = 8192
@@ -47,7 +49,7 @@ def prove_split(
     that readers get (None: the one that `row_schema` gives). With `tokenizer`, the SentencePiece
     model, the tokens of some hundred rows are counted again, plainly. Reads every line once.
     """
-    from wmtp_assets.corpora.record_frame import RecordFrame
+    from wmtp_assets.corpora.survey import survey  # brings pandera and pandas along
 
     stem = jsonl.name.removesuffix(".jsonl")
     stats_file = jsonl.with_name(f"{stem}_stats.json")
@@ -57,7 +59,7 @@ def prove_split(
         index = RowIndex(jsonl.with_name(f"{stem}.index.parquet"))
         rules = _json(schema) if schema is not None else wanted_schema
         stats = _json(stats_file)
-        found = survey(jsonl, RecordFrame(rules), _TESTS_FIELD.get(dataset), index)
+        found = survey(jsonl, dataset, _TESTS_FIELD.get(dataset), index)
     except (CorpusError, OSError, ValueError, KeyError) as error:
         return [
             Finding(
