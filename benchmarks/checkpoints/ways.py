@@ -34,7 +34,9 @@ def naive(source: Path, target: Path) -> str:
 
     start_clock()
     state = torch.load(source, weights_only=True, map_location="cpu")
-    save_file({name: tensor.half() for name, tensor in state.items()}, target)
+    save_file(
+        {name: tensor.half() for name, tensor in state.items()}, target, metadata={"format": "pt"}
+    )
     return sha256(target)
 
 
@@ -45,7 +47,9 @@ def mapped(source: Path, target: Path) -> str:
 
     start_clock()
     state = torch.load(source, weights_only=True, map_location="cpu", mmap=True)
-    save_file({name: tensor.half() for name, tensor in state.items()}, target)
+    save_file(
+        {name: tensor.half() for name, tensor in state.items()}, target, metadata={"format": "pt"}
+    )
     return sha256(target)
 
 

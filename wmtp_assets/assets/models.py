@@ -14,6 +14,7 @@ from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert
 from wmtp_assets.checkpoints.sharded import write_sharded
+from wmtp_assets.checkpoints.vocabulary import require_rows
 from wmtp_assets.project import Project
 from wmtp_assets.project.documents import (
     adapter_files,
@@ -22,7 +23,7 @@ from wmtp_assets.project.documents import (
     metadata_files,
     tokenizer_files,
 )
-from wmtp_assets.project.handles import Checkpoint, Document, Fetched, Tokenizer
+from wmtp_assets.project.handles import SETTLED, Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.project.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.resources import StorageResource
 from wmtp_assets.storage import disk
@@ -48,7 +49,7 @@ def model_assets(project: Project) -> list[dg.AssetsDefinition]:
             if isinstance(model, MicroModel):
                 made.append(_sliced(artifact, model, project))
             else:
-                made.append(_converted(artifact, model))
+                made.append(_converted(artifact, model, project))
         elif artifact.kind in makers:
             made.append(makers[artifact.kind](artifact, project))
     return made
@@ -74,7 +75,7 @@ def _tokenizer(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     return tokenizer
 
 
-def _converted(artifact: Artifact, model: UpstreamModel) -> dg.AssetsDefinition:
+def _converted(artifact: Artifact, model: UpstreamModel, project: Project) -> dg.AssetsDefinition:
     @dg.asset(
         **asset_arguments(
             artifact,
@@ -90,8 +91,13 @@ def _converted(artifact: Artifact, model: UpstreamModel) -> dg.AssetsDefinition:
             plan = conversion_plan(model, raw)
             for warning in plan.warnings:
                 context.log.warning(f"{model.upstream.repository}: {warning}")
+            pieces = project.catalog.tokenizer.vocab_size
+            require_rows(plan.vocabulary, pieces, artifact.owner)  # before hours, not after
             require_space(folder, plan.target_size, f"Converting {artifact.owner}")
             certificate = convert(plan, folder / "model.safetensors")
+            if plan.settled:
+                settled = {"config": dict(plan.settled), "evidence": dict(plan.evidence)}
+                write_json(folder / SETTLED, settled)
             return _write_records(folder, certificate)
 
         return make(context, storage, artifact, [raw], write)
@@ -148,7 +154,7 @@ def _config(artifact: Artifact, project: Project) -> dg.AssetsDefinition:
     layout = layout_of(project.catalog, artifact.owner)
     model = project.catalog.models[artifact.owner]
     description = (
-        "The model's config: upstream's words, with sizes and dtype that the tensors show."
+        "The model's config: upstream's known settings, with sizes and dtype that the tensors show."
     )
 
     def write_into(folder: Path, upstream: dict[str, object], checkpoint: Checkpoint) -> Made:

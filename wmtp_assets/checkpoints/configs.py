@@ -18,6 +18,7 @@ from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
+from wmtp_assets.checkpoints.settings import settled_config, settled_params
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 from wmtp_assets.mtp.params import check_sizes, ffn_dim_of, integer, number
@@ -32,8 +33,8 @@ VIEW_FILES = {
     "tokenizer.model": "tokenizer/tokenizer.model",
     "tokenizer_config.json": "tokenizer/tokenizer_config.json",
 }
-# The authors' paths mean nothing here, and code from a repository is never run.
-NOT_KEPT = ("_name_or_path", "auto_map", "quantization_config", "torch_dtype", "dtype")
+
+_MEND = "materialize the model's configs and metadata again"
 
 
 class ConfigError(CheckpointError):
@@ -107,9 +108,10 @@ def config_sizes(layout: str, config: Mapping[str, object]) -> dict[str, int]:
     """The same sizes as `sizes_of`, but as params.json (meta-mtp) or config.json states them.
 
     Raises:
-        ParamsError: a size is missing or impossible.
+        LayoutError, ParamsError: a size is missing or impossible, or a setting is not known.
     """
     if layout == MTP:
+        config = settled_params(config)
         check_sizes(config)
         heads = integer(config, "n_heads")
         head_dim = integer(config, "dim") // heads
@@ -121,12 +123,10 @@ def config_sizes(layout: str, config: Mapping[str, object]) -> dict[str, int]:
             "key_value_width": integer(config, "n_kv_heads", default=heads) * head_dim,
             "n_future_tokens": integer(config, "n_future_tokens", default=1),
         }
+    settled = settled_config(layout, config)
     names = ("hidden_size", "intermediate_size", "vocab_size", "num_hidden_layers")
-    heads = integer(config, "num_attention_heads")
-    head_dim = integer(config, "head_dim", default=integer(config, "hidden_size") // heads)
-    kv_heads = integer(config, "num_key_value_heads", default=heads)
-    return {name: integer(config, name) for name in names} | {
-        "key_value_width": kv_heads * head_dim
+    return {name: integer(settled, name) for name in names} | {
+        "key_value_width": integer(settled, "num_key_value_heads") * integer(settled, "head_dim")
     }
 
 
@@ -172,7 +172,7 @@ def meta_adapter(params: Mapping[str, object], header: Header) -> dict[str, obje
         "num_key_value_heads": integer(params, "n_kv_heads", default=heads),
         "vocab_size": sizes["vocab_size"],
         "rms_norm_eps": number(params, "norm_eps"),
-        "rope_theta": number(params, "rope_theta", default=10000.0),
+        "rope_theta": number(params, "rope_theta"),
         "dtype": dtype_of(header),
         "parameters": header.parameters,
     }
@@ -195,20 +195,25 @@ def mtp_config(params: Mapping[str, object], header: Header) -> dict[str, object
 
 
 def derived_config(layout: str, config: Mapping[str, object], header: Header) -> dict[str, object]:
-    """Upstream's config.json with the truth about dtype and architecture, for llama layouts.
+    """config.json for the llama layouts: upstream's known settings, complete, and the true dtype.
 
     Raises:
-        ConfigError: config and tensors disagree on a size. ParamsError: a size is not there.
+        ConfigError: config and tensors disagree on a size. LayoutError: a setting is not known or
+            not usable, or the layout does not accept the model_type.
     """
     _agreed(layout, config, header)
-    kept = {name: value for name, value in config.items() if name not in NOT_KEPT}
-    architecture = "LlamaModel" if layout == REWARD else "LlamaForCausalLM"
-    return {
-        **kept,
-        "architectures": [architecture],
-        "model_type": "llama",
-        **_dtype_entries(header),
-    }
+    return {**settled_config(layout, config), **_dtype_entries(header)}
+
+
+def derived_params(params: Mapping[str, object], header: Header) -> dict[str, object]:
+    """params.json of an MTP model: upstream's numbers under known names, and nothing else.
+
+    Raises:
+        ConfigError: params.json and the tensors disagree. LayoutError: a field is not known.
+        ParamsError: it is unusable.
+    """
+    _agreed(MTP, params, header)
+    return settled_params(params)
 
 
 def _dtype_entries(header: Header) -> dict[str, object]:
@@ -258,8 +263,13 @@ def prove_configs(
         return _finding(name, path, lambda: _unlike(_document(path), derived()))
 
     def faults() -> list[str]:
-        stated = {} if layout == MTP else _dtype_entries(header())  # params.json names no dtype
-        return size_differences(layout, document(), header()) + _unlike(document(), stated)
+        differences = size_differences(layout, document(), header())
+        if layout == MTP:  # params.json names no dtype
+            stated = settled_params(document())
+        else:
+            stated = {**settled_config(layout, document()), **_dtype_entries(header())}
+        foreign = [f"{name}: does not belong there" for name in document() if name not in stated]
+        return differences + _unlike(document(), stated) + foreign
 
     findings = [_finding("config_describes_tensors", config, faults)]
     if adapter is not None:
@@ -279,16 +289,21 @@ def _unlike(document: Mapping[str, object], derived: Mapping[str, object]) -> li
     return [
         f"{name}: file says {document.get(name)!r}, tensors and config give {value!r}"
         for name, value in derived.items()
-        if document.get(name) != value or isinstance(document.get(name), bool)
+        if document.get(name) != value
+        or isinstance(document.get(name), bool) != isinstance(value, bool)  # True == 1
     ]
 
 
 def _document(path: Path) -> dict[str, object]:
-    data = path.read_bytes()
-    document = yaml.safe_load(data) if path.suffix in (".yaml", ".yml") else strict_json.loads(data)
+    if path.suffix not in (".yaml", ".yml"):
+        return strict_json.read_object(path, "The document", _MEND)
+    document = yaml.safe_load(path.read_bytes())
     if not isinstance(document, dict):
         raise ConfigError(
-            "The document is not a mapping", found=type(document).__name__, where=path
+            "The document is not a mapping",
+            found=strict_json.kind_of(document),
+            where=path,
+            mend=_MEND,
         )
     return document
 
@@ -304,5 +319,5 @@ def _finding(name: str, path: Path, faults_of: Callable[[], list[str]]) -> Findi
         expected="what the tensors' header says",
         found="the same" if not faults else "; ".join(faults),
         where=str(path),
-        mend="" if not faults else "materialize the model's configs and metadata again",
+        mend="" if not faults else _MEND,
     )

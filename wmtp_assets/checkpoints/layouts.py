@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wmtp_assets.checkpoints.errors import LayoutError
+from wmtp_assets.checkpoints.families import FAMILIES
+from wmtp_assets.checkpoints.settings import settled_config, settled_params
 
 LayoutName = Literal["meta-mtp", "llama", "llama-reward"]
 Config = Mapping[str, object]
@@ -44,6 +46,11 @@ class Assignment:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
+def is_table(name: str) -> bool:
+    """Whether the tensor `name` is a rotary table."""
+    return _ANGLES.fullmatch(name) is not None
+
+
 def number(config: Config, key: str) -> int:
     """A whole number above 0 from a config; LayoutError where there is none."""
     value = config.get(key)
@@ -71,7 +78,7 @@ def assign(layout: LayoutName, config: Config, names: Iterable[str]) -> Assignme
     """
     shapes = expected_shapes(layout, config)
     found = list(names)
-    angles = {name: RECOMPUTED for name in found if _ANGLES.fullmatch(name)}
+    angles = {name: RECOMPUTED for name in found if is_table(name)}
     assignment = _ASSIGN[layout](shapes, [name for name in found if name not in angles])
     known = {wanted.source for wanted in assignment.wanted.values()}
     known.update(copy for wanted in assignment.wanted.values() for copy in wanted.copies)
@@ -107,6 +114,7 @@ def mtp_ffn(config: Config) -> int:
 
 
 def _mtp_shapes(config: Config) -> dict[str, Shape]:
+    config = settled_params(config)
     dim, vocab = number(config, "dim"), number(config, "vocab_size")
     heads, ffn = number(config, "n_heads"), mtp_ffn(config)
     kv_heads = heads if config.get("n_kv_heads") is None else number(config, "n_kv_heads")
@@ -143,17 +151,15 @@ def _assign_mtp(shapes: Mapping[str, Shape], names: Sequence[str]) -> Assignment
     return Assignment({name: Wanted(shape, name) for name, shape in shapes.items()})
 
 
-# llama: transformers' LlamaForCausalLM.
+# llama: transformers' LlamaForCausalLM, and the model types that have its tensors (families.py).
 
 
-def _llama_trunk(config: Config) -> dict[str, Shape]:
+def _llama_trunk(layout: LayoutName, config: Config) -> dict[str, Shape]:
+    config = settled_config(layout, config)
+    family = FAMILIES[str(config["model_type"])]
     dim, ffn = number(config, "hidden_size"), number(config, "intermediate_size")
-    heads = number(config, "num_attention_heads")
-    kv_key = "num_key_value_heads"
-    kv_heads = heads if config.get(kv_key) is None else number(config, kv_key)
-    head = dim // heads if config.get("head_dim") is None else number(config, "head_dim")
-    if config.get("attention_bias") or config.get("mlp_bias"):
-        raise LayoutError("A LLaMA with biases is not a known layout", found=dict(config))
+    heads, kv_heads = number(config, "num_attention_heads"), number(config, "num_key_value_heads")
+    head = number(config, "head_dim")
     block = {
         "self_attn.q_proj.weight": (heads * head, dim),
         "self_attn.k_proj.weight": (kv_heads * head, dim),
@@ -165,6 +171,11 @@ def _llama_trunk(config: Config) -> dict[str, Shape]:
         "input_layernorm.weight": (dim,),
         "post_attention_layernorm.weight": (dim,),
     }
+    if family.qkv_bias:
+        block["self_attn.q_proj.bias"] = (heads * head,)
+        block["self_attn.k_proj.bias"] = block["self_attn.v_proj.bias"] = (kv_heads * head,)
+    if family.qk_norm:
+        block["self_attn.q_norm.weight"] = block["self_attn.k_norm.weight"] = (head,)
     layers = range(number(config, "num_hidden_layers"))
     return {
         "embed_tokens.weight": (number(config, "vocab_size"), dim),
@@ -174,9 +185,9 @@ def _llama_trunk(config: Config) -> dict[str, Shape]:
 
 
 def _llama_shapes(config: Config) -> dict[str, Shape]:
-    trunk = _llama_trunk(config)
+    trunk = _llama_trunk("llama", config)
     shapes = {f"model.{name}": shape for name, shape in trunk.items()}
-    if not config.get("tie_word_embeddings"):
+    if not settled_config("llama", config)["tie_word_embeddings"]:
         shapes["lm_head.weight"] = trunk["embed_tokens.weight"]
     return shapes
 
@@ -215,7 +226,10 @@ _HEADS = (
 
 
 def _reward_shapes(config: Config) -> dict[str, Shape]:
-    return {**_llama_trunk(config), REWARD_WEIGHT: (1, number(config, "hidden_size"))}
+    return {
+        **_llama_trunk("llama-reward", config),
+        REWARD_WEIGHT: (1, number(config, "hidden_size")),
+    }
 
 
 def _assign_reward(shapes: Mapping[str, Shape], names: Sequence[str]) -> Assignment:

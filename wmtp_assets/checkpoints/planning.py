@@ -6,14 +6,22 @@ where the two disagree. `convert.py` then does exactly what the plan says.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from wmtp_assets.checkpoints.casts import can_cast
 from wmtp_assets.checkpoints.certificate import DroppedCertificate
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ConversionError, LayoutError
-from wmtp_assets.checkpoints.layouts import Assignment, Config, LayoutName, assign
+from wmtp_assets.checkpoints.layouts import (
+    RECOMPUTED,
+    Assignment,
+    Config,
+    LayoutName,
+    assign,
+    is_table,
+)
+from wmtp_assets.checkpoints.rotary import check_tables, theta_of
 from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
 from wmtp_assets.checkpoints.source import Source
 from wmtp_assets.checkpoints.tensors import SourceTensor
@@ -33,7 +41,8 @@ class Plan:
     """Everything about a conversion that is known before a weight is read.
 
     `tensors` are in the order of the target file. `waive_overflow` names tensors (as the target
-    calls them) whose finite values may become infinite. `warnings` are the source's.
+    calls them) whose finite values may become infinite. `warnings` are the source's. `settled` are
+    values that the config leaves open and the tensors decide, `evidence` says from which.
     """
 
     layout: str
@@ -42,6 +51,8 @@ class Plan:
     dropped: tuple[DroppedCertificate, ...] = ()
     waive_overflow: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+    settled: Mapping[str, object] = field(default_factory=dict)
+    evidence: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def header(self) -> bytes:
@@ -52,6 +63,13 @@ class Plan:
     def target_size(self) -> int:
         """The target's size in bytes."""
         return len(self.header) + sum(tensor.spec.nbytes for tensor in self.tensors)
+
+    @property
+    def vocabulary(self) -> int:
+        """Rows of the embedding; 0 where there is none."""
+        of = {tensor.spec.name.removeprefix("model."): tensor.spec for tensor in self.tensors}
+        embeddings = ("tok_embeddings.weight", "embed_tokens.weight")
+        return next((of[name].shape[0] for name in embeddings if name in of), 0)
 
     @property
     def parameters(self) -> int:
@@ -66,13 +84,18 @@ def plan_conversion(
     dtype: DType | str,
     waive_overflow: Collection[str] = (),
 ) -> Plan:
-    """Match the source with what layout and config demand. Reads no weights.
+    """Match the source with what layout and config demand. Reads rotary tables, and no weights.
 
-    Raises LayoutError when tensors are missing, unexpected or of another shape, and
-    ConversionError when a type cannot be cast or a copy cannot be a copy.
+    Raises LayoutError when the config is not of the layout, tensors are missing, unexpected or of
+    another shape, or a rotary table contradicts the config, and ConversionError when a type cannot
+    be cast or a copy cannot be a copy.
     """
     wanted_dtype = DType(dtype)
+    settled, evidence = _settle(source, layout, config)
+    config = {**config, **settled}
     assignment = _assign(source, layout, config)
+    tables = [n for n, reason in assignment.left_out.items() if reason == RECOMPUTED]
+    check_tables(layout, config, [source.tensors[name] for name in tables])
     planned: list[PlannedTensor] = []
     twins: dict[str, SourceTensor] = {}
     for name, wanted in assignment.wanted.items():
@@ -114,7 +137,28 @@ def plan_conversion(
         tuple(dropped),
         frozenset(waive_overflow),
         source.warnings,
+        settled,
+        evidence,
     )
+
+
+def _settle(
+    source: Source, layout: LayoutName, config: Config
+) -> tuple[dict[str, object], dict[str, str]]:
+    """What Meta's params.json may leave open: rope_theta, and vocab_size (-1: the tokenizer's)."""
+    settled: dict[str, object] = {}
+    evidence: dict[str, str] = {}
+    if layout != "meta-mtp":
+        return settled, evidence
+    embedding = source.tensors.get("tok_embeddings.weight")
+    if config.get("vocab_size") == -1 and embedding is not None and len(embedding.shape) == 2:
+        settled["vocab_size"] = embedding.shape[0]
+        evidence["vocab_size"] = f"params.json says -1: the rows of {embedding.name}"
+    if config.get("rope_theta") is None:
+        tables = [tensor for name, tensor in source.tensors.items() if is_table(name)]
+        settled["rope_theta"], table = theta_of(config, tables)
+        evidence["rope_theta"] = f"not in params.json: derived from the stored table {table}"
+    return settled, evidence
 
 
 def _assign(source: Source, layout: LayoutName, config: Config) -> Assignment:

@@ -175,9 +175,10 @@ def in_file_order(specs: Sequence[TensorSpec]) -> list[TensorSpec]:
 def header_bytes(specs: Sequence[TensorSpec]) -> bytes:
     """The first bytes of a file that holds `specs` in this order: length and JSON, padded to 8.
 
-    Identical to what `safetensors.torch.save_file` writes without metadata.
+    Identical to what `safetensors.torch.save_file` writes with the metadata {"format": "pt"}, which
+    transformers before 4.47 demands. A single key, so that the bytes are the same every time.
     """
-    entries: dict[str, object] = {}
+    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
     at = 0
     for spec in specs:
         entries[spec.name] = {

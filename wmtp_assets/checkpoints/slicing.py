@@ -25,6 +25,7 @@ from wmtp_assets.checkpoints.layouts import (
 )
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, sort_for_file
 from wmtp_assets.checkpoints.safetensors_file import TensorSpec, read_header
+from wmtp_assets.checkpoints.settings import settled_config, settled_params, sliding_layers
 from wmtp_assets.checkpoints.tensors import SourceTensor
 
 
@@ -75,6 +76,7 @@ def slice_llama(base: Path, config: Config, micro: MicroShape, target: Path) -> 
 
 def plan_mtp_slice(base: Path, params: Config, micro: MicroShape) -> SlicePlan:
     """What `slice_mtp` will do. Raises LayoutError where the base cannot be cut so."""
+    params = settled_params(params)
     heads = number(params, "n_heads")
     kv_heads = heads if params.get("n_kv_heads") is None else number(params, "n_kv_heads")
     kept, kv_kept = _heads(number(params, "dim"), heads, kv_heads, micro.dim)
@@ -114,6 +116,15 @@ def plan_mtp_slice(base: Path, params: Config, micro: MicroShape) -> SlicePlan:
 
 def plan_llama_slice(base: Path, config: Config, micro: MicroShape) -> SlicePlan:
     """What `slice_llama` will do. Raises LayoutError where the base cannot be cut so."""
+    config = settled_config("llama", config)
+    if sliding_layers(config):
+        raise LayoutError(
+            "A model in which only some layers have sliding attention cannot be sliced",
+            expected="use_sliding_window: false, or sliding_window: null",
+            found=f"sliding_window {config['sliding_window']}",
+            where="config.json",
+            mend="Slice another model (slice_of in the catalog).",
+        )
     heads = number(config, "num_attention_heads")
     kv_key = "num_key_value_heads"
     kv_heads = heads if config.get(kv_key) is None else number(config, kv_key)
@@ -130,6 +141,14 @@ def plan_llama_slice(base: Path, config: Config, micro: MicroShape) -> SlicePlan
         kv_key: kv_kept,
         "vocab_size": vocab,
     }
+    unrotated = config.get("no_rope_layers")
+    if isinstance(unrotated, list):
+        small["no_rope_layers"] = [unrotated[layer] for layer in layers]
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        found = config[key]
+        ids = found if isinstance(found, list) else [found]
+        if any(isinstance(one, int) and one >= vocab for one in ids):
+            small[key] = None
 
     def base_name(name: str) -> str:
         return _renumber(name, "layers", layers)
@@ -181,7 +200,7 @@ def _heads(dim: int, heads: int, kv_heads: int, wanted_dim: int) -> tuple[int, i
     """How many query and key-value heads a width of `wanted_dim` keeps."""
     size, group = dim // heads, heads // kv_heads
     kept = wanted_dim // size
-    if wanted_dim > dim or kept == 0 or wanted_dim % size or kept % group:
+    if dim % heads or wanted_dim > dim or kept == 0 or wanted_dim % size or kept % group:
         raise LayoutError(
             "A micro model's width does not keep whole attention heads",
             expected=f"a multiple of {size * group} (heads of {size}, in groups of {group}), "

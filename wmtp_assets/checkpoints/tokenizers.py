@@ -81,6 +81,8 @@ def tokenizer_documents(model: Path) -> dict[str, dict[str, object]]:
         "add_eos_token": False,
         "split_special_tokens": True,
         "clean_up_tokenization_spaces": False,
+        # Without it versions 4.48 to 4.57 hand token_type_ids to `generate`, which refuses them.
+        "model_input_names": ["input_ids", "attention_mask"],
     }
     return {"tokenizer.json": _tokenizer_json(processor), "tokenizer_config.json": config}
 
@@ -210,7 +212,9 @@ def auto_encoder(directory: Path) -> Encode:
     """What AutoTokenizer makes of the directory, without BOS, as a function from text to ids."""
     from transformers import AutoTokenizer  # seconds to import
 
-    tokenizer = AutoTokenizer.from_pretrained(str(directory))
+    tokenizer = AutoTokenizer.from_pretrained(
+        str(directory), local_files_only=True, trust_remote_code=False
+    )
 
     def encode(text: str) -> list[int]:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False)

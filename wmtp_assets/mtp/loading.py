@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +18,13 @@ from wmtp_assets.errors import WmtpError
 from wmtp_assets.mtp.model import ModelArgs, MTPTransformer
 
 _AGAIN = "materialize the model's configs again"
+# How we load with transformers: a document may name an implementation that is then fetched and run.
+LOADING: Mapping[str, Any] = {
+    "attn_implementation": "sdpa",
+    "local_files_only": True,
+    "trust_remote_code": False,
+    "use_safetensors": True,
+}
 SHOWN = 5  # names listed of each kind in the error: enough to see the pattern
 
 

@@ -97,7 +97,7 @@ def _prove_gradients(model: MTPTransformer, where: Path) -> Finding:
 
 
 def prove_causal_lm(weights: Path, config: Path) -> list[Finding]:
-    """Whether AutoModelForCausalLM loads the model with no further argument, and it works.
+    """Whether AutoModelForCausalLM loads the model with no argument about it, and it works.
 
     The two files are linked into a temporary folder under the names that transformers expects, so
     that the same proof serves artifacts before and after they are published.
@@ -105,14 +105,16 @@ def prove_causal_lm(weights: Path, config: Path) -> list[Finding]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from wmtp_assets.mtp.loading import read_tensors
+    from wmtp_assets.mtp.loading import LOADING, read_tensors
 
     expected = "every tensor from the file, at its dtype, and finite logits"
     with tempfile.TemporaryDirectory(prefix="wmtp-view-") as view:
         (Path(view) / "model.safetensors").symlink_to(weights.resolve())
         (Path(view) / "config.json").symlink_to(config.resolve())
         try:
-            found: Any = AutoModelForCausalLM.from_pretrained(view, output_loading_info=True)
+            found: Any = AutoModelForCausalLM.from_pretrained(
+                view, output_loading_info=True, **LOADING
+            )
         except Exception as error:  # transformers raises whatever its parts raise
             return [_finding("causal_lm_loads", weights, expected, str(error)[:500])]
         model, info = found

@@ -19,12 +19,14 @@ from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.configs import (
     MTP,
     derived_config,
+    derived_params,
     meta_adapter,
     metadata_facts,
     mtp_config,
 )
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
+from wmtp_assets.checkpoints.vocabulary import require_vocabulary
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.project.handles import Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.storage.atomic import json_bytes, write_bytes
@@ -57,15 +59,18 @@ def tokenizer_files(raw: Fetched, vocab_size: int) -> Derived:
 
 
 def config_files(layout: str, upstream: dict[str, object], checkpoint: Checkpoint) -> Derived:
-    """config.json (and params.json, as `upstream` has it, of a multi-token-prediction model).
+    """config.json (and params.json of a multi-token-prediction model), from upstream's.
 
-    Raises ConfigError or ParamsError where config and tensors disagree.
+    What upstream's leaves open is as the conversion settled it. Raises LayoutError where a setting
+    is not known, ConfigError or ParamsError where config and tensors disagree.
     """
     header = read_header(checkpoint.path)
+    upstream = {**upstream, **checkpoint.settled()["config"]}
     if layout == MTP:
+        params = derived_params(upstream, header)
         files = {
-            "params.json": json_bytes(upstream),
-            "config.json": json_bytes(mtp_config(upstream, header)),
+            "params.json": json_bytes(params),
+            "config.json": json_bytes(mtp_config(params, header)),
         }
         return Derived(files, {"document": "params.json"})
     config = derived_config(layout, upstream, header)
@@ -107,12 +112,20 @@ def metadata_files(
     model_config: Document,
     tokenizer: Tokenizer,
 ) -> Derived:
-    """A model's metadata.json. Raises ConfigError or ParamsError."""
-    facts = metadata_facts(layout, model_config.value(), read_header(checkpoint.path))
+    """A model's metadata.json.
+
+    Raises ConfigError or ParamsError, and VocabularyError where the tokenizer is another model's.
+    """
+    config = model_config.value()
+    facts = metadata_facts(layout, config, read_header(checkpoint.path))
+    rows = facts["vocab_size"]
+    assert isinstance(rows, int)  # noqa: S101 - it is a size
+    padding = require_vocabulary(tokenizer.model, config, rows, artifact.owner)
     sums = checkpoint.receipt.files
     document = {
         "name": artifact.owner,
         **facts,
+        **({"vocabulary_padding": padding} if padding else {}),
         **dict(artifact.settings),
         "sha256": {
             "model.safetensors": sums["model.safetensors"].sha256,
@@ -129,13 +142,17 @@ def _conversion(model: UpstreamModel | MicroModel, checkpoint: Checkpoint) -> di
     """What was done to the source's tensors, for metadata.json."""
     if isinstance(model, MicroModel):
         return {"kind": "slice", "of": model.slice_of, "taken": checkpoint.slice()["taken"]}
-    recorded = certificate_of(checkpoint)
+    recorded, settled = certificate_of(checkpoint), checkpoint.settled()
     return {
         "kind": "convert",
         "source_dtype": model.source_dtype,
         "dtype": model.dtype,
         "source_files": dict(recorded.source_files),
         "dropped": {entry.name: entry.reason for entry in recorded.dropped},
+        "settled": {
+            name: {"value": value, "from": settled["evidence"][name]}
+            for name, value in settled["config"].items()
+        },
     }
 
 

@@ -18,6 +18,7 @@ from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
 
 _MAX_DOCUMENT = 64 << 20  # a certificate has some 500 bytes per tensor
+SETTLED = "settled.json"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,15 @@ class Checkpoint(Handle):
     def certificate(self) -> Path:
         """The certificate that the conversion wrote beside it."""
         return self.folder / "certificate.json"
+
+    def settled(self) -> dict[str, dict[str, object]]:
+        """What upstream's config left open and the tensors decided: `config`, and the `evidence`.
+
+        Both are empty where the config left nothing open, as nearly always.
+        """
+        if SETTLED not in self.receipt.files:
+            return {"config": {}, "evidence": {}}
+        return cast("dict[str, dict[str, object]]", self.read(SETTLED))
 
     def slice(self) -> dict[str, dict[str, object]]:
         """Of a micro model: its `config`, and what was `taken` of its base."""

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.checkpoints import strict_json
-from wmtp_assets.checkpoints.configs import MTP
+from wmtp_assets.checkpoints.configs import MTP, REWARD
+from wmtp_assets.checkpoints.errors import LayoutError
 from wmtp_assets.checkpoints.planning import Plan, plan_conversion
 from wmtp_assets.checkpoints.slicing import (
     MicroShape,
@@ -64,5 +65,12 @@ def slice_plan(
     micro: MicroModel, layout: str, base: Checkpoint, config: Mapping[str, object]
 ) -> SlicePlan:
     """How a micro model is cut from `base`, whose config is `config`. Raises LayoutError."""
+    if layout == REWARD:
+        raise LayoutError(
+            "A reward model cannot be sliced",
+            expected="slice_of: a model of the layout meta-mtp or llama",
+            found=f"{micro.slice_of}, of the layout {layout}",
+            mend="Name another model in slice_of in the catalog.",
+        )
     plan = plan_mtp_slice if layout == MTP else plan_llama_slice
     return plan(base.path, config, MicroShape(layers=micro.layers, dim=micro.dim, ffn=micro.ffn))

@@ -21,6 +21,11 @@ from wmtp_assets.storage.versions import Staging
 CODE_VERSIONS: Mapping[Kind, str] = {
     **dict.fromkeys(Kind, "1"),
     Kind.SPLIT: "2",  # since struct fields are read by name
+    Kind.CHECKPOINT: "2",  # the header says {"format": "pt"}
+    Kind.SHARDS: "2",  # likewise
+    Kind.CONFIG: "2",  # known settings only, in the words of transformers 4 and 5
+    Kind.TOKENIZER: "2",  # model_input_names
+    Kind.MODEL_METADATA: "2",  # settled values; a tokenizer of another size is refused
 }
 
 

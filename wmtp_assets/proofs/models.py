@@ -11,7 +11,13 @@ from wmtp_assets.catalog import MicroModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind, model_artifact
 from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
-from wmtp_assets.checkpoints.configs import MTP, REWARD, derived_config, prove_configs
+from wmtp_assets.checkpoints.configs import (
+    MTP,
+    REWARD,
+    derived_config,
+    prove_configs,
+    sizes_of,
+)
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.planning import Plan
 from wmtp_assets.checkpoints.proofs import ExpectedCheckpoint, prove_checkpoint
@@ -19,6 +25,7 @@ from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.sharded import prove_sharded
 from wmtp_assets.checkpoints.tokenizers import prove_same_tokenizer, prove_tokenizer
 from wmtp_assets.checkpoints.verification import verify_certificate
+from wmtp_assets.checkpoints.vocabulary import prove_vocabulary
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp, prove_reward_model
@@ -48,7 +55,9 @@ def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoin
     else:
         raw = source(project, artifact.inputs[0])
         plan = None if raw.lost() else conversion_plan(model, raw)
-        config, dtype = upstream_config(model, raw), model.dtype
+        made = Checkpoint(*place(project, artifact.name))
+        settled = made.settled()["config"] if plan is None else plan.settled
+        config, dtype = {**upstream_config(model, raw), **settled}, model.dtype
     expected = ExpectedCheckpoint(
         layout=layout,
         config=config,
@@ -163,6 +172,13 @@ def prove_documents(project: Project, artifact: Artifact) -> Iterable[Finding]:
     )
     # The config's own finding comes first and belongs to the config alone.
     yield findings[0 if artifact.kind is Kind.CONFIG else 1]
+    if artifact.kind is Kind.MODEL_METADATA:
+        checkpoint = Checkpoint(*place(project, model_artifact(owner)))
+        yield prove_vocabulary(
+            Tokenizer(*place(project, TOKENIZER)).model,
+            Document(*place(project, model_artifact(owner, "config"))).value(),
+            sizes_of(layout, read_header(checkpoint.path))["vocab_size"],
+        )
     own = own_tokenizer(project, artifact)
     if artifact.kind is Kind.MODEL_METADATA and own is not None:
         raw = source(project, model_artifact(owner, "raw"))

@@ -67,6 +67,9 @@ SHARDS = Proof("shards_equal_checkpoint", "The shards hold the single file's ten
 CONFIG = Proof("config_describes_tensors", "The config states the sizes that the tensors have.")
 ADAPTER = Proof("meta_adapter_agrees", "meta_adapter.yaml says what params.json and tensors say.")
 METADATA = Proof("metadata_agrees", "metadata.json says what config and tensors say.")
+FITS = Proof(
+    "tokenizer_fits_model", "The tokenizer has the embedding's size and the config's special ids."
+)
 SHARED = Proof("tokenizer_shared", "The model's own tokenizer upstream is the shared one.")
 SPLIT = (
     Proof("row_counts", "As many rows, per class too, as the catalog expects."),
@@ -115,7 +118,7 @@ def proofs_of(project: Project, artifact: Artifact) -> list[Proof]:
         case Kind.ADAPTER:
             asked.append(ADAPTER)
         case Kind.MODEL_METADATA:
-            asked.append(METADATA)
+            asked += [METADATA, FITS]
             if own_tokenizer(project, artifact) is not None:
                 asked.append(SHARED)
         case Kind.SPLIT | Kind.SMALL_SPLIT:

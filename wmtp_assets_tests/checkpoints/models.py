@@ -52,16 +52,22 @@ def random_tensors(
 
 def mtp_tensors() -> Tensors:
     """A multi-token-prediction checkpoint with the complex rotary table that Meta's may hold."""
-    angles = torch.polar(torch.ones(8, 8), torch.arange(64.0).reshape(8, 8))
-    return {**random_tensors("meta-mtp", MTP_PARAMS), "freqs_cis": angles}
+    angles = torch.outer(torch.arange(8.0), rotary_frequencies(10000.0))
+    table = torch.polar(torch.ones_like(angles), angles)
+    return {**random_tensors("meta-mtp", MTP_PARAMS), "freqs_cis": table}
 
 
 def llama_tensors() -> Tensors:
     """A LLaMA checkpoint with the inv_freq buffers of older transformers."""
     found = random_tensors("llama", LLAMA_CONFIG)
     for layer in range(5):
-        found[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = torch.rand(8)
+        found[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = rotary_frequencies(10000.0)
     return found
+
+
+def rotary_frequencies(theta: float, head_dim: int = 16) -> torch.Tensor:
+    """`inv_freq`, as transformers computes it: float32, (head_dim / 2,)."""
+    return 1.0 / (theta ** (torch.arange(0, head_dim, 2).float() / head_dim))
 
 
 def reward_tensors(shared: bool) -> Tensors:

@@ -58,7 +58,11 @@ def plan_of(path: Path, dtype: DType, waive: frozenset[str] = frozenset()) -> Pl
 
 
 def saved_by_the_library(tensors: Tensors, path: Path) -> bytes:
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        path,
+        metadata={"format": "pt"},
+    )
     return path.read_bytes()
 
 

@@ -214,7 +214,7 @@ def test_a_reward_models_bias_is_proven_as_its_weight_is(
         del stored["v_head.bias"]
     else:
         stored["v_head.bias"] = torch.full(shape, 0.5, dtype=torch.bfloat16)
-    save_file(stored, tmp_path / "model.safetensors")
+    save_file(stored, tmp_path / "model.safetensors", metadata={"format": "pt"})
     sums = {"model.safetensors": sha256_file(tmp_path / "model.safetensors")}
     write_sha256sums(tmp_path / "SHA256SUMS", sums)
     expected = ExpectedCheckpoint(

@@ -41,6 +41,7 @@ def test_the_header_is_byte_for_byte_that_of_save_file(
     save_file(
         {name: torch.zeros(shape, dtype=getattr(torch, d)) for name, (d, shape) in specs.items()},
         path,
+        metadata={"format": "pt"},
     )
     ours = in_file_order([TensorSpec(n, d, tuple(shape)) for n, (d, shape) in specs.items()])
     header = header_bytes(ours)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert, plan_conversion
@@ -22,6 +21,7 @@ from wmtp_assets_tests.checkpoints.models import (
     MTP_PARAMS,
     mtp_tensors,
     reward_tensors,
+    rotary_frequencies,
     save,
 )
 
@@ -174,7 +174,7 @@ def test_an_entry_that_is_dropped_differently_is_named(tmp_path: Path) -> None:
     source = save(tensors, tmp_path / "a.pth")
     plan = plan_conversion(open_source([source]), "meta-mtp", MTP_PARAMS, "float16")
     certificate = convert(plan, tmp_path / "m.safetensors")
-    tensors["rope.freqs"] = torch.ones(3)
+    tensors["rope.freqs"] = rotary_frequencies(10000.0)
     save(tensors, source)
     again = plan_conversion(open_source([source]), "meta-mtp", MTP_PARAMS, "float16")
     _, against = verify_certificate(certificate, tmp_path / "m.safetensors", again)
