@@ -17,9 +17,8 @@ from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.small import select_small
 from wmtp_assets.project import Project
-from wmtp_assets.project.documents import schema_files
 from wmtp_assets.project.handles import Fetched, Split, Tokenizer
-from wmtp_assets.proofs.datasets import RECORDS
+from wmtp_assets.proofs.datasets import RECORDS, schema_documents
 from wmtp_assets.resources import StorageResource
 from wmtp_assets.storage.preflight import require_space
 
@@ -42,7 +41,7 @@ def dataset_assets(project: Project) -> list[dg.AssetsDefinition]:
             case Kind.SPLIT_METADATA | Kind.SMALL_METADATA:
                 made.append(_metadata(artifact))
             case Kind.SCHEMA:
-                made.append(_schema(artifact, dataset))
+                made.append(_schema(artifact))
     return made
 
 
@@ -138,11 +137,11 @@ def _metadata(artifact: Artifact) -> dg.AssetsDefinition:
     return metadata
 
 
-def _schema(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
+def _schema(artifact: Artifact) -> dg.AssetsDefinition:
     @dg.asset(
         **asset_arguments(
             artifact,
-            "JSON Schema of a row.",
+            "JSON Schema of a row, and the cards that declare the rows' files to `datasets`.",
             ins={},
         )
     )
@@ -150,7 +149,7 @@ def _schema(artifact: Artifact, dataset: Dataset) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, storage: dg.ResourceParam[StorageResource]
     ) -> Result:
         def write(folder: Path) -> Made:
-            return Made(schema_files(RECORDS[dataset.layout], dataset.layout).write(folder))
+            return Made(schema_documents(artifact).write(folder))
 
         return make(context, storage, artifact, [], write)
 

@@ -293,8 +293,21 @@ def _dataset(name: str, dataset: Dataset) -> list[Artifact]:
             group,
             inputs=tuple(split_artifact(name, split) for split in dataset.splits),
             status=dataset.status,
-            links={f"{at}/processed/schema.json": "schema.json"},
-            settings={"layout": dataset.layout},
+            links=_schema_links(name, dataset),
+            settings={
+                "layout": dataset.layout,
+                # What the cards declare; `datasets` cannot load a split without rows.
+                "files": {
+                    split: f"{split}.jsonl"
+                    for split, wanted in dataset.splits.items()
+                    if wanted.rows != 0
+                },
+                "small_files": {
+                    split: f"{split}_small.jsonl"
+                    for split in (dataset.small.rows if dataset.small else ())
+                    if dataset.splits[split].rows != 0
+                },
+            },
         )
     )
     for split, rows_wanted in (dataset.small.rows if dataset.small else {}).items():
@@ -328,6 +341,14 @@ def _dataset(name: str, dataset: Dataset) -> list[Artifact]:
             ),
         ]
     return made
+
+
+def _schema_links(name: str, dataset: Dataset) -> dict[str, str]:
+    processed = f"datasets_v2/{name}/processed"
+    links = {f"{processed}/schema.json": "schema.json", f"{processed}/README.md": "README.md"}
+    if dataset.small and any(dataset.splits[split].rows != 0 for split in dataset.small.rows):
+        links[f"datasets_local_small/{name}_small/README.md"] = "README_small.md"
+    return links
 
 
 def _group(name: str) -> str:

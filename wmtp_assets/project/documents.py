@@ -27,6 +27,7 @@ from wmtp_assets.checkpoints.configs import (
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
 from wmtp_assets.checkpoints.vocabulary import require_vocabulary
+from wmtp_assets.corpora.card import dataset_card
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.project.handles import Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.storage.atomic import json_bytes, write_bytes
@@ -156,6 +157,18 @@ def _conversion(model: UpstreamModel | MicroModel, checkpoint: Checkpoint) -> di
     }
 
 
-def schema_files(dataset: str, layout: str) -> Derived:
-    """schema.json of a dataset, as `corpora` calls it; `layout` is the catalog's word."""
-    return Derived({"schema.json": json_bytes(row_schema(dataset))}, {"layout": layout})
+def schema_files(
+    dataset: str, layout: str, files: Mapping[str, str], small: Mapping[str, str]
+) -> Derived:
+    """schema.json of a dataset, as `corpora` calls it, and the cards that declare its rows' files.
+
+    `layout` is the catalog's word; `files` and `small` map splits to the names of their files in
+    the dataset's folder and in that of its small copy, which has a card only where there are some.
+    """
+    written = {
+        "schema.json": json_bytes(row_schema(dataset)),
+        "README.md": dataset_card(dataset, files),
+    }
+    if small:
+        written["README_small.md"] = dataset_card(dataset, small)
+    return Derived(written, {"layout": layout, "document": "schema.json"})

@@ -26,6 +26,7 @@ CODE_VERSIONS: Mapping[Kind, str] = {
     Kind.CONFIG: "2",  # known settings only, in the words of transformers 4 and 5
     Kind.TOKENIZER: "2",  # model_input_names
     Kind.MODEL_METADATA: "2",  # settled values; a tokenizer of another size is refused
+    Kind.SCHEMA: "2",  # since cards are beside schema.json
 }
 
 

@@ -158,7 +158,7 @@ def _answers(project: Project, artifact: Artifact) -> Iterable[Finding]:
             rows = Split(*place(project, artifact.inputs[0]))
             yield from prove_metadata(Document(*place(project, artifact.name)).path, rows.jsonl)
         case Kind.SCHEMA:
-            yield prove_schema(project, artifact)
+            yield from prove_schema(project, artifact)
 
 
 def _files_unchanged(project: Project, artifact: Artifact, deep: bool = True) -> Finding:

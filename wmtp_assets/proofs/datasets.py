@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
 from wmtp_assets.corpora.proofs import prove_split
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import Finding
 from wmtp_assets.project import Project
+from wmtp_assets.project.documents import Derived, schema_files
 from wmtp_assets.project.handles import Document, Split, Tokenizer, demand
 from wmtp_assets.proofs.places import place
-from wmtp_assets.proofs.questions import SCHEMA
+from wmtp_assets.proofs.questions import CARDS, SCHEMA
 
 #: The names by which `corpora/` knows the datasets of each layout of the catalog.
 RECORDS = {"code-contests": "codecontests", "mbpp": "mbpp", "humaneval": "humaneval"}
@@ -38,15 +40,37 @@ def prove_rows(project: Project, artifact: Artifact) -> Iterable[Finding]:
     )
 
 
-def prove_schema(project: Project, artifact: Artifact) -> Finding:
-    layout = project.catalog.datasets[artifact.owner].layout
+def schema_documents(artifact: Artifact) -> Derived:
+    """The files of a schema artifact, as they must be."""
+    layout = str(artifact.settings["layout"])
+    files, small = (
+        cast("Mapping[str, str]", artifact.settings[name]) for name in ("files", "small_files")
+    )
+    return schema_files(RECORDS[layout], layout, files, small)
+
+
+def prove_schema(project: Project, artifact: Artifact) -> Iterable[Finding]:
+    layout = str(artifact.settings["layout"])
     document = Document(*place(project, artifact.name))
+    mend = f"wmtp materialize {artifact.name} --force"
     same = document.value() == row_schema(RECORDS[layout])
-    return Finding(
+    yield Finding(
         SCHEMA.name,
         same,
         f"the schema of {RECORDS[layout]}",
         "as expected" if same else "another schema",
         str(document.path),
-        mend="" if same else f"wmtp materialize {artifact.name} --force",
+        mend="" if same else mend,
+    )
+    cards = {
+        name: data for name, data in schema_documents(artifact).files.items() if name[-3:] == ".md"
+    }
+    wrong = [name for name, data in cards.items() if (document.folder / name).read_bytes() != data]
+    yield Finding(
+        CARDS.name,
+        not wrong,
+        "cards that declare every split's file and the types of its fields",
+        f"another {', '.join(wrong)}" if wrong else "as expected",
+        str(document.folder / (wrong or list(cards))[0]),
+        mend=mend if wrong else "",
     )

@@ -93,6 +93,7 @@ SPLIT_METADATA = (
     Proof("metadata_stats_add_up", "Its statistics are those of the lines."),
 )
 SCHEMA = Proof("schema_is_ours", "schema.json is the schema that the rows are checked by.")
+CARDS = Proof("data_files_declared", "README.md declares the rows' files to `load_dataset`.")
 
 
 def proofs_of(project: Project, artifact: Artifact) -> list[Proof]:
@@ -127,7 +128,7 @@ def proofs_of(project: Project, artifact: Artifact) -> list[Proof]:
         case Kind.SPLIT_METADATA | Kind.SMALL_METADATA:
             asked += SPLIT_METADATA
         case Kind.SCHEMA:
-            asked.append(SCHEMA)
+            asked += [SCHEMA, CARDS]
     return asked
 
 

@@ -348,6 +348,16 @@ def test_a_changed_schema_is_told(copied: Project) -> None:
     assert failed(copied, "datasets/codecontests_schema") == {"schema_is_ours"}
 
 
+@pytest.mark.parametrize("card", ["README.md", "README_small.md"])
+def test_a_card_that_declares_other_files_is_told(copied: Project, card: str) -> None:
+    def change(folder: Path) -> None:
+        text = (folder / card).read_text("utf-8")
+        (folder / card).write_text(text.replace("path: train", "path: ../train"), "utf-8")
+
+    recommit(copied, "datasets/codecontests_schema", change)
+    assert failed(copied, "datasets/codecontests_schema") == {"data_files_declared"}
+
+
 def test_every_question_is_named_by_a_test_that_breaks_what_it_is_about(project: Project) -> None:
     from wmtp_assets.proofs import proofs_of
 

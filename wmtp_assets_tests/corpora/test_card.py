@@ -1,0 +1,106 @@
+"""`datasets.load_dataset` of a published folder gives its rows by split, not the row index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from wmtp_assets.corpora.card import dataset_card
+from wmtp_assets.project import Project
+from wmtp_assets_tests.corpora.conftest import rows_of
+
+_FOLDERS = {
+    "datasets_v2/codecontests/processed": ("train", "valid", "test"),
+    "datasets_v2/mbpp/processed": ("train", "validation", "test"),
+    "datasets_v2/humaneval/processed": ("test",),
+    "datasets_local_small/codecontests_small": ("train", "valid", "test"),
+}
+_TEXT = datasets.Value("string")
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    for flag in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        monkeypatch.setattr(f"datasets.config.{flag}", True, raising=False)
+
+
+def _lines(folder: Path, split: str) -> list[dict[str, Any]]:
+    small = "_small" if folder.name.endswith("_small") else ""
+    return rows_of(folder / f"{split}{small}.jsonl")
+
+
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_a_published_folder_loads_as_its_rows(
+    project: Project, tmp_path: Path, folder: str
+) -> None:
+    path = project.store.root / folder
+    splits = _FOLDERS[folder]
+    whole = datasets.load_dataset(str(path), cache_dir=str(tmp_path / "cache"))
+    streamed = datasets.load_dataset(
+        str(path), streaming=True, cache_dir=str(tmp_path / "streamed")
+    )
+    assert tuple(whole) == tuple(streamed) == splits
+    for split in splits:
+        rows = _lines(path, split)
+        assert rows
+        assert whole[split].to_list() == rows
+        assert list(streamed[split]) == rows
+        assert whole[split].features == streamed[split].features == whole[splits[0]].features
+        assert whole[split].features["metadata"]["difficulty"] == datasets.Value("int64")
+    one = datasets.load_dataset(str(path), split=splits[-1], cache_dir=str(tmp_path / "cache"))
+    assert one.to_list() == _lines(path, splits[-1])
+
+
+_CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "codecontests": ({"is_correct": True}, {"is_correct": datasets.Value("bool")}),
+    "mbpp": (
+        {"test_list": [], "test_setup_code": ""},
+        {"test_list": datasets.List(_TEXT), "test_setup_code": _TEXT},
+    ),
+    "humaneval": ({"test": "", "entry_point": ""}, {"test": _TEXT, "entry_point": _TEXT}),
+}
+
+
+@pytest.mark.parametrize("dataset", _CASES)
+def test_types_do_not_depend_on_the_rows(tmp_path: Path, dataset: str) -> None:
+    fields, types = _CASES[dataset]
+    metadata = {"source": dataset, "difficulty": None, "has_tests": False}
+    row = {"instruction": "", "input": "", "output": "", "task_id": "11", **fields}
+    row |= {"metadata": metadata}
+    (tmp_path / "test.jsonl").write_text(json.dumps(row) + "\n")
+    # What lies beside the rows is not theirs.
+    (tmp_path / "test_metadata.json").write_text('{"metadata": [], "stats": {"total": 0}}')
+    (tmp_path / "test.index.parquet").write_bytes(b"PAR1")
+    (tmp_path / "README.md").write_bytes(dataset_card(dataset, {"test": "test.jsonl"}))
+    loaded = datasets.load_dataset(str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    assert list(loaded) == ["test"]
+    assert loaded["test"].to_list() == [row]
+    assert loaded["test"].features == datasets.Features(
+        {
+            **dict.fromkeys(("instruction", "input", "output", "task_id"), _TEXT),
+            **types,
+            "metadata": {
+                "source": _TEXT,
+                "difficulty": datasets.Value("int64"),
+                "has_tests": datasets.Value("bool"),
+            },
+        }
+    )
+
+
+def test_a_split_that_is_counted_as_empty_is_not_declared() -> None:
+    from wmtp_assets.catalog import load_catalog
+    from wmtp_assets.catalog.artifacts import artifacts_of
+
+    catalog = load_catalog("sample")
+    dataset = catalog.datasets["codecontests"]
+    empty = dataset.splits["valid"].model_copy(update={"rows": 0, "correct": 0, "incorrect": 0})
+    changed = dataset.model_copy(update={"splits": {**dataset.splits, "valid": empty}})
+    catalog = catalog.model_copy(update={"datasets": {"codecontests": changed}})
+    settings = artifacts_of(catalog)["datasets/codecontests_schema"].settings
+    assert settings["files"] == {"train": "train.jsonl", "test": "test.jsonl"}
+    assert settings["small_files"] == {"train": "train_small.jsonl", "test": "test_small.jsonl"}
