@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +143,7 @@ def test_a_folder_that_keeps_turning_into_a_link_leads_nowhere(tmp_path: Path) -
             home.symlink_to(victim)
             home.unlink()
             away.rename(home)
+            time.sleep(0.001)
 
     swapping = threading.Thread(target=swap)
     swapping.start()
