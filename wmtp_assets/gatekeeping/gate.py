@@ -131,6 +131,7 @@ def judge(
     project: Project, findings: dict[str, list[Finding]], links: Iterable[Finding]
 ) -> Verdict:
     """The verdict that follows from the findings on the required artifacts and on the links."""
+    links = list(links)
     required = [a for a in project.artifacts.values() if a.status == "required"]
 
     def condition(
@@ -190,28 +191,34 @@ def judge(
             "published",
             "the contract's paths lead to what was proven",
             required=True,
-            reasons=tuple(
-                Reason(
-                    str(finding.details["set"]),
-                    finding.name,
-                    str(finding.expected),
-                    str(finding.found),
-                    finding.where,
-                    finding.mend,
-                )
-                for finding in links
-                if finding.blocking and not finding.passed
-            ),
-        ),
-        condition(
-            "recommended",
-            "what a person decides: difficulty beyond 1-11, ...",
-            required,
-            is_required=False,
+            reasons=_reasons(finding for finding in links if finding.blocking),
         ),
     ]
+    recommended = condition(
+        "recommended",
+        "what a person decides: difficulty beyond 1-11, ...",
+        required,
+        is_required=False,
+    )
+    beside = _reasons(finding for finding in links if not finding.blocking)
+    conditions.append(replace(recommended, reasons=recommended.reasons + beside))
     return Verdict(
         project.catalog.name, tuple(conditions), sum(len(found) for found in findings.values())
+    )
+
+
+def _reasons(links: Iterable[Finding]) -> tuple[Reason, ...]:
+    return tuple(
+        Reason(
+            str(finding.details["set"]),
+            finding.name,
+            str(finding.expected),
+            str(finding.found),
+            finding.where,
+            finding.mend,
+        )
+        for finding in links
+        if not finding.passed
     )
 
 

@@ -11,6 +11,7 @@ list of files is made here, and the stock command is given two flags:
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,15 @@ from typing import TYPE_CHECKING, Any
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 from wmtp_assets.project import Project
+from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.errors import storage_errors
+from wmtp_assets.storage.receipts import Mismatch
 
 if TYPE_CHECKING:
     from model_signing.hashing import Config, PathLike
     from model_signing.manifest import Manifest
+
+_SHOWN = 5
 
 SIGNATURE = "model.sig"
 """The signature's name in the storage's root: the one that the stock command writes."""
@@ -58,6 +63,14 @@ def published_files(project: Project) -> dict[str, str]:
     return files
 
 
+def misled(project: Project) -> list[Mismatch]:
+    """Where readers would not get the files that a signature is over, or would find others beside
+    them: a signature says nothing of what it does not list. Raises StorageError."""
+    sets = [name for name in project.sets if project.store.publication(name) is not None]
+    wrong = [mismatch for name in sets for mismatch in project.store.mislaid(name)]
+    return wrong + project.store.strangers(project.sets.values()).inside
+
+
 def sign(project: Project, private_key: Path, out: Path) -> int:
     """Reads and signs every published file; how many there are.
 
@@ -71,13 +84,27 @@ def sign(project: Project, private_key: Path, out: Path) -> int:
         raise SigningError(
             "There is nothing to sign", where=project.storage, mend="`wmtp materialize` makes it."
         )
-    config = _what_readers_see(project.storage, stated)
+    for wrong in misled(project):
+        raise SigningError(
+            "Readers would not find what is published, so nothing is signed",
+            expected=wrong.expected,
+            found=wrong.found,
+            where=wrong.file,
+            mend=wrong.mend or "`wmtp verify` tells all that is wrong.",
+        )
+    root = project.store.root
+    config = _what_readers_see(root, stated)
     try:
         signer = signing.Config().use_elliptic_key_signer(private_key=private_key)
     except (OSError, ValueError, TypeError) as error:
         raise _key_error(private_key, error, "private") from error
-    with storage_errors("Signing", out):
-        signer.set_hashing_config(config).sign(project.storage, out)
+    # The library writes by itself, through whatever link lies at `out`: it writes elsewhere.
+    with storage_errors("Signing", out), tempfile.TemporaryDirectory(prefix="wmtp-sign-") as folder:
+        signature = Path(folder) / SIGNATURE
+        signer.set_hashing_config(config).sign(root, signature)
+        within = out.absolute().parent in (project.storage, root)
+        place = root if within else out.parent.resolve()
+        write_bytes(place / out.name, signature.read_bytes())
     return len(stated)
 
 
@@ -96,8 +123,11 @@ def prove_signature(project: Project, public_key: Path, signature: Path) -> Find
     try:
         stated = published_files(project)
         count = len(stated)
-        config = _what_readers_see(project.storage, stated, compare=False)
-        verifier.set_hashing_config(config).verify(project.storage, signature)
+        root = project.store.root
+        config = _what_readers_see(root, stated, compare=False)
+        verifier.set_hashing_config(config).verify(root, signature)
+        # The bytes are the signed ones; now that they are all that readers find.
+        problem = "; ".join(f"{wrong.file}: {wrong.found}" for wrong in misled(project)[:_SHOWN])
     except FileNotFoundError as error:
         problem = f"no such file: {error.filename}"
     # The library raises what its own libraries raise: a signature that cannot be read, for any

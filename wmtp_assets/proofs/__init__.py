@@ -8,6 +8,7 @@ verify` and the gate all call `prove`, and nothing here reads the database of Da
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
@@ -35,6 +36,8 @@ from wmtp_assets.proofs.models import (
 from wmtp_assets.proofs.places import locked, place
 from wmtp_assets.proofs.questions import FETCHED, INPUTS, KEPT, UNCHANGED, Proof, proofs_of
 from wmtp_assets.storage.digests import sha256_files
+from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.receipts import Mismatch
 
 __all__ = ["Proof", "proofs_of", "prove", "prove_against_source", "published", "quick"]
 
@@ -93,27 +96,58 @@ def quick(project: Project, artifact: Artifact) -> list[Finding]:
 
 
 def published(project: Project) -> list[Finding]:
-    """Whether the contract's paths lead to the artifacts' current versions, for every set."""
-    findings = []
+    """Whether the contract's paths lead to the artifacts' current versions, for every set, and
+    nothing else stands among them. Looks at names and inodes only.
+
+    Something wrong that several sets share (a link in place of `models_v2/`) is one finding.
+    """
+    findings: list[Finding] = []
+    named: set[str] = set()
     for name, wanted in project.sets.items():
         optional = name.startswith("models/") and project.artifacts[name].status == "optional"
         wrong = project.store.unpublished(wanted)
-        if optional and project.store.publication(name) is None:
-            continue
-        first = wrong[0] if wrong else None
-        findings.append(
-            Finding(
-                "published",
-                not wrong,
-                "links to the current versions" if first is None else first.expected,
-                "as expected" if first is None else first.found,
-                name if first is None else str(first.file),
-                mend=f"wmtp materialize {name}" if wrong else "",
-                blocking=not optional,
-                details={"set": name},
+        with suppress(StorageError):  # a damaged record is among what is wrong
+            if optional and project.store.publication(name) is None:
+                continue
+        for mismatch in wrong:
+            if str(mismatch.file) in named:
+                continue
+            if not optional:
+                named.add(str(mismatch.file))
+            findings.append(_not_published(mismatch, name, blocking=not optional))
+        if not wrong:
+            findings.append(
+                Finding(
+                    "published",
+                    passed=True,
+                    expected="links to the current versions",
+                    found="as expected",
+                    where=name,
+                    blocking=not optional,
+                    details={"set": name},
+                )
             )
-        )
+    others = project.store.strangers(project.sets.values())
+    for mismatch, blocking in (
+        *((mismatch, True) for mismatch in others.inside),
+        *((mismatch, False) for mismatch in others.beside),
+    ):
+        folder = str(mismatch.file.parent.relative_to(project.store.root))
+        findings.append(_not_published(mismatch, folder, blocking=blocking))
     return findings
+
+
+def _not_published(mismatch: Mismatch, name: str, *, blocking: bool) -> Finding:
+    return Finding(
+        "published",
+        passed=False,
+        expected=mismatch.expected,
+        found=mismatch.found,
+        where=str(mismatch.file),
+        mend=mismatch.mend or f"wmtp materialize {name}",
+        blocking=blocking,
+        details={"set": name},
+    )
 
 
 def _words(error: Exception) -> str:

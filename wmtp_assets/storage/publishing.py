@@ -16,9 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from shlex import quote
 
-from wmtp_assets.storage import bounds, disk, locks
+from wmtp_assets.storage import as_read, aside, bounds, disk, locks
 from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.errors import StorageError, storage_errors
 from wmtp_assets.storage.publications import RECORD, Publication, PublishedSet
@@ -30,6 +29,8 @@ from wmtp_assets.storage.versions import (
     leftovers,
     version_folders,
 )
+
+_TRIES = 5  # looks at a set that is being published meanwhile
 
 
 class Published:
@@ -87,12 +88,75 @@ class Published:
 
     def mismatches(self, wanted: PublishedSet) -> list[Mismatch]:
         """What a reader of the contract's paths would find that is not the current version of the
-        set's artifacts: wrong or missing links, an older or damaged publication."""
-        found = []
-        for path in wanted.mounts:
-            target = self._mount_target(wanted.name, path)
-            if (says := _readlink(self.root / path)) != target:
-                found.append(Mismatch(self.root / path, f"a link to {target}", says))
+        set's artifacts: other files, files too many, an older or damaged publication.
+
+        Names and inodes are compared, no contents. A publication meanwhile is no mismatch: it is
+        looked at again.
+        """
+        for _ in range(_TRIES):
+            before = _readlink(self.home(wanted.name) / CURRENT)
+            found = self._mismatches(wanted)
+            if not found or before == _readlink(self.home(wanted.name) / CURRENT):
+                break
+        return found
+
+    def mislaid(self, name: str) -> list[Mismatch]:
+        """Where readers do not find what is published of a set (which may be older than the
+        artifacts), or find something else beside it. Nothing published is nothing mislaid.
+
+        Raises `StorageError` where the record of what is published is damaged.
+        """
+        publication = self.current(name)
+        return [] if publication is None else self._mislaid(publication)
+
+    def _mislaid(self, publication: Publication) -> list[Mismatch]:
+        ways = [self.home(publication.name) / CURRENT]
+        ways += [self.versions.home(artifact) / CURRENT for artifact in publication.members]
+        ways += [self.root / path for path in publication.mounts]
+        if moved := as_read.relocated(self.root, ways):
+            return moved
+        farm = self.home(publication.name) / publication.version
+        if farm.is_symlink() or not farm.is_dir():
+            return [Mismatch(farm, "a folder", as_read.words(farm))]
+        files = {
+            path: self.versions.home(artifact) / publication.members[artifact].version / file
+            for path, (artifact, file) in publication.links.items()
+        }
+        found = [
+            self._wrong_mount(publication.name, path)
+            for path in publication.mounts
+            if not self._leads_to_ours(publication.name, path)
+        ]
+        wrong = {mismatch.file for mismatch in found}
+        mounts = [path for path in publication.mounts if self.root / path not in wrong]
+        found += as_read.mislaid(self.root, files, mounts)
+        told = {os.path.realpath(mismatch.file.parent) for mismatch in found}
+        for stranger in as_read.strangers_in_farm(farm, publication.links):
+            # Behind a mount a reader's path has been named; a file may stand in place of its own.
+            if os.path.realpath(stranger.parent) not in told and not any(
+                stranger == farm / path and as_read.same_file(stranger, target)
+                for path, target in files.items()
+            ):
+                there = f"{as_read.words(stranger)} that does not belong here"
+                found.append(Mismatch(stranger, "nothing", there))
+        return found
+
+    def _wrong_mount(self, name: str, path: str) -> Mismatch:
+        """A contract's path where something stands that does not lead to what is published."""
+        place = self.root / path
+        expected = f"a link that leads to what is published of {name}"
+        ours = not os.path.lexists(place) or _readlink(place) == self._mount_target(name, path)
+        mend = (
+            "" if ours else f"`{aside.command(self.root, place)}`, then `wmtp materialize {name}`"
+        )
+        return Mismatch(place, expected, as_read.words(place), mend)
+
+    def _mismatches(self, wanted: PublishedSet) -> list[Mismatch]:
+        found = [
+            self._wrong_mount(wanted.name, path)
+            for path in wanted.mounts
+            if not os.path.lexists(self.root / path)
+        ]
         for place in self._stale_mounts(wanted.name, wanted.mounts):
             found.append(Mismatch(place, "nothing", f"a link to {_readlink(place)}"))
         home = self.home(wanted.name)
@@ -109,11 +173,21 @@ class Published:
         if publication.version != asked.version:
             there = f"version {publication.version}"
             return [*found, Mismatch(home / CURRENT, f"version {asked.version}", there)]
+        mislaid = self._mislaid(publication)
+        missing = {mismatch.file for mismatch in found}
+        return found + [mismatch for mismatch in mislaid if mismatch.file not in missing]
+
+    def _is_tidy(self, publication: Publication) -> bool:
+        """Whether every link is one that this package makes: such a path follows the next swap."""
+        home = self.home(publication.name)
         farm = home / publication.version
-        for path, target in self._farm_links(publication).items():
-            if (says := _readlink(farm / path)) != target:
-                found.append(Mismatch(farm / path, f"a link to {target}", says))
-        return found
+        return all(
+            _readlink(self.root / path) == self._mount_target(publication.name, path)
+            for path in publication.mounts
+        ) and all(
+            _readlink(farm / path) == target
+            for path, target in self._farm_links(publication).items()
+        )
 
     # Publishing.
 
@@ -134,7 +208,9 @@ class Published:
             if members is None:
                 return None
             if not self.mismatches(wanted):
-                return self.current(wanted.name)
+                publication = self.current(wanted.name)
+                if publication is not None and self._is_tidy(publication):
+                    return publication
             self._check_mounts(wanted.name, wanted.mounts)
             home = self.home(wanted.name)
             disk.make_folders(home)
@@ -255,11 +331,18 @@ class Published:
         home = self.home(publication.name)
         farm = home / publication.version
         # The farm that is there is mended in place: each of its links says the same as before.
-        building = farm if farm.exists() else disk.fresh(home, disk.STAGING)
-        bounds.require_inside(self.root, building / RECORD)
+        if os.path.lexists(farm) and not disk.is_folder(farm):
+            aside.set_aside(self.root, farm)
+        building = farm if os.path.lexists(farm) else disk.fresh(home, disk.STAGING)
         disk.make_folders(building)
-        for path, target in self._farm_links(publication).items():
-            link = bounds.require_inside(self.root, building / path)
+        links = self._farm_links(publication)
+        for stranger in as_read.strangers_in_farm(building, links):
+            if stranger.relative_to(building).as_posix() in links and stranger.is_file():
+                aside.keep_a_name(self.root, stranger)  # and the link takes its place in one step
+            else:
+                aside.set_aside(self.root, stranger)
+        for path, target in links.items():
+            link = building / path
             if os.path.lexists(link):
                 if _readlink(link) != target:
                     disk.point(link, target, scratch=home)
@@ -284,16 +367,30 @@ class Published:
             bounds.require_inside(self.root, place)
             for above in place.parents[: len(PurePosixPath(path).parts) - 1]:
                 if above.is_symlink() or (above.exists() and not above.is_dir()):
-                    raise _not_ours(above, "a folder")
-            if os.path.lexists(place) and _readlink(place) != self._mount_target(name, path):
-                raise _not_ours(place, f"nothing, or the link to what is published of {name}")
+                    raise _not_ours(self.root, above, "a folder")
+            if (
+                os.path.lexists(place)
+                and _readlink(place) != self._mount_target(name, path)
+                and not self._leads_to_ours(name, path)
+            ):
+                raise _not_ours(
+                    self.root, place, f"nothing, or the link to what is published of {name}"
+                )
+
+    def _leads_to_ours(self, name: str, path: str) -> bool:
+        """Whether a link or a file at a mount is, on whatever way, what is published there."""
+        place = self.root / path
+        ours = self.home(name) / CURRENT / path
+        if place.is_symlink() and _readlink(place) == self._mount_target(name, path):
+            return True
+        return as_read.same_file(place, ours) and (place.is_symlink() or place.is_file())
 
     def _expose(self, publication: Publication) -> None:
         """Makes the mounts, swaps, and takes away mounts that no longer lead anywhere."""
         name, home = publication.name, self.home(publication.name)
         for path in publication.mounts:
             place = self.root / path
-            if not place.is_symlink():
+            if _readlink(place) != self._mount_target(name, path):
                 disk.make_folders(place.parent)
                 disk.point(place, self._mount_target(name, path), scratch=home)
         if current_version(home) != publication.version:
@@ -322,16 +419,12 @@ def _readlink(path: Path) -> str:
         return "something that is not a link"
 
 
-def _not_ours(path: Path, expected: str) -> StorageError:
+def _not_ours(root: Path, path: Path, expected: str) -> StorageError:
     return StorageError(
         "Something that is not ours stands where a published path belongs",
         expected=expected,
-        found=f"a link to {_readlink(path)}"
-        if path.is_symlink()
-        else "a folder"
-        if path.is_dir()
-        else "a file",
+        found=as_read.words(path),
         where=path,
-        mend=f"look at it, and move it away (`mv {quote(str(path))} {quote(f'{path}.before')}`), "
+        mend=f"look at it, and move it away (`{aside.command(root, path)}`), "
         "then `wmtp materialize`.",
     )

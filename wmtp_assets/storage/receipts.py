@@ -177,11 +177,15 @@ def _read(data: bytes) -> Receipt | None:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A file that is not what the storage's own records say: expected beside found."""
+    """A file that is not what the storage's own records say: expected beside found.
+
+    `mend` is a shell command that sets it right, where making or publishing again would not.
+    """
 
     file: Path
     expected: str
     found: str
+    mend: str = ""
 
 
 def now() -> str:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from wmtp_assets.storage import bounds, garbage
+from wmtp_assets.storage import as_read, bounds, garbage
+from wmtp_assets.storage.as_read import Strangers
 from wmtp_assets.storage.garbage import Collection
 from wmtp_assets.storage.publications import Publication, PublishedSet
 from wmtp_assets.storage.publishing import Published
@@ -97,6 +98,14 @@ class Store:
     def unpublished(self, wanted: PublishedSet) -> list[Mismatch]:
         """Where the contract's paths do not lead to the current versions of a set's artifacts."""
         return self.published.mismatches(wanted)
+
+    def mislaid(self, name: str) -> list[Mismatch]:
+        """Where readers do not find what is published of a set, or find something beside it."""
+        return self.published.mislaid(name)
+
+    def strangers(self, sets: Iterable[PublishedSet]) -> Strangers:
+        """What stands among the contract's paths of all `sets` of a catalog and is none of them."""
+        return as_read.strangers(self.root, sets, self.published.folder)
 
     def reading_set(self, name: str) -> AbstractContextManager[Path]:
         """The folder of what is published of a set now, safe from `gc` while the block runs."""

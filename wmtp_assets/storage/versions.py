@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
-from wmtp_assets.storage import bounds, disk, locks, receipts
+from wmtp_assets.storage import aside, bounds, disk, locks, receipts
 from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.digests import sha256_files
 from wmtp_assets.storage.errors import StorageError, storage_errors
@@ -245,6 +245,8 @@ class Staging:
             )
             write_bytes(self.path / receipts.NAME, receipt.to_bytes())
             version = home / receipt.version
+            if os.path.lexists(version) and not disk.is_folder(version):
+                aside.set_aside(versions.root, version)
             if os.path.lexists(version):
                 self._renew(version, receipt)
             else:
@@ -288,13 +290,12 @@ class Staging:
 
     def _renew(self, version: Path, receipt: Receipt) -> None:
         """Replaces each file of a version by the same file, as it was made this time."""
-        bounds.require_inside(self._versions.root, version / receipts.NAME)
+        root = self._versions.root
+        for stranger in _strangers(version, receipt):
+            aside.set_aside(root, stranger)
         for name in receipt.files:
-            bounds.require_inside(self._versions.root, version / name)
             disk.make_folders((version / name).parent)
             disk.rename(self.path / name, version / name)
-        for mismatch in _compare(version, receipt, deep=False):
-            disk.remove_tree(mismatch.file)  # all that is left are files that do not belong
         for folder, _, _ in os.walk(version, topdown=False):
             disk.sync(Path(folder))
         disk.rename(self.path / receipts.NAME, version / receipts.NAME)
@@ -341,7 +342,7 @@ def _compare(folder: Path, receipt: Receipt, *, deep: bool) -> list[Mismatch]:
         return [Mismatch(folder, "a folder", f"a link to {folder.readlink()}")]
     found = []
     try:
-        there = dict(_entries(str(folder)))
+        there = dict(_entries(str(folder), _folders(receipt)))
     except OSError as error:
         where = Path(os.fsdecode(error.filename or folder))
         return [Mismatch(where, "a folder that can be read", error.strerror or str(error))]
@@ -362,17 +363,38 @@ def _compare(folder: Path, receipt: Receipt, *, deep: bool) -> list[Mismatch]:
                 expected = f"SHA-256 {to_read[path].sha256}"
                 found.append(Mismatch(path, expected, f"SHA-256 {digest}"))
     there.pop(receipts.NAME, None)
-    for name in there:
-        found.append(Mismatch(folder / name, "nothing", "a file that the receipt does not know"))
+    for name, entry in there.items():
+        kind = "a folder" if stat.S_ISDIR(entry.st_mode) else "a file"
+        there_is = f"{kind} that the receipt does not know"
+        found.append(Mismatch(folder / name, "nothing", there_is))
     return found
 
 
-def _entries(folder: str, within: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below a folder that is no folder, by its path from there; follows no link."""
+def _entries(
+    folder: str, known: Collection[str], within: str = ""
+) -> Iterator[tuple[str, os.stat_result]]:
+    """Everything below a folder by its path from there, but the `known` folders; follows no link.
+
+    What lies in a folder that is not known is not listed.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
             name = f"{within}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _entries(entry.path, f"{name}/")
+            if name in known and entry.is_dir(follow_symlinks=False):
+                yield from _entries(entry.path, known, f"{name}/")
             else:
                 yield name, entry.stat(follow_symlinks=False)
+
+
+def _folders(receipt: Receipt) -> set[str]:
+    """The folders that a version's files lie in."""
+    return {str(above) for name in receipt.files for above in PurePosixPath(name).parents} - {"."}
+
+
+def _strangers(folder: Path, receipt: Receipt) -> list[Path]:
+    """What lies in a version and is no file of it, or stands in place of one and is none."""
+    return [
+        folder / name
+        for name, entry in _entries(str(folder), _folders(receipt))
+        if not (stat.S_ISREG(entry.st_mode) and (name in receipt.files or name == receipts.NAME))
+    ]

@@ -153,7 +153,7 @@ def test_a_folder_that_keeps_turning_into_a_link_leads_nowhere(tmp_path: Path) -
             number += 1
             try:
                 disk.mkdir(home / f"{number}")
-                disk.make_folders(home / f"{number}" / "deep")
+                disk.mkdir(home / f"{number}" / "deep")
                 os.close(disk.open_or_create(home / f"{number}" / "victim"))
                 disk.remove_tree(home / f"{number}")
                 made += 1
