@@ -122,11 +122,7 @@ class Published:
             path: self.versions.home(artifact) / publication.members[artifact].version / file
             for path, (artifact, file) in publication.links.items()
         }
-        found = [
-            self._wrong_mount(publication.name, path)
-            for path in publication.mounts
-            if not self._leads_to_ours(publication.name, path)
-        ]
+        found = self._wrong_mounts(publication.name, publication.mounts)
         wrong = {mismatch.file for mismatch in found}
         mounts = [path for path in publication.mounts if self.root / path not in wrong]
         found += as_read.mislaid(self.root, files, mounts)
@@ -141,22 +137,20 @@ class Published:
                 found.append(Mismatch(stranger, "nothing", there))
         return found
 
-    def _wrong_mount(self, name: str, path: str) -> Mismatch:
-        """A contract's path where something stands that does not lead to what is published."""
-        place = self.root / path
+    def _wrong_mounts(self, name: str, mounts: Sequence[str]) -> list[Mismatch]:
+        """Contract paths where something stands that does not lead to what is published, or
+        nothing does."""
+        places = [self.root / path for path in mounts if not self._leads_to_ours(name, path)]
+        moves = [
+            f"`{aside.command(self.root, place)}`" for place in places if os.path.lexists(place)
+        ]
+        mend = f"{', '.join(moves)}, then `wmtp materialize {name}`" if moves else ""
         expected = f"a link that leads to what is published of {name}"
-        ours = not os.path.lexists(place) or _readlink(place) == self._mount_target(name, path)
-        mend = (
-            "" if ours else f"`{aside.command(self.root, place)}`, then `wmtp materialize {name}`"
-        )
-        return Mismatch(place, expected, as_read.words(place), mend)
+        return [Mismatch(place, expected, as_read.words(place), mend) for place in places]
 
     def _mismatches(self, wanted: PublishedSet) -> list[Mismatch]:
-        found = [
-            self._wrong_mount(wanted.name, path)
-            for path in wanted.mounts
-            if not os.path.lexists(self.root / path)
-        ]
+        absent = [path for path in wanted.mounts if not os.path.lexists(self.root / path)]
+        found = self._wrong_mounts(wanted.name, absent)
         for place in self._stale_mounts(wanted.name, wanted.mounts):
             found.append(Mismatch(place, "nothing", f"a link to {_readlink(place)}"))
         home = self.home(wanted.name)
@@ -200,6 +194,8 @@ class Published:
         or when something that is not ours stands at one of the contract's paths.
         """
         self.require_inside(wanted.name)
+        for artifact in wanted.artifacts:
+            self.versions.require_inside(artifact)
         with (
             storage_errors(f"Publishing {wanted.name}", self.home(wanted.name)),
             locks.exclusive(self.lock),
