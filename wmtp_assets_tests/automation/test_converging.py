@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,8 +242,11 @@ def test_a_path_that_is_taken_is_named_and_nothing_is_lost(
     path.unlink()
     path.write_text("mine", encoding="utf-8")
     assert main(["materialize", SPLIT]) == 1
-    assert f"mv {path} {path}.before" in capsys.readouterr().out
+    named = re.search(r"`(mkdir -p [^`]* && mv [^`]*)`", capsys.readouterr().out)
+    assert named is not None
     assert path.read_text(encoding="utf-8") == "mine"
-    path.rename(f"{path}.before")
+    subprocess.run(["sh", "-c", named[1]], check=True)
+    aside = small_world.storage / ".set-aside" / LINES
+    assert aside.read_text(encoding="utf-8") == "mine"
     assert main(["materialize", SPLIT]) == 0
     assert small_world.opens()
