@@ -20,10 +20,10 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from wmtp_assets.errors import WmtpError
-from wmtp_assets.web.session import LinkError, link_file, page_url, read_link
+from wmtp_assets.web.session import LinkError, link_command, link_file, page_url, read_link
 
 READY_WITHIN_SECONDS = 180
-HINT = "The link lets one browser in, once; `wmtp ui --link` prints another. Ctrl-C ends the page."
+HINT = "The link lets one browser in, once; `{command}` prints another. Ctrl-C ends the page."
 WARNING = "NO TOKEN: whoever reaches this address may use the page. Ctrl-C ends it."
 
 
@@ -66,6 +66,7 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
     link = link_file(home, host, port)
     with _asked_to_stop() as stop, contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(link.unlink, missing_ok=True)  # the web server itself ends by the signal
         started: dict[str, subprocess.Popen[bytes]] = {}
         stack.callback(_end_all, started)
 
@@ -92,7 +93,8 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
         if not stop.is_set():
             where = read_link(link) if ask_for_token else page_url(host, port)
             print(f"The page is at {where}")
-            print(HINT if ask_for_token else WARNING, flush=True)
+            hint = HINT.format(command=link_command(host, port))
+            print(hint if ask_for_token else WARNING, flush=True)
         _wait_until(lambda: False, started, stop, seconds=None)
 
 

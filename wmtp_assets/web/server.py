@@ -7,7 +7,6 @@ by `web/processes.py`.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 from pathlib import Path
 
@@ -35,7 +34,6 @@ def main() -> None:
     login.add_argument("--no-token", action="store_true")
     arguments = parser.parse_args()
     with (
-        contextlib.ExitStack() as closing,
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(
             instance,
@@ -53,8 +51,7 @@ def main() -> None:
         if not arguments.no_token:
             url = page_url(arguments.host, arguments.port)
             sessions = Sessions(arguments.link, url)
-            closing.callback(sessions.close)
-            app = Login(app, sessions, arguments.port)
+            app = Login(app, sessions, arguments.host, arguments.port)
         hosts = served_hosts(arguments.host, arguments.port, os.environ.get("WMTP_UI_HOSTS"))
         uvicorn.run(
             SecurityHeaders(Guard(app, hosts)),

@@ -7,7 +7,6 @@ nowhere else: not in arguments, environments, logs or Dagster's database.
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import os
 import secrets
@@ -26,11 +25,10 @@ from starlette.websockets import WebSocketClose
 from wmtp_assets.errors import WmtpError
 
 PARAMETER = "token"
-REFUSED = (
-    "Refused: open the link that `wmtp ui` printed. Each link lets one browser in, once;\n"
-    "`wmtp ui --link`, run by the same user on the same machine, prints a new one.\n"
-    "If this browser was let in before, reload this page.\n"
-)
+REFUSED = """Refused: open the link that `wmtp ui` printed. Each link lets one browser in, once;
+`{command}`, run by the same user on the same machine, prints a new one.
+If this browser was let in before, reload this page.
+"""
 
 
 class LinkError(WmtpError):
@@ -40,6 +38,12 @@ class LinkError(WmtpError):
 def link_file(home: Path, host: str, port: int) -> Path:
     """Where the page at `host`:`port` of this Dagster home keeps its next link."""
     return home / ".dagster" / "page" / f"{host}-{port}.link"
+
+
+def link_command(host: str, port: int) -> str:
+    """What prints another link to the page at `host`:`port`, as one types it."""
+    where = "" if host == "127.0.0.1" else f" --host {host}"
+    return f"wmtp ui --link{where}" + ("" if port == 3000 else f" --port {port}")
 
 
 def page_url(host: str, port: int) -> str:
@@ -99,11 +103,6 @@ class Sessions:
         given = [_digest(cookie) for cookie in cookies]
         return any(hmac.compare_digest(one, known) for one in given for known in self._sessions)
 
-    def close(self) -> None:
-        """Removes the link file: nothing will work any more."""
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-
     def _renew(self) -> bytes:
         token = secrets.token_urlsafe(32)
         opened, written = tempfile.mkstemp(dir=self._path.parent)  # mode 0600
@@ -116,8 +115,9 @@ class Sessions:
 class Login:
     """Passes on only what carries a session's cookie; a link's token is exchanged for one."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, port: int) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, host: str, port: int) -> None:
         self._app, self._sessions = app, sessions
+        self._refused = REFUSED.format(command=link_command(host, port))
         # A browser sends cookies to every port of a host: the name keeps two pages apart.
         self._cookie = f"wmtp_{port}"
 
@@ -146,7 +146,7 @@ class Login:
             await self._app(scope, receive, send)
             return
         if answer is None:
-            answer = PlainTextResponse(REFUSED, status_code=401)
+            answer = PlainTextResponse(self._refused, status_code=401)
         answer.headers["Cache-Control"] = "no-store"
         await answer(scope, receive, send)
 

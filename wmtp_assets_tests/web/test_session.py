@@ -56,7 +56,7 @@ def browser(sessions: Sessions) -> TestClient:
         Route("/{path:path}", passed, methods=["GET", "HEAD", "POST"]),
         WebSocketRoute("/graphql", echo),
     ]
-    app = Login(Starlette(routes=routes), sessions, PORT)
+    app = Login(Starlette(routes=routes), sessions, "127.0.0.1", PORT)
     return TestClient(app, base_url=URL, follow_redirects=False)
 
 
@@ -199,7 +199,7 @@ def test_two_pages_on_one_host_use_cookies_of_different_names(tmp_path: Path) ->
     for port in (3000, 3001):
         path = link_file(tmp_path, "127.0.0.1", port)
         app = Login(
-            Starlette(routes=[Route("/", passed)]), Sessions(path, page_url("h", port)), port
+            Starlette(routes=[Route("/", passed)]), Sessions(path, page_url("h", port)), "h", port
         )
         client = TestClient(app, base_url=f"http://h:{port}", follow_redirects=False, cookies=jar)
         client.get("/?" + urlsplit(read_link(path)).query)
@@ -228,8 +228,6 @@ def test_the_link_file_is_for_this_user_alone(sessions: Sessions, file: Path) ->
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert [path.name for path in file.parent.iterdir()] == [file.name], "nothing is left over"
-    sessions.close()
-    assert not file.exists()
 
 
 def test_a_link_file_is_not_written_through(tmp_path: Path) -> None:
@@ -278,3 +276,14 @@ def test_a_link_that_a_killed_page_left_is_not_printed(tmp_path: Path) -> None:
 
 def test_an_ipv6_address_is_written_as_urls_have_it() -> None:
     assert page_url("::1", 3000) == "http://[::1]:3000"
+
+
+def test_the_refusal_names_the_command_for_this_very_page(tmp_path: Path) -> None:
+    for host, port, command in (
+        ("127.0.0.1", 3000, "wmtp ui --link"),
+        ("127.0.0.1", 3001, "wmtp ui --link --port 3001"),
+        ("::1", 3000, "wmtp ui --link --host ::1"),
+    ):
+        sessions = Sessions(link_file(tmp_path, host, port), page_url(host, port))
+        client = TestClient(Login(Starlette(), sessions, host, port))
+        assert f"`{command}`," in client.get("/").text
