@@ -7,11 +7,13 @@ copied and verified by the same code as the Hub's; only listing and reading diff
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from wmtp_assets.hub.aside import kind_of
 from wmtp_assets.hub.files import RemoteFile, RepoId
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import check_name
@@ -84,26 +86,63 @@ class DirectoryHub:
     def locate(self, repo: RepoId, commit: str, path: str) -> _FilePlace:
         file = self._folder(repo) / check_name(path)
         try:
-            stat = file.stat()
+            status = file.stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise NoSuchFileError(
-                f"The mirror has no file {path} of {repo}",
-                where=file,
-                mend="copy it there, or mirror the repository again with `wmtp mirror`.",
-            ) from None
-        return _FilePlace(file, commit, f"{stat.st_size}-{stat.st_mtime_ns}", stat.st_size)
+            raise _no_file(repo, path, file, "nothing there") from None
+        except OSError as error:
+            raise _unreadable(error, file) from None
+        if not stat.S_ISREG(status.st_mode):
+            raise _no_file(repo, path, file, kind_of(status.st_mode))
+        return _FilePlace(file, commit, f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
 
     def _folder(self, repo: RepoId) -> Path:
         folder = self.root / repo.folder
-        if not folder.is_dir():
+        try:
+            found = _missing(self.root, folder)
+        except OSError as error:
+            raise _unreadable(error, folder) from None
+        if found is not None:
             raise NoSuchRepoError(
                 f"The mirror has no {repo.kind} {repo}",
                 expected=f"a folder {folder}",
-                found="none",
+                found=found,
                 mend="point WMTP_HUB at a folder laid out as models/<org>/<name>/<path> and "
                 "datasets/<org>/<name>/<path>, or make one with `wmtp mirror`.",
             )
         return folder
+
+
+def _missing(root: Path, folder: Path) -> str | None:
+    """What stands where a mirror or its repository should; None when it is there and readable."""
+    for place in (root, folder):
+        try:
+            mode = place.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return f"nothing at {place}"
+        if not stat.S_ISDIR(mode):
+            return f"{kind_of(mode)} at {place}"
+        os.close(os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    return None
+
+
+def _no_file(repo: RepoId, path: str, file: Path, found: str) -> NoSuchFileError:
+    return NoSuchFileError(
+        f"The mirror has no file {path} of {repo}",
+        expected="a file",
+        found=found,
+        where=file,
+        mend="copy it there, or mirror the repository again with `wmtp mirror`.",
+    )
+
+
+def _unreadable(error: OSError, where: object) -> HubError:
+    return HubError(
+        "The mirror cannot be read",
+        found=error.strerror,
+        where=where,
+        mend="give this user the right to read it, or check the disk or the network mount that it "
+        "lies on; WMTP_HUB names the mirror.",
+    )
 
 
 @dataclass(frozen=True)
@@ -117,15 +156,19 @@ class _FilePlace:
 
     @contextmanager
     def open(self, start: int, stop: int | None, if_range: str | None) -> Iterator[_FileBody]:
-        with self.file.open("rb", buffering=0) as handle:
-            stat = os.fstat(handle.fileno())
-            etag = f"{stat.st_size}-{stat.st_mtime_ns}"
+        try:
+            handle = self.file.open("rb", buffering=0)
+        except OSError as error:
+            raise _unreadable(error, self.file) from None
+        with handle:
+            status = os.fstat(handle.fileno())
+            etag = f"{status.st_size}-{status.st_mtime_ns}"
             if if_range not in (None, etag):
                 start, stop = 0, None
-            if start > stat.st_size:
+            if start > status.st_size:
                 raise RangeRefusedError
-            end = min(stop if stop is not None else stat.st_size, stat.st_size)
-            yield _FileBody(handle.fileno(), start, etag, end - start, stat.st_size, self.file)
+            end = min(stop if stop is not None else status.st_size, status.st_size)
+            yield _FileBody(handle.fileno(), start, etag, end - start, status.st_size, self.file)
 
 
 @dataclass(frozen=True)
@@ -144,12 +187,7 @@ class _FileBody:
             try:
                 chunk = os.pread(self.fd, min(_READ, end - at), at)
             except OSError as error:
-                raise HubError(
-                    "The mirror cannot be read",
-                    found=error.strerror,
-                    where=f"{self.file}, byte {at}",
-                    mend="check the disk or the network mount that it lies on.",
-                ) from None
+                raise _unreadable(error, f"{self.file}, byte {at}") from None
             if not chunk:
                 raise ComeBackError(
                     "The mirror's file became shorter while it was read",

@@ -47,3 +47,12 @@ def info(
         "lastModified": "2026-01-01T00:00:00.000Z",
         "siblings": siblings,
     }
+
+
+def hide_digests(said: dict[str, object]) -> None:
+    """As the Hub does for whoever was not let into a gated repository."""
+    siblings = said["siblings"]
+    assert isinstance(siblings, list)
+    for sibling in siblings:
+        if "lfs" in sibling:
+            sibling["lfs"]["sha256"] = "*" * 64

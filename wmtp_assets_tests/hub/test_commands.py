@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from wmtp_assets.catalog import Catalog, load_catalog
 from wmtp_assets.cli import main
@@ -18,7 +19,7 @@ from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.sample import write_sample
 from wmtp_assets.project import Project
 from wmtp_assets.project.upstream import fetch_taken
-from wmtp_assets_tests.hub.conftest import CANARY
+from wmtp_assets_tests.hub.conftest import CANARY, QUICK
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 from wmtp_assets_tests.hub.upstreams import EVALSET, TOKENIZER, files_of, serve, write_catalog
 from wmtp_assets_tests.hub.world import Fault
@@ -114,6 +115,80 @@ def test_a_pin_can_be_moved_where_upstream_cannot_be_asked_and_that_is_said(
     # A branch has no commit without upstream.
     assert main(["pin", EVALSET, "main"]) == 2
     assert "The mirror has no dataset" in capsys.readouterr().err
+
+
+def _with_digest(mine: Mine, path: str, digest: str) -> None:
+    """Let the catalog name the SHA-256 of one of its files."""
+    text = mine.path.read_text()
+    assert f"path: {path}" in text or f"- {path}" in text or f": {path}" in text
+    value = yaml.safe_load(text)
+    files = value["models"]["meta-llama-mtp"]["files"]
+    files["tokenizer"] = {"path": path, "sha256": digest}
+    mine.path.write_text("# mine\n" + yaml.safe_dump(value, sort_keys=False))
+
+
+def test_a_digest_that_upstream_hides_is_not_written_down_and_the_hint_works(
+    mine: Mine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine.write("main")
+    _with_digest(mine, "tokenizer.model", "b" * 64)
+    before = mine.path.read_bytes()
+    mine.loopback.world.hides = True
+    mine.loopback.world.tokens[CANARY].clear()
+    assert main(["pin", TOKENIZER, "main"]) == 2
+    error = capsys.readouterr().err
+    assert "Upstream does not show the sha256 of " in error
+    assert "ask for access" in error
+    assert "*" * 64 not in error
+    assert mine.path.read_bytes() == before
+    mine.loopback.world.tokens[CANARY].add(TOKENIZER)  # the account was let in
+    assert main(["pin", TOKENIZER, "main"]) == 0
+    right = mine.loopback.world.files("model", TOKENIZER)["tokenizer.model"].sha256
+    assert f"sha256 of tokenizer.model: {'b' * 64} -> {right}" in capsys.readouterr().out
+    assert "*" not in mine.path.read_text()
+
+
+@pytest.mark.parametrize("sha", ["d" * 40, "../../etc", "", "D" * 40, "d" * 64])
+@pytest.mark.parametrize("command", ["pin", "pin main", "mirror"])
+def test_a_server_with_another_commit_is_refused_by_pin_and_mirror(
+    command: str, sha: str, mine: Mine, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("wmtp_assets.hub.source.Policy", lambda: QUICK)
+    mine.write()
+    before = mine.path.read_bytes()
+    mine.loopback.world.sha = sha
+    root = mine.folder / "mirror"
+    called = {
+        "pin": ["pin", TOKENIZER, mine.commits[TOKENIZER]],
+        "pin main": ["pin", TOKENIZER, "main"],
+        "mirror": ["mirror", str(root)],
+    }[command]
+    refused = sha == "d" * 40
+    if command == "pin main" and refused:
+        assert main(called) == 0, "a branch is whatever commit the server says"
+        return
+    if command == "pin" and not refused:
+        assert main(called) == 0, "a commit is a commit where upstream cannot be understood"
+        assert "not 40 hex digits" in capsys.readouterr().err
+        return
+    assert main(called) == 2
+    error = capsys.readouterr().err
+    assert ("another commit" if refused else "not 40 hex digits") in error
+    assert mine.path.read_bytes() == before
+    assert not list(root.rglob("*.pth"))
+    mine.loopback.world.sha = None
+    assert main(called) == 0
+
+
+def test_a_pin_to_a_commit_that_the_hub_does_not_have_is_refused(
+    mine: Mine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine.write()
+    before = mine.path.read_bytes()
+    assert main(["pin", TOKENIZER, "d" * 40]) == 2
+    assert "has no revision" in capsys.readouterr().err
+    assert mine.path.read_bytes() == before
 
 
 def test_a_pin_of_a_shipped_catalog_says_what_to_do_and_exits_2(

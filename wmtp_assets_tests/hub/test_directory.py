@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -62,6 +63,42 @@ def test_a_spoiled_mirror_is_found_out(
     (fetched,) = fetch(hub, REPO, "main", [WantedFile(path)], into, lock, print)
     assert files_under(into) == {f"{REPO.folder}/{path}": right}
     assert fetched.size == len(right)
+
+
+@pytest.mark.parametrize("kind", ["nothing", "file", "pipe", "dangling link", "link to itself"])
+def test_a_mirror_that_is_no_folder_is_said_to_be_so_and_the_remedy_works(
+    kind: str, mirror: Path, into: Path, lock: Lock, tmp_path: Path
+) -> None:
+    root = tmp_path / "elsewhere"
+    makers = {
+        "file": root.touch,
+        "pipe": lambda: os.mkfifo(root),
+        "dangling link": lambda: root.symlink_to("nowhere"),
+        "link to itself": lambda: root.symlink_to(root.name),
+    }
+    if kind in makers:
+        makers[kind]()
+    wanted = [WantedFile("config.json")]
+    with pytest.raises(HubError, match="WMTP_HUB") as caught:
+        fetch(open_hub(str(root), QUICK), REPO, "main", wanted, into, lock, print)
+    assert str(root) in str(caught.value)
+    fetch(open_hub(str(mirror), QUICK), REPO, "main", wanted, into, lock, print)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_in_a_mirror_is_not_opened(
+    kind: str, mirror: Path, into: Path, lock: Lock
+) -> None:
+    file = mirror / REPO.folder / "config.json"
+    file.unlink()
+    file.mkdir() if kind == "folder" else os.mkfifo(file)
+    with pytest.raises(NoSuchFileError):
+        fetch(
+            open_hub(str(mirror), QUICK), REPO, "main", [WantedFile("config.json")],
+            into, lock, print,
+        )  # fmt: skip
+    with pytest.raises(NoSuchFileError, match=f"Found: a {kind}"):
+        open_hub(str(mirror), QUICK).locate(REPO, "main", "config.json")
 
 
 def test_a_folder_without_a_record_is_held_to_the_catalogs_digests(

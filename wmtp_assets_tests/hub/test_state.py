@@ -21,6 +21,7 @@ from wmtp_assets.hub.fetch import fetch, stem_of
 from wmtp_assets.hub.files import RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import UnsafeNameError
+from wmtp_assets.hub.sample import write_sample
 from wmtp_assets.hub.source import open_hub
 from wmtp_assets.project import Project
 from wmtp_assets.project.settings import Settings
@@ -297,3 +298,30 @@ def test_an_unreadable_record_of_a_storage_is_written_anew_by_the_next_run(
         assert main(["materialize", name]) == 0
         assert Lock(record).commit(RepoId("model", "facebook/multi-token-prediction"))
         assert stale_artifacts(project, {name}) == set()
+
+
+@pytest.mark.slow
+def test_a_mirror_file_that_was_only_touched_is_not_reported_as_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sample(tmp_path / "mirror")
+    (tmp_path / "mirror" / "assets.lock").unlink()  # else its commit stands for the files
+    for name, value in {
+        "WMTP_STORAGE": tmp_path / "storage", "DAGSTER_HOME": tmp_path,
+        "WMTP_HUB": tmp_path / "mirror", "WMTP_CATALOG": "sample",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+
+    def made() -> list[str]:
+        capsys.readouterr()
+        assert main(["materialize", "models/tokenizer_raw", "--json"]) == 0
+        made = json.loads(capsys.readouterr().out)["made"]
+        return [name for name in made if name.startswith("models/")]
+
+    file = tmp_path / "mirror" / "models/facebook/multi-token-prediction/tokenizer.model"
+    assert made() == ["models/tokenizer_raw"]
+    os.utime(file, ns=(10**18, 10**18))
+    assert made() == []
+    assert made() == []
+    (tmp_path / "storage/upstream" / file.relative_to(tmp_path / "mirror")).unlink()
+    assert made() == ["models/tokenizer_raw"], "it was missing, and was fetched again"

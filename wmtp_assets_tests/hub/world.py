@@ -124,6 +124,8 @@ class World:
         self.seen: list[Seen] = []
         self.xet = False  # whether LFS files are announced as the public Hub's Xet-backed ones are
         self.etag: str | None = None  # instead of every file's own, from the storage host
+        self.hides = False  # whether digests of gated repositories are shown to outsiders
+        self.sha: str | None = None  # the commit that the API names, whichever it serves
         self.pace: float = 0.0  # seconds to sleep before each chunk of a body
         self.chunk: int = 256 << 10
         self._guard = threading.Lock()
