@@ -28,6 +28,10 @@ TIED_HEAD = "tied to the embedding, found equal to it"
 
 _ANGLES = re.compile(r"(?:.*\.)?(?:freqs_cis|rope\.freqs|rotary_emb\.inv_freq)")
 
+# Names are made for every layer that a config claims: no network has nearly as many.
+_LAYERS, _MOST_LAYERS = ("n_layers", "n_future_tokens", "num_hidden_layers"), 10_000
+_MOST = 1 << 40
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -52,11 +56,14 @@ def is_table(name: str) -> bool:
 
 
 def number(config: Config, key: str) -> int:
-    """A whole number above 0 from a config; LayoutError where there is none."""
+    """A whole number above 0 from a config; LayoutError where there is none, or one beyond all."""
     value = config.get(key)
-    if type(value) is not int or value <= 0:
+    most = _MOST_LAYERS if key in _LAYERS else _MOST
+    if type(value) is not int or not 0 < value <= most:
         raise LayoutError(
-            f"The config's {key} is not usable", expected="a whole number above 0", found=value
+            f"The config's {key} is not usable",
+            expected=f"a whole number above 0, {most:,} at most",
+            found=ascii(value)[:80],
         )
     return value
 
@@ -107,7 +114,17 @@ def mtp_ffn(config: Config) -> int:
     """The feed-forward width, by Meta's rule: 2/3 of 4 x dim, times a factor, up to a multiple."""
     hidden = int(2 * 4 * number(config, "dim") / 3)
     factor = config.get("ffn_dim_multiplier")
-    if isinstance(factor, int | float):
+    if factor is not None:
+        if (
+            isinstance(factor, bool)
+            or not isinstance(factor, int | float)
+            or not 0 < factor < _MOST
+        ):
+            raise LayoutError(
+                "The config's ffn_dim_multiplier is not usable",
+                expected="a number above 0",
+                found=ascii(factor)[:80],
+            )
         hidden = int(factor * hidden)
     multiple = number(config, "multiple_of")
     return (hidden + multiple - 1) // multiple * multiple

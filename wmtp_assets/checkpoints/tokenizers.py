@@ -22,6 +22,8 @@ from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.model_file import read_model
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 
@@ -37,12 +39,13 @@ class TokenizerError(WmtpError):
 def open_processor(model: Path) -> SentencePieceProcessor:
     """SentencePiece on `tokenizer.model`; TokenizerError if it is missing or none."""
     try:
-        return SentencePieceProcessor(model_file=str(model))
-    except (OSError, RuntimeError) as error:
+        # SentencePiece's own code is asked on bytes that were read and checked before.
+        return SentencePieceProcessor(model_proto=read_model(model)[1])
+    except (CorpusError, OSError, RuntimeError) as error:
         raise TokenizerError(
             "The tokenizer cannot be read",
             expected="a SentencePiece model",
-            found=error,
+            found=error.found if isinstance(error, CorpusError) else error,
             where=model,
             mend="materialize the tokenizer again",
         ) from error
@@ -63,6 +66,14 @@ def tokenizer_documents(model: Path) -> dict[str, dict[str, object]]:
             expected=repr(SPACE + probe.replace(" ", SPACE)),
             found=repr(processor.normalize(probe)),
             where=model,
+        )
+    if min(processor.bos_id(), processor.unk_id()) < 0:
+        raise TokenizerError(
+            "The tokenizer has no piece that begins a text, or none for what is unknown",
+            expected="a control piece <s> and an unknown piece",
+            found=f"ids {processor.bos_id()} and {processor.unk_id()}",
+            where=model,
+            mend="name the right tokenizer.model in the catalog",
         )
     names = {
         role: processor.id_to_piece(token)

@@ -20,7 +20,7 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.model_file import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, read_model_file
+from wmtp_assets.corpora.model_file import BYTE, CONTROL, NORMAL, SPACE, UNKNOWN, read_model
 from wmtp_assets.corpora.segments import Integers, SegmentCounts, SegmentRules, distinct_lines
 
 # A word that is not ASCII, with the spaces before it: no piece has a space after something else. A
@@ -45,11 +45,9 @@ class TokenCounter:
     """
 
     def __init__(self, model: Path) -> None:
-        facts = read_model_file(model)
+        facts, data = read_model(model)
         try:
-            self._processor: _Processor = sentencepiece.SentencePieceProcessor(
-                model_file=str(model)
-            )
+            self._processor: _Processor = sentencepiece.SentencePieceProcessor(model_proto=data)
         except (OSError, RuntimeError) as error:
             raise CorpusError(
                 "The tokenizer does not load", found=str(error), where=model
@@ -74,7 +72,7 @@ class TokenCounter:
         self._words: dict[str, int] = {}
         self._remembered = 0
         self._segments = SegmentCounts(self._encode_parts)
-        self._newline = self._processor.encode("\n")[-1]
+        self._newline = self._processor.encode("\n")[-1] if self.exact_by_parts else -1
 
     def encoded(self, text: str) -> int:
         """The plain answer: SentencePiece encodes the whole text."""

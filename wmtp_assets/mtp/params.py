@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 from wmtp_assets.errors import WmtpError
 
+_MOST = 1 << 60  # of any size or factor: products of two stay finite
+
 
 class ParamsError(WmtpError):
     """params.json lacks a field, has one of the wrong type, or describes no possible network."""
@@ -20,11 +22,11 @@ def integer(params: Mapping[str, object], field: str, default: int | None = None
     value = params.get(field)
     if value is None and default is not None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
         raise ParamsError(
             "params.json has no usable value for this field",
             expected=f"{field}: a positive integer",
-            found=repr(value),
+            found=ascii(value)[:80],
             where=f"params.json: {field}",
         )
     return value
@@ -35,11 +37,11 @@ def number(params: Mapping[str, object], field: str, default: float | None = Non
     value = params.get(field)
     if value is None and default is not None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST:
         raise ParamsError(
             "params.json has no usable value for this field",
             expected=f"{field}: a positive number",
-            found=repr(value),
+            found=ascii(value)[:80],
             where=f"params.json: {field}",
         )
     return float(value)

@@ -12,6 +12,7 @@ from wmtp_assets.checkpoints.layouts import (
     SECOND_TRUNK,
     TIED_HEAD,
     UNUSED_HEAD,
+    LayoutName,
     Wanted,
     assign,
     expected_shapes,
@@ -192,6 +193,14 @@ def test_a_tied_language_head_must_equal_the_embedding() -> None:
         ({"n_heads": True}, "n_heads is not usable"),
         ({"n_heads": 7}, "contradicts itself"),
         ({"n_layers": 1}, "contradicts itself"),
+        ({"n_layers": 4_294_967_296}, "n_layers is not usable"),
+        ({"n_layers": 5_000, "n_future_tokens": 1 << 62}, "n_future_tokens is not usable"),
+        ({"dim": 10**390}, "dim is not usable"),
+        ({"ffn_dim_multiplier": 1e308}, "ffn_dim_multiplier is not usable"),
+        ({"ffn_dim_multiplier": 10**390}, "ffn_dim_multiplier is not usable"),
+        ({"ffn_dim_multiplier": -1}, "ffn_dim_multiplier is not usable"),
+        ({"ffn_dim_multiplier": True}, "ffn_dim_multiplier is not usable"),
+        ({"ffn_dim_multiplier": "1.3"}, "ffn_dim_multiplier is not usable"),
     ],
 )
 def test_a_config_that_makes_no_sense_is_refused(change: dict[str, object], problem: str) -> None:
@@ -202,3 +211,9 @@ def test_a_config_that_makes_no_sense_is_refused(change: dict[str, object], prob
 def test_a_llama_with_biases_is_no_known_layout() -> None:
     with pytest.raises(LayoutError, match="biases"):
         expected_shapes("llama", LLAMA_CONFIG | {"attention_bias": True})
+
+
+@pytest.mark.parametrize("layout", ["llama", "llama-reward"])
+def test_a_config_of_more_layers_than_any_network_is_refused_at_once(layout: LayoutName) -> None:
+    with pytest.raises(LayoutError, match="num_hidden_layers is not usable"):
+        expected_shapes(layout, LLAMA_CONFIG | {"num_hidden_layers": 4_294_967_296})

@@ -89,6 +89,10 @@ def _one(
             attempt(random.Random(f"{seed}:{case}"))
     except allowed as error:
         outcomes.refused += 1
+        if not all(c.isprintable() or c == "\n" for c in str(error)):
+            raise FuzzError(
+                f"a message that rewrites a terminal: {str(error)!a}; {again}"
+            ) from error
         problem = getattr(error, "problem", str(error))[:60]
         outcomes.problems[problem] = outcomes.problems.get(problem, 0) + 1
     except _TooSlow:

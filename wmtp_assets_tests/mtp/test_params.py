@@ -30,7 +30,7 @@ def test_absent_fields_mean_a_plain_llama() -> None:
 
 
 @pytest.mark.parametrize("field", ["dim", "n_layers", "n_heads", "vocab_size", "norm_eps"])
-@pytest.mark.parametrize("value", [None, "64", True, 0, -1])
+@pytest.mark.parametrize("value", [None, "64", True, 0, -1, 10**390, 1 << 62])
 def test_a_missing_or_senseless_field_is_named(field: str, value: object) -> None:
     with pytest.raises(ParamsError, match=field):
         ModelArgs.from_params({**PARAMS, field: value})
