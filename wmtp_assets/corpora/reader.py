@@ -7,6 +7,11 @@
 Opening reads the index's footer and a line or two. Columns of the index are read when a question
 needs them. Reads go by a map of the file or by position, never by a shared file offset, so a corpus
 works after fork; pickled (to spawned workers) it is its paths.
+
+A corpus is one edition of its split from beginning to end, whatever is published meanwhile, and so
+are its copies in workers. `wmtp gc` leaves that edition alone for as long as a corpus of it lives.
+The exception: a reader who cannot open the lock files below the storage (`.locks/sets/`, on a
+read-only disk where nobody has read before) holds nothing, and must not outlive a `gc` elsewhere.
 """
 
 from __future__ import annotations
@@ -24,11 +29,13 @@ from numpy.typing import NDArray
 
 from wmtp_assets.corpora import belonging, samplers
 from wmtp_assets.corpora.bins import Bins, Stage, check_range
+from wmtp_assets.corpora.editions import one_edition
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.lines import LineParser, Row
 from wmtp_assets.corpora.rowindex import RowIndex
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
 from wmtp_assets.storage import page_cache
+from wmtp_assets.storage.locks import Hold
 
 if TYPE_CHECKING:
     import datasets
@@ -47,21 +54,34 @@ def open_corpus(storage: str | Path, dataset: str, split: str) -> Corpus:
 
     Raises CorpusError when it isn't there, or when its files do not belong together.
     """
-    root = Path(storage)
     if dataset.endswith("_small"):
-        folder, name = root / "datasets_local_small" / dataset, f"{split}_small"
+        folder, name = Path("datasets_local_small", dataset), f"{split}_small"
     else:
-        folder, name = root / "datasets_v2" / dataset / "processed", split
-    return Corpus(folder / f"{name}.jsonl")
+        folder, name = Path("datasets_v2", dataset, "processed"), split
+    return Corpus(*one_edition(Path(storage), folder / f"{name}.jsonl"))
+
+
+def _again(jsonl: Path, hold: Hold | None) -> Corpus:
+    """A corpus that was pickled. Raises CorpusError where its edition was removed meanwhile."""
+    if hold is not None and not jsonl.exists():
+        raise CorpusError(
+            "The edition of this corpus is not here any more",
+            found="removed by `wmtp gc` after the corpus was pickled and closed",
+            where=jsonl,
+            mend="open it anew with open_corpus.",
+        )
+    return Corpus(jsonl, hold)
 
 
 class Corpus(Sequence[Row]):
     """The rows of one JSONL file with its row index and metadata beside it.
 
-    `facts` says what the index is of: dataset, split, rows, digests and sizes.
+    `facts` says what the index is of: dataset, split, rows, digests and sizes. `hold` keeps the
+    files where they are (see `one_edition`).
     """
 
-    def __init__(self, jsonl: Path) -> None:
+    def __init__(self, jsonl: Path, hold: Hold | None = None) -> None:
+        self._hold = hold
         stem = jsonl.name.removesuffix(".jsonl")
         self.jsonl = jsonl
         self.metadata = jsonl.with_name(f"{stem}_metadata.json")
@@ -72,8 +92,8 @@ class Corpus(Sequence[Row]):
         self._columns: dict[str, NDArray[Any]] = {}
         self._parser = LineParser()
 
-    def __reduce__(self) -> tuple[type[Corpus], tuple[Path]]:
-        return Corpus, (self.jsonl,)
+    def __reduce__(self) -> tuple[Callable[..., Corpus], tuple[Path, Hold | None]]:
+        return _again, (self.jsonl, self._hold)
 
     def __len__(self) -> int:
         return self._length

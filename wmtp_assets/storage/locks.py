@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import platform
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -75,6 +76,26 @@ def shared(path: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             _release(descriptor)
+
+
+class Hold:
+    """A reader's share of a lock for as long as this object lives, or until `release`.
+
+    A forked child holds it too, for its copy of what is read. A pickled one is its path: whoever
+    loads it takes a share of its own. As with `shared`, a reader who may not open the lock file
+    goes without.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.release: Callable[[], object] = lambda: None
+        with suppress(OSError):
+            descriptor = _wait(path, fcntl.LOCK_SH)
+            _held.discard(descriptor)  # not to be closed in a child
+            self.release = weakref.finalize(self, os.close, descriptor)
+
+    def __reduce__(self) -> tuple[type[Hold], tuple[Path]]:
+        return Hold, (self.path,)
 
 
 def holder(path: Path) -> str:
