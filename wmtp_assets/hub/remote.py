@@ -54,6 +54,13 @@ _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _BETWEEN = "check HF_ENDPOINT, and any proxy or cache that stands between."
 
+_OF_A_HOST = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.TimeoutException,
+)
+
 _warned: set[str] = set()  # endpoints whose lack of encryption was mentioned
 
 
@@ -118,7 +125,7 @@ class RemoteHub:
         for _ in range(_LONGEST_CHAIN):
             headers = _headers_for(url, self.endpoint)
             headers.update(wanted)
-            with ask(method, url, headers, self.policy) as answer:
+            with _naming(url), ask(method, url, headers, self.policy) as answer:
                 said = answer.headers.get("x-repo-commit")
                 if said is not None:
                     commits.add(said)
@@ -384,9 +391,19 @@ def _headers_for(url: str, endpoint: str) -> Headers:
 
 
 @contextmanager
+def _naming(url: str) -> Iterator[None]:
+    """Let an exception of the client say which host it is about: a redirect may lead to another."""
+    try:
+        yield
+    except _OF_A_HOST as caught:
+        if not getattr(caught, "__notes__", None):
+            caught.add_note(Address.of(url).authority)
+        raise
+
+
+@contextmanager
 def _translated(question: Question, policy: Policy) -> Iterator[None]:
     """Turn the client's exceptions into ours, and cut their chain: it may quote what was sent."""
-    host = public_url(question.endpoint).partition("://")[2]
     error: WmtpError
     seen: Exception
     try:
@@ -394,13 +411,15 @@ def _translated(question: Question, policy: Policy) -> Iterator[None]:
         return
     except httpcore2.ConnectError as caught:
         seen = caught
+        host = _host(caught, question)
         error = _tls_error(caught, host, question) or _unreachable(question, host, _words(caught))
     except httpcore2.ConnectTimeout as caught:
         seen = caught
-        error = _unreachable(question, host, f"no answer in time {_words(caught)}".strip())
+        why = f"no answer in time {_words(caught)}".strip()
+        error = _unreachable(question, _host(caught, question), why)
     except httpcore2.ProxyError as caught:
         seen = caught
-        error = _proxy_error(question, host, _words(caught))
+        error = _proxy_error(question, _host(caught, question), _words(caught))
     except httpcore2.TimeoutException as caught:
         seen = caught
         error = stalled(f"no byte for {policy.stall:g} s", question)
@@ -429,6 +448,12 @@ def _without_frames(caught: BaseException) -> None:
     while seen is not None and seen.__traceback__ is not None:
         seen.__traceback__ = None
         seen = seen.__cause__ or seen.__context__
+
+
+def _host(caught: BaseException, question: Question) -> str:
+    """The host that `_naming` named, else the endpoint's."""
+    notes: list[str] = getattr(caught, "__notes__", [])
+    return notes[0] if notes else public_url(question.endpoint).partition("://")[2]
 
 
 def _words(caught: Exception) -> str:

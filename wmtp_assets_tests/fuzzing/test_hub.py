@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import shutil
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.retry import Policy
 from wmtp_assets.hub.source import open_hub
 from wmtp_assets_tests.fuzzing.harness import fuzz
-from wmtp_assets_tests.fuzzing.mutations import mutate_bytes, mutate_value
+from wmtp_assets_tests.fuzzing.mutations import json_bytes, mutate_bytes, mutate_value
 from wmtp_assets_tests.hub.raw import Part, Request, answer, raw_server
 from wmtp_assets_tests.hub.small_hub import COMMIT, DATA, PATH, SmallHub
 
@@ -47,7 +46,7 @@ class Spoiling:
     def __call__(self, request: Request) -> Iterable[Part]:
         kind = "api" if request.path.startswith("/api/") else request.method.lower()
         if kind == "api":
-            parts = [answer("200 OK", {}, json.dumps(self.right.body).encode())]
+            parts = [answer("200 OK", {}, json_bytes(self.right.body))]
         elif kind == "head" and self.redirects:
             headers = self.right.headers() | {
                 "x-linked-size": str(len(DATA)),

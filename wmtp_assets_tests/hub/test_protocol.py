@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -497,6 +498,16 @@ def test_a_mirror_that_redirects_to_another_host_is_followed_without_the_token(
         assert hub.seen
         assert all("authorization" not in seen.headers for seen in hub.seen)
         assert all("authorization" in seen.headers for seen in attempt.server.seen)
+
+
+def test_a_storage_host_that_cannot_be_reached_is_the_one_that_is_named(attempt: Try) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = f"localhost:{closed.getsockname()[1]}"
+    where = {"x-repo-commit": COMMIT, "location": f"http://{nobody}/x?Signature=secret"}
+    outcome = attempt(SmallHub(head=lambda _: [answer("302 Found", where)]))
+    assert type(outcome) is GaveUpError, outcome
+    assert f"Cannot reach {nobody}" in str(outcome)
+    assert "secret" not in str(outcome)
 
 
 # The token.
