@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from wmtp_assets.catalog.reader import SHIPPED, CatalogError, load_catalog
+from wmtp_assets.catalog.reader import SHIPPED, CatalogError, load_catalog, read_catalog
 from wmtp_assets.catalog.schema import COMMIT
 from wmtp_assets.storage.atomic import write_bytes
+
+_ANCHOR = re.compile(r"&\S+\s+")
 
 
 class HiddenDigestError(CatalogError):
@@ -82,10 +85,31 @@ def pin(catalog: str, repository: str, commit: str, listing: Mapping[str, Listed
     for entry in _entries(yaml.compose(text, Loader=yaml.SafeLoader), repository):
         edits += _of_entry(entry, commit, listing, said)
     lines = [f"{edit.what}: {edit.node.value} -> {edit.new}" for edit in edits]
-    for edit in sorted(edits, key=lambda edit: edit.node.start_mark.index, reverse=True):
-        text = text[: edit.node.start_mark.index] + edit.new + text[edit.node.end_mark.index :]
+    # An alias leads to the node that it stands for, which is one place of the text.
+    places = {edit.node.start_mark.index: edit for edit in edits}
+    for at in sorted(places, reverse=True):
+        end = places[at].node.end_mark.index
+        anchor = _ANCHOR.match(text, at, end)
+        text = text[: anchor.end() if anchor else at] + places[at].new + text[end:]
+    _check_moved(path, text, repository, commit)
     write_bytes(path.parent.resolve() / path.name, text.encode())
     return [f"{path}: {line}" for line in dict.fromkeys([*lines, *said])]
+
+
+def _check_moved(path: Path, text: str, repository: str, commit: str) -> None:
+    """CatalogError unless the new text pins `repository` to `commit`, and nothing else anew."""
+    before = load_catalog(path).upstreams()
+    for name, upstream in read_catalog(path, text).upstreams().items():
+        ours = upstream.repository == repository
+        if upstream.revision != (commit if ours else before[name].revision):
+            raise CatalogError(
+                "The catalog writes this pin in a way that cannot be edited: with an alias or a "
+                "merge key",
+                expected=f"revision: {commit} of {repository} alone",
+                found=f"revision: {upstream.revision} of {upstream.repository}",
+                where=path,
+                mend=f"write repository and revision out in every entry of {repository}.",
+            )
 
 
 def _of_entry(

@@ -34,7 +34,11 @@ def load_catalog(name_or_path: str | Path) -> Catalog:
     Raises:
         CatalogError: naming the file, and for each mistake its line, field and what was expected.
     """
-    path, text = _text_of(name_or_path)
+    return read_catalog(*_text_of(name_or_path))
+
+
+def read_catalog(path: Path, text: str) -> Catalog:
+    """The catalog that `text` is; `path` names it in errors. Raises CatalogError."""
     root, value, mistakes = _parsed(path, text)
     if not isinstance(root, yaml.MappingNode):
         raise CatalogError(

@@ -94,3 +94,40 @@ def test_a_shipped_catalog_is_not_edited_and_the_way_to_ones_own_is_told(shipped
         pin(shipped, SHEARED, COMMIT, {})
     assert f"{shipped}.yaml catalog.yaml && export WMTP_CATALOG=catalog.yaml" in str(refused.value)
     assert f"wmtp pin {SHEARED} {COMMIT}" in str(refused.value)
+
+
+def test_a_revision_behind_an_alias_is_changed_once(mine: Path) -> None:
+    revision = load_catalog(mine).upstreams()["ref-sheared-llama-2.7b"].revision
+    old = f"revision: {revision}"
+    assert FULL.count(old) == 1
+    second = (
+        "  again:\n    layout: llama\n"
+        f"    upstream: {{repository: {SHEARED}, revision: *r, licence: x}}\n"
+        "    files: {weights: [a.bin], config: config.json}\n"
+        "    source_dtype: float32\n    dtype: float16\n"
+        "    expected: {parameters: 1, tensors: 1}\n\n"
+    )
+    text = FULL.replace(old, f"revision: &r {revision}").replace(
+        "datasets:\n", second + "datasets:\n"
+    )
+    mine.write_text(text, encoding="utf-8")
+    pin(str(mine), SHEARED, COMMIT, {})
+    assert mine.read_text() == text.replace(f"&r {revision}", f"&r {COMMIT}")
+    assert load_catalog(mine).upstreams()["again"].revision == COMMIT
+
+
+@pytest.mark.parametrize("way", ["alias of another repository", "merge key"])
+def test_a_pin_that_cannot_be_moved_alone_is_refused_and_nothing_written(
+    mine: Path, way: str
+) -> None:
+    revision = load_catalog(mine).upstreams()["mbpp"].revision
+    if way == "merge key":
+        text = FULL.replace(f"repository: {MBPP}", f"<<: {{repository: {MBPP}}}")
+    else:
+        text = FULL.replace("revision: main", "revision: &r main", 1)
+        text = text.replace(f"revision: {revision}", "revision: *r")
+    assert text != FULL
+    mine.write_text(text, encoding="utf-8")
+    with pytest.raises(CatalogError, match="cannot be edited"):
+        pin(str(mine), MBPP, COMMIT, {})
+    assert mine.read_text(encoding="utf-8") == text
