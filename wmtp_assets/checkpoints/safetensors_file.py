@@ -137,7 +137,7 @@ def _info(name: str, entry: object, path: Path) -> TensorInfo:
         case _:
             _refuse(f"The header's entry for {name} is malformed", path)
     if dtype is None:
-        _refuse(f"The type of {name} is not supported", path, ", ".join(BY_CODE), code[:20])
+        _refuse(f"The type of {name} is not supported", path, ", ".join(BY_CODE), ascii(code[:20]))
     info = TensorInfo(dtype, tuple(shape), begin, end)
     if info.elements * dtype.itemsize != end - begin:
         _refuse(

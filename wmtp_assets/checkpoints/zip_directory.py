@@ -24,6 +24,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _ENCRYPTED = 0x0001
+_FOLDER = 0x10  # of MS-DOS' attributes
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
 
 
@@ -144,6 +145,7 @@ def _entries(
         fields = _ENTRY.unpack_from(directory, at)
         magic, flags, method, packed, size = (fields[i] for i in (0, 3, 4, 8, 9))
         name_length, extra_length, comment_length, header = (fields[i] for i in (10, 11, 12, 16))
+        disk, attributes = fields[13], fields[15]
         name_at = at + _ENTRY.size
         extra_at = name_at + name_length
         at = extra_at + extra_length + comment_length
@@ -157,6 +159,14 @@ def _entries(
                 f"The zip archive holds a name that is no UTF-8: {raw_name[:40]!a}", path
             )
         look_at(name)
+        if disk or attributes & _FOLDER or name.endswith("/"):
+            # torch takes such a record's size for the tensor's, and reads nothing into it.
+            refuse_archive(
+                f"The record {name[:80]!a} is no file of this archive",
+                path,
+                expected="a file on disk 0",
+                found=f"attributes {attributes:#x}, disk {disk}",
+            )
         if method != 0 or flags & _ENCRYPTED:
             refuse_archive(
                 f"The record {name[:80]!a} is compressed or encrypted",
