@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from wmtp_assets.corpora.rowindex import as_numpy
 
 Values = dict[str, pa.Array]
+_MOST_VALUES = 1_000_000  # of one list; upstream's have some thousands, damaged ones millions
 
 
 class MismatchError(Exception):
@@ -188,6 +189,8 @@ def _lists(lists: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
     if pa.types.is_null(lists.type):
         return np.zeros(len(lists) + 1, np.int64), pa.nulls(0)
     sizes = np.maximum(as_numpy(pc.list_value_length(lists)), 0)
+    if sizes.size and sizes.max() > _MOST_VALUES:
+        raise ValueError(f"a list of {sizes.max():,} values, more than {_MOST_VALUES:,}")
     return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))), lists.flatten()
 
 

@@ -27,6 +27,7 @@ _UNREADABLE = (
     TypeError,
     NotImplementedError,
 )
+_MOST_BYTES = 64 << 20  # per row, far above upstream's few megabytes
 _FETCH_AGAIN = "Fetch the file again; if it is as upstream has it, tell the dataset's authors."
 
 
@@ -59,6 +60,26 @@ class Shard:
                         where=path,
                         mend="Compare with the dataset's card: upstream's schema may have changed.",
                     ) from error
+            self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        """Refuse a small file that decodes to gigabytes, from what its footer states.
+
+        Not column by column: pyarrow ends the process when it is asked about one that is encrypted.
+        """
+        for group in range(self._groups):
+            described = self._file.metadata.row_group(group)
+            self._check_bytes(int(described.total_byte_size), int(described.num_rows))
+
+    def _check_bytes(self, size: int, rows: int) -> None:
+        if size > _MOST_BYTES * max(rows, 1):
+            raise CorpusError(
+                "A shard is too large for its rows when it is decompressed",
+                expected=f"at most {_MOST_BYTES:,} bytes per row",
+                found=f"{size:,} bytes in {rows:,} rows",
+                where=self.path,
+                mend=_FETCH_AGAIN,
+            )
 
     def batches(self, names: list[str], size: int) -> Iterator[pa.RecordBatch]:
         """The columns `names`, `size` rows at a time, in the file's order."""
@@ -77,6 +98,7 @@ class Shard:
                     batch = next(batches, None)
                 if batch is None:
                     break
+                self._check_bytes(int(batch.get_total_buffer_size()), batch.num_rows)
                 seen += batch.num_rows
                 yield batch
         if seen != self.rows:

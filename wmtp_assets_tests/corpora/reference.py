@@ -19,11 +19,11 @@ def _text(raw: bytes | None) -> str:
     return (raw or b"").decode("utf-8", "replace")
 
 
-def _rows(shards: list[Path]) -> list[dict[str, Any]]:
+def upstream_rows(shards: list[Path], columns: list[str] | None = None) -> list[dict[str, Any]]:
     """Upstream's rows with every text as bytes (Arrow's text may not be UTF-8)."""
     rows: list[dict[str, Any]] = []
     for shard in shards:
-        table = pq.read_table(shard)
+        table = pq.read_table(shard, columns=columns)
         fields = [pa.field(field.name, _as_bytes(field.type)) for field in table.schema]
         columns = [
             _view(column.combine_chunks(), field.type)
@@ -62,7 +62,7 @@ def _view(column: pa.Array, kind: pa.DataType) -> pa.Array:
 def codecontests(shards: list[Path], tokenizer: Path, max_tokens: int = 2048) -> list[bytes]:
     """The lines of a code_contests split."""
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
-    rows = _rows(shards)
+    rows = upstream_rows(shards)
     names = [_text(row["name"]) for row in rows]
     longer = [f"{name}@{row['source'] or 0}" for name, row in zip(names, rows, strict=True)]
     lines = []
