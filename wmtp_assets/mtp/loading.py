@@ -19,17 +19,18 @@ from wmtp_assets.mtp.model import ModelArgs, MTPTransformer
 
 _AGAIN = "materialize the model's configs again"
 # How we load with transformers: a document may name an implementation that is then fetched and run.
-LOADING: Mapping[str, Any] = {
-    "attn_implementation": "sdpa",
-    "local_files_only": True,
-    "trust_remote_code": False,
-    "use_safetensors": True,
-}
+LOADING: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 SHOWN = 5  # names listed of each kind in the error: enough to see the pattern
 
 
 class LoadError(WmtpError):
     """The files of a model are missing, unreadable, or not those of the network asked for."""
+
+
+def choose_implementation(config: Any) -> None:
+    """Make a config of transformers name torch's own attention, whatever its document names."""
+    config._attn_implementation = "sdpa"
+    config._experts_implementation = None
 
 
 def from_pretrained(

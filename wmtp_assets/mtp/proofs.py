@@ -103,17 +103,19 @@ def prove_causal_lm(weights: Path, config: Path) -> list[Finding]:
     that the same proof serves artifacts before and after they are published.
     """
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    from wmtp_assets.mtp.loading import LOADING, read_tensors
+    from wmtp_assets.mtp.loading import LOADING, choose_implementation, read_tensors
 
     expected = "every tensor from the file, at its dtype, and finite logits"
     with tempfile.TemporaryDirectory(prefix="wmtp-view-") as view:
         (Path(view) / "model.safetensors").symlink_to(weights.resolve())
         (Path(view) / "config.json").symlink_to(config.resolve())
         try:
+            args = AutoConfig.from_pretrained(view, **LOADING)
+            choose_implementation(args)
             found: Any = AutoModelForCausalLM.from_pretrained(
-                view, output_loading_info=True, **LOADING
+                view, config=args, output_loading_info=True, use_safetensors=True, **LOADING
             )
         except Exception as error:  # transformers raises whatever its parts raise
             return [_finding("causal_lm_loads", weights, expected, str(error)[:500])]

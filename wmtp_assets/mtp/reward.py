@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from wmtp_assets.mtp.loading import LOADING, assign_strictly, read_json, read_tensors
+from wmtp_assets.mtp.loading import assign_strictly, choose_implementation, read_json, read_tensors
 
 WEIGHT, BIAS = "v_head.weight", "v_head.bias"
 
@@ -58,8 +58,8 @@ def load_reward_model(
     """
     tensors = read_tensors(weights, dtype, device)
     named = {n if n in (WEIGHT, BIAS) else f"model.{n}": tensor for n, tensor in tensors.items()}
-    attention = LOADING["attn_implementation"]
-    args = LlamaConfig.from_dict(read_json(config), attn_implementation=attention)
+    args = LlamaConfig.from_dict(read_json(config))
+    choose_implementation(args)
     with torch.device("meta"):  # no memory, no initialization: every parameter is replaced below
         model = RewardModel(args, bias=BIAS in tensors)
     assign_strictly(model, named, weights)
