@@ -13,6 +13,7 @@ from wmtp_assets.catalog.artifacts import TOKENIZER, TOKENIZER_RAW, Artifact, Ki
 from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert
+from wmtp_assets.checkpoints.planning import require_stated
 from wmtp_assets.checkpoints.sharded import write_sharded
 from wmtp_assets.checkpoints.vocabulary import require_rows
 from wmtp_assets.project import Project
@@ -89,6 +90,7 @@ def _converted(artifact: Artifact, model: UpstreamModel, project: Project) -> dg
     ) -> Result:
         def write(folder: Path) -> Made:
             plan = conversion_plan(model, raw)
+            require_stated(plan, model.source_dtype, model.source_dtype_of)
             for warning in plan.warnings:
                 context.log.warning(f"{model.upstream.repository}: {warning}")
             pieces = project.catalog.tokenizer.vocab_size

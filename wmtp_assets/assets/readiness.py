@@ -31,6 +31,10 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
             metadata={
                 "open": verdict.open,
+                "catalog": str(verdict.catalog),
+                "catalog_digest": verdict.catalog.digest,
+                "catalog_shipped": verdict.catalog.shipped,
+                "code": verdict.code["wmtp-assets"],
                 "report": dg.MetadataValue.path(str(project.report)),
                 "proofs": verdict.proofs,
                 "conditions": conditions_table(verdict),

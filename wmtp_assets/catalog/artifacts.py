@@ -132,7 +132,7 @@ def _tokenizer(catalog: Catalog) -> list[Artifact]:
 def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
     raw, weights = model_artifact(name, "raw"), model_artifact(name)
     group = _group(name)
-    conversion = {
+    conversion: dict[str, object] = {
         "layout": model.layout,
         "source_dtype": model.source_dtype,
         "dtype": model.dtype,
@@ -141,6 +141,8 @@ def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
         **({"weights_key": list(model.weights_key)} if model.weights_key else {}),
         **({"strip_prefix": model.strip_prefix} if model.strip_prefix else {}),
     }
+    if model.source_dtype_of:  # absent, as it was before there was such a field
+        conversion["source_dtype_of"] = dict(sorted(model.source_dtype_of.items()))
     made = [
         _raw(raw, name, group, model.upstream, model.files.all(), model.status),
         Artifact(

@@ -60,7 +60,7 @@ Truth = Annotated[bool, Field(strict=True)]
 AssetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$")]
 Dtype = Literal["float16", "bfloat16", "float32"]
-SourceDtype = Literal["float16", "bfloat16", "float32", "float8_e4m3fn", "float8_e5m2"]
+SourceDtype = Literal["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]
 Status = Literal["required", "optional"]
 COMMIT = re.compile(r"[0-9a-f]{40}")
 MAX_TOKENS = 65_535  # of a row: the row index holds token counts in 16 bits
@@ -157,8 +157,11 @@ class UpstreamModel(Entry):
     """A checkpoint that is fetched and converted.
 
     `layout` names how its tensors are called and shaped (`checkpoints/layouts.py`); `source_dtype`
-    is what upstream stores, `dtype` what we store. `waive_overflow` names tensors whose values may
-    become infinite in the cast. `shard_bytes` asks for a sharded view beside the single file.
+    is what upstream stores, `dtype` what we store; a tensor that is converted and is of another
+    dtype at the source is refused, unless `source_dtype_of` names it (as upstream does; `*` stands
+    for anything) with the dtype that it has. `waive_overflow` names tensors (as the converted file
+    does) whose values may become infinite in the cast. `shard_bytes` asks for a sharded view beside
+    the single file.
 
     Where upstream's archive holds more than the weights (a training state, a Lightning checkpoint),
     `weights_key` names the key behind which they lie: `state_dict`, or `[checkpoint, model]` for
@@ -173,6 +176,7 @@ class UpstreamModel(Entry):
     dtype: Dtype
     expected: Expected
     status: Status = "required"
+    source_dtype_of: dict[str, SourceDtype] = {}
     waive_overflow: tuple[str, ...] = ()
     weights_key: WeightsKey = ()
     strip_prefix: Annotated[str, StringConstraints(pattern=r"^(([A-Za-z0-9_-]+\.)+)?$")] = ""

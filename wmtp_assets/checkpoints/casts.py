@@ -26,13 +26,17 @@ _PART = 131_072  # elements that are copied or looked at together
 class CastStats:
     """What a cast did, added up over blocks. Counts are of elements.
 
-    `nan` and `inf` were so at the source; `overflow` were finite and became infinite. `error` is
-    the greatest |after - before| among those that are finite on both sides.
+    `nan` and `inf` were so at the source; `overflow` were finite and became infinite; `zeroed` were
+    other than zero and became zero. `zeros` are all that are zero after a cast between two types
+    (where the type is kept they are not counted). `error` is the greatest |after - before| among
+    those that are finite on both sides.
     """
 
     nan: int = 0
     inf: int = 0
     overflow: int = 0
+    zeroed: int = 0
+    zeros: int = 0
     error: float = 0.0
 
     def add(self, other: CastStats) -> None:
@@ -40,6 +44,8 @@ class CastStats:
         self.nan += other.nan
         self.inf += other.inf
         self.overflow += other.overflow
+        self.zeroed += other.zeroed
+        self.zeros += other.zeros
         self.error = max(self.error, other.error)
 
 
@@ -100,6 +106,15 @@ def count_nonfinite(values: Bytes, dtype: DType, stats: CastStats) -> None:
                 stats.inf += int(np.count_nonzero(magnitude == infinity))
 
 
+def has_values(values: Bytes, dtype: DType) -> bool:
+    """Whether any of `values`, of a float type, is other than zero. Stops early: most are."""
+    every = values.view(dtype.raw)
+    return any(
+        bool((every[at : at + _PART] & dtype.magnitude_bits).any())
+        for at in range(0, len(every), _PART)
+    )
+
+
 class _Converted:
     """A cast by torch's library, whose float16 routines use the processor's own instructions."""
 
@@ -138,6 +153,7 @@ class _Converted:
         """Add up what the cast did to the values of `exact`."""
         count = len(cast) // self.after.itemsize
         exact = self.exact.bytes.view(self.floats)[:count]
+        self._count_zeros(exact, cast, stats)
         difference = self.back.bytes.view(self.floats)[:count]
         np.subtract(difference, exact, out=difference)
         greatest = max(float(difference.max()), -float(difference.min()))
@@ -145,6 +161,17 @@ class _Converted:
             stats.error = max(stats.error, greatest)
         else:
             self._count(exact, cast, difference, stats)
+
+    def _count_zeros(self, exact: Floats, cast: Bytes, stats: CastStats) -> None:
+        bits = cast.view(self.after.raw)
+        signed = bits.view(f"<i{self.after.itemsize}")
+        # 0.0 is the least unsigned pattern, -0.0 the least signed one: two plain minima tell that
+        # there is neither, which is so for most blocks of real weights.
+        if int(bits.min()) != 0 and int(signed.min()) != np.iinfo(signed.dtype).min:
+            return
+        zero = (bits & self.after.magnitude_bits) == 0
+        stats.zeros += int(np.count_nonzero(zero))
+        stats.zeroed += int(np.count_nonzero(exact[zero]))
 
     def _count(self, exact: Floats, cast: Bytes, difference: Floats, stats: CastStats) -> None:
         bits = cast.view(self.after.raw)

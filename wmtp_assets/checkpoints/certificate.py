@@ -32,6 +32,7 @@ class TensorCertificate:
     inf: int
     overflow: int
     max_cast_error: float
+    zeroed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,8 @@ def convert(plan: Plan, target: Path, progress: Progress | None = None) -> Certi
     """Write `plan`'s file to `target` (whole and durable, or not at all) and certify it.
 
     Uses some 45 MB of memory beside that of torch's library. Raises ConversionError when values
-    overflow unwaived or a copy differs, naming the tensor, and CheckpointError when the source
-    ends too early; `target` is then as it was.
+    overflow unwaived, all values of a tensor become zero, or a copy differs, naming the tensor, and
+    CheckpointError when the source ends too early; `target` is then as it was.
     """
     with publish_blocks(target, plan.target_size, f"Converting to {target.name}") as writer:
         return run(plan, writer, progress).certificate(target.name)
@@ -244,9 +244,22 @@ class Run:
             read.lent.buffer.give_back()
             if progress is not None:
                 progress(output.done, total)
+        self._refuse_emptied()
         output.flush()
         for channel in (self.to_write, self.to_file_hash, self.to_target_hash):
             channel.close()
+
+    def _refuse_emptied(self) -> None:
+        """Refuse a tensor that had values and has none left: it would be a layer switched off."""
+        for tensor, stats in zip(self.plan.tensors, self.stats, strict=True):
+            if stats.zeroed and stats.zeros == tensor.source.elements:
+                raise ConversionError(
+                    f"Every value of {tensor.source.name} becomes zero in {tensor.spec.dtype}",
+                    expected="a tensor that keeps some of its values",
+                    found=f"{stats.zeroed:,} values other than zero, all too small",
+                    where=tensor.source.file,
+                    mend="Keep a wider dtype in the catalog (bfloat16 has float32's range).",
+                )
 
     def _compare(self, tensor: PlannedTensor, read: _Read) -> None:
         for copy, lent in zip(_elsewhere(tensor), read.copies, strict=True):
@@ -282,6 +295,7 @@ class Run:
                 inf=stats.inf,
                 overflow=stats.overflow,
                 max_cast_error=stats.error,
+                zeroed=stats.zeroed,
             )
             for tensor, source, target, digested, stats in zip(
                 plan.tensors,

@@ -6,8 +6,9 @@ where the two disagree. `convert.py` then does exactly what the plan says.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from wmtp_assets.checkpoints.casts import can_cast
 from wmtp_assets.checkpoints.certificate import DroppedCertificate
@@ -194,6 +195,46 @@ def _prefix_advice(source: Source, layout: LayoutName, config: Config) -> str | 
             f"strip_prefix: {outer}{prefix}"
         )
     return None
+
+
+def unlike_stated(
+    tensors: Iterable[SourceTensor], dtype: DType, others: Mapping[str, DType]
+) -> list[str]:
+    """Which of `tensors` are of another dtype than stated, in words; and which of `others` name no
+    tensor.
+
+    `dtype` is every tensor's but for those that `others` name: by the source's names, in which `*`
+    stands for anything; each must be exactly of the dtype given there.
+    """
+    wrong: list[str] = []
+    used: set[str] = set()
+    for tensor in sorted(tensors, key=lambda tensor: tensor.name):
+        named = [pattern for pattern in others if fnmatchcase(tensor.name, pattern)]
+        used.update(named)
+        wanted = {others[pattern] for pattern in named} or {dtype}
+        if wanted != {tensor.dtype}:
+            stated = " and ".join(sorted(wanted))
+            wrong.append(f"{tensor.name} is {tensor.dtype}, not {stated}")
+    return wrong + [f"no tensor is named {pattern}" for pattern in sorted(others.keys() - used)]
+
+
+def require_stated(plan: Plan, dtype: DType | str, others: Mapping[str, DType | str]) -> None:
+    """Raises ConversionError where a tensor that is converted is of another dtype than the catalog
+    states for its source; see `unlike_stated`."""
+    stated = {name: DType(other) for name, other in others.items()}
+    wrong = unlike_stated([tensor.source for tensor in plan.tensors], DType(dtype), stated)
+    if not wrong:
+        return
+    files = sorted({tensor.source.file for tensor in plan.tensors})
+    raise ConversionError(
+        "The source is not of the dtype that the catalog states",
+        expected=f"source_dtype {dtype}"
+        + "".join(f", {name}: {other}" for name, other in stated.items()),
+        found="; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""),
+        where=", ".join(map(str, files)),
+        mend="Correct source_dtype in the catalog if that is what upstream publishes; single "
+        "tensors of another dtype are named there under source_dtype_of.",
+    )
 
 
 def sort_for_file(tensors: Sequence[PlannedTensor]) -> tuple[PlannedTensor, ...]:

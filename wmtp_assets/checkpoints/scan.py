@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from wmtp_assets.checkpoints.block_io import MARGIN, READERS, ReadFiles
-from wmtp_assets.checkpoints.casts import CastStats, count_nonfinite
+from wmtp_assets.checkpoints.casts import CastStats, count_nonfinite, has_values
 from wmtp_assets.checkpoints.digests import TensorDigests
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
@@ -27,11 +27,13 @@ _AHEAD = 3  # blocks in each reader's ring
 
 @dataclass(frozen=True)
 class Scan:
-    """What the bytes of a file are: digests in hex, and counts of NaN and infinities by tensor."""
+    """What the bytes of a file are: digests in hex, counts of NaN and infinities by tensor, and
+    which tensors of a float type hold nothing but zeros."""
 
     sha256: str
     tensors: Mapping[str, str]
     nonfinite: Mapping[str, CastStats]
+    all_zero: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ def scan_file(header: Header) -> Scan:
         run.file_hash.hexdigest(),
         dict(zip(names, run.digests.finish(), strict=True)),
         {name: stats for name, stats in zip(names, run.stats, strict=True) if stats != CastStats()},
+        frozenset(
+            name
+            for name, info in header.tensors.items()
+            if info.dtype.is_float and info.elements and name not in run.with_values
+        ),
     )
 
 
@@ -71,6 +78,7 @@ class _Run:
         self.file_hash = hashlib.sha256()
         self.digests = TensorDigests(len(header.tensors))
         self.stats = [CastStats() for _ in header.tensors]
+        self.with_values: set[str] = set()
 
     def read(self, reader: int) -> None:
         """Every `READERS`-th piece; those who use them take from the readers in turn."""
@@ -110,8 +118,11 @@ class _Run:
             block.buffer.give_back()
 
     def count(self) -> None:
-        dtypes = [info.dtype for info in self.header.tensors.values()]
+        tensors = [(name, info.dtype) for name, info in self.header.tensors.items()]
         for block in in_turn(self.to_count):
-            if block.index is not None and dtypes[block.index].is_float:
-                count_nonfinite(block.values, dtypes[block.index], self.stats[block.index])
+            if block.index is not None and tensors[block.index][1].is_float:
+                name, dtype = tensors[block.index]
+                count_nonfinite(block.values, dtype, self.stats[block.index])
+                if name not in self.with_values and has_values(block.values, dtype):
+                    self.with_values.add(name)
             block.buffer.give_back()

@@ -6,6 +6,7 @@ The bytes of every tensor are those of the single file, and that is proven, not 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from wmtp_assets.checkpoints.safetensors_file import Header, TensorSpec, read_he
 from wmtp_assets.checkpoints.scan import scan_file
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.findings import Finding
-from wmtp_assets.storage.atomic import write_json
+from wmtp_assets.storage.atomic import json_bytes, write_json
 
 INDEX = "model.safetensors.index.json"
 
@@ -38,22 +39,26 @@ def write_sharded(model: Path, folder: Path, shard_bytes: int) -> ShardedView:
     """
     header = read_header(model)
     groups = _groups(header, shard_bytes)
-    sums: dict[str, str] = {}
-    places: dict[str, str] = {}
-    for number, names in enumerate(groups, start=1):
-        name = f"model-{number:05d}-of-{len(groups):05d}.safetensors"
-        sums[name] = convert_uncertified(_plan(header, names), folder / name)
-        places |= dict.fromkeys(names, name)
-    total = sum(info.end - info.begin for info in header.tensors.values())
-    index = {
-        "metadata": {"total_parameters": header.parameters, "total_size": total},
-        "weight_map": dict(sorted(places.items())),
+    sums = {
+        name: convert_uncertified(_plan(header, names), folder / name)
+        for name, names in groups.items()
     }
-    write_json(folder / INDEX, index)
+    write_json(folder / INDEX, _index(header, groups))
     return ShardedView(sums, folder / INDEX)
 
 
-def _groups(header: Header, shard_bytes: int) -> list[list[str]]:
+def _index(header: Header, groups: Mapping[str, list[str]]) -> dict[str, object]:
+    """The index of shards that hold `groups`."""
+    places = {tensor: shard for shard, tensors in groups.items() for tensor in tensors}
+    total = sum(info.end - info.begin for info in header.tensors.values())
+    return {
+        "metadata": {"total_parameters": header.parameters, "total_size": total},
+        "weight_map": dict(sorted(places.items())),
+    }
+
+
+def _groups(header: Header, shard_bytes: int) -> dict[str, list[str]]:
+    """The tensors of each shard, by the shard's file name."""
     groups: list[list[str]] = []
     room = 0
     for name, info in header.tensors.items():
@@ -63,7 +68,10 @@ def _groups(header: Header, shard_bytes: int) -> list[list[str]]:
             room = shard_bytes
         groups[-1].append(name)
         room -= size
-    return groups
+    return {
+        f"model-{number:05d}-of-{len(groups):05d}.safetensors": names
+        for number, names in enumerate(groups, start=1)
+    }
 
 
 def _plan(header: Header, names: list[str]) -> Plan:
@@ -78,10 +86,18 @@ def _plan(header: Header, names: list[str]) -> Plan:
     return Plan("shard", dtype, sort_for_file(planned))
 
 
-def prove_sharded(model: Path, folder: Path, certificate: Certificate | None = None) -> Finding:
+def prove_sharded(
+    model: Path,
+    folder: Path,
+    certificate: Certificate | None = None,
+    shard_bytes: int | None = None,
+    beside: Mapping[str, bytes] | None = None,
+) -> Finding:
     """Whether the shards, read through their index, hold `model`'s tensors and no others.
 
     With `certificate` (the model's) the model itself is not read again: its digests are compared.
+    With `shard_bytes` the folder must hold exactly what `write_sharded` writes, and the files
+    `beside` with these bytes: a file more would be read by some loaders.
     """
     wrong: list[str] = []
     try:
@@ -89,6 +105,10 @@ def prove_sharded(model: Path, folder: Path, certificate: Certificate | None = N
         shards = sorted(folder.glob("model-*-of-*.safetensors"))
         source = open_source(shards, folder / INDEX)
         wrong += source.warnings  # an index of our own has no excuse
+        if shard_bytes is not None:
+            index = json_bytes(_index(header, _groups(header, shard_bytes)))
+            others = {INDEX: index, **(beside or {})}
+            wrong += _unlike_files(folder, others, set(_groups(header, shard_bytes)))
         if certificate is None:
             wanted = dict(scan_file(header).tensors)
         else:
@@ -119,3 +139,15 @@ def prove_sharded(model: Path, folder: Path, certificate: Certificate | None = N
         mend="Materialize the sharded view again." if wrong else "",
         details={"wrong": wrong[:100]},
     )
+
+
+def _unlike_files(folder: Path, others: Mapping[str, bytes], shards: Set[str]) -> list[str]:
+    """How a folder differs from one that holds `shards`, and files of the bytes of `others`."""
+    there = {path.name for path in folder.iterdir()}
+    wanted = shards | others.keys()
+    wrong = [f"{name} is too many" for name in sorted(there - wanted)]
+    wrong += [f"{name} is missing" for name in sorted(wanted - there)]
+    for name in sorted(there & others.keys()):
+        if (folder / name).read_bytes() != others[name]:
+            wrong.append(f"{name} is other bytes than its inputs give")
+    return wrong

@@ -183,11 +183,20 @@ def read_tensor(tensor: SourceTensor, limit: int = 1 << 30) -> Bytes:
         raise CheckpointError(f"{tensor.name} is too large to be read whole", where=tensor.file)
     values = np.empty(tensor.nbytes, np.uint8)
     at = 0
-    fd = os.open(tensor.file, os.O_RDONLY)
+    for block in read_blocks(tensor):
+        values[at : at + len(block)] = block
+        at += len(block)
+    return values
+
+
+def read_blocks(tensor: SourceTensor) -> Iterator[Bytes]:
+    """A tensor's bytes, row-major, some at a time; each block is overwritten by the next."""
+    limit = 1 << 22
+    memory = np.empty(min(limit, tensor.nbytes), np.uint8)
+    fd = os.open(tensor.file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        for piece in pieces(tensor, 1 << 22):
-            read_piece(fd, piece, tensor.dtype, values[at:])
-            at += piece.nbytes
+        for piece in pieces(tensor, limit):
+            read_piece(fd, piece, tensor.dtype, memory)
+            yield memory[: piece.nbytes]
     finally:
         os.close(fd)
-    return values

@@ -94,7 +94,7 @@ def _difference(certified: TensorCertificate, made: TensorCertificate) -> str:
     for field in ("source_name", "source_file", "source_dtype", "dtype", "shape"):
         if getattr(certified, field) != getattr(made, field):
             return f"{field} is {getattr(made, field)}, not {getattr(certified, field)}"
-    for field in ("nan", "inf", "overflow", "max_cast_error"):
+    for field in ("nan", "inf", "overflow", "zeroed", "max_cast_error"):
         if getattr(certified, field) != getattr(made, field):
             return f"{field} is {getattr(made, field)}, not {getattr(certified, field)}"
     return ""

@@ -40,13 +40,16 @@ def register(commands: Any) -> None:
     verify.add_argument(
         "--against-source",
         action="store_true",
-        help="convert every checkpoint's source again in memory and compare each tensor",
+        help="make everything again from what was fetched, in memory, and compare all of it",
     )
     verify.add_argument(
         "--sample",
         type=_nth,
         metavar="1/N",
         help="ask another Nth of the artifacts deeply each day (for a schedule)",
+    )
+    verify.add_argument(
+        "--seed", type=int, help="repeat a sample of --deep by the seed that a finding reported"
     )
     add_signatures(verify)
     add_json(verify)
@@ -145,7 +148,7 @@ def _verify(given: argparse.Namespace) -> int:
 
     secured = project()
     signed = signature_findings(secured, given)
-    report = verify(secured, given.deep, given.against_source, given.sample, signed)
+    report = verify(secured, given.deep, given.against_source, given.sample, signed, given.seed)
     show(given, report.to_json(), report.text())
     return DONE if report.sound else WRONG
 

@@ -126,6 +126,7 @@ def verdict_text(verdict: Verdict) -> str:
     met = sum(condition.met for condition in verdict.conditions if condition.required)
     required = sum(condition.required for condition in verdict.conditions)
     word = "OPEN" if verdict.open else "CLOSED"
+    lines.append(f"Catalog: {verdict.catalog}. Code: wmtp-assets {verdict.code['wmtp-assets']}.")
     lines.append(
         f"The gate is {word}: {met} of {required} required conditions are met, by "
         f"{verdict.proofs} proofs recomputed from the files."

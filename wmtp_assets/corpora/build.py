@@ -40,6 +40,7 @@ def build_split(
     max_tokens: int = MAX_TOKENS,
     processes: int | None = None,
     progress: Progress | None = None,
+    keep_lines: bool = True,
 ) -> SplitReport:
     """Write {split}.jsonl, {split}.index.parquet and {split}_stats.json into the folder `out`.
 
@@ -48,7 +49,7 @@ def build_split(
     without a class. Keeps the rows of at most `max_tokens` tokens by the SentencePiece model at
     `tokenizer`. `processes` None uses every core where the split is large enough to pay for
     starting them; the bytes are the same for any number. `progress` gets a line of text every ten
-    seconds.
+    seconds. Without `keep_lines` the JSONL is digested and counted, but not written.
 
     Raises CorpusError if a shard is not what upstream publishes.
     """
@@ -70,7 +71,7 @@ def build_split(
     tokenizer_digest = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
     done = 0
     begun = reported = time.monotonic()
-    with SplitWriter(out, dataset, split) as writer:
+    with SplitWriter(out, dataset, split, keep_lines=keep_lines) as writer:
         for block in format_in_order(_units(problems), tokenizer, max_tokens, processes):
             writer.add(block)
             done += block.funnel["problems"]

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 
 from wmtp_assets.corpora import ordering, records
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.reader import Corpus
+from wmtp_assets.corpora.report import Tally
 from wmtp_assets.corpora.rowindex import RowIndex, as_numpy
 from wmtp_assets.corpora.schema import DIFFICULTIES, row_schema
 from wmtp_assets.findings import Finding
@@ -249,8 +251,6 @@ def _stats(found: Survey, stats: Mapping[str, Any], index: RowIndex, where: str)
         "funnel.kept": found.rows,
         "jsonl.sha256": found.digest,
         "jsonl.bytes": found.bytes,
-        "source_dist": found.rows,
-        "language_dist": found.rows,
         "index.rows": found.rows,
         "index.jsonl.sha256": found.digest,
     }
@@ -260,15 +260,19 @@ def _stats(found: Survey, stats: Mapping[str, Any], index: RowIndex, where: str)
     )
     if "candidates" in funnel:
         expected["funnel.candidates"] = found.rows + dropped
+    tally = Tally()
+    for batch in index.batches(index.names):
+        tally.add(pa.Table.from_batches([batch]))
+    distributions = json.loads(json.dumps(tally.document()))
+    expected |= distributions
     jsonl = stats.get("jsonl", {})
     actual = {
+        **{name: stats.get(name) for name in distributions},
         **{name: stats.get(name) for name in ("total", "correct", "incorrect", "difficulty_dist")},
         "funnel.kept": funnel.get("kept"),
         "funnel.candidates": funnel.get("candidates"),
         "jsonl.sha256": jsonl.get("sha256"),
         "jsonl.bytes": jsonl.get("bytes"),
-        "source_dist": sum(stats.get("source_dist", {}).values()),
-        "language_dist": sum(stats.get("language_dist", {}).values()),
         "index.rows": len(index),
         "index.jsonl.sha256": index.facts["jsonl"]["sha256"],
     }
@@ -289,7 +293,7 @@ def _token_sums(jsonl: Path, index: RowIndex, tokenizer: Path | None, limit: int
     for batch in index.batches([f"{name}_tokens" for name in fields]):
         total = np.sum([as_numpy(column).astype(np.int64) for column in batch.columns], axis=0)
         over += int((total > limit).sum())
-        greatest = max(greatest, int(total.max()))
+        greatest = max(greatest, int(total.max(initial=0)))
     miscounted = []
     recounted = 0
     if tokenizer is not None and not over:

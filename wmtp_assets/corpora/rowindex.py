@@ -138,14 +138,27 @@ class RowIndex:
         return self._file.read(columns=None if columns is None else list(columns))
 
     def ends(self) -> list[tuple[int, int, int, bool | None]]:
-        """(row, offset, length, is_correct) of the first and the last row."""
-        found = []
-        groups = self._file.metadata.num_row_groups
-        for group, row in ((0, 0), (groups - 1, -1)):
+        """(row, offset, length, is_correct) of the first and the last row; of no rows, none."""
+        found: list[tuple[int, int, int, bool | None]] = []
+        every = range(self._file.metadata.num_row_groups)
+        groups = [at for at in every if self._file.metadata.row_group(at).num_rows]
+        for group, row in ((groups[0], 0), (groups[-1], -1)) if groups else ():
             table = self._file.read_row_group(group, ["offset", "length", "is_correct"])
             offset, length, is_correct = (table[name][row].as_py() for name in table.column_names)
             found.append((row % len(self), offset, length, is_correct))
         return found
+
+    def rows(self, begin: int, end: int, columns: Sequence[str]) -> pa.Table:
+        """The rows `begin`..`end` of some columns. Reads the row groups that hold them."""
+        found = []
+        first = 0
+        for group in range(self._file.metadata.num_row_groups):
+            count = self._file.metadata.row_group(group).num_rows
+            low, high = max(begin - first, 0), min(end - first, count)
+            if low < high:
+                found.append(self._file.read_row_group(group, list(columns)).slice(low, high - low))
+            first += count
+        return pa.concat_tables(found) if found else SCHEMA.empty_table().select(columns)
 
     def batches(self, columns: Sequence[str], size: int = 1 << 16) -> Iterator[pa.RecordBatch]:
         yield from self._file.iter_batches(

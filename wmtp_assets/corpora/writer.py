@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -26,11 +27,21 @@ from wmtp_assets.storage.atomic import atomic_write
 class SplitWriter:
     """Writes one split into the folder `out`; nothing has its name before all of it is written.
 
-    `name` begins the files' names: {name}.jsonl, {name}.index.parquet, {name}_stats.json.
+    `name` begins the files' names: {name}.jsonl, {name}.index.parquet, {name}_stats.json. Without
+    `keep_lines` the lines are digested and counted, and no JSONL is written.
     """
 
-    def __init__(self, out: Path, dataset: str, split: str, name: str | None = None) -> None:
+    def __init__(
+        self,
+        out: Path,
+        dataset: str,
+        split: str,
+        name: str | None = None,
+        *,
+        keep_lines: bool = True,
+    ) -> None:
         self._dataset, self._split = dataset, split
+        self._keep_lines = keep_lines
         name = split if name is None else name
         self.jsonl = out / f"{name}.jsonl"
         self.index = out / f"{name}.index.parquet"
@@ -50,7 +61,9 @@ class SplitWriter:
     def __enter__(self) -> Self:
         disk.make_folders(self.jsonl.parent)
         with ExitStack() as stack:
-            self._lines = stack.enter_context(atomic_write(self.jsonl))
+            self._lines = stack.enter_context(
+                atomic_write(self.jsonl) if self._keep_lines else Path(os.devnull).open("wb")
+            )
             self._index = IndexWriter(stack.enter_context(atomic_write(self.index)))
             self._stack = stack.pop_all()
         return self
@@ -80,8 +93,8 @@ class SplitWriter:
 
     def _flush(self) -> None:
         blocks, self._pending, self._pending_rows = self._pending, [], 0
-        if not blocks:
-            return
+        if not any(len(block.sizes) for block in blocks):
+            return  # no empty row group
         lengths = np.concatenate([block.sizes for block in blocks])
         ends = self.bytes - lengths.sum() + np.cumsum(lengths)
         facts = np.concatenate([block.facts[block.places] for block in blocks])

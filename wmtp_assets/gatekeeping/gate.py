@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.identity import Identity, identify
 from wmtp_assets.findings import Finding
 from wmtp_assets.project import Project
+from wmtp_assets.project.recipes import code_versions
 from wmtp_assets.proofs import prove, published
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.disk import make_folders
@@ -53,11 +55,16 @@ class Condition:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer, with every condition it looked at."""
+    """The gate's answer, with every condition it looked at.
 
-    catalog: str
+    `catalog` is the catalog by which it was reached, `code` the version of this package and of what
+    it makes of each kind of artifact.
+    """
+
+    catalog: Identity
     conditions: tuple[Condition, ...]
     proofs: int
+    code: Mapping[str, str] = field(default_factory=code_versions)
     run_id: str | None = None
     evaluated_at: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
@@ -72,7 +79,11 @@ class Verdict:
         """The report."""
         return {
             "open": self.open,
-            "catalog": self.catalog,
+            "catalog": self.catalog.name,
+            "catalog_digest": self.catalog.digest,
+            "catalog_shipped": self.catalog.shipped,
+            "shipped_catalog_digest": self.catalog.shipped_digest,
+            "code": dict(self.code),
             "evaluated_at": self.evaluated_at,
             "proofs": self.proofs,
             "run_id": self.run_id,
@@ -94,9 +105,10 @@ class Verdict:
             for condition in value["conditions"]
         ]
         return cls(
-            value["catalog"],
+            Identity(value["catalog"], value["catalog_digest"], value["shipped_catalog_digest"]),
             tuple(conditions),
             value["proofs"],
+            value["code"],
             value["run_id"],
             value["evaluated_at"],
         )
@@ -133,6 +145,7 @@ def judge(
     """The verdict that follows from the findings on the required artifacts and on the links."""
     links = list(links)
     required = [a for a in project.artifacts.values() if a.status == "required"]
+    identity = identify(project.catalog)
 
     def condition(
         name: str,
@@ -193,6 +206,7 @@ def judge(
             required=True,
             reasons=_reasons(finding for finding in links if finding.blocking),
         ),
+        _catalog_shipped(identity),
     ]
     recommended = condition(
         "recommended",
@@ -202,9 +216,22 @@ def judge(
     )
     beside = _reasons(finding for finding in links if not finding.blocking)
     conditions.append(replace(recommended, reasons=recommended.reasons + beside))
-    return Verdict(
-        project.catalog.name, tuple(conditions), sum(len(found) for found in findings.values())
+    return Verdict(identity, tuple(conditions), sum(len(found) for found in findings.values()))
+
+
+def _catalog_shipped(identity: Identity) -> Condition:
+    """A catalog of one's own is no fault, but whoever reads the verdict must know it."""
+    expected = "a catalog that this package ships, unchanged"
+    reason = Reason(
+        "the catalog",
+        "catalog_shipped",
+        f"digest {identity.shipped_digest}" if identity.shipped_digest else expected,
+        str(identity),
+        identity.name,
+        "Nothing, if it is meant: compare its pins, digests and counts with full.yaml.",
     )
+    reasons = () if identity.shipped else (reason,)
+    return Condition("catalog_shipped", expected, required=False, reasons=reasons)
 
 
 def _reasons(links: Iterable[Finding]) -> tuple[Reason, ...]:

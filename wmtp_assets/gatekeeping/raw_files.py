@@ -15,7 +15,8 @@ from wmtp_assets.project.handles import fetched
 from wmtp_assets.project.plans import weights_of
 from wmtp_assets.project.released import release
 from wmtp_assets.project.upstream import Taken
-from wmtp_assets.proofs import prove, prove_against_source
+from wmtp_assets.proofs import prove
+from wmtp_assets.proofs.against_source import prove_against_source
 from wmtp_assets.storage import disk
 
 
@@ -87,7 +88,7 @@ def let_go(project: Project, dry_run: bool) -> list[Path]:
         made = project.store.current(artifact.name)
         if made is None:
             continue
-        asked = [prove_against_source(project, artifact)]
+        asked = prove_against_source(project, artifact)
         asked += [*prove(project, artifact), *prove(project, raw)]
         if all(finding.passed for finding in asked):
             there_is = fetched(project.store, raw.name)

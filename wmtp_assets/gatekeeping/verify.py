@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding
 from wmtp_assets.project import Project
-from wmtp_assets.proofs import prove, prove_against_source, published, quick
+from wmtp_assets.proofs import prove, published, quick
+from wmtp_assets.proofs.against_source import prove_against_source
 from wmtp_assets.storage.digests import digest_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,12 +70,14 @@ def verify(
     against_source: bool = False,
     sample: int | None = None,
     signed: Sequence[Finding] = (),
+    seed: int | None = None,
 ) -> Report:
     """Asks every artifact; optional ones that do not exist are no problem.
 
-    `against_source` converts every checkpoint's source again in memory and compares each tensor
-    with its certificate. With `sample` n, a different nth of the artifacts is asked deeply each
-    day, so that n days read everything once. `signed` is what is known of a signature over all.
+    `against_source` makes every artifact again from its source, in memory, and compares all of it.
+    `seed` repeats what `deep` drew at random. With `sample` n, a different nth of the artifacts is
+    asked deeply each day, so that n days read everything once. `signed` is what is known of a
+    signature over all.
     """
     problems = []
     answers = artifacts = 0
@@ -84,9 +87,10 @@ def verify(
             continue
         artifacts += 1
         its_day = sample is not None and (today + _number_of(artifact.name)) % sample == 0
-        findings = prove(project, artifact) if deep or its_day else quick(project, artifact)
-        if against_source and artifact.kind is Kind.CHECKPOINT:
-            findings.append(prove_against_source(project, artifact))
+        asked = deep or its_day
+        findings = prove(project, artifact, seed) if asked else quick(project, artifact)
+        if against_source:
+            findings += prove_against_source(project, artifact)
         answers += len(findings)
         problems += [_problem(artifact.name, f) for f in findings if not f.passed]
     links = published(project)

@@ -24,8 +24,11 @@ GRADIENT_POSITIONS = 2  # the fewest at which attention has a choice, and so wq 
 MEND = "materialize the model and its configs again"
 
 
-def prove_mtp(weights: Path, params: Path) -> list[Finding]:
+def prove_mtp(weights: Path, params: Path, *, finite: bool = True) -> list[Finding]:
     """Strict load, forward shape, and gradients in every head, at the dtype that is stored.
+
+    Without `finite` (weights hold infinities that the catalog waives) logits and gradients may be
+    any, and only shapes are asked for.
 
     Needs the file's size in memory that the system can drop again (the weights are mapped), and
     as much as the heads' own weights for their gradients. The later findings are left out when the
@@ -39,12 +42,12 @@ def prove_mtp(weights: Path, params: Path) -> list[Finding]:
         return [_finding("mtp_loads_strictly", weights, "every tensor, and no other", str(error))]
     return [
         _finding("mtp_loads_strictly", weights, "every tensor, and no other"),
-        _prove_forward(model, weights),
-        _prove_gradients(model, weights),
+        _prove_forward(model, weights, finite),
+        _prove_gradients(model, weights, finite),
     ]
 
 
-def _prove_forward(model: MTPTransformer, where: Path) -> Finding:
+def _prove_forward(model: MTPTransformer, where: Path, must_be_finite: bool) -> Finding:
     import torch
 
     args = model.args
@@ -57,17 +60,19 @@ def _prove_forward(model: MTPTransformer, where: Path) -> Finding:
     ]
     found = [list(every.shape), list(first.shape)]
     finite = bool(every.isfinite().all())
+    passed = found == expected and (finite or not must_be_finite)
+    asked = {"finite": True} if must_be_finite else {}
     return Finding(
         name="mtp_forward_shape",
-        passed=found == expected and finite,
-        expected={"all heads": expected[0], "next token": expected[1], "finite": True},
+        passed=passed,
+        expected={"all heads": expected[0], "next token": expected[1], **asked},
         found={"all heads": found[0], "next token": found[1], "finite": finite},
         where=str(where),
-        mend="" if found == expected and finite else MEND,
+        mend="" if passed else MEND,
     )
 
 
-def _prove_gradients(model: MTPTransformer, where: Path) -> Finding:
+def _prove_gradients(model: MTPTransformer, where: Path, finite: bool) -> Finding:
     """Back-propagate a loss over all heads into the heads; the trunk is frozen to save memory."""
     import torch
     from torch.nn import functional as F  # noqa: N812 - the name that every PyTorch reader knows
@@ -85,19 +90,22 @@ def _prove_gradients(model: MTPTransformer, where: Path) -> Finding:
         f"{head}.{name}"
         for head, block in named.items()
         for name, parameter in block.named_parameters()
-        if not _is_gradient(parameter.grad)
+        if not _is_gradient(parameter.grad, finite)
     ]
     model.zero_grad(set_to_none=True)
+    asked = "finite gradients other than zero" if finite else "gradients"
     return _finding(
         "mtp_gradients",
         where,
-        f"finite gradients other than zero in all {len(named)} heads",
+        f"{asked} in all {len(named)} heads",
         f"none in {_some(without)}" if without else None,
     )
 
 
-def prove_causal_lm(weights: Path, config: Path) -> list[Finding]:
+def prove_causal_lm(weights: Path, config: Path, *, finite: bool = True) -> list[Finding]:
     """Whether AutoModelForCausalLM loads the model with no argument about it, and it works.
+
+    Without `finite` (weights hold infinities that the catalog waives) logits may be any.
 
     The two files are linked into a temporary folder under the names that transformers expects, so
     that the same proof serves artifacts before and after they are published.
@@ -107,7 +115,7 @@ def prove_causal_lm(weights: Path, config: Path) -> list[Finding]:
 
     from wmtp_assets.mtp.loading import LOADING, choose_implementation, read_tensors
 
-    expected = "every tensor from the file, at its dtype, and finite logits"
+    expected = f"every tensor from the file, at its dtype, and {'finite ' * finite}logits"
     with tempfile.TemporaryDirectory(prefix="wmtp-view-") as view:
         (Path(view) / "model.safetensors").symlink_to(weights.resolve())
         (Path(view) / "config.json").symlink_to(config.resolve())
@@ -128,18 +136,22 @@ def prove_causal_lm(weights: Path, config: Path) -> list[Finding]:
         with torch.no_grad():
             logits = model(_tokens(model.config.vocab_size)).logits
     shape = [1, POSITIONS, model.config.vocab_size]
-    if list(logits.shape) != shape or not logits.isfinite().all():
+    if list(logits.shape) != shape or (finite and not logits.isfinite().all()):
         faults.append(f"logits {list(logits.shape)} instead of finite {shape}")
     return [_finding("causal_lm_loads", weights, expected, "; ".join(faults) or None)]
 
 
-def prove_reward_model(weights: Path, config: Path) -> list[Finding]:
-    """Whether the reward model loads strictly and gives a finite score that its text decides."""
+def prove_reward_model(weights: Path, config: Path, *, finite: bool = True) -> list[Finding]:
+    """Whether the reward model loads strictly and gives a finite score that its text decides.
+
+    Without `finite` (weights hold infinities that the catalog waives) scores may be any.
+    """
     import torch
 
     from wmtp_assets.mtp.reward import load_reward_model
 
-    expected = "every tensor, and no other; finite scores that differ between texts"
+    scored = "finite scores that differ between texts" if finite else "scores"
+    expected = f"every tensor, and no other; {scored}"
     try:
         model = load_reward_model(weights, config)
     except WmtpError as error:
@@ -147,7 +159,7 @@ def prove_reward_model(weights: Path, config: Path) -> list[Finding]:
     tokens = _tokens(model.model.config.vocab_size).repeat(2, 1)
     tokens[1] = tokens[1].flip(0)
     scores = model.score(tokens, torch.tensor([POSITIONS, POSITIONS]))
-    works = bool(scores.isfinite().all()) and scores[0] != scores[1]
+    works = not finite or (bool(scores.isfinite().all()) and scores[0] != scores[1])
     return [
         _finding("reward_model_scores", weights, expected, None if works else str(scores.tolist()))
     ]
@@ -160,8 +172,10 @@ def _tokens(vocab_size: int) -> Tensor:
     return (torch.arange(1, POSITIONS + 1) * 7919 % vocab_size)[None]
 
 
-def _is_gradient(grad: Tensor | None) -> bool:
-    return grad is not None and bool(grad.isfinite().all()) and bool(grad.any())
+def _is_gradient(grad: Tensor | None, finite: bool) -> bool:
+    if grad is None or not finite:
+        return grad is not None
+    return bool(grad.isfinite().all()) and bool(grad.any())
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

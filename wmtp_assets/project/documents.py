@@ -7,6 +7,7 @@ was edited (and resealed) differs from what its inputs give. No Dagster.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +147,7 @@ def _conversion(model: UpstreamModel | MicroModel, checkpoint: Checkpoint) -> di
     recorded, settled = certificate_of(checkpoint), checkpoint.settled()
     return {
         "kind": "convert",
-        "source_dtype": model.source_dtype,
+        "source_dtype": _source_dtype(recorded),
         "dtype": model.dtype,
         "source_files": dict(recorded.source_files),
         "dropped": {entry.name: entry.reason for entry in recorded.dropped},
@@ -155,6 +156,13 @@ def _conversion(model: UpstreamModel | MicroModel, checkpoint: Checkpoint) -> di
             for name, value in settled["config"].items()
         },
     }
+
+
+def _source_dtype(recorded: Certificate) -> str | dict[str, int]:
+    """The dtype of the tensors that were converted, as their source has them; of several, how many
+    tensors are of each."""
+    times = Counter(str(tensor.source_dtype) for tensor in recorded.tensors)
+    return next(iter(times)) if len(times) == 1 else dict(sorted(times.items()))
 
 
 def schema_files(

@@ -47,7 +47,10 @@ def weights_of(model: UpstreamModel, raw: Fetched) -> list[str]:
 
 
 def conversion_plan(model: UpstreamModel, raw: Fetched) -> Plan:
-    """How a fetched model is converted. Reads headers, no weights. Raises CheckpointError."""
+    """How a fetched model is converted. Reads headers, no weights. Raises CheckpointError.
+
+    Whether the source is of the dtypes that the catalog states is `require_stated`'s question.
+    """
     paths = raw.paths()
     index = model.files.index
     weights = [paths[path] for path in weights_of(model, raw)]

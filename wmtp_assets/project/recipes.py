@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.hub.lock import Lock
@@ -21,13 +22,19 @@ from wmtp_assets.storage.versions import Staging
 CODE_VERSIONS: Mapping[Kind, str] = {
     **dict.fromkeys(Kind, "1"),
     Kind.SPLIT: "2",  # since struct fields are read by name
-    Kind.CHECKPOINT: "2",  # the header says {"format": "pt"}
+    Kind.CHECKPOINT: "2",  # {"format": "pt"} in the header; what became zero in the certificate
     Kind.SHARDS: "2",  # likewise
     Kind.CONFIG: "2",  # known settings only, in the words of transformers 4 and 5
     Kind.TOKENIZER: "2",  # model_input_names
     Kind.MODEL_METADATA: "2",  # settled values; a tokenizer of another size is refused
     Kind.SCHEMA: "2",  # since cards are beside schema.json
 }
+
+
+def code_versions() -> dict[str, str]:
+    """The version of this package, and by kind the version of what makes artifacts of that kind."""
+    kinds = {str(kind): version for kind, version in CODE_VERSIONS.items()}
+    return {"wmtp-assets": metadata.version("wmtp-assets"), **kinds}
 
 
 @dataclass(frozen=True)

@@ -17,33 +17,34 @@ from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.corpora.proofs import prove_metadata
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
-from wmtp_assets.hub.directory import UNPINNED
-from wmtp_assets.hub.files import is_commit
 from wmtp_assets.project import Project
-from wmtp_assets.project.handles import Checkpoint, Document, Split, demand, fetched
-from wmtp_assets.project.released import checkpoint_of, released
-from wmtp_assets.project.upstream import Taken
+from wmtp_assets.project.handles import Checkpoint, Document, Split, demand
+from wmtp_assets.project.recipes import CODE_VERSIONS
+from wmtp_assets.project.released import checkpoint_of
 from wmtp_assets.proofs.datasets import prove_rows, prove_schema
+from wmtp_assets.proofs.derived import prove_derived
+from wmtp_assets.proofs.fetched import prove_fetched, prove_kept
 from wmtp_assets.proofs.models import (
     expected_of,
-    prove_against_source,
     prove_certificate,
     prove_documents,
     prove_model_checkpoint,
     prove_shards,
     prove_shared_tokenizer,
 )
-from wmtp_assets.proofs.places import locked, place
-from wmtp_assets.proofs.questions import FETCHED, INPUTS, KEPT, UNCHANGED, Proof, proofs_of
-from wmtp_assets.storage.digests import sha256_files
+from wmtp_assets.proofs.places import place
+from wmtp_assets.proofs.questions import INPUTS, UNCHANGED, Proof, proofs_of
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Mismatch
 
-__all__ = ["Proof", "proofs_of", "prove", "prove_against_source", "published", "quick"]
+__all__ = ["Proof", "proofs_of", "prove", "published", "quick"]
 
 
-def prove(project: Project, artifact: Artifact) -> list[Finding]:
+def prove(project: Project, artifact: Artifact, seed: int | None = None) -> list[Finding]:
     """Answers every question of `proofs_of` from the files, in that order.
+
+    `seed` draws what is only sampled: None is a fresh one, which the findings report; the same
+    number repeats a sample.
 
     Never raises: what cannot be read or makes no sense is a failed finding with the error's words.
     A question that its answerer left open (because an earlier one already failed) has failed too.
@@ -52,7 +53,7 @@ def prove(project: Project, artifact: Artifact) -> list[Finding]:
     problem = ""
     try:
         demand(project.store, artifact.name)
-        for finding in _answers(project, artifact):
+        for finding in _answers(project, artifact, seed):
             given[finding.name] = finding
     except Exception as error:  # damaged bytes make any reader stumble, in ways of its own
         problem = _words(error)
@@ -82,10 +83,9 @@ def quick(project: Project, artifact: Artifact) -> list[Finding]:
     try:
         demand(project.store, artifact.name)
         findings = [_files_unchanged(project, artifact, deep=False)]
+        findings.append(_inputs_current(project, artifact))
         if artifact.kind is Kind.RAW:
-            findings.append(_fetched_files(project, artifact, deep=False))
-        else:
-            findings.append(_inputs_current(project, artifact))
+            findings.append(prove_fetched(project, artifact, deep=False))
         if artifact.kind is Kind.CHECKPOINT:
             checkpoint = Checkpoint(*place(project, artifact.name))
             expected, _ = expected_of(project, artifact)
@@ -167,27 +167,28 @@ def _open(project: Project, artifact: Artifact, proof: Proof, problem: str) -> F
     )
 
 
-def _answers(project: Project, artifact: Artifact) -> Iterable[Finding]:
+def _answers(project: Project, artifact: Artifact, seed: int | None) -> Iterable[Finding]:
     yield _files_unchanged(project, artifact)
-    if artifact.kind is not Kind.RAW:
-        yield _inputs_current(project, artifact)
+    yield _inputs_current(project, artifact)
     match artifact.kind:
         case Kind.RAW:
-            yield _fetched_files(project, artifact)
+            yield prove_fetched(project, artifact)
             if checkpoint_of(project, artifact.name) is not None:
-                yield _weights_kept(project, artifact)
+                yield prove_kept(project, artifact)
         case Kind.CHECKPOINT:
-            yield from prove_model_checkpoint(project, artifact)
+            yield from prove_model_checkpoint(project, artifact, seed)
         case Kind.TOKENIZER:
+            yield prove_derived(project, artifact)
             yield from prove_shared_tokenizer(project, artifact)
         case Kind.SHARDS:
             yield prove_shards(project, artifact)
         case Kind.CERTIFICATE:
             yield prove_certificate(project, artifact)
         case Kind.CONFIG | Kind.ADAPTER | Kind.MODEL_METADATA:
+            yield prove_derived(project, artifact)
             yield from prove_documents(project, artifact)
         case Kind.SPLIT | Kind.SMALL_SPLIT:
-            yield from prove_rows(project, artifact)
+            yield from prove_rows(project, artifact, seed)
         case Kind.SPLIT_METADATA | Kind.SMALL_METADATA:
             rows = Split(*place(project, artifact.inputs[0]))
             yield from prove_metadata(Document(*place(project, artifact.name)).path, rows.jsonl)
@@ -212,73 +213,20 @@ def _files_unchanged(project: Project, artifact: Artifact, deep: bool = True) ->
 
 def _inputs_current(project: Project, artifact: Artifact) -> Finding:
     receipt = demand(project.store, artifact.name)
+    # What a raw artifact was fetched from is no artifact; `fetched_files` looks at its commit.
     now = {name: demand(project.store, name).digest for name in artifact.inputs}
     stale = sorted(name for name, digest in now.items() if receipt.inputs.get(name) != digest)
     wrong = [f"made from another version of {', '.join(stale)}"] if stale else []
     if receipt.entry_digest != artifact.settings_digest:
         wrong.append("made by other words of the catalog than it has now")
+    code = CODE_VERSIONS[artifact.kind]
+    if receipt.code_version != code:
+        wrong.append(f"made by version {receipt.code_version!r} of the code, not {code!r}")
     return Finding(
         INPUTS.name,
         not wrong,
-        "the inputs' present digests, and the catalog's present words",
+        "the inputs' present digests, the catalog's present words, and this version of the code",
         "; ".join(wrong) or "as expected",
         str(project.store.path(artifact.name) / "receipt.json"),
         mend=f"wmtp materialize {artifact.name}" if wrong else "",
-    )
-
-
-def _fetched_files(project: Project, artifact: Artifact, deep: bool = True) -> Finding:
-    there_is = fetched(project.store, artifact.name)
-    listing = there_is.files()
-    taken = Taken.by(artifact)
-    pinned = {file.path: file.sha256 for file in taken.files if file.sha256}
-    wrong = []
-    # A mirror without a record of its commit cannot say; the digests decide alone.
-    if is_commit(taken.revision) and there_is.revision not in (taken.revision, UNPINNED):
-        wrong.append(f"fetched at {there_is.revision}, but catalog: {taken.revision}")
-    paths = there_is.paths()
-    gone = released(project, artifact.name)
-    wrong += [
-        f"{path}: {problem}"
-        for path, problem in there_is.lost().items()
-        if gone is None or path not in gone.files
-    ]
-    record_of = locked(project, taken.repo)
-    if record_of is not None and record_of.commit != there_is.revision:
-        wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
-    sums = sha256_files([at for at in paths.values() if at.is_file()]) if deep else {}
-    for path, record in listing.items():
-        found = sums.get(paths[path], str(record["sha256"]))  # unread: the record against the pin
-        known = record_of.files.get(path) if record_of else None
-        for source, wanted in (
-            ("on arrival", record["sha256"]),
-            ("catalog", pinned.get(path)),
-            ("assets.lock", known.sha256 if known else "no record"),
-        ):
-            if wanted is not None and found != wanted:
-                wrong.append(f"{path}: {found}, but {source}: {wanted}")
-    return Finding(
-        FETCHED.name,
-        not wrong,
-        f"{len(listing)} files with their recorded SHA-256",
-        "; ".join(wrong) or "as expected",
-        str(there_is.upstream),
-        mend=f"wmtp materialize {artifact.name} --force" if wrong else "",
-        details={"revision": there_is.revision},
-    )
-
-
-def _weights_kept(project: Project, artifact: Artifact) -> Finding:
-    expected = "every weight can be compared with its source again"
-    there_is, gone = fetched(project.store, artifact.name), released(project, artifact.name)
-    missing = sorted(there_is.lost().keys() & gone.files.keys()) if gone is not None else []
-    if gone is None or not missing:
-        return Finding(KEPT.name, True, expected, "as expected", str(there_is.upstream))
-    return Finding(
-        KEPT.name,
-        False,
-        expected,
-        f"let go at {gone.at}, when every value had been compared: {', '.join(missing)}",
-        str(there_is.upstream),
-        mend=f"Nothing; wmtp materialize {artifact.name} --force fetches them again.",
     )

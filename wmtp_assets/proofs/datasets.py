@@ -8,18 +8,24 @@ from typing import cast
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
 from wmtp_assets.corpora.proofs import prove_split
 from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets.corpora.source_proofs import (
+    SplitSource,
+    prove_rebuilt,
+    prove_small,
+    prove_source,
+)
 from wmtp_assets.findings import Finding
 from wmtp_assets.project import Project
 from wmtp_assets.project.documents import Derived, schema_files
 from wmtp_assets.project.handles import Document, Split, Tokenizer, demand
-from wmtp_assets.proofs.places import place
+from wmtp_assets.proofs.places import place, source
 from wmtp_assets.proofs.questions import CARDS, SCHEMA
 
 #: The names by which `corpora/` knows the datasets of each layout of the catalog.
 RECORDS = {"code-contests": "codecontests", "mbpp": "mbpp", "humaneval": "humaneval"}
 
 
-def prove_rows(project: Project, artifact: Artifact) -> Iterable[Finding]:
+def prove_rows(project: Project, artifact: Artifact, seed: int | None = None) -> Iterable[Finding]:
     dataset = project.catalog.datasets[artifact.owner]
     rows = Split(*place(project, artifact.name))
     tokenizer = Tokenizer(*place(project, TOKENIZER))
@@ -29,6 +35,7 @@ def prove_rows(project: Project, artifact: Artifact) -> Iterable[Finding]:
         whole = demand(project.store, artifact.inputs[0])
         asked_for = int(str(artifact.settings["rows"]))
         wanted, correct, incorrect = min(asked_for, int(whole.facts["rows"])), None, None
+    yield prove_rows_of_source(project, artifact, seed)
     yield from prove_split(
         rows.jsonl,
         RECORDS[dataset.layout],
@@ -38,6 +45,34 @@ def prove_rows(project: Project, artifact: Artifact) -> Iterable[Finding]:
         incorrect=incorrect,
         max_tokens=dataset.max_tokens,
     )
+
+
+def prove_rows_of_source(
+    project: Project, artifact: Artifact, seed: int | None = None, rebuild: bool = False
+) -> Finding:
+    """The rows of a split against upstream's shards, of a small split against the whole one.
+
+    With `rebuild` everything is made again, and the contract's metadata file is compared too.
+    """
+    rows = Split(*place(project, artifact.name))
+    name = f"{artifact.name}_metadata"
+    metadata = Document(*place(project, name)).path if rebuild else None
+    if artifact.kind is Kind.SMALL_SPLIT:
+        whole = Split(*place(project, artifact.inputs[0]))
+        wanted, draw = (int(str(artifact.settings[key])) for key in ("rows", "seed"))
+        return prove_small(rows.jsonl, whole.jsonl, whole.index, wanted, draw, metadata)
+    dataset = project.catalog.datasets[artifact.owner]
+    paths = source(project, artifact.inputs[0]).paths()
+    made_from = SplitSource(
+        RECORDS[dataset.layout],
+        str(artifact.split),
+        [paths[path] for path in sorted(paths)],
+        Tokenizer(*place(project, TOKENIZER)).model,
+        dataset.max_tokens,
+    )
+    if rebuild:
+        return prove_rebuilt(rows.jsonl, made_from, metadata)
+    return prove_source(rows.jsonl, made_from, seed)
 
 
 def schema_documents(artifact: Artifact) -> Derived:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from wmtp_assets.catalog import MicroModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind, model_artifact
 from wmtp_assets.catalog.contract import layout_of
-from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.configs import (
     MTP,
     REWARD,
@@ -23,18 +23,26 @@ from wmtp_assets.checkpoints.planning import Plan
 from wmtp_assets.checkpoints.proofs import ExpectedCheckpoint, prove_checkpoint
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.sharded import prove_sharded
+from wmtp_assets.checkpoints.slicing import SlicePlan
 from wmtp_assets.checkpoints.tokenizers import prove_same_tokenizer, prove_tokenizer
 from wmtp_assets.checkpoints.verification import verify_certificate
 from wmtp_assets.checkpoints.vocabulary import prove_vocabulary
-from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp, prove_reward_model
 from wmtp_assets.project import Project
-from wmtp_assets.project.handles import Checkpoint, Document, Tokenizer
+from wmtp_assets.project.documents import certificate_of
+from wmtp_assets.project.handles import SETTLED, Checkpoint, Document, Tokenizer
 from wmtp_assets.project.plans import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.project.released import released
 from wmtp_assets.proofs.places import place, source
-from wmtp_assets.proofs.questions import CERTIFICATE, own_tokenizer
+from wmtp_assets.proofs.questions import (
+    CERTIFICATE,
+    OF_SOURCE,
+    WAIVED,
+    own_tokenizer,
+    waiver_of,
+)
+from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.errors import StorageError
 
 
@@ -46,11 +54,14 @@ def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoin
     plan: Plan | None
     layout = layout_of(project.catalog, artifact.owner)
     model = project.catalog.models[artifact.owner]
+    waived = waiver_of(project, artifact.owner)
+    inherited: frozenset[str] = frozenset()
+    source_dtypes = None
     if isinstance(model, MicroModel):
-        origin = Checkpoint(*place(project, artifact.inputs[0]))
-        base_config = Document(*place(project, artifact.inputs[1])).value()
-        sliced = slice_plan(model, layout, origin, base_config)
+        sliced = _slice(project, artifact, model)
         plan, config = sliced.plan, sliced.config
+        inherited = frozenset(t.spec.name for t in sliced.plan.tensors if t.source.name in waived)
+        waived = frozenset()
         dtype = project.catalog.upstream_models()[model.slice_of].dtype
     else:
         raw = source(project, artifact.inputs[0])
@@ -58,6 +69,8 @@ def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoin
         made = Checkpoint(*place(project, artifact.name))
         settled = made.settled()["config"] if plan is None else plan.settled
         config, dtype = {**upstream_config(model, raw), **settled}, model.dtype
+        others = {name: DType(other) for name, other in model.source_dtype_of.items()}
+        source_dtypes = (DType(model.source_dtype), others)
     expected = ExpectedCheckpoint(
         layout=layout,
         config=config,
@@ -65,37 +78,89 @@ def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoin
         parameters=model.expected.parameters,
         tensors=model.expected.tensors,
         max_bytes=model.max_bytes if isinstance(model, MicroModel) else None,
+        waived=waived,
+        inherited=inherited,
+        source_dtypes=source_dtypes,
     )
     return expected, plan
 
 
-def prove_model_checkpoint(project: Project, artifact: Artifact) -> Iterable[Finding]:
+def _slice(project: Project, artifact: Artifact, model: MicroModel) -> SlicePlan:
+    """How a micro model is cut from its base as it is now."""
+    origin = Checkpoint(*place(project, artifact.inputs[0]))
+    base_config = Document(*place(project, artifact.inputs[1])).value()
+    return slice_plan(model, layout_of(project.catalog, artifact.owner), origin, base_config)
+
+
+def prove_model_checkpoint(
+    project: Project, artifact: Artifact, seed: int | None = None
+) -> Iterable[Finding]:
     checkpoint = Checkpoint(*place(project, artifact.name))
     expected, plan = expected_of(project, artifact)
     layout, config = expected.layout, dict(expected.config)
-    certificate = Certificate.from_json(checkpoint.read("certificate.json"))
-    yield from prove_checkpoint(checkpoint.folder, expected, certificate, plan)
+    certificate = certificate_of(checkpoint)
+    findings = prove_checkpoint(checkpoint.folder, expected, certificate, plan, seed)
     if plan is None:
-        yield _samples_as_released(project, artifact)
+        findings += _as_released(project, artifact)
+    yield from _with_records(project, artifact, checkpoint, plan, findings)
+    finite = all(f.passed for f in findings if f.name == WAIVED.name)
     with tempfile.TemporaryDirectory(prefix="wmtp-proof-") as folder:
         document = Path(folder) / "config.json"
         if layout != MTP:
             config = derived_config(layout, config, read_header(checkpoint.path))
         document.write_text(json.dumps(config), encoding="utf-8")
         loads = prove_mtp if layout == MTP else prove_causal_lm
-        yield from (prove_reward_model if layout == REWARD else loads)(checkpoint.path, document)
+        prove_loads = prove_reward_model if layout == REWARD else loads
+        yield from prove_loads(checkpoint.path, document, finite=finite)
 
 
-def _samples_as_released(project: Project, artifact: Artifact) -> Finding:
+def _as_released(project: Project, artifact: Artifact) -> list[Finding]:
+    """The answers about a source that was let go after the checkpoint was compared with it."""
     gone = released(project, artifact.inputs[0])
     assert gone is not None  # noqa: S101 - else there would be a plan, or an error
-    return Finding(
-        "sampled_values_equal_source",
-        passed=True,
-        expected="the checkpoint whose every value was compared before its source was let go",
-        found=f"that one, by its digest {gone.checkpoint}; let go at {gone.at}",
-        where=str(project.store.path(artifact.name)),
-    )
+    return [
+        Finding(
+            name,
+            passed=True,
+            expected="the checkpoint whose every value was compared before its source was let go",
+            found=f"that one, by its digest {gone.checkpoint}; let go at {gone.at}",
+            where=str(project.store.path(artifact.name)),
+        )
+        for name in OF_SOURCE
+    ]
+
+
+def _with_records(
+    project: Project,
+    artifact: Artifact,
+    checkpoint: Checkpoint,
+    plan: Plan | None,
+    findings: list[Finding],
+) -> Iterable[Finding]:
+    """The findings, that on the certificate with what other records say otherwise than the source:
+    what was taken of a slice's base, and what the tensors settled of upstream's config."""
+    model = project.catalog.models[artifact.owner]
+    wanted: dict[str, bytes] = {}
+    if isinstance(model, MicroModel):
+        sliced = _slice(project, artifact, model)
+        wanted["slice.json"] = json_bytes({"config": sliced.config, "taken": sliced.taken})
+    elif plan is not None and plan.settled:
+        settled = {"config": dict(plan.settled), "evidence": dict(plan.evidence)}
+        wanted[SETTLED] = json_bytes(settled)
+    there = checkpoint.receipt.files.keys() & {"slice.json", SETTLED}
+    wrong = sorted(there ^ wanted.keys())
+    wrong += [
+        name
+        for name in sorted(there & wanted.keys())
+        if (checkpoint.folder / name).read_bytes() != wanted[name]
+    ]
+    for finding in findings:
+        asked = finding.name == "certificate_describes_source" and plan is not None
+        if asked and finding.passed and wrong:
+            found = f"{', '.join(wrong)}: otherwise than the source and the catalog give"
+            yield replace(finding, passed=False, found=found, where=str(checkpoint.folder))
+        else:
+            yield finding
 
 
 def prove_certificate(project: Project, artifact: Artifact) -> Finding:
@@ -114,48 +179,46 @@ def prove_certificate(project: Project, artifact: Artifact) -> Finding:
     )
 
 
-def prove_against_source(project: Project, artifact: Artifact) -> Finding:
-    """Converts the checkpoint's source again, in memory, and compares every tensor's digests."""
-    try:
-        checkpoint = Checkpoint(*place(project, artifact.name))
-        _, plan = expected_of(project, artifact)
-        if plan is None:
-            raise StorageError(
-                "The fetched weights were let go, so there is nothing to compare with",
-                where=project.store.upstream,
-                mend=f"wmtp materialize {artifact.inputs[0]} --force",
-            )
-        certificate = Certificate.from_json(checkpoint.read("certificate.json"))
-        findings = verify_certificate(certificate, checkpoint.path, against=plan)
-    except (WmtpError, OSError) as error:
-        findings = [
-            Finding(
-                "certificate_matches_source",
-                passed=False,
-                expected="every tensor as certified",
-                found=str(error),
-                where=str(project.store.upstream),
-                mend=f"wmtp materialize {artifact.name} --force",
-            )
-        ]
-    return findings[-1]
+def prove_converted_again(project: Project, artifact: Artifact) -> list[Finding]:
+    """Converts the checkpoint's source again, in memory, and compares every tensor's digests with
+    the certificate, and the certificate with the file.
+
+    Raises WmtpError where there is nothing to compare with.
+    """
+    checkpoint = Checkpoint(*place(project, artifact.name))
+    _, plan = expected_of(project, artifact)
+    if plan is None:
+        raise StorageError(
+            "The fetched weights were let go, so there is nothing to compare with",
+            where=project.store.upstream,
+            mend=f"wmtp materialize {artifact.inputs[0]} --force",
+        )
+    return verify_certificate(certificate_of(checkpoint), checkpoint.path, against=plan)
 
 
 def prove_shards(project: Project, artifact: Artifact) -> Finding:
     """Whether the sharded view holds the checkpoint's tensors, by their certified digests."""
     folder, _ = place(project, artifact.name)
     checkpoint = Checkpoint(*place(project, artifact.inputs[0]))
-    certificate = Certificate.from_json(checkpoint.read("certificate.json"))
-    return prove_sharded(checkpoint.path, folder / "sharded", certificate)
+    certificate = certificate_of(checkpoint)
+    config = Document(*place(project, artifact.inputs[1]))
+    return prove_sharded(
+        checkpoint.path,
+        folder / "sharded",
+        certificate,
+        shard_bytes=int(str(artifact.settings["shard_bytes"])),
+        beside={"config.json": config.path.read_bytes()},
+    )
 
 
 def prove_shared_tokenizer(project: Project, artifact: Artifact) -> list[Finding]:
-    shared = project.catalog.tokenizer
-    file = project.catalog.upstream_models()[shared.from_model].files.tokenizer
+    # Where the catalog states no digest, that of the file that was fetched has to do.
+    (record,) = source(project, artifact.inputs[0]).files().values()
+    file = project.catalog.upstream_models()[project.catalog.tokenizer.from_model].files.tokenizer
     return prove_tokenizer(
         project.store.path(artifact.name),
-        vocab_size=shared.vocab_size,
-        sha256=file.sha256 if file else None,
+        vocab_size=project.catalog.tokenizer.vocab_size,
+        sha256=(file.sha256 if file else None) or str(record["sha256"]),
     )
 
 

@@ -24,7 +24,8 @@ class Proof:
 UNCHANGED = Proof("files_unchanged", "Every file has the size and SHA-256 that its receipt states.")
 INPUTS = Proof(
     "inputs_current",
-    "It was made from what its inputs are now, by what the catalog says of it now.",
+    "It was made from what its inputs are now, by what the catalog says of it now, and by this "
+    "version of the code.",
 )
 FETCHED = Proof(
     "fetched_files",
@@ -46,8 +47,30 @@ CHECKPOINT = (
     Proof("certificate_matches_target", "Every tensor's SHA-256 is the certified one."),
     Proof(
         "sampled_values_equal_source",
-        "Values from every tensor equal the source's after the stated cast, bit for bit.",
+        "Values from every tensor, drawn at random, equal the source's after the stated cast, bit "
+        "for bit.",
     ),
+    Proof(
+        "values_survive_cast",
+        "No tensor that has values at the source is all zeros; what became zero is counted.",
+    ),
+    Proof(
+        "certificate_describes_source",
+        "The certificate says of the source what the source and the catalog say.",
+    ),
+)
+SOURCE_DTYPE = Proof(
+    "source_dtype_stated", "Every tensor that was converted has the catalog's source_dtype."
+)
+# What is answered by the source of a converted checkpoint.
+OF_SOURCE = (*(proof.name for proof in CHECKPOINT[-3:]), SOURCE_DTYPE.name)
+WAIVED = Proof(
+    "overflow_waived",
+    "Values that became infinite in tensors for which the catalog waives it (waive_overflow).",
+    blocking=False,
+)
+DERIVED = Proof(
+    "derived_from_inputs", "Derived from its inputs again, every file is the same, byte for byte."
 )
 MICRO_SIZE = Proof("file_size_within_limit", "The file is as small as the catalog demands.")
 MTP_LOADS = (
@@ -81,6 +104,10 @@ SPLIT = (
     Proof("stats_add_up", "The statistics are those of the rows."),
     Proof("token_sums", "Every row's tokens sum up to the limit at most."),
     Proof("schema_describes_rows", "schema.json describes every row."),
+    Proof(
+        "rows_equal_source",
+        "The rows are what upstream's shards give: all of a small source, a sample of a large one.",
+    ),
 )
 TRAINING_RANGE = Proof(
     "difficulty_in_training_range",
@@ -98,7 +125,7 @@ CARDS = Proof("data_files_declared", "README.md declares the rows' files to `loa
 
 def proofs_of(project: Project, artifact: Artifact) -> list[Proof]:
     """The questions asked of an artifact, in the order of their answers."""
-    asked = [UNCHANGED] if artifact.kind is Kind.RAW else [UNCHANGED, INPUTS]
+    asked = [UNCHANGED, INPUTS]
     match artifact.kind:
         case Kind.RAW:
             asked.append(FETCHED)
@@ -108,18 +135,22 @@ def proofs_of(project: Project, artifact: Artifact) -> list[Proof]:
             asked += [*CHECKPOINT, *_loads(project, artifact)]
             if isinstance(project.catalog.models[artifact.owner], MicroModel):
                 asked.append(MICRO_SIZE)
+            else:
+                asked.append(SOURCE_DTYPE)
+            if waiver_of(project, artifact.owner):
+                asked.append(WAIVED)
         case Kind.TOKENIZER:
-            asked += TOKENIZER
+            asked += [*TOKENIZER, DERIVED]
         case Kind.CERTIFICATE:
             asked.append(CERTIFICATE)
         case Kind.SHARDS:
             asked.append(SHARDS)
         case Kind.CONFIG:
-            asked.append(CONFIG)
+            asked += [CONFIG, DERIVED]
         case Kind.ADAPTER:
-            asked.append(ADAPTER)
+            asked += [ADAPTER, DERIVED]
         case Kind.MODEL_METADATA:
-            asked += [METADATA, FITS]
+            asked += [METADATA, DERIVED, FITS]
             if own_tokenizer(project, artifact) is not None:
                 asked.append(SHARED)
         case Kind.SPLIT | Kind.SMALL_SPLIT:
@@ -137,6 +168,13 @@ def _loads(project: Project, artifact: Artifact) -> tuple[Proof, ...]:
     if layout == MTP:
         return MTP_LOADS
     return (REWARD_LOADS,) if layout == REWARD else (LLAMA_LOADS,)
+
+
+def waiver_of(project: Project, owner: str) -> frozenset[str]:
+    """The tensors for which the catalog waives overflow: a model's, or those of a slice's base."""
+    model = project.catalog.models[owner]
+    base = project.catalog.models[model.slice_of] if isinstance(model, MicroModel) else model
+    return frozenset(base.waive_overflow) if isinstance(base, UpstreamModel) else frozenset()
 
 
 def own_tokenizer(project: Project, artifact: Artifact) -> str | None:

@@ -38,6 +38,8 @@ NAMES = {
     "finite_values",
     "certificate_matches_target",
     "sampled_values_equal_source",
+    "values_survive_cast",
+    "certificate_describes_source",
 }
 WEIGHT = "extra_heads.1.feed_forward.w1.weight"
 

@@ -78,6 +78,11 @@ def certified(value: dict[str, Any]) -> None:
 
 EVERYTHING = tuple(proof.name for proof in CHECKPOINT)
 SAMPLED = "sampled_values_equal_source"
+CERTIFIED, SURVIVES, DERIVED = (
+    "certificate_describes_source",
+    "values_survive_cast",
+    "derived_from_inputs",
+)
 CASES = {
     "bytes behind the last tensor": Case(
         MICRO,
@@ -90,7 +95,7 @@ CASES = {
     "a dtype rewritten in the header": Case(
         REF,
         dtype_of("model.layers.2.mlp.up_proj.weight", "BF16"),
-        ("dtype_of_every_tensor", SAMPLED, "causal_lm_loads"),
+        ("dtype_of_every_tensor", SAMPLED, CERTIFIED, "causal_lm_loads"),
         "model.layers.2.mlp.up_proj.weight",
     ),
     "a tensor dropped": Case(
@@ -124,19 +129,19 @@ CASES = {
     "a tensor of another shape": Case(
         REF,
         reshaped("model.layers.1.mlp.down_proj.weight"),
-        ("names_and_shapes", SAMPLED, "causal_lm_loads"),
+        ("names_and_shapes", SAMPLED, CERTIFIED, "causal_lm_loads"),
         "model.layers.1.mlp.down_proj.weight is [176, 64], not [64, 176]",
     ),
-    "a NaN in a row that no sample reads": Case(
+    "a NaN": Case(
         MTP,
         values("tok_embeddings.weight", set_to(np.nan, at=slice(6400, 6401))),
-        ("finite_values",),
+        ("finite_values", SAMPLED),
         "tok_embeddings.weight: 1 NaN",
     ),
     "an infinite value": Case(
         REF,
         values("model.embed_tokens.weight", set_to(np.inf, at=slice(6400, 6401))),
-        ("finite_values",),
+        ("finite_values", SAMPLED),
         "model.embed_tokens.weight: 0 NaN, 1 infinite",
     ),
     "one tensor's certified digest": Case(
@@ -161,7 +166,7 @@ CASES = {
         "'finite': False",
     ),
     "a head that learns nothing": Case(
-        MTP, values(HEAD, set_to(0.0)), ("mtp_gradients", SAMPLED), "extra_heads.1"
+        MTP, values(HEAD, set_to(0.0)), ("mtp_gradients", SAMPLED, SURVIVES), "extra_heads.1"
     ),
     "a reference model whose logits are infinite": Case(
         REF,
@@ -191,7 +196,7 @@ def test_a_reward_head_that_gives_every_text_one_score_is_told(copied: Project) 
         data[begin:end] = bytes(end - begin)
 
     recommit(copied, REWARD, checkpoint(blind))
-    assert failed(copied, REWARD) == {"reward_model_scores", SAMPLED}
+    assert failed(copied, REWARD) == {"reward_model_scores", SAMPLED, SURVIVES}
 
 
 def with_expected(project: Project, model: str, **numbers: int) -> Project:
@@ -230,8 +235,12 @@ def test_files_that_their_receipt_does_not_describe_are_named(copied: Project) -
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("\n", " ", 1), encoding="utf-8")
     found = answers(copied, "models/tokenizer")
-    assert {name for name, finding in found.items() if not finding.passed} == {"files_unchanged"}
+    assert {name for name, finding in found.items() if not finding.passed} == {
+        "files_unchanged",
+        DERIVED,
+    }
     assert found["files_unchanged"].where == str(path)
+    assert "tokenizer_config.json" in str(found[DERIVED].found)
 
 
 def spaced(file: str) -> Change:
@@ -307,7 +316,9 @@ def test_a_document_that_disagrees_is_named_with_what_it_says(copied: Project, c
     name, change, question, says = DOCUMENTS[case]
     recommit(copied, name, change)
     found = answers(copied, name)
-    assert {asked for asked, finding in found.items() if not finding.passed} == {question}
+    # A certificate is a copy of the conversion's, and so derived by its own question.
+    both = {question} if name.endswith("_certificate") else {question, DERIVED}
+    assert {asked for asked, finding in found.items() if not finding.passed} == both
     assert says in f"{found[question].found} {found[question].where}"
 
 
@@ -319,7 +330,7 @@ def test_an_adapter_of_another_rope_theta_is_told(copied: Project) -> None:
 
     recommit(copied, f"{MTP}_adapter", change)
     found = answers(copied, f"{MTP}_adapter")
-    assert {name for name, f in found.items() if not f.passed} == {"meta_adapter_agrees"}
+    assert {name for name, f in found.items() if not f.passed} == {"meta_adapter_agrees", DERIVED}
     assert "rope_theta" in str(found["meta_adapter_agrees"].found)
 
 
@@ -329,7 +340,7 @@ def test_a_tokenizer_of_other_bytes_is_told_by_its_digest(copied: Project) -> No
             file.write(b"\xc2\x3e\x01x")  # protobuf's field 1000: read over by every reader
 
     recommit(copied, "models/tokenizer", unknown_field)
-    assert failed(copied, "models/tokenizer") == {"tokenizer_digest"}
+    assert failed(copied, "models/tokenizer") == {"tokenizer_digest", DERIVED}
 
 
 def test_a_tokenizer_of_another_vocabulary_is_told(project: Project) -> None:
@@ -353,7 +364,7 @@ def test_a_fast_tokenizer_that_gives_other_ids_is_told(copied: Project) -> None:
 
     recommit(copied, "models/tokenizer", document("tokenizer.json", fewer_merges))
     found = answers(copied, "models/tokenizer")
-    assert {n for n, f in found.items() if not f.passed} == {"tokenizer_ids"}
+    assert {n for n, f in found.items() if not f.passed} == {"tokenizer_ids", DERIVED}
     assert "other ids on" in str(found["tokenizer_ids"].found)
 
 
@@ -396,3 +407,16 @@ def test_what_was_never_made_fails_every_question_with_the_command_that_makes_it
     }
     assert "does not exist yet" in str(found["finite_values"].found)
     assert MICRO in found["finite_values"].mend
+
+
+def test_a_source_of_another_dtype_than_the_catalog_states_is_told(project: Project) -> None:
+    name = REF.removeprefix("models/")
+    entry = project.catalog.models[name].model_copy(update={"source_dtype": "bfloat16"})
+    other = with_model(project, name, entry)
+    found = answers(other, REF)
+    # It is one of the catalog's settings, too, by which the checkpoint was not made.
+    assert {n for n, f in found.items() if not f.passed} == {
+        "source_dtype_stated",
+        "inputs_current",
+    }
+    assert "lm_head.weight is float32, not bfloat16" in str(found["source_dtype_stated"].found)
