@@ -269,7 +269,7 @@ def _stats(found: Survey, stats: Mapping[str, Any], index: RowIndex, where: str)
     actual = {
         **{name: stats.get(name) for name in distributions},
         **{name: stats.get(name) for name in ("total", "correct", "incorrect", "difficulty_dist")},
-        "funnel.kept": funnel.get("kept"),
+        "funnel.kept": funnel.get("kept", 0),
         "funnel.candidates": funnel.get("candidates"),
         "jsonl.sha256": jsonl.get("sha256"),
         "jsonl.bytes": jsonl.get("bytes"),
