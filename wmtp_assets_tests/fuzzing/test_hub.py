@@ -46,7 +46,9 @@ class Spoiling:
     def __call__(self, request: Request) -> Iterable[Part]:
         kind = "api" if request.path.startswith("/api/") else request.method.lower()
         if kind == "api":
-            parts = [answer("200 OK", {}, json_bytes(self.right.body))]
+            changed = "body" in self.spoils
+            body = json_bytes(self.rng, self.right.body) if changed else self.right.raw()
+            parts = [answer("200 OK", {}, body)]
         elif kind == "head" and self.redirects:
             headers = self.right.headers() | {
                 "x-linked-size": str(len(DATA)),
@@ -69,6 +71,7 @@ class Spoiling:
 
 
 @pytest.mark.fuzz
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_answers_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_fuzzfuzzfuzzfuzzfuzzfuzz")
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
