@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpcore2
 from huggingface_hub import constants, get_token
+from huggingface_hub.errors import DeviceCodeError, OIDCError
 
 from wmtp_assets.hub.refusals import ClientSetupError
 
@@ -56,6 +57,12 @@ def _token_problem() -> ClientSetupError | None:
     """Returned, not raised: a traceback from here would hold the token."""
     try:
         found = get_token()
+    except (OIDCError, DeviceCodeError):
+        return ClientSetupError(
+            "huggingface_hub could not obtain a token",
+            where="HF_OIDC_RESOURCE" if os.environ.get("HF_OIDC_RESOURCE") else "its own login",
+            mend="unset HF_OIDC_RESOURCE or run `hf auth login` again, or set HF_TOKEN.",
+        )
     except (OSError, UnicodeDecodeError) as error:
         return ClientSetupError(
             "The stored token cannot be read",

@@ -225,7 +225,7 @@ def test_a_planted_token_is_not_in_what_a_failed_run_says_on_a_terminal(
         check=False,
     )
     said = done.stdout + done.stderr
-    assert done.returncode == 1, said.decode()
+    assert done.returncode == 2, said.decode()
     assert b"has not been let in" in said
     assert leaks(CANARY, [said]) == []
     assert leaking_files(CANARY, tmp_path) == []
