@@ -238,6 +238,7 @@ def make_folders(path: Path) -> None:
         mkdir(path)
     except FileExistsError:
         if not is_folder(path):  # else another process was quicker, which is as good
+            os.close(_open_folder(path))  # raises, and says where a link leads
             raise
     sync(path.parent)
 

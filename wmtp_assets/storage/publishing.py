@@ -275,6 +275,7 @@ class Published:
                     expected=broken[0].expected,
                     found=broken[0].found,
                     where=broken[0].file,
+                    mend=f"`wmtp history {name}` lists the versions that are here; name another.",
                 )
         return target
 

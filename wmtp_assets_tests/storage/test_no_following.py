@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.storage import StorageError, Store, atomic_write, disk, locks
-from wmtp_assets_tests.storage.worlds import MODEL, ROWS, SET, materialize, seen
+from wmtp_assets_tests.storage.faults import FaultyDisk
+from wmtp_assets_tests.storage.planting import as_it_is, kinds, places_of, planted
+from wmtp_assets_tests.storage.worlds import MODEL, MOVED, ROWS, SET, materialize, seen
 
 OPERATIONS: dict[str, Callable[[Path, Path], object]] = {
     "create": lambda folder, other: os.close(disk.create(folder / "new")),
@@ -42,13 +45,6 @@ def a_victim(tmp_path: Path) -> Path:
     (victim / "victim").write_bytes(b"theirs")
     (victim / "victim").chmod(0o640)
     return victim
-
-
-def as_it_is(folder: Path) -> list[tuple[str, int, bytes]]:
-    return [
-        (str(path), path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
-        for path in sorted(folder.rglob("*"))
-    ]
 
 
 @pytest.mark.parametrize("depth", ["", "deep/down"])
@@ -208,3 +204,43 @@ def test_a_lock_that_is_a_link_is_not_signed(lock: str, kind: str, tmp_path: Pat
     assert as_it_is(victim.parent) == before
     place.unlink()
     store.gc(keep=1)
+
+
+EDITIONS: dict[str, tuple[tuple[str, ...], Callable[[Store], object]]] = {
+    "the first materialization": ((), lambda store: materialize(store, "one")),
+    "a new edition": (("one",), lambda store: materialize(store, "two")),
+    "a moved mount": (("one",), lambda store: store.publish(MOVED)),
+    "rollback": (("one", "two"), lambda store: store.rollback("mtp")),
+    "gc": (("one", "two", "three"), lambda store: store.gc(keep=1)),
+}
+
+
+@pytest.mark.parametrize("operation", EDITIONS)
+def test_a_link_at_any_place_that_is_written_to_leads_nowhere(operation: str, memory: Path) -> None:
+    """Each place of each operation, with a link to a file, a folder, nothing, or the same again."""
+    before, act = EDITIONS[operation]
+    template, world = memory / "template", memory / "world"
+    with FaultyDisk():
+        template.mkdir()
+        for edition in before:
+            materialize(Store(template), edition)
+    shutil.copytree(template, world, symlinks=True)
+    places = places_of(world, lambda: act(Store(world)))
+    assert len(places) > 5
+    followed, refusals = [], []
+    for place, kind in kinds(places):
+        shutil.rmtree(world)
+        shutil.copytree(template, world, symlinks=True)
+        theirs = planted(world, place, kind)
+        was = as_it_is(theirs)
+        try:
+            with FaultyDisk():
+                act(Store(world))
+        except StorageError as error:
+            refusals.append(error)
+        if as_it_is(theirs) != was:
+            followed.append((str(place), kind))
+        shutil.rmtree(theirs)
+    assert followed == []
+    assert refusals
+    assert [error for error in refusals if not error.mend] == []
