@@ -114,6 +114,62 @@ def test_a_file_that_is_missing_or_new_since_breaks_the_signature(
     assert not prove_signature(at_hand, public, signature).passed
 
 
+EXTRAS = (
+    "models_v2/micro-ref/hf/added_tokens.json",
+    "models_v2/micro-ref/hf/generation_config.json",
+    "models_v2/micro-ref/extra/file.json",
+    "datasets_v2/humaneval/processed/.hidden",
+    "datasets_v2/humaneval/stats/more.json",
+)
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_a_file_beside_the_signed_ones_breaks_the_signature_and_is_not_signed(
+    extra: str, at_hand: Project, tmp_path: Path
+) -> None:
+    private, public = new_key(tmp_path, "ours")
+    sign(at_hand, private, tmp_path / "model.sig")
+    assert prove_signature(at_hand, public, tmp_path / "model.sig").passed
+    (at_hand.storage / extra).parent.mkdir(exist_ok=True)
+    (at_hand.storage / extra).write_text("{}", encoding="utf-8")
+    told = prove_signature(at_hand, public, tmp_path / "model.sig")
+    assert not told.passed
+    assert any(part in str(told.found) for part in (Path(extra).name, "micro-ref/extra"))
+    with pytest.raises(SigningError, match="Readers would not find what is published"):
+        sign(at_hand, private, tmp_path / "another.sig")
+    assert not (tmp_path / "another.sig").exists()
+
+
+def test_the_same_bytes_in_another_file_break_the_signature(
+    at_hand: Project, tmp_path: Path
+) -> None:
+    """A plain file in a publication: nobody will notice when it changes after the proof."""
+    private, public = new_key(tmp_path, "ours")
+    sign(at_hand, private, tmp_path / "model.sig")
+    published = (at_hand.storage / "models_v2/micro-ref").resolve() / "hf/config.json"
+    data = published.read_bytes()
+    published.unlink()
+    published.write_bytes(data)
+    told = prove_signature(at_hand, public, tmp_path / "model.sig")
+    assert not told.passed
+    assert "config.json" in str(told.found)
+
+
+@pytest.mark.parametrize("where", ["storage", "elsewhere"])
+def test_a_signature_is_written_over_a_link_and_not_through_it(
+    where: str, at_hand: Project, tmp_path: Path
+) -> None:
+    private, public = new_key(tmp_path, "ours")
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"theirs")
+    out = (at_hand.storage if where == "storage" else tmp_path) / "model.sig"
+    out.symlink_to(theirs)
+    sign(at_hand, private, out)
+    assert theirs.read_bytes() == b"theirs"
+    assert not out.is_symlink()
+    assert prove_signature(at_hand, public, out).passed
+
+
 def test_what_is_not_as_its_receipt_says_is_not_signed(at_hand: Project, tmp_path: Path) -> None:
     private, _ = new_key(tmp_path, "ours")
     flip(at_hand.storage / WEIGHTS)
