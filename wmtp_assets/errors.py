@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """`text` with escapes for whatever could not be printed, or would rewrite a terminal or page.
+
+    Errors quote what strangers wrote. Line breaks stay.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 class WmtpError(Exception):
     """Something is wrong with input, upstream or storage, and a person must act.
 
@@ -33,7 +41,7 @@ class WmtpError(Exception):
             parts.append(f"Where: {where}.")
         if mend is not None:
             parts.append(f"What to do: {mend}")
-        super().__init__(" ".join(parts))
+        super().__init__(printable(" ".join(parts)))
 
 
 class TransientError(WmtpError):

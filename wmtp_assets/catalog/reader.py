@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from wmtp_assets.catalog.consistency import mistakes_of
 from wmtp_assets.catalog.schema import Catalog
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.errors import WmtpError, printable
 
 Field: TypeAlias = tuple[str | int, ...]
 SHIPPED = ("sample", "full")
@@ -61,7 +61,7 @@ def read_catalog(path: Path, text: str) -> Catalog:
                 for detail in error.errors(include_url=False, include_input=False)
                 for location in [tuple(detail["loc"])]
             ]
-    shown = [f"{path}:{line} {_printable(text)}" for line, text in sorted(mistakes)[:_SHOWN]]
+    shown = [f"{path}:{line} {printable(text)}" for line, text in sorted(mistakes)[:_SHOWN]]
     if len(mistakes) > _SHOWN:
         shown.append(f"and {len(mistakes) - _SHOWN:,} more")
     raise CatalogError(
@@ -113,7 +113,7 @@ def _parsed(path: Path, text: str) -> tuple[yaml.Node | None, object, list[tuple
         raise CatalogError(
             "This is not YAML that a catalog may be",
             expected=f"plain YAML of at most {_MAX_NODES:,} values, without tags",
-            found=_printable(str(problem)[:300]),
+            found=" ".join(str(problem)[:300].split()),
             where=line,
             mend="correct that line.",
         ) from error
@@ -222,8 +222,3 @@ def _dotted(location: Field, lines: dict[Field, int]) -> str:
     known = _known(location, lines)
     last = location[-1:] if location and location[-1] != (known[-1] if known else None) else ()
     return ".".join(str(part) for part in (*known, *last)) or "the catalog"
-
-
-def _printable(text: str) -> str:
-    """`text` with escapes for whatever could not be printed, or would rewrite a terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -167,6 +167,8 @@ def _advice(whole: object) -> str | None:
     found = sorted(_state_dicts(whole, (), set()), key=lambda each: -each[1])
     if not found:
         return None
+    if not found[0][0]:
+        return "Leave weights_key out of the catalog's entry: the archive holds the weights alone."
     listed = ", ".join(f"{_yaml(keys)} ({count:,} tensors)" for keys, count in found[:4])
     return f"Name where the weights lie in the catalog's entry, as weights_key: {listed}."
 

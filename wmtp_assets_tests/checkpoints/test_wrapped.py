@@ -205,6 +205,14 @@ def test_a_key_that_is_not_there_is_refused_with_what_is(
     assert str(path) in str(refused.value)
 
 
+def test_a_wrapper_that_is_not_there_is_refused_and_the_remedy_works(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    torch.save({"a": torch.ones(1)}, path)
+    with pytest.raises(ArchiveError, match="Leave weights_key out of the catalog's entry"):
+        read_archive(path, ("model",))
+    assert [tensor.name for tensor in read_archive(path)] == ["a"]
+
+
 @pytest.mark.parametrize(
     "value",
     [SimpleNamespace(lr=1), Path("x"), torch.nn.Linear(1, 1), torch.Generator, re.compile("x")],
