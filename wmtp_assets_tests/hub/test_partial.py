@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import random
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.hub.partial import Identity, Partial
+from wmtp_assets.hub.refusals import HubError
 
 WHOSE = Identity(commit="1" * 40, etag='"e"', size=1000, digest="d" * 64)
 DATA = random.Random(3).randbytes(1000)
@@ -110,3 +113,19 @@ def test_a_published_file_has_its_mode_by_the_umask_and_leaves_nothing_behind(
     assert (tmp_path / "models" / "x.bin").read_bytes() == DATA
     assert (tmp_path / "models" / "x.bin").stat().st_mode & 0o777 == 0o640
     assert not (tmp_path / ".partial").exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_named_with_what_to_do(
+    code: int, stem: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(HubError, match="has no file locks") as caught:
+        put(stem, (0, 100))
+    assert str(stem) in str(caught.value)
+    assert "WMTP_STORAGE" in str(caught.value)
+    monkeypatch.undo()
+    put(stem, (0, 100))
