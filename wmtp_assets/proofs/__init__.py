@@ -221,7 +221,10 @@ def _inputs_current(project: Project, artifact: Artifact) -> Finding:
         wrong.append("made by other words of the catalog than it has now")
     code = CODE_VERSIONS[artifact.kind]
     if receipt.code_version != code:
-        wrong.append(f"made by version {receipt.code_version!r} of the code, not {code!r}")
+        wrong.append(
+            f"made by an earlier version of this package: made by version {receipt.code_version!r} "
+            f"of the code, not {code!r}"
+        )
     return Finding(
         INPUTS.name,
         not wrong,
