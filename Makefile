@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz check clean bench-checkpoints bench-codecontests bench-fetch bench-end-to-end
+.PHONY: help run materialize ui test quick fuzz check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -33,6 +33,9 @@ check: $(installed_dev) ## style, types, and Dagster's own validation
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/wmtp validate
+
+compat: $(installed_dev) ## what is published, loaded in eight versions of transformers (downloads them)
+	@PYTHONPATH=. .venv/bin/python tooling/compat.py
 
 bench-checkpoints: $(installed_dev) ## conversion against floors and peers (SCALE=1 is 2.7 GB)
 	@.venv/bin/python -m benchmarks.checkpoints
