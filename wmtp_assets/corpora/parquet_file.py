@@ -28,6 +28,7 @@ _UNREADABLE = (
     NotImplementedError,
 )
 _MOST_BYTES = 64 << 20  # per row, far above upstream's few megabytes
+_SHOWN = 500  # characters of what pyarrow says
 _FETCH_AGAIN = "Fetch the file again; if it is as upstream has it, tell the dataset's authors."
 
 
@@ -56,7 +57,7 @@ class Shard:
                     raise CorpusError(
                         f"A shard's column {error.path} is missing or of another type",
                         expected=error.expected,
-                        found=error.found,
+                        found=_printable(error.found),
                         where=path,
                         mend="Compare with the dataset's card: upstream's schema may have changed.",
                     ) from error
@@ -120,7 +121,14 @@ def decoding(path: Path, problem: str = "A shard cannot be decoded") -> Iterator
         raise CorpusError(
             problem,
             expected="a Parquet file as upstream publishes it",
-            found=str(error) or type(error).__name__,
+            found=_printable(str(error)) or type(error).__name__,
             where=path,
             mend=_FETCH_AGAIN,
         ) from error
+
+
+def _printable(text: str) -> str:
+    """`text` as one short line: bytes of a damaged file, and names of any length, may be in it."""
+    line = " ".join(text.split())
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

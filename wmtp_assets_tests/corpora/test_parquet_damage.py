@@ -154,7 +154,22 @@ def test_what_is_wrong_with_a_file_is_one_error_that_names_it(
     assert str(shard) in said
     assert "What to do" in said
     assert len(said) < 2000
+    assert said.isprintable()
     assert [path.name for path in tmp_path.iterdir()] == ["shard.parquet"]
+
+
+def test_a_type_that_would_rewrite_a_terminal_is_shown_in_plain_characters(
+    small_tokenizer: Path, tmp_path: Path
+) -> None:
+    shard = tmp_path / "shard.parquet"
+    kind = pa.struct([("\x1b[2J\n" + "x" * 5000, pa.string())])
+    table = _table()
+    at = table.schema.get_field_index("description")
+    pq.write_table(table.set_column(at, "description", pa.nulls(2, kind)), shard)
+    with pytest.raises(CorpusError) as refusal:
+        build_codecontests([shard], small_tokenizer, tmp_path, "train")
+    assert str(refusal.value).isprintable()
+    assert len(str(refusal.value)) < 2000
 
 
 def test_a_folder_and_a_file_that_is_not_there_are_named(
