@@ -144,7 +144,7 @@ def _read_tasks(
                     raise CorpusError(
                         f"A row of {dataset} needs a task id of its own",
                         expected="a task_id that no other row of the split has",
-                        found=f"{row['task_id']!r}"
+                        found=f"{row['task_id']!r:.100}"
                         + (f", as in {seen[task]}" if task is not None else ""),
                         where=where,
                         mend=_AS_UPSTREAM,
@@ -179,7 +179,7 @@ def _tests(task: str, raw: dict[str, Any], where: str) -> tuple[dict[str, Any], 
         if isinstance(value, list):
             if None in value:
                 raise CorpusError(
-                    f"Task {task} has a test that is null",
+                    f"Task {task!r:.100} has a test that is null",
                     expected=f"text in every element of {name}",
                     found=f"null at {value.index(None)}",
                     where=where,
@@ -206,7 +206,7 @@ def _codecontests_problems(
     here = names[ordinal : ordinal + batch.num_rows]
 
     def row_of(row: int) -> str:
-        return f"problem {here[row]!r}, row {ordinal - first + row} of {file.path}"
+        return f"problem {here[row]!r:.100}, row {ordinal - first + row} of {file.path}"
 
     descriptions = _read(file, batch, "description", _CODECONTESTS)
     difficulties, sources, ratings = (

@@ -218,7 +218,7 @@ def test_a_null_among_the_tests_is_refused(small_tokenizer: Path, tmp_path: Path
     pq.write_table(pa.Table.from_pylist(rows, _MBPP), shard)
     with pytest.raises(CorpusError) as refusal:
         build_mbpp([shard], small_tokenizer, tmp_path, "test")
-    for words in ("Task 7", "test_list", "null at 1", f"{shard}, row 1"):
+    for words in ("Task '7'", "test_list", "null at 1", f"{shard}, row 1"):
         assert words in str(refusal.value)
 
 
