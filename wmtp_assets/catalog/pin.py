@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -117,8 +118,7 @@ def _of_entry(
 ) -> Iterator[_Edit]:
     """The edits of one model or dataset; what cannot be settled here goes to `said`."""
     upstream = _fields(_fields(entry)["upstream"])
-    revision = upstream["revision"]
-    assert isinstance(revision, yaml.ScalarNode)  # noqa: S101 - the schema has read it as a text
+    revision = cast("yaml.ScalarNode", upstream["revision"])  # the schema has read it as a text
     yield _Edit(revision, commit, f"revision of {upstream['repository'].value}")
     for file in _mappings(entry):
         fields = _fields(file)

@@ -51,10 +51,10 @@ def published_files(project: Project) -> dict[str, str]:
     files: dict[str, str] = {}
     for name in project.sets:
         publication = store.publication(name)
-        for path, (artifact, file) in publication.links.items() if publication else ():
-            member = publication.members[artifact] if publication else None
-            assert member is not None  # noqa: S101  (links only name members)
-            receipt = store.versions.receipt(artifact, member.version)
+        if publication is None:
+            continue
+        for path, (artifact, file) in publication.links.items():
+            receipt = store.versions.receipt(artifact, publication.members[artifact].version)
             for known, record in receipt.files.items():
                 if known == file:
                     files[path] = record.sha256

@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wmtp_assets.storage.errors import LACKING, lacking
+
 STAGING = ".staging-"
 TRASH = ".trash-"
 TEMPORARY = ".tmp-"
@@ -82,7 +84,12 @@ def rename(source: Path, target: Path) -> None:
 def symlink(target: str, path: Path) -> None:
     """A new link at `path` that says `target`."""
     with _at(path) as (folder, name):
-        os.symlink(target, name, dir_fd=folder)
+        try:
+            os.symlink(target, name, dir_fd=folder)
+        except OSError as error:
+            if error.errno in LACKING | {errno.EPERM}:
+                raise lacking("symbolic links", path, error) from error
+            raise
 
 
 def hardlink(source: Path, path: Path) -> None:

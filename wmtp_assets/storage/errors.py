@@ -35,6 +35,20 @@ _IN_THE_WAY = {
     errno.EISDIR: "look at it, then move it out of the storage, and run it again.",
 }
 
+# What a file system says that lacks symbolic links (EPERM, by symlink(2)) or locks (ENOLCK).
+LACKING = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+
+
+def lacking(what: str, where: str | os.PathLike[str], error: OSError) -> StorageError:
+    """The one error for a file system that does not have `what` the storage is built on."""
+    return StorageError(
+        f"This file system has no {what}, which the storage needs",
+        found=f"{error.strerror} ({errno.errorcode.get(error.errno or 0, 'no code')})",
+        where=os.fspath(where),
+        mend="set WMTP_STORAGE to a folder of a file system that has them, such as ext4 or XFS; "
+        "FAT, exFAT and many object stores do not, and NFS needs its lock service.",
+    )
+
 
 @contextmanager
 def storage_errors(

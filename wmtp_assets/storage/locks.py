@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wmtp_assets.storage import disk
+from wmtp_assets.storage.errors import LACKING, StorageError, lacking
 
 _held: set[int] = set()
 
@@ -69,7 +70,7 @@ def shared(path: Path) -> Iterator[None]:
     write there is not who `gc` runs as, and reading must work on a read-only disk.
     """
     descriptor = None
-    with suppress(OSError):
+    with suppress(OSError, StorageError):
         descriptor = _wait(path, fcntl.LOCK_SH)
     try:
         yield
@@ -134,6 +135,11 @@ def _wait(path: Path, kind: int) -> int:
                 return descriptor
         except FileNotFoundError:
             pass  # somebody removed the lock file while we waited: lock the one that is there now
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in LACKING | {errno.ENOLCK}:
+                raise lacking("locks", path, error) from error
+            raise
         except BaseException:
             os.close(descriptor)
             raise
