@@ -80,11 +80,9 @@ def in_a_thread(work: Callable[[], T]) -> T:
 def leave(status: int) -> NoReturn:
     """Ends the process, without tearing down under the feet of threads that still run: that has
     crashed in C code."""
-    try:
+    with contextlib.suppress(OSError):  # the reader has read enough, or the disk is full: was said
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:  # the reader has read enough
-        pass
     atexit._run_exitfuncs()
     os._exit(status)
 

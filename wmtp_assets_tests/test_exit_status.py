@@ -154,3 +154,31 @@ def test_relative_paths_work_from_where_the_user_stands(world: Tiny) -> None:
     assert done.returncode == 0, done.stderr
     assert (world.storage / "datasets_v2/humaneval/processed/test.jsonl").is_file()
     assert "BetaWarning" not in done.stderr
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http", ""])
+def test_what_is_no_port_is_told_to_who_serves_and_to_nobody_else(
+    world: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], port: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["ui", f"--port={port}"])
+    assert ended.value.code == 2
+    monkeypatch.setenv("PORT", port or "-")
+    assert main(["list"]) == 0
+    with pytest.raises(SystemExit):
+        main(["ui"])
+    assert "expected a port, 0 to 65535" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_one_line(world: Tiny) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("wmtp"), "list"],
+            env=world.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "wmtp: [Errno 28] No space left on device\n"

@@ -52,12 +52,11 @@ def _attempt(arguments: Sequence[str] | None) -> int:
     given = _parser().parse_args(arguments)
     from wmtp_assets.cli.common import DONE, REFUSED
 
-    status: int = REFUSED
     try:
         if arguments is None and not getattr(given, "serves", False):
             status = interrupts.in_a_thread(lambda: int(given.run(given)))
         else:
-            status = given.run(given)
+            status = int(given.run(given))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -70,6 +69,7 @@ def _attempt(arguments: Sequence[str] | None) -> int:
             import traceback
 
             traceback.print_exception(error)
+        return REFUSED
     return status
 
 

@@ -86,9 +86,16 @@ def _nth(text: str) -> int:
     return int(number)
 
 
+def _port(text: str) -> int:
+    """A port's number, from the call or from PORT."""
+    if not text.isdecimal() or not int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, found {text!r}")
+    return int(text)
+
+
 def _serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 3000))
+    parser.add_argument("--port", type=_port, default=os.environ.get("PORT") or "3000")
     parser.add_argument("--read-only", action="store_true", help="for a shared screen")
     parser.add_argument(
         "--no-token",
