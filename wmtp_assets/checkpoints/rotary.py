@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -87,9 +88,7 @@ def theta_of(params: Config, tables: Sequence[SourceTensor]) -> tuple[float, str
 def _meant(layout: str, config: Config) -> tuple[Rope, int]:
     if layout == "meta-mtp":
         dim, heads = number(config, "dim"), number(config, "n_heads")
-        theta = settled_params(config)["rope_theta"]
-        assert isinstance(theta, float)  # noqa: S101 - it is settled
-        return Rope(theta), dim // heads
+        return Rope(cast("float", settled_params(config)["rope_theta"])), dim // heads
     settled = settled_config(layout, config)
     return read_rope(settled, FAMILIES[str(settled["model_type"])].theta), number(
         settled, "head_dim"

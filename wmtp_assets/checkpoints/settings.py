@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from wmtp_assets.checkpoints.config_keys import (
     IRRELEVANT,
@@ -210,12 +210,9 @@ def _unrotated(family: Family, config: Config, layers: int) -> dict[str, object]
 
 def _window(family: Family, config: Config, layers: int, positions: int) -> dict[str, object]:
     """What config.json says of sliding attention, where the model_type has it."""
-    window = config.get("sliding_window")
-    if "sliding_window" not in config:
-        window = family.default_window
+    window = config.get("sliding_window", family.default_window)
     if window is not None and (type(window) is not int or window < 1):
         _refuse("config.json's sliding_window is not usable", "a whole number, or null", window)
-    assert window is None or isinstance(window, int)  # noqa: S101 - for mypy
     kept: dict[str, object] = {}
     sliding = [False] * layers
     if family.window == "never":
@@ -245,8 +242,8 @@ def _window(family: Family, config: Config, layers: int, positions: int) -> dict
             kept["max_window_layers"] = first
             sliding = [on and window is not None and layer >= first for layer in range(layers)]
         else:
-            rotated = _unrotated(family, config, layers)["no_rope_layers"]
-            assert isinstance(rotated, list)  # noqa: S101 - for mypy
+            unrotated = _unrotated(family, config, layers)
+            rotated = cast("list[object]", unrotated["no_rope_layers"])
             sliding = [on and window is not None and not one for one in rotated]
     _check_layer_types(config, sliding)
     return kept

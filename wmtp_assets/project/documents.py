@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -120,8 +121,7 @@ def metadata_files(
     """
     config = model_config.value()
     facts = metadata_facts(layout, config, read_header(checkpoint.path))
-    rows = facts["vocab_size"]
-    assert isinstance(rows, int)  # noqa: S101 - it is a size
+    rows = cast("int", facts["vocab_size"])
     padding = require_vocabulary(tokenizer.model, config, rows, artifact.owner)
     sums = checkpoint.receipt.files
     document = {

@@ -78,8 +78,8 @@ def settle(project: Project, broken: list[tuple[str, str]]) -> None:
         finding = answers(project, artifact)[question]
         assert not finding.passed, (artifact, question)
         commands[command_of(finding.mend)] = None
-    for command in commands:
-        assert main(shlex.split(command)[1:]) == 0, command
+    for command in commands:  # 1 while another artifact of the round is still wrong
+        assert main(shlex.split(command)[1:]) in (0, 1), command
     wrong = {
         (artifact, question): answers(project, artifact)[question].found
         for artifact, question in broken
