@@ -107,20 +107,27 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def end_descendants() -> None:
-    """Kills every process that this one started, and theirs."""
-    for pid in _descendants(os.getpid()):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    """Kills every process that this one started, and theirs.
+
+    Other threads may start one meanwhile: this looks again until it finds none, a second at most.
+    """
+    deadline = time.monotonic() + 1
+    while (living := _descendants(os.getpid())) and time.monotonic() < deadline:
+        for pid in living:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def _descendants(root: int) -> list[int]:
-    """The processes below `root`, as /proc tells; none where there is no /proc."""
+    """The living processes below `root`, as /proc tells; none where there is no /proc."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            # The name, in parentheses, may hold anything; the parent is the second word after it.
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(folder.name))
+            # The name, in parentheses, may hold anything; state and parent come after it.
+            state, parent, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
+            if state not in "ZX":
+                children.setdefault(int(parent), []).append(int(folder.name))
     found, waiting = [], [root]
     while waiting:
         below = children.get(waiting.pop(), [])

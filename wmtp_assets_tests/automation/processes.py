@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -34,7 +35,14 @@ def shell_status(process: subprocess.Popen[str]) -> int:
 
 
 def left_of_session(leader: int) -> list[str]:
-    """The command lines of processes that are still in a session; zombies do not count."""
+    """The command lines of processes that live on in a session; the killed get time to die."""
+    deadline = time.monotonic() + 3
+    while (found := _in_session(leader)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def _in_session(leader: int) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
