@@ -14,10 +14,9 @@ from safetensors.torch import load_file, save_file
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert, plan_conversion
 from wmtp_assets.checkpoints.errors import CheckpointError, IndexJsonError, LayoutError
-from wmtp_assets.checkpoints.proofs import prove_contents
-from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.checkpoints.tensors import read_tensor
+from wmtp_assets.checkpoints.verification import verify_certificate
 from wmtp_assets_tests.checkpoints.models import (
     LLAMA_CONFIG,
     Tensors,
@@ -150,12 +149,7 @@ def test_an_odd_index_converts_and_every_difference_is_a_warning(
     # In the certificate as it is stored, and in the details of the check that reads it.
     certificate = Certificate.from_json(json.loads(json.dumps(certificate.to_json())))
     assert certificate.warnings == source.warnings
-    header = read_header(tmp_path / "out.safetensors")
-    (finding,) = (
-        finding
-        for finding in prove_contents(header, tmp_path / "SHA256SUMS", certificate)
-        if finding.name == "certificate_matches_target"
-    )
+    (finding,) = verify_certificate(certificate, tmp_path / "out.safetensors")
     assert finding.passed
     assert finding.details.get("warnings", []) == list(source.warnings)
 
