@@ -30,7 +30,7 @@ from wmtp_assets.corpora import records
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.report import SplitReport
-from wmtp_assets.corpora.rowindex import RowIndex
+from wmtp_assets.corpora.rowindex import RowIndex, as_numpy
 from wmtp_assets.corpora.small import select_small
 from wmtp_assets.corpora.source_rows import COLUMNS, SourceProblem, SourceRow, SourceRows
 from wmtp_assets.findings import Finding
@@ -195,14 +195,17 @@ def _first_difference(wanted: bytes, found: bytes) -> str:
 
 def _compare_index(index: RowIndex, given: SourceRows, compared: _Compared) -> None:
     """Every row of the index with its problem's facts, and the order of problems and classes."""
-    columns = [name for name in ("difficulty", "source", "cf_rating") if _has(given, name)]
-    wanted = {name: np.array([value or 0 for value in given.column(name)]) for name in columns}
+    classed = given.dataset == records.CODECONTESTS
+    columns = ["difficulty", "source", "cf_rating"] if classed else []
+    wanted = {
+        name: np.array([value or 0 for value in given.column(name)], np.int64) for name in columns
+    }
     last = -1
     row = 0
     for batch in index.batches(["problem", "is_correct", *columns]):
-        problem = np.array(batch["problem"].to_pylist(), np.int64)
-        correct = np.array([value is True for value in batch["is_correct"].to_pylist()])
-        order = 2 * problem + ~correct  # correct solutions come before incorrect ones
+        problem = as_numpy(batch["problem"]).astype(np.int64)
+        # Correct solutions come before incorrect ones.
+        order = 2 * problem + (as_numpy(batch["is_correct"]) != 1)
         if problem.size and not 0 <= problem.min() <= problem.max() < given.problems:
             compared.note(f"a problem that upstream does not have, near line {row}")
             return
@@ -210,15 +213,11 @@ def _compare_index(index: RowIndex, given: SourceRows, compared: _Compared) -> N
         if wrong.size and not compared.note(f"line {row + wrong[0]}: problems out of order"):
             return
         for name in columns:
-            unlike = np.flatnonzero(np.array(batch[name].to_pylist()) != wanted[name][problem])
+            unlike = np.flatnonzero(as_numpy(batch[name]) != wanted[name][problem])
             if unlike.size and not compared.note(f"line {row + unlike[0]} in the index: {name}"):
                 return
         last = int(order[-1]) if order.size else last
         row += problem.size
-
-
-def _has(given: SourceRows, column: str) -> bool:
-    return given.dataset == records.CODECONTESTS and bool(column)
 
 
 def _compare_sample(

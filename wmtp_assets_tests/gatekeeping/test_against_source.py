@@ -112,7 +112,7 @@ CHANGES: dict[str, tuple[str, Callable[[Project], Change], set[str]]] = {
     ),
     "a config": (
         f"{REF}_config",
-        lambda p: document("config.json", lambda v: v.update(rope_theta=1e6)),
+        lambda p: document("config.json", lambda v: v.update(rms_norm_eps=1e-3)),
         {f"{REF}_config"},
     ),
 }
