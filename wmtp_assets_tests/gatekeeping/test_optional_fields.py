@@ -17,6 +17,7 @@ from wmtp_assets.catalog.artifacts import TOKENIZER, TOKENIZER_RAW
 from wmtp_assets.findings import Finding
 from wmtp_assets.gatekeeping.gate import judge
 from wmtp_assets.project import Project
+from wmtp_assets.project.staleness import stale_artifacts
 from wmtp_assets.proofs import prove, published
 from wmtp_assets_tests.gatekeeping.workbench import Workbench
 
@@ -156,11 +157,13 @@ def test_the_gate_opens_without_each_optional_field(
         if catalog == base.catalog:
             continue  # it said what is so without it
         tried += 1
-        root = tmp_path / "storage"
-        shutil.rmtree(root, ignore_errors=True)
-        shutil.copytree(base.storage, root, symlinks=True)
-        ours = Project(catalog, root, base.hub_spec)
-        Workbench(ours).make(ours.artifacts)
+        ours = Project(catalog, base.storage, base.hub_spec)
+        if stale_artifacts(ours, ours.artifacts):
+            root = tmp_path / "storage"
+            shutil.rmtree(root, ignore_errors=True)
+            shutil.copytree(base.storage, root, symlinks=True)
+            ours = Project(catalog, root, base.hub_spec)
+            Workbench(ours).make(ours.artifacts)
         assert is_open(ours, proven_again(ours, base, findings, path)) == [], path
     assert tried >= 30, tried
 
