@@ -158,7 +158,8 @@ def test_the_gate_opens_without_each_optional_field(
             continue  # it said what is so without it
         tried += 1
         ours = Project(catalog, base.storage, base.hub_spec)
-        if stale_artifacts(ours, ours.artifacts):
+        unpublished = [finding for finding in published(ours) if not finding.passed]
+        if unpublished or stale_artifacts(ours, ours.artifacts):
             root = tmp_path / "storage"
             shutil.rmtree(root, ignore_errors=True)
             shutil.copytree(base.storage, root, symlinks=True)

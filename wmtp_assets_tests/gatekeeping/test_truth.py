@@ -267,9 +267,9 @@ DOCUMENTS: dict[str, tuple[str, Change]] = {
         f"{REF}_config",
         document("config.json", another_theta),
     ),
-    "a token's id": (
+    "an epsilon": (
         f"{REF}_config",
-        document("config.json", lambda value: value.update(eos_token_id=3)),
+        document("config.json", lambda value: value.update(rms_norm_eps=1e-3)),
     ),
     "an epsilon of the slice": (
         f"{MICRO}_config",
