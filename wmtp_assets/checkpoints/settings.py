@@ -28,6 +28,7 @@ from wmtp_assets.checkpoints.families import ACCEPTED, FAMILIES, OTHER_CLASSES, 
 from wmtp_assets.checkpoints.rope import read_rope
 
 Config = Mapping[str, object]
+_MOST = 1e30  # of any number: what is computed from it stays finite
 
 
 def settled_config(layout: str, config: Config) -> dict[str, object]:
@@ -366,7 +367,7 @@ def _number(
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not (0 < value < below or (zero and value == 0))
+        or not (0 < value < min(below, _MOST) or (zero and value == 0))
     ):
         limit = "" if below == math.inf else f" below {below:g}"
         _refuse(
