@@ -6,21 +6,21 @@ from pathlib import Path
 
 import dagster as dg
 
-from wmtp_assets.assets.datasets import dataset_assets
-from wmtp_assets.assets.doctor import doctor_asset
-from wmtp_assets.assets.models import model_assets
-from wmtp_assets.assets.readiness import readiness_asset
-from wmtp_assets.assets.upstream import upstream_assets
-from wmtp_assets.automation.console import console_logger
-from wmtp_assets.automation.jobs import JOBS, one_process
-from wmtp_assets.automation.schedules import SCHEDULES, sensors
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.settings import Settings
 from wmtp_assets.catalog import Catalog
-from wmtp_assets.checks.artifacts import artifact_checks
-from wmtp_assets.checks.readiness import readiness_check
-from wmtp_assets.io_managers import io_managers
-from wmtp_assets.project import Project
-from wmtp_assets.project.settings import Settings
-from wmtp_assets.resources import fixed_io_manager, resources
+from wmtp_assets.orchestration.assets.datasets import dataset_assets
+from wmtp_assets.orchestration.assets.doctor import doctor_asset
+from wmtp_assets.orchestration.assets.models import model_assets
+from wmtp_assets.orchestration.assets.readiness import readiness_asset
+from wmtp_assets.orchestration.assets.upstream import upstream_assets
+from wmtp_assets.orchestration.checks.artifacts import artifact_checks
+from wmtp_assets.orchestration.checks.readiness import readiness_check
+from wmtp_assets.orchestration.console import console_logger
+from wmtp_assets.orchestration.io_managers import io_managers
+from wmtp_assets.orchestration.jobs import JOBS, one_process
+from wmtp_assets.orchestration.resources import fixed_io_manager, resources
+from wmtp_assets.orchestration.schedules import SCHEDULES, sensors
 
 
 def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitions:

@@ -25,13 +25,13 @@ class WmtpError(Exception):
         expected: object = None,
         found: object = None,
         where: object = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
         self.problem = problem
         self.expected = expected
         self.found = found
         self.where = where
-        self.mend = mend
+        self.hint = hint
         parts = [problem if problem.endswith((".", "!", "?")) else f"{problem}."]
         if expected is not None:
             parts.append(f"Expected: {expected}.")
@@ -39,8 +39,8 @@ class WmtpError(Exception):
             parts.append(f"Found: {found}.")
         if where is not None:
             parts.append(f"Where: {where}.")
-        if mend is not None:
-            parts.append(f"What to do: {mend}")
+        if hint is not None:
+            parts.append(f"What to do: {hint}")
         super().__init__(printable(" ".join(parts)))
 
 

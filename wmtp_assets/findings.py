@@ -1,6 +1,6 @@
 """What a proof says: one `Finding` a question, with the expected beside the found.
 
-Proofs live with what they prove (`checkpoints/proofs.py`, `corpora/proofs.py`); Dagster's checks,
+Proofs live with what they prove (`checkpoints/checks.py`, `corpora/checks.py`); Dagster's checks,
 `wmtp verify` and the gate all read the same findings, so they cannot disagree.
 """
 
@@ -25,5 +25,5 @@ class Finding:
     found: object
     where: str
     blocking: bool = True
-    mend: str = ""
+    hint: str = ""
     details: Mapping[str, object] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from wmtp_assets.project import Project
+    from wmtp_assets.artifacts import Project
 
 DONE = "made.json"
 
@@ -50,8 +50,8 @@ def sample(shared_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def project(sample: Path) -> Project:
     """The sample as it was made. Only for reading."""
+    from wmtp_assets.artifacts import Project
     from wmtp_assets.catalog import load_catalog
-    from wmtp_assets.project import Project
 
     return Project(load_catalog("sample"), sample / "storage", str(sample / "hub"))
 
@@ -59,7 +59,7 @@ def project(sample: Path) -> Project:
 @pytest.fixture
 def copied(sample: Path, tmp_path: Path, project: Project) -> Project:
     """A copy of the made storage, to break. Its source of bytes is the shared one."""
-    from wmtp_assets.project import Project
+    from wmtp_assets.artifacts import Project
 
     shutil.copytree(sample / "storage", tmp_path / "storage", symlinks=True)
     return Project(project.catalog, tmp_path / "storage", project.hub_spec)

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.staleness import stale_artifacts
 from wmtp_assets.cli import main
-from wmtp_assets.project import Project
-from wmtp_assets.project.staleness import stale_artifacts
-from wmtp_assets_tests.checks.breaking import flip
+from wmtp_assets_tests.artifact_checks.breaking import flip
 
 COMMANDS = [
     "run",
@@ -126,7 +126,7 @@ def test_the_gate_exits_0_when_open_and_1_when_closed_and_says_what_mends(
     assert verdict["open"] is False
     closed = {c["name"]: c for c in verdict["conditions"] if not c["met"] and c["required"]}
     reasons = closed["humaneval_ready"]["reasons"]
-    assert any("wmtp materialize datasets/humaneval_test" in r["mend"] for r in reasons)
+    assert any("wmtp materialize datasets/humaneval_test" in r["hint"] for r in reasons)
     assert json.loads(secured.report.read_bytes())["open"] is False
 
 

@@ -18,10 +18,10 @@ import pytest
 import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.definitions import build_defs
-from wmtp_assets.project import Project
-from wmtp_assets.proofs import proofs_of
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["meta-llama-mtp", "ref-sheared-llama-2.7b", "starling-rm-7b", "micro-mtp", "micro-ref"]
@@ -107,11 +107,11 @@ def test_every_question_is_a_check_with_a_description_blocking_where_it_should(
     project = Project(load_catalog(name), tmp_path)
     graph = defs.resolve_asset_graph()
     for artifact in project.artifacts.values():
-        for proof in proofs_of(project, artifact):
-            key = dg.AssetCheckKey(dg.AssetKey(artifact.name.split("/")), proof.name)
+        for check in checks_of(project, artifact):
+            key = dg.AssetCheckKey(dg.AssetKey(artifact.name.split("/")), check.name)
             spec = graph.get_check_spec(key)
-            assert spec.description == proof.description
-            assert spec.blocking is proof.blocking
+            assert spec.description == check.description
+            assert spec.blocking is check.blocking
     warned = {key.name for key in graph.asset_check_keys if not graph.get_check_spec(key).blocking}
     assert warned == {"difficulty_in_training_range", "gate_is_open", "weights_kept"}
 

@@ -20,7 +20,7 @@ from wmtp_assets.errors import WmtpError
     ],
 )
 def test_what_strangers_wrote_is_quoted_so_that_it_can_be_printed(quoted: str, shown: str) -> None:
-    error = WmtpError(quoted, expected=quoted, found=quoted, where=quoted, mend=quoted)
+    error = WmtpError(quoted, expected=quoted, found=quoted, where=quoted, hint=quoted)
     assert str(error) == (
         f"{shown}. Expected: {shown}. Found: {shown}. Where: {shown}. What to do: {shown}"
     )

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.cli import main
-from wmtp_assets.project import Project
-from wmtp_assets_tests.automation import tiny
-from wmtp_assets_tests.automation.tiny import Tiny
-from wmtp_assets_tests.gatekeeping.editions import small
+from wmtp_assets_tests.artifacts.editions import small
+from wmtp_assets_tests.orchestration import tiny
+from wmtp_assets_tests.orchestration.tiny import Tiny
 
 EVERY = [
     ("materialize",),
@@ -131,7 +131,7 @@ def test_an_unexpected_error_is_one_line_and_says_how_to_see_more(
     def broken() -> Project:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("wmtp_assets.cli.keeping.project", broken)
+    monkeypatch.setattr("wmtp_assets.cli.versions.project", broken)
     assert "WMTP_DEBUG=1" in refused(capsys, "history", "x")
     monkeypatch.setenv("WMTP_DEBUG", "1")
     assert main(["history", "x"]) == 2

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import wmtp_assets
-from wmtp_assets.project import Project
-from wmtp_assets_tests.automation import tiny
+from wmtp_assets.artifacts import Project
+from wmtp_assets_tests.orchestration import tiny
 
 PACKAGE = Path(wmtp_assets.__file__).parent
 
@@ -43,7 +43,7 @@ def test_no_assert_carries_meaning_in_the_package() -> None:
 def test_the_command_runs_in_a_python_that_keeps_docstrings(flag: str) -> None:
     script = (
         "import sys\n"
-        "import wmtp_assets.cli.making as making\n"
+        "import wmtp_assets.cli.runs as making\n"
         "making._list = lambda given: print(sys.flags.optimize) or 0\n"
         "from wmtp_assets.cli import main\n"
         "main()\n"

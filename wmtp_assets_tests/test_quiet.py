@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.project import Project
+from wmtp_assets.artifacts import Project
 
 
 @pytest.mark.slow

@@ -11,10 +11,10 @@ import pytest
 from dagster._config.config_type import ConfigType, ConfigTypeKind
 from dagster._core.execution.api import create_execution_plan
 
-from wmtp_assets.assets.making import FORCED
-from wmtp_assets.automation.jobs import RunConfigError, check_names
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.definitions import build_defs
+from wmtp_assets.orchestration.assets.common import FORCED
+from wmtp_assets.orchestration.jobs import RunConfigError, check_names
 
 # Permissive: Dagster's own job takes the names of other assets; `OneProcess` refuses unknown ones.
 SHAPES = (ConfigTypeKind.STRICT_SHAPE, ConfigTypeKind.PERMISSIVE_SHAPE)
@@ -146,4 +146,8 @@ def test_a_tag_forces_nothing(project_tag_sources: list[Path]) -> None:
 @pytest.fixture
 def project_tag_sources() -> list[Path]:
     package = Path(__file__).parents[1] / "wmtp_assets"
-    return [*package.glob("assets/*.py"), *package.glob("checks/*.py"), package / "io_managers.py"]
+    return [
+        *package.glob("orchestration/assets/*.py"),
+        *package.glob("orchestration/checks/*.py"),
+        package / "orchestration/io_managers.py",
+    ]

@@ -9,7 +9,7 @@ import dagster as dg
 
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.definitions import build_defs
-from wmtp_assets.hub.sample import write_sample
+from wmtp_assets.sample import write_sample
 
 
 def made_anew(folder: Path) -> dict[str, object]:

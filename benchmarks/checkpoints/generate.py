@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.checkpoints.layouts import LayoutName, expected_shapes
-from wmtp_assets.hub.sample.torch_archive import Storage, Tensor, write_archive
+from wmtp_assets.sample.torch_archive import Storage, Tensor, write_archive
 
 _VALUES = 8 << 20
 _CHUNK = 1 << 20

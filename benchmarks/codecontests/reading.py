@@ -27,7 +27,7 @@ _SAMPLE_OF_MANY = 2_000
 def prepare(folder: Path) -> None:
     """An index and metadata of the real size, and a JSONL file of holes with two real lines."""
     from wmtp_assets.corpora.metadata import write_metadata
-    from wmtp_assets.corpora.rowindex import IndexWriter, RowIndex
+    from wmtp_assets.corpora.row_index import IndexWriter, RowIndex
 
     rng = np.random.default_rng(7)
     with (folder / "train.jsonl").open("wb") as file:
@@ -75,7 +75,7 @@ def prepare(folder: Path) -> None:
 def repeat(jsonl: Path, out: Path, at_least: int) -> None:
     """Write `jsonl` again and again to a file of `at_least` bytes, its row index beside it: of a
     larger corpus, which is not read whole as soon as a row of it is."""
-    from wmtp_assets.corpora.rowindex import IndexWriter, RowIndex
+    from wmtp_assets.corpora.row_index import IndexWriter, RowIndex
 
     index = RowIndex(jsonl.with_name(f"{jsonl.stem}.index.parquet"))
     columns = {name: index.column(name) for name in index.names}

@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from wmtp_assets.project import Project
-from wmtp_assets.project.settings import Settings
-from wmtp_assets.proofs import prove
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import run_checks
+from wmtp_assets.artifacts.settings import Settings
 
 _BLOCK = 8 << 20
 
@@ -22,7 +22,7 @@ def verify(name: str) -> dict[str, object]:
     """Every check of one artifact."""
     project = Project.from_settings(Settings.from_environment())
     started = time.perf_counter()
-    findings = prove(project, project.artifacts[name])
+    findings = run_checks(project, project.artifacts[name])
     seconds = time.perf_counter() - started
     failed = [finding.name for finding in findings if not finding.passed and finding.blocking]
     assert not failed, failed
@@ -44,10 +44,10 @@ def execute(layout: str, weights: str, config: str) -> dict[str, object]:
     """The checks that load a model and run it, on a file that exists."""
     import torch  # noqa: F401 - imports are no part of what is measured
 
-    from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp
+    from wmtp_assets.mtp.checks import check_causal_lm, check_mtp
 
     started = time.perf_counter()
-    run = prove_mtp if layout == "meta-mtp" else prove_causal_lm
+    run = check_mtp if layout == "meta-mtp" else check_causal_lm
     findings = run(Path(weights), Path(config))
     seconds = time.perf_counter() - started
     assert all(finding.passed for finding in findings), findings

@@ -20,7 +20,7 @@ from benchmarks.checkpoints import generate
 from benchmarks.codecontests.generator import PROBLEMS, write_shards
 from wmtp_assets.catalog.reader import load_catalog
 from wmtp_assets.checkpoints.layouts import expected_shapes
-from wmtp_assets.hub.sample import write_sample
+from wmtp_assets.sample import write_sample
 from wmtp_assets.storage.digests import sha256_file
 
 MTP_BYTES, LLAMA_BYTES = 2_790_000_000, 1_100_000_000

@@ -56,7 +56,7 @@ def check_own(catalog: str, repository: str, commit: str) -> None:
         shipped = Path(__file__).with_name(f"{catalog}.yaml")
         raise CatalogError(
             f"The catalog {catalog!r} ships with the package and is not edited",
-            mend=f"make your own: cp {shipped} catalog.yaml && export WMTP_CATALOG=catalog.yaml "
+            hint=f"make your own: cp {shipped} catalog.yaml && export WMTP_CATALOG=catalog.yaml "
             f"&& wmtp pin {repository} {commit}",
         )
 
@@ -76,7 +76,7 @@ def pin(catalog: str, repository: str, commit: str, listing: Mapping[str, Listed
             "This is not a commit",
             expected="40 hex digits",
             found=repr(commit),
-            mend="the repository's page on the Hub lists its commits under Files, History.",
+            hint="the repository's page on the Hub lists its commits under Files, History.",
         )
     check_own(catalog, repository, commit)
     path = Path(catalog)
@@ -109,7 +109,7 @@ def _check_moved(path: Path, text: str, repository: str, commit: str) -> None:
                 expected=f"revision: {commit} of {repository} alone",
                 found=f"revision: {upstream.revision} of {upstream.repository}",
                 where=path,
-                mend=f"write repository and revision out in every entry of {repository}.",
+                hint=f"write repository and revision out in every entry of {repository}.",
             )
 
 
@@ -139,7 +139,7 @@ def _of_entry(
                     expected="an account that was let into this gated repository",
                     found="a digest behind asterisks",
                     where=upstream["repository"].value,
-                    mend="ask for access at the repository's page on the Hub, set HF_TOKEN to a "
+                    hint="ask for access at the repository's page on the Hub, set HF_TOKEN to a "
                     "token of the account that was let in, and run the same command again; the "
                     "catalog is as it was.",
                 )

@@ -67,7 +67,7 @@ def read_catalog(path: Path, text: str) -> Catalog:
     raise CatalogError(
         f"The catalog {path} has {len(mistakes):,} mistake{'s' if len(mistakes) > 1 else ''}",
         where="; ".join(shown),
-        mend="correct the lines named; wmtp_assets/catalog/full.yaml shows every field in use.",
+        hint="correct the lines named; wmtp_assets/catalog/full.yaml shows every field in use.",
     )
 
 
@@ -115,7 +115,7 @@ def _parsed(path: Path, text: str) -> tuple[yaml.Node | None, object, list[tuple
             expected=f"plain YAML of at most {_MAX_NODES:,} values, without tags",
             found=" ".join(str(problem)[:300].split()),
             where=line,
-            mend="correct that line.",
+            hint="correct that line.",
         ) from error
 
 
@@ -184,7 +184,7 @@ def _text_of(name_or_path: str | Path) -> tuple[Path, str]:
             expected="'sample', 'full', or the path of a YAML file in UTF-8",
             found=error,
             where=path,
-            mend="set WMTP_CATALOG to one of these.",
+            hint="set WMTP_CATALOG to one of these.",
         ) from error
 
 

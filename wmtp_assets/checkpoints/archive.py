@@ -63,7 +63,7 @@ def read_archive(path: Path, weights_key: Sequence[str] = ()) -> list[SourceTens
             views = pickles.read_state_dict(data, weights_key)
         except PickleError as error:
             refuse_archive(
-                f"The archive's pickle was refused and not run: {error}", path, mend=error.mend
+                f"The archive's pickle was refused and not run: {error}", path, hint=error.hint
             )
     finally:
         os.close(fd)
@@ -77,7 +77,7 @@ def _refuse_script(path: Path, record: str) -> None:
             path,
             expected="an archive as torch.save writes it",
             found=f"the record {record[:80]!a}",
-            mend='Where you trust its origin, save its weights alone: python -c "import torch; '
+            hint='Where you trust its origin, save its weights alone: python -c "import torch; '
             "torch.save(torch.jit.load('FILE').state_dict(), 'FILE.new')\"",
         )
 
@@ -120,7 +120,7 @@ def _tensor(
             path,
             expected=f"{storage.elements * itemsize:,} bytes",
             found=f"{record.size:,} bytes",
-            mend="Fetch the file again.",
+            hint="Fetch the file again.",
         )
     if math.prod(view.shape) > 0:
         last = view.offset + sum(
@@ -137,7 +137,7 @@ def _tensor(
             refuse_archive(
                 f"The tensor {name} shows one element in several places (an expanded view)",
                 path,
-                mend="Save it after .contiguous().",
+                hint="Save it after .contiguous().",
             )
     return SourceTensor(
         name=name,
@@ -167,7 +167,7 @@ def _refuse_form(path: Path, start: bytes) -> NoReturn:
             "This file is in torch's old format (before 1.6), which can only be read by running it",
             path,
             expected="torch's zip format",
-            mend=_RESAVE,
+            hint=_RESAVE,
         )
     if start[257:262] == b"ustar":
         refuse_archive(
@@ -175,7 +175,7 @@ def _refuse_form(path: Path, start: bytes) -> NoReturn:
             "it",
             path,
             expected="torch's zip format",
-            mend="Look for the weights in a newer format upstream, or where you trust the file's "
+            hint="Look for the weights in a newer format upstream, or where you trust the file's "
             "origin, rewrite it: python -c \"import torch; torch.save(torch.load('FILE', "
             "weights_only=False), 'FILE.new')\"",
         )
@@ -184,7 +184,7 @@ def _refuse_form(path: Path, start: bytes) -> NoReturn:
         path,
         expected="a zip archive as torch.save writes it",
         found=_form(start),
-        mend="Check that the catalog's weights name the right file, and fetch it again.",
+        hint="Check that the catalog's weights name the right file, and fetch it again.",
     )
 
 

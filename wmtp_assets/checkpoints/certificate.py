@@ -92,5 +92,5 @@ class Certificate:
                 "This is no certificate that can be read",
                 expected=f"a JSON object of format {FORMAT}",
                 found=str(error)[:300],
-                mend="Convert the checkpoint again.",
+                hint="Convert the checkpoint again.",
             ) from None

@@ -82,7 +82,7 @@ def sizes_of(layout: str, header: Header) -> dict[str, int]:
                 expected=f"a matrix named {name}",
                 found="another shape" if name in header.tensors else "no tensor of that name",
                 where=header.path,
-                mend="check that the catalog names the right layout for this model",
+                hint="check that the catalog names the right layout for this model",
             )
     (vocab, hidden), (ffn, _), (kv_width, _) = (header.tensors[name].shape for name in named)
     sizes = {
@@ -148,7 +148,7 @@ def _agreed(layout: str, config: Mapping[str, object], header: Header) -> dict[s
             expected="the same sizes in both",
             found="; ".join(differences),
             where=header.path,
-            mend="check that config and weights come from the same folder upstream",
+            hint="check that config and weights come from the same folder upstream",
         )
     return sizes_of(layout, header)
 
@@ -246,7 +246,7 @@ def metadata_facts(layout: str, config: Mapping[str, object], header: Header) ->
     return facts
 
 
-def prove_configs(
+def check_configs(
     layout: str, *, weights: Path, config: Path, adapter: Path | None, metadata: Path | None
 ) -> list[Finding]:
     """Whether a model's documents agree with its tensors and with each other.
@@ -303,7 +303,7 @@ def _document(path: Path) -> dict[str, object]:
             "The document is not a mapping",
             found=strict_json.kind_of(document),
             where=path,
-            mend=_MEND,
+            hint=_MEND,
         )
     return document
 
@@ -319,5 +319,5 @@ def _finding(name: str, path: Path, faults_of: Callable[[], list[str]]) -> Findi
         expected="what the tensors' header says",
         found="the same" if not faults else "; ".join(faults),
         where=str(path),
-        mend="" if not faults else _MEND,
+        hint="" if not faults else _MEND,
     )

@@ -186,7 +186,7 @@ class Run:
             raise CheckpointError(
                 f"The source ends within {tensor.name}: {error}",
                 where=tensor.file,
-                mend="Fetch the file again.",
+                hint="Fetch the file again.",
             ) from None
         return _Lent(buffer, values)
 
@@ -238,7 +238,7 @@ class Run:
                     expected=f"every finite value stays finite in {tensor.spec.dtype}",
                     found=f"at least {stats.overflow:,} that become infinite",
                     where=tensor.source.file,
-                    mend="Keep a wider dtype in the catalog, or waive it there by name "
+                    hint="Keep a wider dtype in the catalog, or waive it there by name "
                     f"(waive_overflow: [{tensor.spec.name}]).",
                 )
             read.lent.buffer.give_back()
@@ -258,7 +258,7 @@ class Run:
                     expected="a tensor that keeps some of its values",
                     found=f"{stats.zeroed:,} values other than zero, all too small",
                     where=tensor.source.file,
-                    mend="Keep a wider dtype in the catalog (bfloat16 has float32's range).",
+                    hint="Keep a wider dtype in the catalog (bfloat16 has float32's range).",
                 )
 
     def _compare(self, tensor: PlannedTensor, read: _Read) -> None:
@@ -269,7 +269,7 @@ class Run:
                     expected="two equal copies, of which one is kept",
                     found="two different tensors",
                     where=copy.file,
-                    mend="Find out which of the two the model uses; nothing was written.",
+                    hint="Find out which of the two the model uses; nothing was written.",
                 )
             lent.buffer.give_back()
 

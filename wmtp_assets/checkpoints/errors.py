@@ -37,7 +37,7 @@ def refuse_archive(
     path: Path,
     expected: object = None,
     found: object = None,
-    mend: str | None = None,
+    hint: str | None = None,
 ) -> NoReturn:
     """Raise the ArchiveError that says so."""
-    raise ArchiveError(problem, expected=expected, found=found, where=path, mend=mend)
+    raise ArchiveError(problem, expected=expected, found=found, where=path, hint=hint)

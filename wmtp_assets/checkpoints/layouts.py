@@ -97,7 +97,7 @@ def assign(layout: LayoutName, config: Config, names: Iterable[str]) -> Assignme
             f"The checkpoint does not hold the tensors of the layout {layout}",
             expected=f"{len(shapes)} tensors, as the config demands",
             found=f"missing {_some(missing)}; unexpected {_some(extra)}",
-            mend="Check that config and weights are of one model, and that the layout is right.",
+            hint="Check that config and weights are of one model, and that the layout is right.",
         )
     return Assignment(assignment.wanted, left_out)
 
@@ -276,14 +276,14 @@ def _reward_head(present: Collection[str]) -> str:
             "The checkpoint holds several reward heads",
             expected="one",
             found=", ".join(f"{head}.weight" for head in found),
-            mend="Find out which of them the model uses, and save it without the others.",
+            hint="Find out which of them the model uses, and save it without the others.",
         )
     if not found:
         raise LayoutError(
             "The checkpoint holds no reward head that the layout llama-reward knows",
             expected="one of " + ", ".join(f"{head}.weight" for head in _HEADS),
             found="none of them",
-            mend="Check that the layout is right, or rename the head's tensors to v_head.weight "
+            hint="Check that the layout is right, or rename the head's tensors to v_head.weight "
             "and v_head.bias.",
         )
     return found[0]

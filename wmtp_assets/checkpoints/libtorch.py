@@ -35,7 +35,7 @@ def load() -> ctypes.CDLL:
             "torch is not installed",
             expected="torch, which rounds float32 to float16",
             found="no module of that name",
-            mend="Install wmtp-assets with its dependencies: pip install wmtp-assets",
+            hint="Install wmtp-assets with its dependencies: pip install wmtp-assets",
         )
     path = Path(found.origin).parent / "lib" / _NAMES.get(sys.platform, "libtorch_cpu.so")
     try:
@@ -46,7 +46,7 @@ def load() -> ctypes.CDLL:
             expected="a library that loads",
             found="one that does not",
             where=path,
-            mend='See what `python -c "import torch"` says, and install torch again.',
+            hint='See what `python -c "import torch"` says, and install torch again.',
         ) from None
     address, int64, int32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     library.aoti_torch_create_tensor_from_blob.argtypes = (

@@ -29,9 +29,9 @@ class PickleError(ValueError):
     `mend` is what to do where there is more to do than to write the file again.
     """
 
-    def __init__(self, why: str, mend: str | None = None) -> None:
+    def __init__(self, why: str, hint: str | None = None) -> None:
         super().__init__(why)
-        self.mend = mend
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +223,8 @@ class _Interpreter:
             self.refuse("the pickle goes on after its value")
         return value
 
-    def refuse(self, why: str, mend: str | None = None) -> NoReturn:
-        raise PickleError(why, mend)
+    def refuse(self, why: str, hint: str | None = None) -> NoReturn:
+        raise PickleError(why, hint)
 
     # Reading operands
 

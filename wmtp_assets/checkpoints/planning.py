@@ -129,7 +129,7 @@ def plan_conversion(
         raise LayoutError(
             "waive_overflow names tensors that the checkpoint does not hold",
             found=", ".join(sorted(unknown)),
-            mend="Name them as the converted file does.",
+            hint="Name them as the converted file does.",
         )
     return Plan(
         layout,
@@ -172,7 +172,7 @@ def _assign(source: Source, layout: LayoutName, config: Config) -> Assignment:
             expected=error.expected,
             found="; ".join([str(error.found), *source.warnings]),
             where=error.where or source.files[0],
-            mend=_prefix_advice(source, layout, config) or error.mend,
+            hint=_prefix_advice(source, layout, config) or error.hint,
         ) from None
 
 
@@ -232,7 +232,7 @@ def require_stated(plan: Plan, dtype: DType | str, others: Mapping[str, DType | 
         + "".join(f", {name}: {other}" for name, other in stated.items()),
         found="; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""),
         where=", ".join(map(str, files)),
-        mend="Correct source_dtype in the catalog if that is what upstream publishes; single "
+        hint="Correct source_dtype in the catalog if that is what upstream publishes; single "
         "tensors of another dtype are named there under source_dtype_of.",
     )
 

@@ -208,5 +208,5 @@ def _number(key: str, value: object) -> float:
 
 def _refuse(problem: str, expected: object, found: object) -> NoReturn:
     raise LayoutError(
-        problem, expected=expected, found=str(found)[:500], where="config.json", mend=_MEND
+        problem, expected=expected, found=str(found)[:500], where="config.json", hint=_MEND
     )

@@ -58,7 +58,7 @@ def check_tables(layout: str, config: Config, tables: Iterable[SourceTensor]) ->
                 if theta is None
                 else f"a table of rope_theta {theta:g}",
                 where=table.file,
-                mend="Find out which of the two the model was trained with; nothing was written. "
+                hint="Find out which of the two the model was trained with; nothing was written. "
                 "If it is the table, correct rope_theta in the config in a directory mirror, and "
                 "point WMTP_HUB at that.",
             )
@@ -80,7 +80,7 @@ def theta_of(params: Config, tables: Sequence[SourceTensor]) -> tuple[float, str
         expected="rope_theta, or a stored table (freqs_cis or rope.freqs) that it follows from",
         found="neither" if not tables else f"{tables[0].name}, which no rope_theta alone gives",
         where="params.json",
-        mend="Find out with which theta the model was trained, add rope_theta to params.json in a "
+        hint="Find out with which theta the model was trained, add rope_theta to params.json in a "
         "directory mirror, and point WMTP_HUB at that.",
     )
 
@@ -112,7 +112,7 @@ class _Table:
                 f"or (positions, {self.pairs}, 2) pairs, for head_dim {head_dim}",
                 found=f"{tensor.dtype} {list(tensor.shape)}",
                 where=tensor.file,
-                mend="Check that config and weights are of one model.",
+                hint="Check that config and weights are of one model.",
             )
         parts = [(0, tensor)]
         if self.of_positions and tensor.shape[0] > 2 * _ROWS:

@@ -150,7 +150,7 @@ def _info(name: str, entry: object, path: Path) -> TensorInfo:
 
 
 def _refuse(problem: str, path: Path, expected: object = None, found: object = None) -> NoReturn:
-    raise SafetensorsError(problem, expected=expected, found=found, where=path, mend=_FETCH_AGAIN)
+    raise SafetensorsError(problem, expected=expected, found=found, where=path, hint=_FETCH_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def _family(layout: str, config: Config) -> Family:
             f"The layout {layout} does not accept this model_type",
             "one of " + ", ".join(accepted),
             found,
-            mend="Other architectures with the same tensors compute something else, so this "
+            hint="Other architectures with the same tensors compute something else, so this "
             "checkpoint cannot be converted. Name one of an accepted model_type in the catalog.",
         )
     family = FAMILIES[found]
@@ -100,7 +100,7 @@ def _family(layout: str, config: Config) -> Family:
                 f"The layout {layout} does not accept these architectures",
                 "one of " + ", ".join(classes) + f" for the model_type {found}",
                 named,
-                mend="A class with another name may compute something else. Check that the catalog "
+                hint="A class with another name may compute something else. Check that the catalog "
                 "names the right layout for this model.",
             )
     return family
@@ -113,7 +113,7 @@ def _only_known(layout: str, family: Family, config: Config) -> None:
             "The weights are quantized, which no layout here reads",
             "no quantization_config in config.json",
             config["quantization_config"],
-            mend="Name the repository of the unquantized weights in the catalog.",
+            hint="Name the repository of the unquantized weights in the catalog.",
         )
     known = KNOWN | KNOWN_BY_TYPE.get(family.model_type, frozenset()) | set(family.multipliers)
     neutral = {**NEUTRAL, **NEUTRAL_BY_TYPE.get(family.model_type, {})}
@@ -137,7 +137,7 @@ def _only_known(layout: str, family: Family, config: Config) -> None:
             f"{family.model_type}, and may change what the network computes",
             "the settings that checkpoints/config_keys.py lists",
             ", ".join(f"{key}: {str(config[key])[:60]}" for key in sorted(unknown)[:10]),
-            mend="Find out what they do. If nothing, add them to IRRELEVANT in "
+            hint="Find out what they do. If nothing, add them to IRRELEVANT in "
             "checkpoints/config_keys.py, or leave them out of config.json in a directory mirror "
             "and point WMTP_HUB at that; else the model cannot be converted.",
         )
@@ -397,6 +397,6 @@ def _refuse(
     found: object,
     *,
     where: str = "config.json",
-    mend: str = _MEND,
+    hint: str = _MEND,
 ) -> NoReturn:
-    raise LayoutError(problem, expected=expected, found=str(found)[:500], where=where, mend=mend)
+    raise LayoutError(problem, expected=expected, found=str(found)[:500], where=where, hint=hint)

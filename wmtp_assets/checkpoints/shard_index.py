@@ -83,7 +83,7 @@ class ShardIndex:
 
     def _refuse(self, problem: str, expected: object, found: object) -> NoReturn:
         raise IndexJsonError(
-            problem, expected=expected, found=found, where=self.path, mend=_WITHOUT
+            problem, expected=expected, found=found, where=self.path, hint=_WITHOUT
         )
 
     def compare(self, files: Sequence[Path], tensors: Mapping[str, SourceTensor]) -> None:

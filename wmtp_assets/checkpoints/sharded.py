@@ -86,7 +86,7 @@ def _plan(header: Header, names: list[str]) -> Plan:
     return Plan("shard", dtype, sort_for_file(planned))
 
 
-def prove_sharded(
+def check_sharded(
     model: Path,
     folder: Path,
     certificate: Certificate | None = None,
@@ -136,7 +136,7 @@ def prove_sharded(
         expected="the same tensors, byte for byte",
         found="; ".join(wrong[:10]) if wrong else "the same tensors, byte for byte",
         where=str(folder),
-        mend="Materialize the sharded view again." if wrong else "",
+        hint="Materialize the sharded view again." if wrong else "",
         details={"wrong": wrong[:100]},
     )
 

@@ -101,7 +101,7 @@ def plan_mtp_slice(base: Path, params: Config, micro: MicroShape) -> SlicePlan:
             "A micro model's feed-forward width cannot be said in params.json",
             expected=f"{mtp_ffn(config)}, by Meta's rule for dim {micro.dim}",
             found=micro.ffn,
-            mend="Correct ffn in the catalog.",
+            hint="Correct ffn in the catalog.",
         )
     trunk = number(params, "n_layers") - extra - 1
     layers = [*_spread(trunk, micro.layers - extra - 1), trunk]
@@ -123,7 +123,7 @@ def plan_llama_slice(base: Path, config: Config, micro: MicroShape) -> SlicePlan
             expected="use_sliding_window: false, or sliding_window: null",
             found=f"sliding_window {config['sliding_window']}",
             where="config.json",
-            mend="Slice another model (slice_of in the catalog).",
+            hint="Slice another model (slice_of in the catalog).",
         )
     heads = number(config, "num_attention_heads")
     kv_key = "num_key_value_heads"
@@ -206,7 +206,7 @@ def _heads(dim: int, heads: int, kv_heads: int, wanted_dim: int) -> tuple[int, i
             expected=f"a multiple of {size * group} (heads of {size}, in groups of {group}), "
             f"at most {dim}",
             found=wanted_dim,
-            mend="Correct dim in the catalog.",
+            hint="Correct dim in the catalog.",
         )
     return kept, kept // group
 

@@ -94,7 +94,7 @@ def _stripped(
             expected=f"{len(tensors):,} names that begin with {prefix!a}",
             found=f"{len(without):,} that do not: {', '.join(without[:5])}",
             where=where,
-            mend="Correct strip_prefix in the catalog's entry, or leave it out.",
+            hint="Correct strip_prefix in the catalog's entry, or leave it out.",
         )
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
@@ -107,7 +107,7 @@ def _read(path: Path, weights_key: Sequence[str]) -> list[SourceTensor]:
                 expected="no weights_key",
                 found=".".join(weights_key)[:80],
                 where=path,
-                mend="Leave weights_key out of the catalog's entry.",
+                hint="Leave weights_key out of the catalog's entry.",
             )
         header = read_header(path)
         return [header.source_tensor(name) for name in header.tensors]
@@ -124,7 +124,7 @@ def _one_of(tensors: Sequence[SourceTensor], place: str | None) -> SourceTensor:
                 expected="each tensor once, or in equal copies",
                 found=f"{chosen.file.name} and {other.file.name}: {why}",
                 where=chosen.file.parent,
-                mend="Find out which file the model uses, and name only the files of one set in "
+                hint="Find out which file the model uses, and name only the files of one set in "
                 "the catalog's weights.",
             )
     return chosen

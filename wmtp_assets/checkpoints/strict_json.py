@@ -71,7 +71,7 @@ def loads_object(data: bytes, limit: int = MAX_BYTES) -> dict[str, object]:
     return value
 
 
-def read_object(path: Path, what: str, mend: str, limit: int = MAX_BYTES) -> dict[str, object]:
+def read_object(path: Path, what: str, hint: str, limit: int = MAX_BYTES) -> dict[str, object]:
     """The JSON object in the file `path`, which is `what` ("The config").
 
     Raises JsonFileError, which names the file, for a file that is missing, larger than `limit`
@@ -86,7 +86,7 @@ def read_object(path: Path, what: str, mend: str, limit: int = MAX_BYTES) -> dic
             expected="a JSON object",
             found=error.found,
             where=path,
-            mend=mend,
+            hint=hint,
         ) from None
     except OSError as error:
         raise JsonFileError(
@@ -94,7 +94,7 @@ def read_object(path: Path, what: str, mend: str, limit: int = MAX_BYTES) -> dic
             expected="a JSON object",
             found=error.strerror or error,
             where=path,
-            mend=mend,
+            hint=hint,
         ) from error
 
 

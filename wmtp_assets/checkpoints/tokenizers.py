@@ -47,7 +47,7 @@ def open_processor(model: Path) -> SentencePieceProcessor:
             expected="a SentencePiece model",
             found=error.found if isinstance(error, CorpusError) else error,
             where=model,
-            mend="materialize the tokenizer again",
+            hint="materialize the tokenizer again",
         ) from error
 
 
@@ -73,7 +73,7 @@ def tokenizer_documents(model: Path) -> dict[str, dict[str, object]]:
             expected="a control piece <s> and an unknown piece",
             found=f"ids {processor.bos_id()} and {processor.unk_id()}",
             where=model,
-            mend="name the right tokenizer.model in the catalog",
+            hint="name the right tokenizer.model in the catalog",
         )
     names = {
         role: processor.id_to_piece(token)
@@ -234,7 +234,7 @@ def auto_encoder(directory: Path) -> Encode:
     return encode
 
 
-def prove_tokenizer(
+def check_tokenizer(
     directory: Path, *, vocab_size: int, sha256: str | None = None
 ) -> list[Finding]:
     """Whether a folder's tokenizer is the one meant, and AutoTokenizer agrees with SentencePiece.
@@ -246,11 +246,11 @@ def prove_tokenizer(
     """
     model = directory / "tokenizer.model"
     findings: list[Finding] = []
-    mend = "materialize the tokenizer again"
+    hint = "materialize the tokenizer again"
     if sha256 is not None:
         found = hashlib.sha256(model.read_bytes()).hexdigest() if model.is_file() else "no file"
         findings.append(
-            Finding("tokenizer_digest", found == sha256, sha256, found, str(model), mend=mend)
+            Finding("tokenizer_digest", found == sha256, sha256, found, str(model), hint=hint)
         )
     try:
         processor = open_processor(model)
@@ -259,7 +259,7 @@ def prove_tokenizer(
         return [*findings, unread]
     size = processor.vocab_size()
     findings.append(
-        Finding("tokenizer_vocabulary", size == vocab_size, vocab_size, size, str(model), mend=mend)
+        Finding("tokenizer_vocabulary", size == vocab_size, vocab_size, size, str(model), hint=hint)
     )
     texts = probe_texts(processor)
     expected = Comparison(len(texts), ())
@@ -269,12 +269,12 @@ def prove_tokenizer(
     except (OSError, ValueError) as error:
         passed, said = False, f"AutoTokenizer cannot load it: {str(error)[:300]}"
     findings.append(
-        Finding("tokenizer_ids", passed, str(expected), said, str(directory), mend=mend)
+        Finding("tokenizer_ids", passed, str(expected), said, str(directory), hint=hint)
     )
     return findings
 
 
-def prove_same_tokenizer(ours: Path, theirs: Path) -> Finding:
+def check_same_tokenizer(ours: Path, theirs: Path) -> Finding:
     """Whether another model's tokenizer.model is ours: the same file, or the same ids throughout.
 
     A different file passes when it gives the same ids on the probe corpora of both vocabularies
@@ -299,7 +299,7 @@ def prove_same_tokenizer(ours: Path, theirs: Path) -> Finding:
         expected="the same file, or the same pieces and ids",
         found=found,
         where=str(theirs),
-        mend="" if passed else "this model cannot share the tokenizer: give it one of its own",
+        hint="" if passed else "this model cannot share the tokenizer: give it one of its own",
         details={
             "sha256": digests,
             "different_pieces": [[i, _piece(one, i), _piece(other, i)] for i in pieces[:20]],

@@ -60,11 +60,11 @@ def certificate_matches(certificate: Certificate, header: Header, scan: Scan) ->
 
 def _against_source(certificate: Certificate, plan: Plan) -> Finding:
     where = plan.tensors[0].source.file if plan.tensors else Path()
-    mend = "Fetch the source again (`wmtp verify` names the file), then convert it again."
+    hint = "Fetch the source again (`wmtp verify` names the file), then convert it again."
     try:
         again = convert_to_nowhere(plan, certificate.target_file)
     except CheckpointError as error:
-        return _finding("certificate_matches_source", [str(error)], where, mend)
+        return _finding("certificate_matches_source", [str(error)], where, hint)
     wrong: list[str] = []
     made = {tensor.name: tensor for tensor in again.tensors}
     certified = {tensor.name: tensor for tensor in certificate.tensors}
@@ -78,7 +78,7 @@ def _against_source(certificate: Certificate, plan: Plan) -> Finding:
             f"{entry.name}: dropped differently"
             for entry in sorted(set(again.dropped) ^ set(certificate.dropped), key=_name)
         ]
-    return _finding("certificate_matches_source", wrong, where, mend)
+    return _finding("certificate_matches_source", wrong, where, hint)
 
 
 def _name(entry: DroppedCertificate) -> str:
@@ -100,7 +100,7 @@ def _difference(certified: TensorCertificate, made: TensorCertificate) -> str:
     return ""
 
 
-def _finding(name: str, wrong: list[str], where: Path, mend: str) -> Finding:
+def _finding(name: str, wrong: list[str], where: Path, hint: str) -> Finding:
     shown = sorted(wrong)
     return Finding(
         name=name,
@@ -110,6 +110,6 @@ def _finding(name: str, wrong: list[str], where: Path, mend: str) -> Finding:
         if not wrong
         else "; ".join(shown[:10]) + (f"; and {len(shown) - 10} more" if len(shown) > 10 else ""),
         where=str(where),
-        mend=mend if wrong else "",
+        hint=hint if wrong else "",
         details={"differing": shown[:100]},
     )

@@ -48,7 +48,7 @@ def require_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int,
     return rows - open_processor(tokenizer).vocab_size()
 
 
-def prove_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int) -> Finding:
+def check_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int) -> Finding:
     """Whether the tokenizer has the model's number of pieces and its special ids."""
     faults = _faults(tokenizer, config, rows)
     pieces = open_processor(tokenizer).vocab_size()
@@ -59,7 +59,7 @@ def prove_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int) -
         expected=f"{pieces} pieces for {rows} rows of the embedding, and the same special ids",
         found="; ".join(faults) if faults else f"{pieces} pieces, {rows} rows{padding}",
         where=str(tokenizer),
-        mend=_MEND if faults else "",
+        hint=_MEND if faults else "",
     )
 
 
@@ -94,5 +94,5 @@ def _error(model: str, faults: list[str]) -> VocabularyError:
         expected="a row of the embedding for each piece (or rows padded to a multiple of at most "
         f"{MULTIPLES[-1]}), and the same special ids",
         found="; ".join(faults),
-        mend=_MEND,
+        hint=_MEND,
     )

@@ -173,7 +173,7 @@ def _entries(
                 path,
                 expected="stored bytes, as torch.save writes them",
                 found=f"method {method}, flags {flags:#x}",
-                mend="Write the file again with torch.save.",
+                hint="Write the file again with torch.save.",
             )
         extra = directory[extra_at : extra_at + extra_length]
         size, packed, header = _zip64(extra, size, packed, header, name, path)
@@ -229,6 +229,6 @@ def _pread(fd: int, offset: int, length: int, path: Path) -> bytes:
             path,
             expected=f"{length:,} bytes at byte {offset:,}",
             found=f"{len(data):,}",
-            mend="Fetch the file again.",
+            hint="Fetch the file again.",
         )
     return data

@@ -91,7 +91,7 @@ def _one_line(error: Exception) -> str:
 def _parser() -> argparse.ArgumentParser:
     import argparse
 
-    from wmtp_assets.cli import keeping, making, signing, upstream
+    from wmtp_assets.cli import runs, signing, upstream, versions
 
     parser = argparse.ArgumentParser(
         prog="wmtp",
@@ -101,6 +101,6 @@ def _parser() -> argparse.ArgumentParser:
         "(where an unexpected error comes from).",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (making, upstream, keeping, signing):
+    for group in (runs, upstream, versions, signing):
         group.register(commands)
     return parser

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wmtp_assets.project import Project
-    from wmtp_assets.project.settings import Settings
+    from wmtp_assets.artifacts import Project
+    from wmtp_assets.artifacts.settings import Settings
 
 DONE, WRONG, REFUSED = 0, 1, 2
 
@@ -18,8 +18,8 @@ def project(settings: Settings | None = None) -> Project:
 
     Raises CatalogError, SettingsError.
     """
-    from wmtp_assets.project import Project
-    from wmtp_assets.project.settings import Settings
+    from wmtp_assets.artifacts import Project
+    from wmtp_assets.artifacts.settings import Settings
 
     return Project.from_settings(settings or Settings.from_environment())
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from wmtp_assets.automation.running import CheckResult, Run
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.gate import Verdict
 from wmtp_assets.catalog.artifacts import Artifact, Kind
-from wmtp_assets.gatekeeping.gate import Verdict
-from wmtp_assets.project import Project
+from wmtp_assets.orchestration.run import CheckResult, Run
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.preflight import gigabytes
 
@@ -104,7 +104,7 @@ def run_text(project: Project, run: Run, summary: Collection[Row], verdict: Verd
             lines.append(
                 f"FAILED: {check.asset} {check.name}: expected {check.expected}; "
                 f"found {check.found}; in {check.where}"
-                + (f"; what to do: {check.mend}" if check.mend else "")
+                + (f"; what to do: {check.hint}" if check.hint else "")
             )
     lines += [f"FAILED: {failure}" for failure in run.failures]
     return "\n".join([*lines, verdict_text(verdict)])
@@ -120,7 +120,7 @@ def verdict_text(verdict: Verdict) -> str:
         lines.append(f"  {word}: {condition.name} ({condition.description})")
         for reason in condition.reasons[:SHOWN]:
             lines.append(f"    {reason}")
-            lines.append(f"      in {reason.file}; mend: {reason.mend}")
+            lines.append(f"      in {reason.file}; mend: {reason.hint}")
         if len(condition.reasons) > SHOWN:
             lines.append(f"    and {len(condition.reasons) - SHOWN} more (wmtp gate --json)")
     met = sum(condition.met for condition in verdict.conditions if condition.required)
@@ -129,6 +129,6 @@ def verdict_text(verdict: Verdict) -> str:
     lines.append(f"Catalog: {verdict.catalog}. Code: wmtp-assets {verdict.code['wmtp-assets']}.")
     lines.append(
         f"The gate is {word}: {met} of {required} required conditions are met, by "
-        f"{verdict.proofs} proofs recomputed from the files."
+        f"{verdict.checks} proofs recomputed from the files."
     )
     return "\n".join(lines)

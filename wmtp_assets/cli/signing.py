@@ -10,8 +10,8 @@ from wmtp_assets.cli.common import DONE, project
 from wmtp_assets.errors import WmtpError
 
 if TYPE_CHECKING:
+    from wmtp_assets.artifacts import Project
     from wmtp_assets.findings import Finding
-    from wmtp_assets.project import Project
 
 
 def register(commands: Any) -> None:
@@ -44,15 +44,15 @@ def signature_findings(secured: Project, given: argparse.Namespace) -> list[Find
             "A signature is proven against a key that you trust",
             expected="--public-key KEY",
             found="no key",
-            mend="name the signer's public key; one that lies in the storage proves nothing.",
+            hint="name the signer's public key; one that lies in the storage proves nothing.",
         )
-    from wmtp_assets.gatekeeping.signing import prove_signature, signature_path
+    from wmtp_assets.artifacts.signing import check_signature, signature_path
 
-    return [prove_signature(secured, given.public_key, given.signature or signature_path(secured))]
+    return [check_signature(secured, given.public_key, given.signature or signature_path(secured))]
 
 
 def _sign(given: argparse.Namespace) -> int:
-    from wmtp_assets.gatekeeping.signing import sign, signature_path
+    from wmtp_assets.artifacts.signing import sign, signature_path
 
     secured = project()
     out = given.out or signature_path(secured)

@@ -32,7 +32,7 @@ def register(commands: Any) -> None:
 
 
 def _doctor(given: argparse.Namespace) -> int:
-    from wmtp_assets.project.needs import examine, page
+    from wmtp_assets.artifacts.requirements import examine, page
 
     facts = examine(project())
     sound = not any(fact.state == "problem" for fact in facts)
@@ -41,8 +41,8 @@ def _doctor(given: argparse.Namespace) -> int:
 
 
 def _mirror(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.upstream_files import require_pins, wanted_of
     from wmtp_assets.hub.mirror import mirror
-    from wmtp_assets.project.upstream import require_pins, wanted_of
 
     secured = project()
     require_pins(secured.catalog, secured.taken())
@@ -56,9 +56,9 @@ def _mirror(given: argparse.Namespace) -> int:
 
 
 def _pin(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.settings import Settings
+    from wmtp_assets.artifacts.upstream_files import listing_at
     from wmtp_assets.catalog.pin import check_own, pin
-    from wmtp_assets.project.settings import Settings
-    from wmtp_assets.project.upstream import listing_at
 
     catalog = Settings.from_environment().catalog
     check_own(catalog, given.repository, given.revision)

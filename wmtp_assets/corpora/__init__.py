@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wmtp_assets.corpora.build import build_codecontests, build_humaneval, build_mbpp
+    from wmtp_assets.corpora.checks import check_metadata, check_split
     from wmtp_assets.corpora.metadata import write_metadata
-    from wmtp_assets.corpora.proofs import prove_metadata, prove_split
     from wmtp_assets.corpora.reader import Corpus, open_corpus
     from wmtp_assets.corpora.report import SplitReport
     from wmtp_assets.corpora.schema import row_schema
-    from wmtp_assets.corpora.small import select_small
+    from wmtp_assets.corpora.small_copy import select_small
 
 __all__ = [
     "Corpus",
@@ -27,9 +27,9 @@ __all__ = [
     "build_codecontests",
     "build_humaneval",
     "build_mbpp",
+    "check_metadata",
+    "check_split",
     "open_corpus",
-    "prove_metadata",
-    "prove_split",
     "row_schema",
     "select_small",
     "write_metadata",
@@ -42,10 +42,10 @@ _HOMES = {
     "build_humaneval": "build",
     "build_mbpp": "build",
     "open_corpus": "reader",
-    "prove_metadata": "proofs",
-    "prove_split": "proofs",
+    "check_metadata": "checks",
+    "check_split": "checks",
     "row_schema": "schema",
-    "select_small": "small",
+    "select_small": "small_copy",
     "write_metadata": "metadata",
 }
 

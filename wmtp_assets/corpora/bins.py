@@ -34,7 +34,7 @@ def check_bins(bins: Bins) -> None:
             "Bins are needed",
             expected="{(lowest, highest): weight}, at least one",
             found=repr(bins),
-            mend="Give each bin's range, both ends included, and its weight.",
+            hint="Give each bin's range, both ends included, and its weight.",
         )
     for bounds in bins:
         check_range(bounds, "A bin")
@@ -44,7 +44,7 @@ def check_bins(bins: Bins) -> None:
                 "Bins overlap",
                 expected="bins that share no value (both ends are included)",
                 found=f"{lower} and {upper}",
-                mend="Begin each bin above the end of the one before it.",
+                hint="Begin each bin above the end of the one before it.",
             )
     weights = list(bins.values())
     if not all(_is_number(weight) and 0 <= weight < math.inf for weight in weights) or not any(
@@ -54,7 +54,7 @@ def check_bins(bins: Bins) -> None:
             "Weights are positive numbers, or 0",
             expected="finite numbers from 0, not all of them 0",
             found=weights,
-            mend="Give each bin the weight of its part of the sample.",
+            hint="Give each bin the weight of its part of the sample.",
         )
 
 
@@ -71,7 +71,7 @@ def check_range(bounds: object, what: str) -> None:
             f"{what} is a range of numbers",
             expected="(lowest, highest), both included, the first not above the second",
             found=repr(bounds),
-            mend="Give two numbers, the lower one first.",
+            hint="Give two numbers, the lower one first.",
         )
 
 
@@ -86,7 +86,7 @@ def check_stages(stages: Sequence[Stage]) -> None:
             "Stages must rise to 1.0",
             expected="e.g. 0.3, 0.7, 1.0",
             found=ends,
-            mend="Say for each stage up to which fraction of the sample it lasts.",
+            hint="Say for each stage up to which fraction of the sample it lasts.",
         )
     for stage in stages:
         check_bins(stage.bins)
@@ -99,7 +99,7 @@ def check_share(share: float) -> None:
             "A share lies between 0 and 1",
             expected="the fraction of rows that are correct",
             found=repr(share),
-            mend="Give 0.5 for as many correct rows as incorrect ones.",
+            hint="Give 0.5 for as many correct rows as incorrect ones.",
         )
 
 
@@ -124,7 +124,7 @@ def checked_rank(rank: object, world: object) -> tuple[int, int]:
             "A rank lies below the number of ranks",
             expected=f"0 to {found[1] - 1}",
             found=rank,
-            mend="Ranks count from 0.",
+            hint="Ranks count from 0.",
         )
     return found
 
@@ -136,7 +136,7 @@ def _checked_whole(value: object, what: str, least: int | None) -> int:
             f"{what} is a whole number",
             expected="an integer" + (f" from {least}" if least is not None else ""),
             found=repr(value),
-            mend="Give an int.",
+            hint="Give an int.",
         )
     return found
 

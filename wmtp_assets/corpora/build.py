@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from wmtp_assets.corpora import records
-from wmtp_assets.corpora.crew import format_in_order
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.records import Problem
 from wmtp_assets.corpora.report import SplitReport
-from wmtp_assets.corpora.rowindex import SCHEMA
+from wmtp_assets.corpora.row_index import SCHEMA
 from wmtp_assets.corpora.shards import count_problems, read_codecontests, read_humaneval, read_mbpp
+from wmtp_assets.corpora.worker_pool import format_in_order
 from wmtp_assets.corpora.writer import SplitWriter
 
 MAX_TOKENS = 2048
@@ -57,14 +57,14 @@ def build_split(
         raise CorpusError(
             f"No shards were given for {dataset} {split}",
             expected="at least one parquet file",
-            mend="Fetch the dataset first.",
+            hint="Fetch the dataset first.",
         )
     if not 0 < max_tokens <= _MOST_TOKENS:
         raise CorpusError(
             "max_tokens is out of range",
             expected=f"1 to {_MOST_TOKENS:,}: the row index holds token counts in 16 bits",
             found=max_tokens,
-            mend="Correct the dataset's max_tokens in the catalog.",
+            hint="Correct the dataset's max_tokens in the catalog.",
         )
     expected = count_problems(dataset, shards)
     problems = _READERS[dataset](shards)

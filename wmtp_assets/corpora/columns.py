@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from wmtp_assets.corpora.rowindex import as_numpy
+from wmtp_assets.corpora.row_index import as_numpy
 
 Values = dict[str, pa.Array]
 _MOST_VALUES = 1_000_000  # of one list; upstream's have some thousands, damaged ones millions

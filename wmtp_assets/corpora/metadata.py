@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from wmtp_assets.corpora.rowindex import RowIndex
+from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.storage.atomic import atomic_write
 
 

@@ -71,7 +71,7 @@ def read_model(path: Path) -> tuple[ModelFile, bytes]:
             expected="a serialized sentencepiece.ModelProto",
             found=error.strerror if isinstance(error, OSError) else error,
             where=path,
-            mend="Take tokenizer.model from the checkpoint's repository.",
+            hint="Take tokenizer.model from the checkpoint's repository.",
         ) from error
 
 

@@ -59,7 +59,7 @@ class Shard:
                         expected=error.expected,
                         found=_printable(error.found),
                         where=path,
-                        mend="Compare with the dataset's card: upstream's schema may have changed.",
+                        hint="Compare with the dataset's card: upstream's schema may have changed.",
                     ) from error
             self._check_sizes()
 
@@ -79,7 +79,7 @@ class Shard:
                 expected=f"at most {_MOST_BYTES:,} bytes per row",
                 found=f"{size:,} bytes in {rows:,} rows",
                 where=self.path,
-                mend=_FETCH_AGAIN,
+                hint=_FETCH_AGAIN,
             )
 
     def batches(self, names: list[str], size: int) -> Iterator[pa.RecordBatch]:
@@ -108,7 +108,7 @@ class Shard:
                 expected=f"{self.rows:,}",
                 found=f"{seen:,}",
                 where=self.path,
-                mend=_FETCH_AGAIN,
+                hint=_FETCH_AGAIN,
             )
 
 
@@ -123,7 +123,7 @@ def decoding(path: Path, problem: str = "A shard cannot be decoded") -> Iterator
             expected="a Parquet file as upstream publishes it",
             found=_printable(str(error)) or type(error).__name__,
             where=path,
-            mend=_FETCH_AGAIN,
+            hint=_FETCH_AGAIN,
         ) from error
 
 

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wmtp_assets.corpora import belonging, samplers
+from wmtp_assets.corpora import file_set, samplers
 from wmtp_assets.corpora.bins import Bins, Stage, check_range
 from wmtp_assets.corpora.editions import one_edition
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.lines import LineParser, Row
-from wmtp_assets.corpora.rowindex import RowIndex
+from wmtp_assets.corpora.row_index import RowIndex
+from wmtp_assets.corpora.row_parser import LineParser, Row
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
 from wmtp_assets.storage import page_cache
 from wmtp_assets.storage.locks import Hold
@@ -68,7 +68,7 @@ def _again(jsonl: Path, hold: Hold | None) -> Corpus:
             "The edition of this corpus is not here any more",
             found="removed by `wmtp gc` after the corpus was pickled and closed",
             where=jsonl,
-            mend="open it anew with open_corpus.",
+            hint="open it anew with open_corpus.",
         )
     return Corpus(jsonl, hold)
 
@@ -88,7 +88,7 @@ class Corpus(Sequence[Row]):
         self.row_index = RowIndex(jsonl.with_name(f"{stem}.index.parquet"))
         self.facts: Mapping[str, Any] = self.row_index.facts
         self._length = len(self.row_index)
-        belonging.check_quickly(self.jsonl, self.metadata, self.row_index)
+        file_set.check_quickly(self.jsonl, self.metadata, self.row_index)
         self._columns: dict[str, NDArray[Any]] = {}
         self._parser = LineParser()
 
@@ -212,7 +212,7 @@ class Corpus(Sequence[Row]):
                     "correct is a choice of class",
                     expected="True, False, or None for both",
                     found=repr(correct),
-                    mend="Give one of these.",
+                    hint="Give one of these.",
                 )
             keep &= self.column("is_correct") == int(correct)
         ranges = {
@@ -232,7 +232,7 @@ class Corpus(Sequence[Row]):
                 keep &= np.isin(self.column(name), _numbers(name, wanted))
         keep[row_numbers(exclude, self._length)] = False
         if exclude_flagged:
-            keep &= (self.column("flags") & belonging.BAD_FLAGS) == 0
+            keep &= (self.column("flags") & file_set.BAD_FLAGS) == 0
         return np.flatnonzero(keep)
 
     def balanced(
@@ -297,7 +297,7 @@ class Corpus(Sequence[Row]):
     def verify(self) -> None:
         """Digest the JSONL and the metadata whole. Raises CorpusError naming the file that is
         not what the index was made for."""
-        belonging.check_digests(self.jsonl, self.metadata, self.row_index)
+        file_set.check_digests(self.jsonl, self.metadata, self.row_index)
 
     @cached_property
     def _file(self) -> BinaryIO:
@@ -360,7 +360,7 @@ def _numbers(name: str, wanted: Iterable[object]) -> list[int]:
             f"The condition on {name} is a list of whole numbers",
             expected="upstream's numbers, e.g. [1, 3]",
             found=repr(wanted),
-            mend="Give integers in a list.",
+            hint="Give integers in a list.",
         )
     return numbers
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from wmtp_assets.corpora.rowindex import as_numpy
+from wmtp_assets.corpora.row_index import as_numpy
 
 TOKEN_BIN = 128  # tokens a bin of the length histograms
 _TOKEN_COLUMNS = ("instruction_tokens", "input_tokens", "output_tokens")

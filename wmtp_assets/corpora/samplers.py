@@ -171,7 +171,7 @@ def _require(count: int, available: int, what: str) -> None:
             f"There are not so many {what}",
             expected=f"{count:,}",
             found=f"{available:,}",
-            mend="Ask for fewer, or choose among more rows.",
+            hint="Ask for fewer, or choose among more rows.",
         )
 
 

@@ -46,7 +46,7 @@ def row_numbers(given: object, length: int) -> Rows:
                 "A mask has a truth value for every row",
                 expected=f"a mask of {length:,}",
                 found=f"one of {array.size:,}",
-                mend="Give a mask as long as the corpus, or row numbers.",
+                hint="Give a mask as long as the corpus, or row numbers.",
             )
         return np.flatnonzero(array)
     if not array.size:
@@ -153,7 +153,7 @@ def _check_inside(least: int, most: int, length: int) -> None:
                 "There is no such row",
                 expected=f"numbers from {-length:,} to {length - 1:,}" if length else "no rows",
                 found=number,
-                mend="Rows count from 0; len(corpus) says how many there are.",
+                hint="Rows count from 0; len(corpus) says how many there are.",
             )
 
 
@@ -162,7 +162,7 @@ def _not_rows(found: str) -> RowNumberError:
         "This does not name rows",
         expected="whole numbers, or a mask with a truth value for every row",
         found=found,
-        mend="Give integers in a list, range or one-dimensional array, or such a mask.",
+        hint="Give integers in a list, range or one-dimensional array, or such a mask.",
     )
 
 

@@ -20,7 +20,7 @@ from wmtp_assets.corpora.columns import Integer, Kind, Parallel, Text, Texts, Un
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.parquet_file import Shard, decoding
 from wmtp_assets.corpora.records import Problem
-from wmtp_assets.corpora.rowindex import SCHEMA, as_arrow, as_numpy
+from wmtp_assets.corpora.row_index import SCHEMA, as_arrow, as_numpy
 
 _SOLUTIONS = Parallel({"language": Integer(), "solution": Text()})
 _CODECONTESTS: Mapping[str, Kind] = {
@@ -147,7 +147,7 @@ def _read_tasks(
                         found=f"{row['task_id']!r:.100}"
                         + (f", as in {seen[task]}" if task is not None else ""),
                         where=where,
-                        mend=_AS_UPSTREAM,
+                        hint=_AS_UPSTREAM,
                     )
                 seen[task] = where
                 tests, repaired = _tests(task, tests_of(row), where)
@@ -183,7 +183,7 @@ def _tests(task: str, raw: dict[str, Any], where: str) -> tuple[dict[str, Any], 
                     expected=f"text in every element of {name}",
                     found=f"null at {value.index(None)}",
                     where=where,
-                    mend=_AS_UPSTREAM,
+                    hint=_AS_UPSTREAM,
                 )
             found[name] = [text(each) for each in value]
         else:
@@ -201,7 +201,7 @@ def _codecontests_problems(
             "The columns of a shard have different numbers of rows",
             expected=f"{file.rows:,} in each",
             where=file.path,
-            mend=_AS_UPSTREAM,
+            hint=_AS_UPSTREAM,
         )
     here = names[ordinal : ordinal + batch.num_rows]
 
@@ -269,7 +269,7 @@ def _parallel(
             expected="lists of equal length in every problem",
             found=error.found,
             where=row_of(error.row),
-            mend=_AS_UPSTREAM,
+            hint=_AS_UPSTREAM,
         ) from error
     return found
 
@@ -287,7 +287,7 @@ def _numbers(
                 expected=f"a number from 0 to {most:,}, or null",
                 found=value,
                 where=row_of(row),
-                mend=_AS_UPSTREAM,
+                hint=_AS_UPSTREAM,
             )
     return found
 

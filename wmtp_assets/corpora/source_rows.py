@@ -255,7 +255,7 @@ def _opened(shard: Path) -> pq.ParquetFile:
             "A shard is not readable parquet",
             found=str(error),
             where=shard,
-            mend="Fetch it again.",
+            hint="Fetch it again.",
         ) from error
 
 

@@ -9,8 +9,8 @@ from torch.utils.data import Dataset
 from wmtp_assets.corpora.selection import Rows, row_number, row_numbers
 
 if TYPE_CHECKING:
-    from wmtp_assets.corpora.lines import Row
     from wmtp_assets.corpora.reader import Corpus
+    from wmtp_assets.corpora.row_parser import Row
 
 
 class TorchRows(Dataset["Row"]):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wmtp_assets.corpora.formatting import FACTS, Formatted
 from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.report import SplitReport, Tally
-from wmtp_assets.corpora.rowindex import ROWS_A_GROUP, IndexWriter
+from wmtp_assets.corpora.row_index import ROWS_A_GROUP, IndexWriter
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import atomic_write
 

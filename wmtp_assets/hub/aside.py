@@ -71,7 +71,7 @@ def require_free(root: Path, target: Path, what: str) -> None:
                 expected="a file" if place == target else "a folder",
                 found=kind_of(os.lstat(place).st_mode),
                 where=place,
-                mend="move it away, and run the same command again.",
+                hint="move it away, and run the same command again.",
             )
 
 

@@ -61,14 +61,14 @@ def _token_problem() -> ClientSetupError | None:
         return ClientSetupError(
             "huggingface_hub could not obtain a token",
             where="HF_OIDC_RESOURCE" if os.environ.get("HF_OIDC_RESOURCE") else "its own login",
-            mend="unset HF_OIDC_RESOURCE or run `hf auth login` again, or set HF_TOKEN.",
+            hint="unset HF_OIDC_RESOURCE or run `hf auth login` again, or set HF_TOKEN.",
         )
     except (OSError, UnicodeDecodeError) as error:
         return ClientSetupError(
             "The stored token cannot be read",
             found=type(error).__name__,
             where=constants.HF_TOKEN_PATH,
-            mend="correct the file's rights or run `hf auth login` again, or set HF_TOKEN.",
+            hint="correct the file's rights or run `hf auth login` again, or set HF_TOKEN.",
         )
     if found is None or _TOKEN.fullmatch(found):
         return None
@@ -78,7 +78,7 @@ def _token_problem() -> ClientSetupError | None:
         expected="letters, digits and underscores",
         found=f"{_what(found[at - 1])} as character {at} of {len(found)}",
         where="HF_TOKEN" if os.environ.get("HF_TOKEN") else constants.HF_TOKEN_PATH,
-        mend="copy the token again and set HF_TOKEN to it, or unset HF_TOKEN for public files.",
+        hint="copy the token again and set HF_TOKEN to it, or unset HF_TOKEN for public files.",
     )
 
 
@@ -94,7 +94,7 @@ def require_online() -> None:
         raise ClientSetupError(
             "huggingface_hub is told to stay offline",
             found="HF_HUB_OFFLINE is set",
-            mend="unset HF_HUB_OFFLINE, or set WMTP_HUB to a directory mirror.",
+            hint="unset HF_HUB_OFFLINE, or set WMTP_HUB to a directory mirror.",
         )
 
 
@@ -141,7 +141,7 @@ def tls() -> ssl.SSLContext:
                 else "a file of certificates in PEM format",
                 found="nothing there" if missing else _why_not_pem(error),
                 where=value,
-                mend=f"correct {name}, or unset it to trust the system's authorities.",
+                hint=f"correct {name}, or unset it to trust the system's authorities.",
             ) from None
     return context
 
@@ -179,14 +179,14 @@ def _proxy(variable: str, value: str) -> httpcore2.Proxy:
         raise ClientSetupError(
             f"{variable} is not the address of a proxy",
             expected="an address such as http://proxy.example:3128",
-            mend=f"correct {variable}, or unset it; NO_PROXY lists hosts to reach directly.",
+            hint=f"correct {variable}, or unset it; NO_PROXY lists hosts to reach directly.",
         )
     if parts.scheme in _SOCKS and find_spec("socksio") is None:
         raise ClientSetupError(
             f"{variable} names a SOCKS proxy, for which a package is missing",
             expected="the package socksio, or an http:// proxy",
             found=f"a {parts.scheme}:// address",
-            mend=f"`pip install socksio`, or unset {variable}; NO_PROXY lists hosts to reach "
+            hint=f"`pip install socksio`, or unset {variable}; NO_PROXY lists hosts to reach "
             "directly.",
         )
     return httpcore2.Proxy(

@@ -65,7 +65,7 @@ class DirectoryHub:
                 expected=revision,
                 found=held,
                 where=self.root / LOCK_NAME,
-                mend="mirror the commit that the catalog names, or name the mirror's commit "
+                hint="mirror the commit that the catalog names, or name the mirror's commit "
                 "in the catalog.",
             )
         return held
@@ -106,7 +106,7 @@ class DirectoryHub:
                 f"The mirror has no {repo.kind} {repo}",
                 expected=f"a folder {folder}",
                 found=found,
-                mend="point WMTP_HUB at a folder laid out as models/<org>/<name>/<path> and "
+                hint="point WMTP_HUB at a folder laid out as models/<org>/<name>/<path> and "
                 "datasets/<org>/<name>/<path>, or make one with `wmtp mirror`.",
             )
         return folder
@@ -131,7 +131,7 @@ def _no_file(repo: RepoId, path: str, file: Path, found: str) -> NoSuchFileError
         expected="a file",
         found=found,
         where=file,
-        mend="copy it there, or mirror the repository again with `wmtp mirror`.",
+        hint="copy it there, or mirror the repository again with `wmtp mirror`.",
     )
 
 
@@ -140,7 +140,7 @@ def _unreadable(error: OSError, where: object) -> HubError:
         "The mirror cannot be read",
         found=error.strerror,
         where=where,
-        mend="give this user the right to read it, or check the disk or the network mount that it "
+        hint="give this user the right to read it, or check the disk or the network mount that it "
         "lies on; WMTP_HUB names the mirror.",
     )
 

@@ -41,7 +41,7 @@ class Fact:
     state: State
     found: str
     expected: str = ""
-    mend: str = ""
+    hint: str = ""
 
 
 def diagnose(
@@ -126,7 +126,7 @@ def _disk(disk: Mapping[Path, int]) -> list[Fact]:
                     "disk_writable",
                     "problem",
                     f"this user may not write in {place}",
-                    mend="give the right to, or set WMTP_STORAGE to another folder.",
+                    hint="give the right to, or set WMTP_STORAGE to another folder.",
                 )
             )
     return facts
@@ -164,7 +164,7 @@ def _token(spec: str | None, wanted: Sequence[WantedRepo]) -> Fact:
     try:
         token = client_settings.token()
     except ClientSetupError as error:
-        return Fact("token", "problem", _said(error), str(error.expected or ""), error.mend or "")
+        return Fact("token", "problem", _said(error), str(error.expected or ""), error.hint or "")
     if token is not None:
         return Fact("token", "ok", "there is one (it is not shown)")
     if gated and client_settings.is_set("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
@@ -225,7 +225,7 @@ def _client(spec: str | None) -> tuple[list[Fact], bool]:
         except ClientSetupError as error:
             usable = False
             facts.append(
-                Fact(name, "problem", _said(error), str(error.expected or ""), error.mend or "")
+                Fact(name, "problem", _said(error), str(error.expected or ""), error.hint or "")
             )
         else:
             if name == "proxy" and found is not None:
@@ -259,7 +259,7 @@ def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
     try:
         hub = open_hub(spec, _HURRIED)
     except WmtpError as error:
-        return [Fact("upstream", "problem", error.problem, str(error.expected), error.mend or "")]
+        return [Fact("upstream", "problem", error.problem, str(error.expected), error.hint or "")]
     deadline = time.monotonic() + _DEADLINE
     first: list[Fact | WmtpError] = _together(hub, wanted[:1], deadline)
     if isinstance(first[0], WmtpError):
@@ -271,7 +271,7 @@ def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
                 "problem",
                 str(trouble.problem) + (f": {trouble.found}" if trouble.found else ""),
                 f"an answer from {public_url(hub.spec) if spec is None else hub.spec}",
-                f"{trouble.mend or 'try again later.'} None of the {len(wanted)} repositories "
+                f"{trouble.hint or 'try again later.'} None of the {len(wanted)} repositories "
                 "was asked.",
             ),
         ]
@@ -329,7 +329,7 @@ def _ask(hub: Hub, one: WantedRepo) -> Fact | WmtpError:
     except (TransientError, ClientSetupError) as error:
         return error
     except WmtpError as error:
-        return Fact(name, "problem", error.problem, "open to this token", error.mend or "")
+        return Fact(name, "problem", error.problem, "open to this token", error.hint or "")
     size = gigabytes(sum(listed[file.path].size or file.size or 0 for file in one.files))
     pinned = "" if is_commit(one.revision) else f"; {one.revision} is {commit} now"
     return Fact(name, "ok", f"{one.repo}: open, {len(one.files)} files, {size}{pinned}")
@@ -341,5 +341,5 @@ def _unclear(one: WantedRepo, error: WmtpError) -> Fact:
         "problem",
         f"{one.repo}: {error.problem}",
         "an answer",
-        error.mend or "run the doctor again later.",
+        error.hint or "run the doctor again later.",
     )

@@ -137,7 +137,7 @@ def _expect(
             f"{repo} has no file {wanted.path} at this revision",
             found=f"{len(listed)} files" + (f", such as {', '.join(near)}" if near else ""),
             where=f"{hub.spec}, {repo.page} at {commit}",
-            mend="correct the name in the catalog, or the revision.",
+            hint="correct the name in the catalog, or the revision.",
         )
     held = lock.known(repo)
     locked = held.files.get(wanted.path) if held and held.commit == commit != UNPINNED else None
@@ -167,7 +167,7 @@ def _announced(hub: Hub, repo: RepoId, commit: str, path: str) -> int:
             f"Nobody says how large {path} of {repo} is",
             expected="a size in the listing, the catalog or the answer's headers",
             where=f"{hub.spec}, {repo.page} at {commit}",
-            mend="name the file's `size` and `sha256` in the catalog; if the repository is gated, "
+            hint="name the file's `size` and `sha256` in the catalog; if the repository is gated, "
             "ask for access at its page and set HF_TOKEN.",
         )
     return size
@@ -184,7 +184,7 @@ def _agreed(where: str, what: str, words: dict[str, int | str | None]) -> int | 
                 expected=f"{what} {first[1]} ({first[0]})",
                 found=f"{what} {value} ({who})",
                 where=where,
-                mend="nothing was fetched. If upstream replaced the file on purpose, pin the new "
+                hint="nothing was fetched. If upstream replaced the file on purpose, pin the new "
                 "one (`wmtp pin`); else find out who changed it.",
             )
     return first[1]
@@ -263,7 +263,7 @@ def _transfer(
         expected=expected,
         found=found,
         where=where,
-        mend=f"what arrived last is kept at {quarantined}. See whether a proxy or a cache changes "
+        hint=f"what arrived last is kept at {quarantined}. See whether a proxy or a cache changes "
         "it; if the catalog's digest is out of date, correct it there.",
     )
 

@@ -70,7 +70,7 @@ class Lock:
                 expected=f"the JSON that this package writes (format {_FORMAT})",
                 found=f"{type(error).__name__}: {str(error)[:200]}",
                 where=self.path,
-                mend="restore it from a copy, or remove it: files are then verified against "
+                hint="restore it from a copy, or remove it: files are then verified against "
                 "the Hub and the catalog alone, and it is written anew.",
             ) from None
 

@@ -32,7 +32,7 @@ def check_name(path: str) -> str:
             "A file name from upstream is refused before anything is written",
             expected="a relative path that stays in its folder",
             found=f"{path!a}, which {reason}",
-            mend="leave this file out of the catalog; the repository may be hostile.",
+            hint="leave this file out of the catalog; the repository may be hostile.",
         )
     return path
 
@@ -80,7 +80,7 @@ def safe_target(root: Path, relative: str) -> Path:
                 "A link leads out of the folder that is written to",
                 expected=f"everything under {root} to stay there",
                 found=f"{place} -> {place.readlink()}",
-                mend=f"remove the link {place}, or move what it leads to.",
+                hint=f"remove the link {place}, or move what it leads to.",
             )
     return target
 

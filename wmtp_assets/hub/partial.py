@@ -277,7 +277,7 @@ def _hold(journal: Path, note: Callable[[str], None]) -> int:
                     expected="flock, which keeps two processes from writing one file",
                     found=error.strerror,
                     where=journal,
-                    mend="set WMTP_STORAGE to a folder on a local disk, or mount this file system "
+                    hint="set WMTP_STORAGE to a folder on a local disk, or mount this file system "
                     "with locks (Lustre: -o flock; NFS: without nolock).",
                 ) from None
             with suppress(FileNotFoundError):

@@ -104,13 +104,13 @@ def answer_to_error(
             found=found,
             where=question,
         )
-    kind, problem, mend = _refusal(question, status, headers, has_token=bool(token))
+    kind, problem, hint = _refusal(question, status, headers, has_token=bool(token))
     if withheld and kind in (NoTokenError, NoSuchRepoError):
-        mend = (
+        hint = (
             "HF_HUB_DISABLE_IMPLICIT_TOKEN is set, so that no token is sent: unset it. Then: "
-            + mend
+            + hint
         )
-    return kind(problem, found=found, where=question, mend=mend)
+    return kind(problem, found=found, where=question, hint=hint)
 
 
 def _refusal(

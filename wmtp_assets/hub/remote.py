@@ -143,7 +143,7 @@ class RemoteHub:
             "The Hub redirects in circles",
             expected=f"an answer within {_LONGEST_CHAIN} redirects",
             where=question,
-            mend=_BETWEEN,
+            hint=_BETWEEN,
         )
 
     def _is_hub(self, url: str) -> bool:
@@ -168,7 +168,7 @@ def _require_address(endpoint: str) -> None:
         raise HubError(
             "HF_ENDPOINT is not the address of a server",
             expected="an address such as https://huggingface.co",
-            mend="correct HF_ENDPOINT, or unset it for the public Hub.",
+            hint="correct HF_ENDPOINT, or unset it for the public Hub.",
         ) from None
 
 
@@ -193,7 +193,7 @@ def _listing(hub: RemoteHub, question: Question) -> Listing:
                 expected=f"at most {LARGEST:,} bytes of JSON",
                 found="more" if isinstance(error, BodyTooLargeError) else str(error),
                 where=question,
-                mend=_BETWEEN,
+                hint=_BETWEEN,
             ) from None
     _hold_to(question, {listing.commit, *last.commits})
     return listing
@@ -209,7 +209,7 @@ def _hold_to(question: Question, commits: set[str]) -> None:
             expected=asked,
             found=", ".join(scrub(ascii(other)[:60], None) for other in sorted(others or commits)),
             where=question,
-            mend="run it again; if it goes on, a cache between here and the Hub is stale.",
+            hint="run it again; if it goes on, a cache between here and the Hub is stale.",
         )
 
 
@@ -225,7 +225,7 @@ def _place(hub: RemoteHub, question: Question, last: _Last) -> _RemotePlace:
             expected="an X-Repo-Commit header, as the Hub sends",
             found="none",
             where=question,
-            mend=_BETWEEN,
+            hint=_BETWEEN,
         )
     size = headers.get("x-linked-size")
     if size is None and answer.location is None and "content-encoding" not in headers:
@@ -321,7 +321,7 @@ def _range(
             expected="the whole file" if asked is None else f"bytes from {asked[0]:,}",
             found=problem,
             where=question,
-            mend=_BETWEEN,
+            hint=_BETWEEN,
         )
     return start, total
 
@@ -350,7 +350,7 @@ def _not_understood(question: Question, answer: Answer) -> HubError:
         expected="HTTP 200 or 206 without Content-Encoding",
         found=f"HTTP {answer.status}, {encoding}",
         where=question,
-        mend=_BETWEEN,
+        hint=_BETWEEN,
     )
 
 
@@ -363,7 +363,7 @@ def _onward(url: str, location: str, question: Question) -> str:
             expected="an http or https address, and https from https",
             found=error,
             where=question,
-            mend=_BETWEEN,
+            hint=_BETWEEN,
         ) from None
 
 
@@ -436,7 +436,7 @@ def _translated(question: Question, policy: Policy) -> Iterator[None]:
             "huggingface_hub does not accept this question",
             found=_words(caught),
             where=question,
-            mend="correct HF_ENDPOINT, or the name in the catalog.",
+            hint="correct HF_ENDPOINT, or the name in the catalog.",
         )
     _without_frames(seen)
     raise error from None
@@ -477,7 +477,7 @@ def _tls_error(caught: BaseException, host: str, question: Question) -> ClientSe
         expected=f"one that {named} vouch for",
         found=cause.verify_message,
         where=question,
-        mend="if a proxy of your organization stands between, set SSL_CERT_FILE (or "
+        hint="if a proxy of your organization stands between, set SSL_CERT_FILE (or "
         "REQUESTS_CA_BUNDLE) to the PEM file with its authority's certificate; else check "
         "HF_ENDPOINT and this machine's clock.",
     )
@@ -489,7 +489,7 @@ def _proxy_error(question: Question, host: str, why: str) -> WmtpError:
             f"The proxy refuses to connect to {host}",
             found=why,
             where=question,
-            mend="check user and password in HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY), unset it, or "
+            hint="check user and password in HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY), unset it, or "
             "list the host in NO_PROXY.",
         )
     return _unreachable(question, host, f"the proxy says {why}")
@@ -501,6 +501,6 @@ def _unreachable(question: Question, host: str, why: str) -> ComeBackError:
         expected="a connection",
         found=why,
         where=question,
-        mend="check the network, HF_ENDPOINT and HTTPS_PROXY; without a network set WMTP_HUB to "
+        hint="check the network, HF_ENDPOINT and HTTPS_PROXY; without a network set WMTP_HUB to "
         "a directory mirror (`wmtp mirror DIR` makes one).",
     )

@@ -27,9 +27,9 @@ class ComeBackError(TransientError):
         expected: object = None,
         found: object = None,
         where: object = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(problem, expected=expected, found=found, where=where, mend=mend)
+        super().__init__(problem, expected=expected, found=found, where=where, hint=hint)
         self.after = after
 
 
@@ -111,7 +111,7 @@ def give_up(failures: int, error: ComeBackError) -> GaveUpError:
         expected=error.expected,
         found=error.found,
         where=error.where,
-        mend=error.mend or "run the same command again later: it continues where this one ended.",
+        hint=error.hint or "run the same command again later: it continues where this one ended.",
     )
 
 

@@ -134,7 +134,7 @@ class Transfer:
             expected="one file from the first byte to the last",
             found=why,
             where=self._where,
-            mend="run it again later, or on a steadier line.",
+            hint="run it again later, or on a steadier line.",
         )
 
     def _locate(self) -> Place:
@@ -150,7 +150,7 @@ class Transfer:
                 expected=job.commit,
                 found=place.commit,
                 where=self._where,
-                mend="run it again; if it goes on, a cache between here and the Hub is stale.",
+                hint="run it again; if it goes on, a cache between here and the Hub is stale.",
             )
         if place.size not in (None, self._size):
             raise HubError(
@@ -158,7 +158,7 @@ class Transfer:
                 expected=f"{self._size:,} bytes",
                 found=f"{place.size:,} bytes",
                 where=self._where,
-                mend="run it again; if it goes on, a cache between here and the Hub is stale.",
+                hint="run it again; if it goes on, a cache between here and the Hub is stale.",
             )
         return place
 
@@ -355,5 +355,5 @@ class Transfer:
             expected=f"{self._size:,} bytes",
             found=found,
             where=self._where,
-            mend="run it again later; if it goes on, a cache between here and the Hub is stale.",
+            hint="run it again later; if it goes on, a cache between here and the Hub is stale.",
         )

@@ -91,7 +91,7 @@ def assign_strictly(model: nn.Module, tensors: Mapping[str, Tensor], where: Path
             expected=f"exactly {len(wanted)} tensors, named and shaped as the config says",
             found="; ".join(faults),
             where=where,
-            mend="materialize the model and its config again; they belong to different models",
+            hint="materialize the model and its config again; they belong to different models",
         )
     model.load_state_dict(dict(tensors), strict=True, assign=True)
 
@@ -109,7 +109,7 @@ def read_tensors(
             expected="a safetensors file",
             found=error,
             where=path,
-            mend="materialize the model again",
+            hint="materialize the model again",
         ) from error
 
 
@@ -119,5 +119,5 @@ def read_json(path: Path) -> dict[str, object]:
         return strict_json.read_object(path, "A model's config", _AGAIN)
     except strict_json.JsonFileError as error:
         raise LoadError(
-            error.problem, expected=error.expected, found=error.found, where=path, mend=_AGAIN
+            error.problem, expected=error.expected, found=error.found, where=path, hint=_AGAIN
         ) from error

@@ -171,7 +171,7 @@ def relocated(root: Path, paths: Iterable[Path]) -> list[Mismatch]:
         except StorageError as error:
             where = error.where if isinstance(error.where, Path) else path
             found[where] = Mismatch(
-                where, str(error.expected), str(error.found), str(error.mend or "")
+                where, str(error.expected), str(error.found), str(error.hint or "")
             )
     return list(found.values())
 

@@ -82,6 +82,6 @@ def in_the_way(root: Path, link: Path) -> StorageError:
         expected="a folder",
         found=f"a link to {link.readlink()}",
         where=link,
-        mend=f"`{back}` makes it a folder again; to keep the files on another disk, move the whole "
+        hint=f"`{back}` makes it a folder again; to keep the files on another disk, move the whole "
         "storage there and set WMTP_STORAGE.",
     )

@@ -45,7 +45,7 @@ def lacking(what: str, where: str | os.PathLike[str], error: OSError) -> Storage
         f"This file system has no {what}, which the storage needs",
         found=f"{error.strerror} ({errno.errorcode.get(error.errno or 0, 'no code')})",
         where=os.fspath(where),
-        mend="set WMTP_STORAGE to a folder of a file system that has them, such as ext4 or XFS; "
+        hint="set WMTP_STORAGE to a folder of a file system that has them, such as ext4 or XFS; "
         "FAT, exFAT and many object stores do not, and NFS needs its lock service.",
     )
 
@@ -68,10 +68,10 @@ def storage_errors(
             raise
         found = error.strerror or str(error)
         place = error.filename if isinstance(error.filename, str) else os.fspath(where)
-        mend = _MENDS.get(code) or _IN_THE_WAY.get(code, "").format(place=shlex.quote(place))
+        hint = _MENDS.get(code) or _IN_THE_WAY.get(code, "").format(place=shlex.quote(place))
         raise StorageError(
             f"{doing} did not succeed; what was published before is still as it was",
             found=f"{found} ({errno.errorcode.get(code, 'no code')})",
             where=place,
-            mend=mend or None,
+            hint=hint or None,
         ) from error

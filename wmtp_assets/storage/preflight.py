@@ -22,7 +22,7 @@ def require_space(folder: Path, needed: int, purpose: str) -> int:
         raise StorageError(
             f"{purpose} would write where this user may not",
             where=there,
-            mend="give this user the right to write there, or set WMTP_STORAGE to another folder.",
+            hint="give this user the right to write there, or set WMTP_STORAGE to another folder.",
         )
     free = shutil.disk_usage(there).free
     if free < needed:
@@ -31,7 +31,7 @@ def require_space(folder: Path, needed: int, purpose: str) -> int:
             expected=f"{gigabytes(needed)} free",
             found=f"{gigabytes(free)} free",
             where=there,
-            mend="free some space (`wmtp gc` removes leftovers and old versions) or set "
+            hint="free some space (`wmtp gc` removes leftovers and old versions) or set "
             "WMTP_STORAGE to a larger disk.",
         )
     return free

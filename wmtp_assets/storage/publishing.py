@@ -82,7 +82,7 @@ class Published:
                 raise StorageError(
                     "This set has not been published yet",
                     where=self.home(name),
-                    mend="`wmtp materialize`",
+                    hint="`wmtp materialize`",
                 )
             yield self.home(name) / version
 
@@ -144,9 +144,9 @@ class Published:
         moves = [
             f"`{aside.command(self.root, place)}`" for place in places if os.path.lexists(place)
         ]
-        mend = f"{', '.join(moves)}, then `wmtp materialize {name}`" if moves else ""
+        hint = f"{', '.join(moves)}, then `wmtp materialize {name}`" if moves else ""
         expected = f"a link that leads to what is published of {name}"
-        return [Mismatch(place, expected, as_read.words(place), mend) for place in places]
+        return [Mismatch(place, expected, as_read.words(place), hint) for place in places]
 
     def _mismatches(self, wanted: PublishedSet) -> list[Mismatch]:
         absent = [path for path in wanted.mounts if not os.path.lexists(self.root / path)]
@@ -246,7 +246,7 @@ class Published:
                             "An artifact of this set is being made just now",
                             found=locks.holder(self.versions.lock(artifact)),
                             where=artifact,
-                            mend="wait for it, or end it, then roll back again.",
+                            hint="wait for it, or end it, then roll back again.",
                         )
                 # The swap comes last: killed before it, the same call does the same again.
                 for artifact, member in sorted(publication.members.items()):
@@ -265,7 +265,7 @@ class Published:
                 expected=f"one of {', '.join(made) or 'none'}",
                 found=wanted or "nothing that the current version replaced",
                 where=self.home(name),
-                mend=f"`wmtp history {name}` lists what is here; name one of those.",
+                hint=f"`wmtp history {name}` lists what is here; name one of those.",
             )
         target = made[wanted]
         for artifact, member in target.members.items():
@@ -275,7 +275,7 @@ class Published:
                     expected=broken[0].expected,
                     found=broken[0].found,
                     where=broken[0].file,
-                    mend=f"`wmtp history {name}` lists the versions that are here; name another.",
+                    hint=f"`wmtp history {name}` lists the versions that are here; name another.",
                 )
         return target
 
@@ -422,6 +422,6 @@ def _not_ours(root: Path, path: Path, expected: str) -> StorageError:
         expected=expected,
         found=as_read.words(path),
         where=path,
-        mend=f"look at it, and move it away (`{aside.command(root, path)}`), "
+        hint=f"look at it, and move it away (`{aside.command(root, path)}`), "
         "then `wmtp materialize`.",
     )

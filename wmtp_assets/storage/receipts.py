@@ -185,7 +185,7 @@ class Mismatch:
     file: Path
     expected: str
     found: str
-    mend: str = ""
+    hint: str = ""
 
 
 def now() -> str:
@@ -205,5 +205,5 @@ def damaged(path: Path, found: str) -> StorageError:
         expected="the text that this package wrote",
         found=found,
         where=path,
-        mend="`wmtp materialize` makes it again.",
+        hint="`wmtp materialize` makes it again.",
     )

@@ -79,7 +79,7 @@ class Versions:
             raise StorageError(
                 "This artifact has not been made yet",
                 where=self.home(artifact),
-                mend=f"`wmtp materialize {artifact}`",
+                hint=f"`wmtp materialize {artifact}`",
             )
         return self.home(artifact) / version
 
@@ -317,7 +317,7 @@ def current_version(home: Path) -> str | None:
             expected="a link to a version beside it",
             found=target,
             where=link,
-            mend=f"move it away (`mv {quote(str(link))} {quote(f'{link}.before')}`), then `wmtp "
+            hint=f"move it away (`mv {quote(str(link))} {quote(f'{link}.before')}`), then `wmtp "
             "materialize`. A copy that followed links is the usual cause: cp -a keeps them.",
         )
     return target

@@ -42,7 +42,7 @@ def check_port(host: str, port: int) -> None:
                 f"The page cannot listen on {host}:{port}",
                 expected="a free port",
                 found=error.strerror,
-                mend=f"end what listens there, or choose another port: wmtp ui --port {port + 1}",
+                hint=f"end what listens there, or choose another port: wmtp ui --port {port + 1}",
             ) from error
 
 
@@ -103,7 +103,7 @@ def running_link(home: Path, host: str, port: int) -> str:
     link = read_link(link_file(home, host, port))
     if not answers(host, port):  # a page that was killed leaves its link behind
         raise LinkError(
-            f"No page answers at {page_url(host, port)}", mend="start the page: wmtp ui"
+            f"No page answers at {page_url(host, port)}", hint="start the page: wmtp ui"
         )
     return link
 
@@ -137,7 +137,7 @@ def _wait_until(
                 raise PageError(
                     f"Dagster's {name} ended by itself",
                     found=f"exit status {process.returncode}",
-                    mend="see its words above; `wmtp validate` checks the definitions.",
+                    hint="see its words above; `wmtp validate` checks the definitions.",
                 )
         if deadline is not None and time.monotonic() > deadline:
             raise PageError(f"Dagster was not ready within {seconds:.0f} s")

@@ -63,7 +63,7 @@ def read_link(path: Path) -> str:
                     "The link's file is not this user's alone",
                     expected="a regular file of mode 0600 that belongs to this user",
                     where=path,
-                    mend="end the page, remove this file, and start the page again: wmtp ui",
+                    hint="end the page, remove this file, and start the page again: wmtp ui",
                 )
             return file.read().strip()
     except OSError as error:
@@ -72,7 +72,7 @@ def read_link(path: Path) -> str:
             expected="a page that is running, started by this user with the same --host and --port",
             found=error.strerror,
             where=path,
-            mend="start the page: wmtp ui",
+            hint="start the page: wmtp ui",
         ) from error
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.corpora.build import build_codecontests
+from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.proofs import prove_split
 from wmtp_assets_tests.attacks.rows import SOUND_ROWS, RowAttack
 from wmtp_assets_tests.corpora.conftest import train_tokenizer
 
@@ -56,7 +56,7 @@ def test_rows_are_refused_by_name_or_read_right_or_caught(
     for field, value in (attack.fields or {}).items():
         assert rows[0][field] == value
     expected = SOUND_ROWS if attack.caught else attack.rows
-    findings = prove_split(
+    findings = check_split(
         report.jsonl,
         "codecontests",
         tokenizer=tokenizer,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
-from wmtp_assets.project import Project
 
 META = "facebook/multi-token-prediction"
 SHEARED = "princeton-nlp/Sheared-LLaMA-2.7B"

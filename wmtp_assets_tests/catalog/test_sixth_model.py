@@ -10,9 +10,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.definitions import build_defs
-from wmtp_assets.project import Project
 
 SIXTH = """\
   sixth-llama:
@@ -75,7 +75,7 @@ def test_a_sixth_model_gets_its_assets_checks_and_paths_and_comes_out_green(
 
 
 def test_the_other_models_are_as_fresh_as_before(with_sixth: Project, project: Project) -> None:
-    from wmtp_assets.project.staleness import stale_artifacts
+    from wmtp_assets.artifacts.staleness import stale_artifacts
 
     new = {f"models/sixth-llama{part}" for part in PARTS}
     assert stale_artifacts(with_sixth, with_sixth.artifacts) == new

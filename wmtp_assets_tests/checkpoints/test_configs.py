@@ -13,13 +13,13 @@ import yaml
 from wmtp_assets.checkpoints.configs import (
     HF_VIEW,
     ConfigError,
+    check_configs,
     derived_config,
     dtype_of,
     hf_view,
     meta_adapter,
     metadata_facts,
     mtp_config,
-    prove_configs,
 )
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.safetensors_file import Header, TensorInfo
@@ -208,8 +208,8 @@ def model(tmp_path: Path) -> Path:
     return directory
 
 
-def prove(model: Path) -> dict[str, Finding]:
-    findings = prove_configs(
+def run_checks(model: Path) -> dict[str, Finding]:
+    findings = check_configs(
         "meta-mtp",
         weights=model / "safetensors" / "model.safetensors",
         config=model / "configs" / "params.json",
@@ -220,11 +220,11 @@ def prove(model: Path) -> dict[str, Finding]:
 
 
 def failed(model: Path) -> set[str]:
-    return {name for name, finding in prove(model).items() if not finding.passed}
+    return {name for name, finding in run_checks(model).items() if not finding.passed}
 
 
 def test_derived_documents_agree_with_the_tensors_and_each_other(model: Path) -> None:
-    assert prove(model).keys() == {
+    assert run_checks(model).keys() == {
         "config_describes_tensors",
         "meta_adapter_agrees",
         "metadata_agrees",
@@ -243,7 +243,7 @@ def test_metadata_that_claims_something_else_is_named(
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     assert failed(model) == {"metadata_agrees"}
     (name,) = change
-    assert name in str(prove(model)["metadata_agrees"].found)
+    assert name in str(run_checks(model)["metadata_agrees"].found)
 
 
 @pytest.mark.parametrize("field", ["dtype", "rope_theta", "intermediate_size", "n_future_tokens"])
@@ -251,12 +251,12 @@ def test_an_adapter_that_claims_something_else_is_named(model: Path, field: str)
     path = model / "configs" / "meta_adapter.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {field: 7}))
     assert failed(model) == {"meta_adapter_agrees"}
-    assert f"{field}: file says 7" in str(prove(model)["meta_adapter_agrees"].found)
+    assert f"{field}: file says 7" in str(run_checks(model)["meta_adapter_agrees"].found)
 
 
 def test_params_of_another_model_fail_every_document(model: Path) -> None:
     (model / "configs" / "params.json").write_text(json.dumps({**SMALL, "n_layers": 9}))
-    assert failed(model) == set(prove(model))
+    assert failed(model) == set(run_checks(model))
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_llama_config_that_calls_float16_float32_is_named(tmp_path: Path) -> N
     save_file(llama.state_dict(), tmp_path / "model.safetensors")
     config = {**llama.config.to_dict(), "dtype": "float16", "torch_dtype": "float32"}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    (finding,) = prove_configs(
+    (finding,) = check_configs(
         "llama",
         weights=tmp_path / "model.safetensors",
         config=tmp_path / "config.json",
@@ -310,7 +310,7 @@ def test_transformers_loads_model_and_tokenizer_from_the_view_with_no_further_ar
 
     from wmtp_assets.checkpoints.safetensors_file import read_header
     from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
-    from wmtp_assets.hub.sample.tokenizer import tokenizer_model
+    from wmtp_assets.sample.tokenizer import tokenizer_model
     from wmtp_assets_tests.mtp.networks import PARAMS, as_llama, network
 
     for folder in ("safetensors", "configs", "tokenizer", HF_VIEW):

@@ -147,7 +147,7 @@ def test_every_other_architecture_with_the_same_tensors_is_refused(tmp_path: Pat
                 plan_conversion(source, layout, saved.config, "float16")
             assert caught.value.found == kind
             assert "llama" in str(caught.value.expected)
-            assert caught.value.mend
+            assert caught.value.hint
     assert {"ernie4_5", "helium", "cwm", "ministral"} <= set(found)
 
 

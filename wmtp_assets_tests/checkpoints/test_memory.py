@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.hub.sample.torch_archive import Storage, Tensor, write_archive
+from wmtp_assets.sample.torch_archive import Storage, Tensor, write_archive
 
 MB = 1 << 20
 CONVERT = """

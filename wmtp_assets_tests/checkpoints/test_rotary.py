@@ -83,7 +83,7 @@ def test_a_table_of_another_theta_is_refused_and_named_with_its_theta(
         mtp_plan(tmp_path, table, {**MTP_PARAMS, "rope_theta": stated})
     assert caught.value.expected == f"a table of rope_theta {stated:g}"
     assert caught.value.found == f"a table of rope_theta {stored:g}"
-    assert caught.value.mend
+    assert caught.value.hint
     # What it says to do:
     mtp_plan(tmp_path, table, {**MTP_PARAMS, "rope_theta": stored})
 

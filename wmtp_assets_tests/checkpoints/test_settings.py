@@ -450,7 +450,7 @@ def test_a_setting_that_changes_the_arithmetic_or_is_not_known_is_refused_by_nam
     assert caught.value.expected
     assert caught.value.found
     assert caught.value.where == "config.json"
-    assert caught.value.mend
+    assert caught.value.hint
     derived({**LLAMA_CONFIG, key: None})  # as good as absent
 
 
@@ -609,4 +609,4 @@ def test_params_json_is_kept_as_numbers_under_known_names() -> None:
 def test_a_field_of_params_json_that_is_not_known_is_refused_by_name(key: str, value: Any) -> None:
     with pytest.raises(LayoutError, match=key) as caught:
         expected_shapes("meta-mtp", {**MTP_PARAMS, key: value})
-    assert caught.value.mend or key == "vocab_size"
+    assert caught.value.hint or key == "vocab_size"

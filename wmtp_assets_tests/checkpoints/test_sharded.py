@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets.checkpoints.sharded import INDEX, prove_sharded, write_sharded
+from wmtp_assets.checkpoints.sharded import INDEX, check_sharded, write_sharded
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets_tests.checkpoints.models import LLAMA_CONFIG, Tensors, random_tensors
 
@@ -67,7 +67,7 @@ def test_a_tensor_larger_than_a_shard_gets_one_of_its_own(model: Path, tmp_path:
 
 
 def test_the_view_is_proven_equal(model: Path, shards: Path) -> None:
-    assert prove_sharded(model, shards).passed
+    assert check_sharded(model, shards).passed
 
 
 @pytest.mark.parametrize("damage", ["flip", "lose", "index", "rename"])
@@ -91,6 +91,6 @@ def test_a_damaged_view_is_found(model: Path, shards: Path, damage: str) -> None
         first.write_bytes(second.read_bytes())
         second.write_bytes(moved)
         expected = "names another file than holds"
-    finding = prove_sharded(model, shards)
+    finding = check_sharded(model, shards)
     assert not finding.passed
     assert expected in str(finding.found)

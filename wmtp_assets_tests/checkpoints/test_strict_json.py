@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from wmtp_assets.artifacts.conversion import upstream_config
+from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.mtp.loading import read_json
-from wmtp_assets.project.handles import Checkpoint, Document, Fetched
-from wmtp_assets.project.plans import upstream_config
 from wmtp_assets.storage.receipts import FileRecord, Receipt
 
 # The bytes, and what the message must say of them.

@@ -19,14 +19,14 @@ from sentencepiece import SentencePieceProcessor
 from wmtp_assets.checkpoints.tokenizers import (
     TokenizerError,
     auto_encoder,
+    check_same_tokenizer,
+    check_tokenizer,
     compare_encoders,
     open_processor,
     probe_texts,
-    prove_same_tokenizer,
-    prove_tokenizer,
     tokenizer_documents,
 )
-from wmtp_assets.hub.sample.tokenizer import tokenizer_model
+from wmtp_assets.sample.tokenizer import tokenizer_model
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 LLAMA = DATA.resolve() / "llama_tokenizer" / "tokenizer.model"
@@ -204,13 +204,13 @@ def copied(folders: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def failed(folder: Path, vocab_size: int = 512, sha256: str | None = None) -> set[str]:
-    findings = prove_tokenizer(folder, vocab_size=vocab_size, sha256=sha256)
+    findings = check_tokenizer(folder, vocab_size=vocab_size, sha256=sha256)
     return {finding.name for finding in findings if not finding.passed}
 
 
 def test_a_sound_tokenizer_passes_every_proof(copied: Path) -> None:
     digest = hashlib.sha256(tokenizer_model()).hexdigest()
-    findings = prove_tokenizer(copied, vocab_size=512, sha256=digest)
+    findings = check_tokenizer(copied, vocab_size=512, sha256=digest)
     assert [(finding.name, finding.passed) for finding in findings] == [
         ("tokenizer_digest", True),
         ("tokenizer_vocabulary", True),
@@ -254,7 +254,7 @@ def test_a_missing_tokenizer_model_is_a_finding_and_no_crash(copied: Path) -> No
 
 
 def test_the_same_file_is_a_shared_tokenizer(copied: Path, folders: dict[str, Path]) -> None:
-    finding = prove_same_tokenizer(
+    finding = check_same_tokenizer(
         folders["sample"] / "tokenizer.model", copied / "tokenizer.model"
     )
     assert (finding.passed, finding.found) == (True, "the same file")
@@ -265,7 +265,7 @@ def test_another_file_with_the_same_pieces_and_ids_is_a_shared_tokenizer(
 ) -> None:
     model = copied / "tokenizer.model"
     model.write_bytes(model.read_bytes() + b"\x9a\x06\x04note")  # a field that nobody reads
-    finding = prove_same_tokenizer(folders["sample"] / "tokenizer.model", model)
+    finding = check_same_tokenizer(folders["sample"] / "tokenizer.model", model)
     assert finding.passed, finding.found
     assert "another file; 0 pieces differ" in str(finding.found)
 
@@ -277,7 +277,7 @@ def test_a_tokenizer_with_two_pieces_swapped_is_not_shared_and_the_pieces_are_li
     one, other = (b"\x0a\x01" + letter + b"\x15" for letter in (b"a", b"b"))
     swapped = data.replace(one, b"\0SWAP").replace(other, one).replace(b"\0SWAP", other)
     (copied / "tokenizer.model").write_bytes(swapped)
-    finding = prove_same_tokenizer(
+    finding = check_same_tokenizer(
         folders["sample"] / "tokenizer.model", copied / "tokenizer.model"
     )
     assert not finding.passed

@@ -8,12 +8,12 @@ import pytest
 
 from wmtp_assets.checkpoints.vocabulary import (
     VocabularyError,
+    check_vocabulary,
     padded_sizes,
-    prove_vocabulary,
     require_rows,
     require_vocabulary,
 )
-from wmtp_assets.hub.sample.tokenizer import VOCABULARY, tokenizer_model
+from wmtp_assets.sample.tokenizer import VOCABULARY, tokenizer_model
 
 IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 
@@ -29,7 +29,7 @@ def test_the_models_own_tokenizer_fits(tokenizer: Path) -> None:
     for ids in (IDS, {}, {"eos_token_id": [2, 7]}, {"bos_token_id": None}, {"pad_token_id": 2}):
         config = {"vocab_size": VOCABULARY, **ids}
         assert require_vocabulary(tokenizer, config, VOCABULARY, "mine") == 0
-        assert prove_vocabulary(tokenizer, config, VOCABULARY).passed
+        assert check_vocabulary(tokenizer, config, VOCABULARY).passed
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_other_special_ids_are_refused_with_both_numbers(
     config = {"vocab_size": VOCABULARY, **IDS, **change}
     with pytest.raises(VocabularyError, match=named):
         require_vocabulary(tokenizer, config, VOCABULARY, "mine")
-    assert not prove_vocabulary(tokenizer, config, VOCABULARY).passed
+    assert not check_vocabulary(tokenizer, config, VOCABULARY).passed
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_another_size_is_refused_with_both_numbers(rows: int, tokenizer: Path) -
     named = f"the embedding has {rows} rows, the tokenizer {VOCABULARY} pieces"
     with pytest.raises(VocabularyError, match=named) as caught:
         require_vocabulary(tokenizer, {"vocab_size": rows, **IDS}, rows, "mine")
-    assert caught.value.mend
+    assert caught.value.hint
     with pytest.raises(VocabularyError, match=named):
         require_rows(rows, VOCABULARY, "mine")
-    finding = prove_vocabulary(tokenizer, {"vocab_size": rows, **IDS}, rows)
+    finding = check_vocabulary(tokenizer, {"vocab_size": rows, **IDS}, rows)
     assert (finding.passed, named in str(finding.found)) == (False, True)
 
 

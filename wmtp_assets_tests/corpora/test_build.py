@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.codecontests.generator import SCHEMA, write_shards
-from wmtp_assets.corpora import build_codecontests, crew
+from wmtp_assets.corpora import build_codecontests, worker_pool
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.records import unique_names
-from wmtp_assets.corpora.rowindex import RowIndex
+from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.corpora.tokens import TokenCounter
 from wmtp_assets.corpora.worker import SLOT_BYTES
 from wmtp_assets_tests.corpora import reference
@@ -32,7 +32,7 @@ def test_traps_give_the_reference_bytes(
     processes: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(crew, "UNITS_ALONE", 1)
+    monkeypatch.setattr(worker_pool, "UNITS_ALONE", 1)
     monkeypatch.setattr("wmtp_assets.corpora.build._UNIT_BYTES", 2000)
     report = build_codecontests(trap_shards, tokenizer, tmp_path, "train", processes=processes)
     expected = reference.codecontests(trap_shards, tokenizer)
@@ -230,15 +230,15 @@ def test_a_damaged_shard_is_refused_and_leaves_nothing(
 def test_a_killed_worker_is_one_clear_error_and_leaves_nothing(
     trap_shards: list[Path], small_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "UNITS_ALONE", 0)
+    monkeypatch.setattr(worker_pool, "UNITS_ALONE", 0)
     monkeypatch.setattr("wmtp_assets.corpora.build._UNIT_BYTES", 2000)
-    send = crew._Worker.send
+    send = worker_pool._Worker.send
 
-    def send_and_kill(worker: crew._Worker, unit: list[Any]) -> None:
+    def send_and_kill(worker: worker_pool._Worker, unit: list[Any]) -> None:
         send(worker, unit)
         os.kill(worker._process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(crew._Worker, "send", send_and_kill)
+    monkeypatch.setattr(worker_pool._Worker, "send", send_and_kill)
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(CorpusError, match="exit status -9"):
@@ -249,7 +249,7 @@ def test_a_killed_worker_is_one_clear_error_and_leaves_nothing(
 def test_lines_that_do_not_fit_the_shared_memory_come_all_the_same(
     small_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "UNITS_ALONE", 0)
+    monkeypatch.setattr(worker_pool, "UNITS_ALONE", 0)
     # Each unit and each answer is far larger than what a socket holds: neither side may wait for
     # the other to read before it reads itself.
     rows = [

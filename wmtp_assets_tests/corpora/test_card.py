@@ -9,8 +9,8 @@ from typing import Any
 import datasets
 import pytest
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.corpora.card import dataset_card
-from wmtp_assets.project import Project
 from wmtp_assets_tests.corpora.conftest import rows_of
 
 _FOLDERS = {

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import wmtp_assets
-from wmtp_assets.corpora import belonging, build_codecontests, write_metadata
+from wmtp_assets.corpora import build_codecontests, file_set, write_metadata
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.storage import PublishedSet, Store
@@ -95,13 +95,13 @@ def read(corpus: Corpus) -> tuple[int, bytes, bytes]:
 def test_a_publication_between_two_files_is_not_seen(
     store: Store, editions: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = belonging.check_quickly
+    check = file_set.check_quickly
 
     def while_something_is_published(*files: Any) -> None:
         swapped(store)
         check(*files)
 
-    monkeypatch.setattr(belonging, "check_quickly", while_something_is_published)
+    monkeypatch.setattr(file_set, "check_quickly", while_something_is_published)
     assert read(opened(store)) == expected(editions[0])
     assert read(opened(store)) == expected(editions[1])
 

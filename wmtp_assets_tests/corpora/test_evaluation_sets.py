@@ -14,8 +14,8 @@ import pytest
 from wmtp_assets.corpora import (
     build_humaneval,
     build_mbpp,
-    prove_metadata,
-    prove_split,
+    check_metadata,
+    check_split,
     records,
     write_metadata,
 )
@@ -103,8 +103,8 @@ def _prove(jsonl: Path, index: Path, dataset: str, tokenizer: Path, rows: int) -
     lines = jsonl.read_bytes().splitlines(keepends=True)
     assert metadata.read_bytes() == reference.metadata(lines)
     assert json.loads(metadata.read_bytes())["metadata"][0] == {"difficulty": None}
-    findings = prove_split(jsonl, dataset, tokenizer=tokenizer, rows=rows)
-    findings += prove_metadata(metadata, jsonl)
+    findings = check_split(jsonl, dataset, tokenizer=tokenizer, rows=rows)
+    findings += check_metadata(metadata, jsonl)
     assert [finding for finding in findings if not finding.passed] == []
     assert list(Corpus(jsonl)) == rows_of(jsonl)
 

@@ -10,7 +10,7 @@ import pytest
 
 from wmtp_assets.corpora import build_codecontests, write_metadata
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.rowindex import RowIndex
+from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets_tests.corpora import reference
 from wmtp_assets_tests.corpora.conftest import problem, write_shard
 

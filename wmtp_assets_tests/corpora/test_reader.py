@@ -57,7 +57,7 @@ def test_rows_are_what_json_loads_makes_of_the_lines(
 def test_rows_are_right_when_their_problem_was_forgotten(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wmtp_assets.corpora.lines._KEPT_BYTES", 10)
+    monkeypatch.setattr("wmtp_assets.corpora.row_parser._KEPT_BYTES", 10)
     rows = rows_of(corpus.jsonl)
     order = [at * 17 % len(rows) for at in range(3 * len(rows))]
     assert [corpus[at] for at in order] == [rows[at] for at in order]

@@ -14,7 +14,7 @@ import sentencepiece
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
 from wmtp_assets.corpora.model_file import _fields, read_model
 from wmtp_assets.corpora.tokens import TokenCounter
-from wmtp_assets.hub.sample.tokenizer import tokenizer_model
+from wmtp_assets.sample.tokenizer import tokenizer_model
 from wmtp_assets_tests.fuzzing.harness import fuzz
 from wmtp_assets_tests.fuzzing.mutations import EDGES, mutate_bytes
 

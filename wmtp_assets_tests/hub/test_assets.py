@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from wmtp_assets.definitions import build_defs
-from wmtp_assets.hub.sample import write_sample
+from wmtp_assets.sample import write_sample
 from wmtp_assets_tests.hub.conftest import CANARY
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 from wmtp_assets_tests.hub.upstreams import TOKENIZER, serve, write_catalog

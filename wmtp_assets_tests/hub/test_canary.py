@@ -28,7 +28,7 @@ from starlette.testclient import TestClient
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.cli import main
 from wmtp_assets.definitions import build_defs
-from wmtp_assets.hub.sample import write_sample
+from wmtp_assets.sample import write_sample
 from wmtp_assets_tests.hub.conftest import CANARY
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 from wmtp_assets_tests.hub.secrets import leaking_files, leaks, traces

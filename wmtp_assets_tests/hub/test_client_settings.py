@@ -79,7 +79,7 @@ class Taking:
         problems = [f for f in facts if f.state == "problem"]
         own = [f for f in problems if f.name != "repository"]
         assert len(own) <= 1, "said once, not once a repository"
-        return " ".join(f"{f.name}: {f.found} {f.expected} {f.mend}" for f in problems)
+        return " ".join(f"{f.name}: {f.found} {f.expected} {f.hint}" for f in problems)
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.upstream_files import fetch_taken
 from wmtp_assets.catalog import Catalog, load_catalog
 from wmtp_assets.cli import main
 from wmtp_assets.hub.lock import Lock
-from wmtp_assets.hub.sample import write_sample
-from wmtp_assets.project import Project
-from wmtp_assets.project.upstream import fetch_taken
+from wmtp_assets.sample import write_sample
 from wmtp_assets_tests.hub.conftest import CANARY, QUICK
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 from wmtp_assets_tests.hub.upstreams import EVALSET, TOKENIZER, files_of, serve, write_catalog

@@ -63,7 +63,7 @@ def test_a_gate_that_is_shut_is_told_with_the_page_to_open(
 ) -> None:
     (problem,) = problems(diagnose(None, wanted, {}, 0))
     assert "has not been let in" in problem.found
-    assert f"{loopback.endpoint}/org/gated" in problem.mend
+    assert f"{loopback.endpoint}/org/gated" in problem.hint
     assert loopback.world.bodies("weights.bin") == []
 
 
@@ -108,7 +108,7 @@ def test_without_a_network_it_says_so_once_and_soon(
         (problem,) = problems(diagnose(None, wanted * 4, {}, 0))
         assert time.monotonic() - began < 20
     assert problem.name == "upstream"
-    assert "None of the 8 repositories was asked" in problem.mend
+    assert "None of the 8 repositories was asked" in problem.hint
 
 
 def test_a_name_server_that_hangs_does_not_hang_the_doctor(

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.settings import Settings
+from wmtp_assets.artifacts.staleness import stale_artifacts
 from wmtp_assets.cli import main
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub import partial
@@ -21,11 +24,8 @@ from wmtp_assets.hub.fetch import fetch, stem_of
 from wmtp_assets.hub.files import RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import UnsafeNameError
-from wmtp_assets.hub.sample import write_sample
 from wmtp_assets.hub.source import open_hub
-from wmtp_assets.project import Project
-from wmtp_assets.project.settings import Settings
-from wmtp_assets.project.staleness import stale_artifacts
+from wmtp_assets.sample import write_sample
 from wmtp_assets_tests.fuzzing.harness import fuzz
 from wmtp_assets_tests.fuzzing.mutations import mutate_bytes
 from wmtp_assets_tests.hub.conftest import QUICK

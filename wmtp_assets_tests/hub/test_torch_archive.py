@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from wmtp_assets.hub.sample.torch_archive import (
+from wmtp_assets.sample.torch_archive import (
     ALIGNMENT,
     Buffer,
     Call,
@@ -158,7 +158,7 @@ def test_contiguous_strides_count_elements(
 def test_the_same_entries_give_the_same_bytes_in_every_process_and_torch_stays_out() -> None:
     program = """
 import hashlib, io, sys
-from wmtp_assets.hub.sample.torch_archive import Storage, Tensor, write_archive
+from wmtp_assets.sample.torch_archive import Storage, Tensor, write_archive
 target = io.BytesIO()
 storage = Storage("float32", 2, lambda: [bytes(8)])
 write_archive(target, {"a": Tensor(storage, (2,)), "b": Tensor(storage, (1,)), "n": 7})

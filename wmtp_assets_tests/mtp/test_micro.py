@@ -15,11 +15,11 @@ from wmtp_assets.checkpoints.planning import plan_conversion
 from wmtp_assets.checkpoints.slicing import MicroShape, slice_llama, slice_mtp
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.checkpoints.tokenizers import open_processor
-from wmtp_assets.hub.sample import write_sample
-from wmtp_assets.hub.sample.corpus import CODE, PROSE
+from wmtp_assets.mtp.checks import check_causal_lm, check_mtp
 from wmtp_assets.mtp.loading import load_mtp
 from wmtp_assets.mtp.model import MTPTransformer
-from wmtp_assets.mtp.proofs import prove_causal_lm, prove_mtp
+from wmtp_assets.sample import write_sample
+from wmtp_assets.sample.corpus import CODE, PROSE
 
 MICRO = MicroShape(layers=4, dim=32, ffn=96)
 SEQ = 32
@@ -81,7 +81,7 @@ def test_a_few_hundred_steps_on_the_sample_text_lower_the_loss_of_every_head(
 def test_micro_mtp_loads_strictly_and_its_heads_receive_gradients(
     micro: tuple[Path, Path],
 ) -> None:
-    assert [finding for finding in prove_mtp(*micro) if not finding.passed] == []
+    assert [finding for finding in check_mtp(*micro) if not finding.passed] == []
 
 
 def test_micro_ref_loads_with_transformers(hub: Path, tmp_path: Path) -> None:
@@ -93,5 +93,5 @@ def test_micro_ref_loads_with_transformers(hub: Path, tmp_path: Path) -> None:
     convert(plan_conversion(source, "llama", config, "float16"), base)
     sliced = slice_llama(base, config, MICRO, tmp_path / "micro.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({**sliced.config, "dtype": "float16"}))
-    (finding,) = prove_causal_lm(tmp_path / "micro.safetensors", tmp_path / "config.json")
+    (finding,) = check_causal_lm(tmp_path / "micro.safetensors", tmp_path / "config.json")
     assert finding.passed, finding.found

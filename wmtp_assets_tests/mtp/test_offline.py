@@ -15,13 +15,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from wmtp_assets.hub.sample.tokenizer import tokenizer_model
+from wmtp_assets.sample.tokenizer import tokenizer_model
 
 LOAD = """
 import json, sys
 from pathlib import Path
 from wmtp_assets.checkpoints.tokenizers import auto_encoder
-from wmtp_assets.mtp.proofs import prove_causal_lm, prove_reward_model
+from wmtp_assets.mtp.checks import prove_causal_lm, prove_reward_model
 
 folder = Path(sys.argv[1])
 weights, config = folder / "model.safetensors", folder / "config.json"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.project.settings import Settings, SettingsError
+from wmtp_assets.artifacts.settings import Settings, SettingsError
 
 
 def test_relative_paths_are_taken_from_where_the_user_stands(
@@ -45,5 +45,5 @@ def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_path_is_refused_by_the_variables_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name) as refused:
         Settings.from_environment({name: value})
-    assert refused.value.mend
+    assert refused.value.hint
     assert str(refused.value).isprintable()

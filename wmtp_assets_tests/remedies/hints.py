@@ -38,7 +38,7 @@ def _mends(node: ast.AST, place: str) -> Iterator[tuple[str, ast.expr]]:
     for child in ast.iter_child_nodes(node):
         named = isinstance(child, ast.FunctionDef | ast.ClassDef)
         below = f"{place}.{child.name}" if named else place
-        if isinstance(child, ast.keyword) and child.arg == "mend":
+        if isinstance(child, ast.keyword) and child.arg == "hint":
             yield below, child.value
         yield from _mends(child, below)
 

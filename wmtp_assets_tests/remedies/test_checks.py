@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.cli import main
-from wmtp_assets.project import Project
-from wmtp_assets_tests.automation.tiny import VARIABLES
-from wmtp_assets_tests.checks import test_datasets, test_models
-from wmtp_assets_tests.checks.breaking import Change, answers, flip, recommit
+from wmtp_assets_tests.artifact_checks import test_datasets, test_models
+from wmtp_assets_tests.artifact_checks.breaking import Change, answers, flip, recommit
+from wmtp_assets_tests.orchestration.tiny import VARIABLES
 from wmtp_assets_tests.remedies.test_hints import COMMAND
 
 
@@ -77,7 +77,7 @@ def settle(project: Project, broken: list[tuple[str, str]]) -> None:
     for artifact, question in sorted(broken, key=lambda one: order.index(one[0])):
         finding = answers(project, artifact)[question]
         assert not finding.passed, (artifact, question)
-        commands[command_of(finding.mend)] = None
+        commands[command_of(finding.hint)] = None
     for command in commands:  # 1 while another artifact of the round is still wrong
         assert main(shlex.split(command)[1:]) in (0, 1), command
     wrong = {

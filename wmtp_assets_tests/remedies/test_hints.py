@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.project import Project
-from wmtp_assets_tests.automation import tiny
-from wmtp_assets_tests.automation.tiny import Tiny
-from wmtp_assets_tests.checks.breaking import flip
+from wmtp_assets.artifacts import Project
+from wmtp_assets_tests.artifact_checks.breaking import flip
+from wmtp_assets_tests.orchestration import tiny
+from wmtp_assets_tests.orchestration.tiny import Tiny
 from wmtp_assets_tests.remedies.hints import hints
 
 SPLIT = "datasets/humaneval_test"
@@ -100,42 +100,44 @@ def reworded(storage: Path) -> None:
 VERSION = "[0-9a-f]" * 12
 SCENARIOS = [
     Scenario(
-        "project.handles.demand",
+        "artifacts.types.demand",
         truncated(f"versions/{SPLIT}/{VERSION}/test.jsonl"),
         "wmtp gate",
         f"wmtp materialize {SPLIT} --force",
     ),
     Scenario(
-        "project.handles.demand",
+        "artifacts.types.demand",
         lambda storage: shutil.rmtree(storage / "versions" / SPLIT),
         "wmtp gate",
         f"wmtp materialize {SPLIT}",
     ),
     Scenario(
-        "proofs.published",
+        "artifacts.checks.published",
         lambda storage: (storage / LINES).unlink(),
         "wmtp gate",
         f"wmtp materialize {SPLIT}",
     ),
     Scenario(
-        "proofs._files_unchanged",
+        "artifacts.checks._files_unchanged",
         flipped(f"versions/{SPLIT}/{VERSION}/test_stats.json"),
         "wmtp gate",
         f"wmtp materialize {SPLIT} --force",
     ),
     Scenario(
-        "proofs.fetched.prove_fetched",
+        "artifacts.checks.fetched.check_fetched",
         flipped("upstream/datasets/openai/**/test-*.parquet"),
         "wmtp gate",
         f"wmtp materialize {SPLIT}_raw --force",
     ),
     Scenario(
-        "proofs.fetched.prove_fetched",
+        "artifacts.checks.fetched.check_fetched",
         lambda storage: (storage / "assets.lock").unlink(),
         "wmtp gate",
         f"wmtp materialize {SPLIT}_raw --force",
     ),
-    Scenario("proofs._inputs_current", reworded, "wmtp gate", f"wmtp materialize {SPLIT}"),
+    Scenario(
+        "artifacts.checks._inputs_current", reworded, "wmtp gate", f"wmtp materialize {SPLIT}"
+    ),
     Scenario(
         "storage.receipts.damaged",
         flipped(f"versions/{SPLIT}/{VERSION}/receipt.json"),
@@ -156,43 +158,43 @@ SCENARIOS = [
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
-    "automation.home._made": "sets a variable of the person's shell: automation/test_home.py",
-    "automation.home.open_instance": "as above",
-    "automation.running._selected": "`wmtp list` shows names, and mends nothing",
-    "cli.keeping._set_of": "`wmtp list` shows names, and mends nothing",
+    "orchestration.home._made": "sets a variable of the person's shell: orchestration/test_home.py",
+    "orchestration.home.open_instance": "as above",
+    "orchestration.run._selected": "`wmtp list` shows names, and mends nothing",
+    "cli.versions._set_of": "`wmtp list` shows names, and mends nothing",
     "catalog.pin.check_own": "catalog/test_pin.py executes it",
     "checkpoints.libtorch.load": "a broken installation of torch, which this one is not",
-    "gatekeeping.signing.prove_signature": "KEY is the person's: gatekeeping/test_signing.py",
-    "gatekeeping.signing.sign": "as _not_published: `wmtp materialize`",
+    "artifacts.signing.check_signature": "KEY is the person's: artifacts/test_signing.py",
+    "artifacts.signing.sign": "as _not_published: `wmtp materialize`",
     "hub.client_settings._token_problem": "the token is the person's",
     "hub.client_settings._proxy": "a package or a proxy of the person's choice",
     "hub.directory._no_file": "another machine's mirror: hub/test_mirror.py makes one",
     "hub.directory.DirectoryHub._folder": "as above",
     "hub.fetch._agreed": "which of two files is right, a person decides",
     "hub.remote._unreachable": "without a network nothing here can mend it",
-    "storage.errors": "a full disk: gatekeeping/test_real_disks.py",
-    "storage.preflight.require_space": "a full disk: gatekeeping/test_real_disks.py",
+    "storage.errors": "a full disk: artifacts/test_real_disks.py",
+    "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
     "storage.publishing.Published._rollback_target": "`wmtp history` shows versions",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
     "web.processes.running_link": "starts the page: web/test_real_server.py",
     "web.processes._wait_until": "`wmtp validate` shows what is wrong, and mends nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
-    "proofs.fetched.prove_kept": "a warning about a choice: gatekeeping/test_released.py",
+    "artifacts.checks.fetched.check_kept": "a warning about a choice: artifacts/test_released.py",
     # What a proof prints when an artifact itself is wrong: test_checks.py breaks each.
-    "proofs._open": "test_checks.py",
-    "proofs._with_command": "test_checks.py",
-    "proofs.datasets.prove_schema": "test_checks.py",
-    "proofs.models._as_released": "a race with `wmtp gc --raw`, over when it is printed",
-    "proofs.models.prove_certificate": "test_checks.py",
-    "proofs.models.prove_converted_again": "test_checks.py",
-    "proofs.against_source.prove_against_source": "asked by `wmtp verify --against-source` only",
-    "proofs.derived.prove_derived": "test_checks.py",
+    "artifacts.checks._open": "test_checks.py",
+    "artifacts.checks._with_command": "test_checks.py",
+    "artifacts.checks.datasets.check_schema": "test_checks.py",
+    "artifacts.checks.models._as_released": "a race with `wmtp gc --raw`, over when it is printed",
+    "artifacts.checks.models.check_certificate": "test_checks.py",
+    "artifacts.checks.models.check_converted_again": "test_checks.py",
+    "artifacts.checks.against_source.check_against_source": "`wmtp verify --against-source`",
+    "artifacts.checks.derived.check_derived": "test_checks.py",
     # Said to programs that read the storage, never by `wmtp`; `wmtp materialize` is executed above.
-    "storage.publishing.Published.reading": "as proofs.published",
-    "storage.versions.Versions.path": "as project.handles.demand",
-    "proofs.places.source": "as proofs.fetched.prove_fetched",
-    "proofs.places.locked": "as storage.versions.current_version: mv, then `wmtp materialize`",
-    "gatekeeping.signing._what_readers_see.Readers.hash": "`wmtp verify --deep` mends nothing",
+    "storage.publishing.Published.reading": "as artifacts.checks.published",
+    "storage.versions.Versions.path": "as artifacts.types.demand",
+    "artifacts.checks.inputs.source": "as artifacts.checks.fetched.check_fetched",
+    "artifacts.checks.inputs.locked": "as storage.versions.current_version",
+    "artifacts.signing._what_readers_see.Readers.hash": "`wmtp verify --deep` mends nothing",
 }
 
 
@@ -204,7 +206,7 @@ def test_every_hint_with_a_command_has_a_scenario_or_a_reason() -> None:
 
 def test_the_scan_finds_hints_in_every_form() -> None:
     found = hints()
-    assert found["project.handles.demand"] == [
+    assert found["artifacts.types.demand"] == [
         "wmtp materialize {name} --force",
         "wmtp materialize {name}",
     ]

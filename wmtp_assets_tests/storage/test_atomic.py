@@ -80,7 +80,7 @@ def test_a_refusing_disk_is_one_error_that_says_what_to_do(code: int, tmp_path: 
         with FaultyDisk(at, code), pytest.raises(StorageError) as refusal:
             write_json(path, {"new": True})
         assert errno.errorcode[code] in str(refusal.value)
-        assert refusal.value.mend
+        assert refusal.value.hint
         assert path.read_bytes() == (b"old" if at < 5 else b'{\n  "new": true\n}\n')
         assert list(tmp_path.iterdir()) == [path]
 
@@ -107,13 +107,14 @@ def test_room_is_asked_for_before_a_step_starts(tmp_path: Path) -> None:
 
 
 ELSEWHERE = {
-    "automation/home.py": "Dagster's home, which lies outside the storage",
+    "orchestration/home.py": "Dagster's home, which lies outside the storage",
     "cli/__init__.py": "/dev/null",
-    "corpora/crew.py": "shared memory that has no name",
+    "corpora/writer.py": "/dev/null",
+    "corpora/worker_pool.py": "shared memory that has no name",
     "interrupts.py": "the standard error stream",
     "hub/partial.py": "descriptors that `disk` opened",
-    "mtp/proofs.py": "a temporary folder of its own",
-    "proofs/models.py": "a temporary folder of its own",
+    "mtp/checks.py": "a temporary folder of its own",
+    "artifacts/checks/models.py": "a temporary folder of its own",
     "storage/disk.py": "the one module",
     "web/processes.py": "a temporary folder of its own",
     "web/session.py": "the page's token, in the runtime folder",

@@ -243,4 +243,4 @@ def test_a_link_at_any_place_that_is_written_to_leads_nowhere(operation: str, me
         shutil.rmtree(theirs)
     assert followed == []
     assert refusals
-    assert [error for error in refusals if not error.mend] == []
+    assert [error for error in refusals if not error.hint] == []

@@ -1,0 +1,111 @@
+"""The answers on datasets: splits, small copies and schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks.inputs import place, source
+from wmtp_assets.artifacts.checks.table import CARDS, SCHEMA
+from wmtp_assets.artifacts.documents import Derived, schema_files
+from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
+from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
+from wmtp_assets.corpora.checks import check_split
+from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets.corpora.source_comparison import (
+    SplitSource,
+    check_rebuilt,
+    check_small,
+    check_source,
+)
+from wmtp_assets.findings import Finding
+
+#: The names by which `corpora/` knows the datasets of each layout of the catalog.
+RECORDS = {"code-contests": "codecontests", "mbpp": "mbpp", "humaneval": "humaneval"}
+
+
+def check_rows(project: Project, artifact: Artifact, seed: int | None = None) -> Iterable[Finding]:
+    dataset = project.catalog.datasets[artifact.owner]
+    rows = Split(*place(project, artifact.name))
+    tokenizer = Tokenizer(*place(project, TOKENIZER))
+    expected = dataset.splits[str(artifact.split)]
+    wanted, correct, incorrect = expected.rows, expected.correct, expected.incorrect
+    if artifact.kind is Kind.SMALL_SPLIT:
+        whole = demand(project.store, artifact.inputs[0])
+        asked_for = int(str(artifact.settings["rows"]))
+        wanted, correct, incorrect = min(asked_for, int(whole.facts["rows"])), None, None
+    yield check_rows_of_source(project, artifact, seed)
+    yield from check_split(
+        rows.jsonl,
+        RECORDS[dataset.layout],
+        tokenizer=tokenizer.model,
+        rows=wanted,
+        correct=correct,
+        incorrect=incorrect,
+        max_tokens=dataset.max_tokens,
+    )
+
+
+def check_rows_of_source(
+    project: Project, artifact: Artifact, seed: int | None = None, rebuild: bool = False
+) -> Finding:
+    """The rows of a split against upstream's shards, of a small split against the whole one.
+
+    With `rebuild` everything is made again, and the contract's metadata file is compared too.
+    """
+    rows = Split(*place(project, artifact.name))
+    name = f"{artifact.name}_metadata"
+    metadata = Document(*place(project, name)).path if rebuild else None
+    if artifact.kind is Kind.SMALL_SPLIT:
+        whole = Split(*place(project, artifact.inputs[0]))
+        wanted, draw = (int(str(artifact.settings[key])) for key in ("rows", "seed"))
+        return check_small(rows.jsonl, whole.jsonl, whole.index, wanted, draw, metadata)
+    dataset = project.catalog.datasets[artifact.owner]
+    paths = source(project, artifact.inputs[0]).paths()
+    made_from = SplitSource(
+        RECORDS[dataset.layout],
+        str(artifact.split),
+        [paths[path] for path in sorted(paths)],
+        Tokenizer(*place(project, TOKENIZER)).model,
+        dataset.max_tokens,
+    )
+    if rebuild:
+        return check_rebuilt(rows.jsonl, made_from, metadata)
+    return check_source(rows.jsonl, made_from, seed)
+
+
+def schema_documents(artifact: Artifact) -> Derived:
+    """The files of a schema artifact, as they must be."""
+    layout = str(artifact.settings["layout"])
+    files, small = (
+        cast("Mapping[str, str]", artifact.settings[name]) for name in ("files", "small_files")
+    )
+    return schema_files(RECORDS[layout], layout, files, small)
+
+
+def check_schema(project: Project, artifact: Artifact) -> Iterable[Finding]:
+    layout = str(artifact.settings["layout"])
+    document = Document(*place(project, artifact.name))
+    hint = f"wmtp materialize {artifact.name} --force"
+    same = document.value() == row_schema(RECORDS[layout])
+    yield Finding(
+        SCHEMA.name,
+        same,
+        f"the schema of {RECORDS[layout]}",
+        "as expected" if same else "another schema",
+        str(document.path),
+        hint="" if same else hint,
+    )
+    cards = {
+        name: data for name, data in schema_documents(artifact).files.items() if name[-3:] == ".md"
+    }
+    wrong = [name for name, data in cards.items() if (document.folder / name).read_bytes() != data]
+    yield Finding(
+        CARDS.name,
+        not wrong,
+        "cards that declare every split's file and the types of its fields",
+        f"another {', '.join(wrong)}" if wrong else "as expected",
+        str(document.folder / (wrong or list(cards))[0]),
+        hint=hint if wrong else "",
+    )

@@ -1,0 +1,93 @@
+"""The answers on what was fetched: the right files of the right commit, and all of them."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks.inputs import locked
+from wmtp_assets.artifacts.checks.table import FETCHED, KEPT
+from wmtp_assets.artifacts.released_weights import released
+from wmtp_assets.artifacts.types import fetched
+from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.findings import Finding
+from wmtp_assets.hub.directory import UNPINNED
+from wmtp_assets.hub.files import is_commit
+from wmtp_assets.storage.digests import sha256_files
+
+
+def check_fetched(project: Project, artifact: Artifact, deep: bool = True) -> Finding:
+    """Whether every fetched file is the one that catalog, assets.lock and its record name; without
+    `deep` the records are compared with each other, and no file is read."""
+    there_is = fetched(project.store, artifact.name)
+    listing = there_is.files()
+    taken = Taken.by(artifact)
+    pinned = {file.path: file.sha256 for file in taken.files if file.sha256}
+    wrong = _unlike_selection(taken, there_is.receipt.facts["folder"], list(listing))
+    # A mirror without a record of its commit cannot say; the digests decide alone.
+    if is_commit(taken.revision) and there_is.revision not in (taken.revision, UNPINNED):
+        wrong.append(f"fetched at {there_is.revision}, but catalog: {taken.revision}")
+    paths = there_is.paths()
+    gone = released(project, artifact.name)
+    wrong += [
+        f"{path}: {problem}"
+        for path, problem in there_is.lost().items()
+        if gone is None or path not in gone.files
+    ]
+    record_of = locked(project, taken.repo)
+    if record_of is not None and record_of.commit != there_is.revision:
+        wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
+    sums = sha256_files([at for at in paths.values() if at.is_file()]) if deep else {}
+    for path, record in listing.items():
+        found = sums.get(paths[path], str(record["sha256"]))  # unread: the record against the pin
+        known = record_of.files.get(path) if record_of else None
+        for source, wanted in (
+            ("on arrival", record["sha256"]),
+            ("catalog", pinned.get(path)),
+            ("assets.lock", known.sha256 if known else "no record"),
+        ):
+            if wanted is not None and found != wanted:
+                wrong.append(f"{path}: {found}, but {source}: {wanted}")
+    return Finding(
+        FETCHED.name,
+        not wrong,
+        f"{len(listing)} files with their recorded SHA-256",
+        "; ".join(wrong) or "as expected",
+        str(there_is.upstream),
+        hint=f"wmtp materialize {artifact.name} --force" if wrong else "",
+        details={"revision": there_is.revision},
+    )
+
+
+def check_kept(project: Project, artifact: Artifact) -> Finding:
+    """Whether the weights that a checkpoint was converted from are still here."""
+    expected = "every weight can be compared with its source again"
+    there_is, gone = fetched(project.store, artifact.name), released(project, artifact.name)
+    missing = sorted(there_is.lost().keys() & gone.files.keys()) if gone is not None else []
+    if gone is None or not missing:
+        return Finding(KEPT.name, True, expected, "as expected", str(there_is.upstream))
+    return Finding(
+        KEPT.name,
+        False,
+        expected,
+        f"let go at {gone.at}, when every value had been compared: {', '.join(missing)}",
+        str(there_is.upstream),
+        hint=f"Nothing; wmtp materialize {artifact.name} --force fetches them again.",
+    )
+
+
+def _unlike_selection(taken: Taken, folder: object, paths: list[str]) -> list[str]:
+    """How the list of what was fetched differs from what the catalog takes, and from the order in
+    which it is read: a file left out, one too many, two in each other's place."""
+    wrong = [f"fetched to {folder}"] if folder != taken.repo.folder else []
+    known: set[str] = set()
+    for file in taken.files:
+        found = {path for path in paths if fnmatchcase(path, file.path)}
+        if len(found) != file.count:
+            wrong.append(f"{len(found)} files for {file.path}, but catalog: {file.count}")
+        known |= found
+    wrong += [f"{path}: not in the catalog" for path in paths if path not in known]
+    if paths != sorted(paths):
+        wrong.append("listed in another order than upstream's")
+    return wrong

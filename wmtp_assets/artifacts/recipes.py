@@ -1,0 +1,72 @@
+"""Whether an artifact must be made (again): its recipe, held against the receipt of what exists.
+
+A recipe is all that an artifact's bytes depend on: the digests of its inputs, the catalog's words
+on it, and the version of the code that makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from wmtp_assets.artifacts.upstream_files import Taken, identity
+from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.hub.lock import Lock
+from wmtp_assets.hub.source import Hub
+from wmtp_assets.storage.receipts import Receipt
+from wmtp_assets.storage.store import Store
+from wmtp_assets.storage.versions import Staging
+
+# A new number where the same input would give other bytes: what the old code made is then redone.
+CODE_VERSIONS: Mapping[Kind, str] = {
+    **dict.fromkeys(Kind, "1"),
+    Kind.SPLIT: "2",  # since struct fields are read by name
+    Kind.CHECKPOINT: "2",  # {"format": "pt"} in the header; what became zero in the certificate
+    Kind.SHARDS: "2",  # likewise
+    Kind.CONFIG: "2",  # known settings only, in the words of transformers 4 and 5
+    Kind.TOKENIZER: "2",  # model_input_names
+    Kind.MODEL_METADATA: "2",  # settled values; a tokenizer of another size is refused
+    Kind.SCHEMA: "2",  # since cards are beside schema.json
+}
+
+
+def code_versions() -> dict[str, str]:
+    """The version of this package, and by kind the version of what makes artifacts of that kind."""
+    kinds = {str(kind): version for kind, version in CODE_VERSIONS.items()}
+    return {"wmtp-assets": metadata.version("wmtp-assets"), **kinds}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`inputs` maps names to digests (of artifacts) or identities (of upstream repositories)."""
+
+    inputs: Mapping[str, str]
+    code_version: str
+    entry_digest: str
+
+    @classmethod
+    def of(cls, artifact: Artifact, inputs: Mapping[str, str]) -> Recipe:
+        """The recipe of `artifact` when made from `inputs`."""
+        return cls(dict(inputs), CODE_VERSIONS[artifact.kind], artifact.settings_digest)
+
+    def made(self, store: Store, name: str) -> Receipt | None:
+        """The receipt of the artifact if it was made by this recipe and its files are there."""
+        return store.reusable(
+            name,
+            inputs=self.inputs,
+            code_version=self.code_version,
+            entry_digest=self.entry_digest,
+        )
+
+    def made_before(self, staging: Staging) -> Receipt | None:
+        """The receipt of a version that was made by this recipe, and is now the current one."""
+        return staging.reuse(
+            inputs=self.inputs, code_version=self.code_version, entry_digest=self.entry_digest
+        )
+
+
+def upstream_inputs(hub: Hub, artifact: Artifact, lock: Lock) -> dict[str, str]:
+    """The input of a raw artifact: its repository, and what stands for the files now."""
+    taken = Taken.by(artifact)
+    return {f"hub/{taken.repo}": identity(hub, taken, lock)}

@@ -1,0 +1,89 @@
+"""What a run of a catalog needs of this machine and of upstream: `wmtp doctor`, page and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.upstream_files import how_to_pin, unpinned
+from wmtp_assets.catalog import UpstreamModel
+from wmtp_assets.hub.doctor import Fact, diagnose
+from wmtp_assets.hub.files import WantedFile, WantedRepo
+
+# A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
+MEMORY_BYTES = 1_500_000_000
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}
+# JSONL of code_contests, per row kept (published counts: 15 GB for 3.7 million rows).
+_ROW_BYTES = 4_200
+_MARKS = {"fine": "ok", "warning": "??", "problem": "!!"}
+
+
+def examine(project: Project) -> list[Fact]:
+    """Everything that a run needs, and whether it is there. Fetches nothing; at most 20 s."""
+    spec = project.hub_spec
+    if spec is None and project.sample is not None:
+        project.hub()  # writes the sample, which is then the source
+        spec = str(project.sample)
+    needed = disk_needed(project)
+    facts = diagnose(spec, wanted_repos(project), {project.storage: needed}, MEMORY_BYTES)
+    return facts + pins(project)
+
+
+def pins(project: Project) -> list[Fact]:
+    """A problem for each repository that is not pinned where the catalog takes commits only."""
+    return [
+        Fact(
+            "pin",
+            "problem",
+            f"{one.repo} is at {one.revision}, which moves",
+            "a commit (40 hex digits)",
+            how_to_pin(one),
+        )
+        for one in unpinned(project.catalog, project.taken())
+    ]
+
+
+def wanted_repos(project: Project) -> list[WantedRepo]:
+    """Every repository with its licence and whether its gate must be open, by the catalog."""
+    words = {one.repository: one for one in project.catalog.upstreams().values()}
+    return [
+        WantedRepo(
+            taken.repo,
+            taken.revision,
+            tuple(WantedFile(f.path, f.sha256, f.size) for f in taken.files if "*" not in f.path),
+            words[taken.repo.name].licence,
+            words[taken.repo.name].gated,
+        )
+        for taken in project.taken()
+    ]
+
+
+def disk_needed(project: Project) -> int:
+    """Bytes that a run from nothing writes: fetched files, checkpoints and rows; an estimate."""
+    needed = 0
+    for model in project.catalog.models.values():
+        parameters = model.expected.parameters
+        if isinstance(model, UpstreamModel):
+            copies = 2 if model.layout == "llama-reward" else 1
+            needed += parameters * (_BYTES[model.source_dtype] * copies + _BYTES[model.dtype])
+        else:
+            needed += parameters * 2
+    for dataset in project.catalog.datasets.values():
+        rows = sum(split.rows or 0 for split in dataset.splits.values())
+        needed += rows * _ROW_BYTES * 3 // 2  # upstream's parquet is half of what comes out of it
+    return needed
+
+
+def page(facts: Sequence[Fact]) -> str:
+    """One screen: a line a fact, and what to do below each that is not fine."""
+    lines = []
+    for fact in facts:
+        wanted = f" (needed: {fact.expected})" if fact.expected else ""
+        lines.append(f"{_MARKS.get(fact.state, fact.state)}  {fact.name}: {fact.found}{wanted}")
+        if fact.hint:
+            lines.append(f"      {fact.hint}")
+    problems = sum(fact.state == "problem" for fact in facts)
+    lines.append(
+        "Ready for a full run." if not problems else f"{problems} problems stand in the way."
+    )
+    return "\n".join(lines)

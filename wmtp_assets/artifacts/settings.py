@@ -1,0 +1,77 @@
+"""Where a run reads its catalog and keeps its files: the environment, read when asked for.
+
+| variable | meaning | default |
+| --- | --- | --- |
+| WMTP_CATALOG | `sample`, `full`, or the path of a catalog | `sample` |
+| WMTP_STORAGE | the root of the files | `storage` |
+| WMTP_HUB | a directory mirror that bytes come from | the Hub; for `sample`, the sample |
+
+Paths are made absolute here, once: Dagster's processes work in another folder than the user does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmtp_assets.catalog.reader import SHIPPED
+from wmtp_assets.errors import WmtpError
+
+
+class SettingsError(WmtpError):
+    """A variable of the environment cannot be what it says."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says. `hub` is None for the catalog's own default.
+
+    Paths are absolute.
+    """
+
+    catalog: str
+    storage: Path
+    hub: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Reads WMTP_CATALOG, WMTP_STORAGE and WMTP_HUB; an empty value counts as unset.
+
+        `~` is the user's home folder, in a shell or not. Raises SettingsError.
+        """
+        values = os.environ if environment is None else environment
+        catalog = values.get("WMTP_CATALOG") or "sample"
+        hub = values.get("WMTP_HUB")
+        return cls(
+            catalog=catalog if catalog in SHIPPED else str(absolute(catalog, "WMTP_CATALOG")),
+            storage=absolute(values.get("WMTP_STORAGE") or "storage", "WMTP_STORAGE"),
+            hub=str(absolute(hub, "WMTP_HUB")) if hub else None,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make another process read the same, wherever it works."""
+        given = {"WMTP_CATALOG": self.catalog, "WMTP_STORAGE": str(self.storage)}
+        return given | ({"WMTP_HUB": self.hub} if self.hub else {})
+
+
+def absolute(path: str, variable: str) -> Path:
+    """`path`, which `variable` of the environment holds, from the root. Raises SettingsError."""
+    found: str | None = None
+    if "\0" in path:
+        found = "a NUL character"
+    elif "://" in path:
+        found = f"a URL: {path.partition('://')[0]}://..."
+    else:
+        try:
+            return Path(path).expanduser().absolute()
+        except (RuntimeError, OSError) as error:
+            found = f"{path}: {error}"
+    raise SettingsError(
+        f"{variable} is not the path of a file or folder",
+        expected="a path such as /data/wmtp or ~/wmtp",
+        found=found,
+        where=f"the variable {variable} of the environment",
+        hint=f"correct {variable}, or unset it.",
+    )

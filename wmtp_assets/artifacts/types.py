@@ -1,0 +1,199 @@
+"""What is handed from one asset to the next: where an artifact lies and how it is proven, no bytes.
+
+A handle of a 13 GB checkpoint weighs a few hundred bytes. IO managers make them from receipts.
+"""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import yaml
+
+from wmtp_assets.checkpoints import strict_json
+from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.receipts import Receipt
+from wmtp_assets.storage.store import Store
+
+_MAX_DOCUMENT = 64 << 20  # a certificate has some 500 bytes per tensor
+SETTLED = "settled.json"
+
+
+@dataclass(frozen=True)
+class Handle:
+    """An artifact in storage: its folder, and the receipt that says what must lie in it."""
+
+    folder: Path
+    receipt: Receipt
+
+    @property
+    def name(self) -> str:
+        """The artifact's name, which is its asset key."""
+        return self.receipt.artifact
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names and digests of the artifact's files; the asset's data version."""
+        return self.receipt.digest
+
+    def read(self, file: str) -> dict[str, object]:
+        """A JSON object among the artifact's files; JsonFileError where it is none."""
+        return strict_json.read_object(
+            self.folder / file, f"A file of {self.name}", self._again, _MAX_DOCUMENT
+        )
+
+    @property
+    def _again(self) -> str:
+        return f"`wmtp materialize {self.name} --force` makes it again."
+
+
+def demand(store: Store, name: str) -> Receipt:
+    """The receipt of an artifact that exists, with its files there in their recorded sizes.
+
+    Raises StorageError, saying what to do, when it was never made or is damaged.
+    """
+    for wrong in store.mismatches(name, deep=False):
+        raise StorageError(
+            f"{name} is not as its receipt says",
+            expected=wrong.expected,
+            found=wrong.found,
+            where=wrong.file,
+            hint=f"wmtp materialize {name} --force",
+        )
+    receipt = store.current(name)
+    if receipt is None:
+        raise StorageError(
+            f"{name} does not exist yet", where=store.root, hint=f"wmtp materialize {name}"
+        )
+    return receipt
+
+
+@dataclass(frozen=True)
+class Fetched(Handle):
+    """Files of an upstream repository, verified on arrival; they lie below `upstream`."""
+
+    upstream: Path
+
+    def files(self) -> dict[str, dict[str, object]]:
+        """What was fetched: `size` and `sha256` of every file, by its path in the repository."""
+        listing = self.read("fetched.json")
+        return cast("dict[str, dict[str, object]]", listing["files"])
+
+    @property
+    def revision(self) -> str:
+        """The commit that the files belong to ("directory" where a mirror doesn't say)."""
+        return str(self.receipt.facts["revision"])
+
+    def paths(self) -> dict[str, Path]:
+        """Where every fetched file lies, by its path in the repository."""
+        return {path: self.upstream / path for path in self.files()}
+
+    def lost(self) -> dict[str, str]:
+        """By path: what is found in place of a fetched file. Opens none: a pipe would never end."""
+        wrong = {}
+        for path, record in self.files().items():
+            try:
+                found = (self.upstream / path).stat()
+            except OSError:
+                wrong[path] = "no file"
+                continue
+            if not stat.S_ISREG(found.st_mode):
+                wrong[path] = "something else than a file"
+            elif found.st_size != record["size"]:
+                wrong[path] = f"{found.st_size} bytes"
+        return wrong
+
+
+def fetched(store: Store, name: str) -> Fetched:
+    """The files of a raw artifact that exists; raises StorageError otherwise."""
+    receipt = demand(store, name)
+    return Fetched(store.path(name), receipt, store.upstream / str(receipt.facts["folder"]))
+
+
+@dataclass(frozen=True)
+class Checkpoint(Handle):
+    """A converted or sliced checkpoint in safetensors."""
+
+    @property
+    def path(self) -> Path:
+        """The safetensors file."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate that the conversion wrote beside it."""
+        return self.folder / "certificate.json"
+
+    def settled(self) -> dict[str, dict[str, object]]:
+        """What upstream's config left open and the tensors decided: `config`, and the `evidence`.
+
+        Both are empty where the config left nothing open, as nearly always.
+        """
+        if SETTLED not in self.receipt.files:
+            return {"config": {}, "evidence": {}}
+        return cast("dict[str, dict[str, object]]", self.read(SETTLED))
+
+    def slice(self) -> dict[str, dict[str, object]]:
+        """Of a micro model: its `config`, and what was `taken` of its base."""
+        return cast("dict[str, dict[str, object]]", self.read("slice.json"))
+
+
+@dataclass(frozen=True)
+class Tokenizer(Handle):
+    """The shared tokenizer's files."""
+
+    @property
+    def model(self) -> Path:
+        """The SentencePiece model."""
+        return self.folder / "tokenizer.model"
+
+
+@dataclass(frozen=True)
+class Split(Handle):
+    """One split as JSONL with its row index."""
+
+    @property
+    def jsonl(self) -> Path:
+        """The rows, one JSON object a line."""
+        return self._only(".jsonl")
+
+    @property
+    def index(self) -> Path:
+        """The row index: one Parquet row a line of the JSONL."""
+        return self._only(".index.parquet")
+
+    def _only(self, ending: str) -> Path:
+        (name,) = (name for name in self.receipt.files if name.endswith(ending))
+        return self.folder / name
+
+
+@dataclass(frozen=True)
+class Document(Handle):
+    """A JSON or YAML document; of several files, the one that `facts` call the document."""
+
+    @property
+    def path(self) -> Path:
+        """The document's file."""
+        if len(self.receipt.files) == 1:
+            return self.folder / next(iter(self.receipt.files))
+        return self.folder / str(self.receipt.facts["document"])
+
+    def value(self) -> dict[str, object]:
+        """The document, parsed."""
+        if self.path.suffix != ".yaml":
+            return self.read(self.path.relative_to(self.folder).as_posix())
+        try:
+            value = yaml.safe_load(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            value = str(error)[:300]
+        if not isinstance(value, dict):
+            raise StorageError(
+                f"A file of {self.name} cannot be read",
+                expected="a YAML mapping",
+                found=value,
+                where=self.path,
+                hint=self._again,
+            )
+        return value

@@ -1,0 +1,99 @@
+"""Fetched files that may go: what nothing names any more, and weights proven converted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import run_checks
+from wmtp_assets.artifacts.checks.against_source import check_against_source
+from wmtp_assets.artifacts.conversion import weights_of
+from wmtp_assets.artifacts.released_weights import release
+from wmtp_assets.artifacts.types import fetched
+from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.catalog.artifacts import model_artifact
+from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
+from wmtp_assets.hub.partial import BYTES, JOURNAL
+from wmtp_assets.storage import disk
+
+
+def orphans(project: Project) -> list[Path]:
+    """Partial and quarantined files that no fetch of this catalog will take up or look at again.
+
+    They belong to a repository or a file that the catalog does not take, or are a journal whose
+    bytes were published already. A partial that a process holds is none.
+    """
+    upstream = project.store.upstream
+    taken = {one.repo.folder: one for one in project.taken()}
+    found = []
+    for kind in (PARTIAL, QUARANTINE):
+        for path in sorted((upstream / kind).rglob("*")):
+            if not path.is_file():
+                continue
+            inside = path.relative_to(upstream / kind)
+            one = taken.get(inside.parent.as_posix())
+            wanted = one is not None and _takes(one, inside.name)
+            if wanted and not _emptied(path):
+                continue
+            if kind == QUARANTINE or not _held(path):
+                found.append(path)
+    return found
+
+
+def _takes(taken: Taken, name: str) -> bool:
+    """Whether a partial or quarantined file of this name can be of a file that is taken."""
+    stem = name.removesuffix(BYTES).removesuffix(JOURNAL)
+    for file in taken.files:
+        # What a pattern finds is known only to the source: the readable part has to do.
+        pattern = PurePosixPath(file.path).name
+        if stem == stem_of(file.path) or (
+            "*" in file.path and fnmatchcase(stem.rpartition("-")[0], pattern)
+        ):
+            return True
+    return False
+
+
+def _emptied(path: Path) -> bool:
+    """Whether this is a journal without bytes: they were published, and then the process died."""
+    return path.suffix == JOURNAL and not path.with_suffix(BYTES).exists()
+
+
+def _held(path: Path) -> bool:
+    """Whether a process is fetching into this partial."""
+    try:
+        descriptor = disk.open_existing(path.with_suffix(JOURNAL))
+    except OSError:  # nothing, or nothing that a fetch of ours could hold
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def release_weights(project: Project, dry_run: bool) -> list[Path]:
+    """The fetched weights of models that pass every proof now, value by value; they may go.
+
+    Unless `dry_run`, that is written down (see `released`), and the gate stays open without them.
+    """
+    files: list[Path] = []
+    for name, model in project.catalog.upstream_models().items():
+        artifact = project.artifacts[model_artifact(name)]
+        raw = project.artifacts[artifact.inputs[0]]
+        made = project.store.current(artifact.name)
+        if made is None:
+            continue
+        asked = check_against_source(project, artifact)
+        asked += [*run_checks(project, artifact), *run_checks(project, raw)]
+        if all(finding.passed for finding in asked):
+            there_is = fetched(project.store, raw.name)
+            paths = weights_of(model, there_is)
+            if not dry_run:
+                release(project, raw.name, paths, made.digest)
+            files += [there_is.upstream / path for path in paths]
+    return files

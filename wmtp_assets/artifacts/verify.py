@@ -1,0 +1,122 @@
+"""`wmtp verify`: every artifact held against its receipt, quickly or whole.
+
+Quick looks at receipts, sizes, headers and the contract's links; deep asks every question of
+`artifacts/checks/`, reading every byte. It makes nothing, and reads no status from Dagster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import published, quick, run_checks
+from wmtp_assets.artifacts.checks.against_source import check_against_source
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.findings import Finding
+from wmtp_assets.storage.digests import digest_of
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it should be; `blocking` False is a warning."""
+
+    artifact: str
+    question: str
+    expected: str
+    found: str
+    where: str
+    hint: str
+    blocking: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was looked at and what was wrong."""
+
+    deep: bool
+    artifacts: int
+    answers: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong; warnings do not count."""
+        return not any(problem.blocking for problem in self.problems)
+
+    def to_json(self) -> dict[str, object]:
+        """As a JSON object."""
+        return {"sound": self.sound, **asdict(self)}
+
+    def text(self) -> str:
+        """A line a problem, and what was looked at."""
+        lines = [
+            f"{'WRONG' if p.blocking else 'warning'}: {p.artifact} {p.question}: expected "
+            f"{p.expected}; found {p.found}; in {p.where}" + (f"; {p.hint}" if p.hint else "")
+            for p in self.problems
+        ]
+        how = "every byte was read" if self.deep else "receipts, sizes and links; --deep reads all"
+        word = "sound" if self.sound else "NOT SOUND"
+        lines.append(f"{self.artifacts} artifacts, {self.answers} answers: {word} ({how}).")
+        return "\n".join(lines)
+
+
+def verify(
+    project: Project,
+    deep: bool = False,
+    against_source: bool = False,
+    sample: int | None = None,
+    signed: Sequence[Finding] = (),
+    seed: int | None = None,
+) -> Report:
+    """Asks every artifact; optional ones that do not exist are no problem.
+
+    `against_source` makes every artifact again from its source, in memory, and compares all of it.
+    `seed` repeats what `deep` drew at random. With `sample` n, a different nth of the artifacts is
+    asked deeply each day, so that n days read everything once. `signed` is what is known of a
+    signature over all.
+    """
+    problems = []
+    answers = artifacts = 0
+    today = (datetime.now(UTC) - _EPOCH).days
+    for artifact in project.artifacts.values():
+        if artifact.status == "optional" and not _exists(project, artifact):
+            continue
+        artifacts += 1
+        its_day = sample is not None and (today + _number_of(artifact.name)) % sample == 0
+        asked = deep or its_day
+        findings = run_checks(project, artifact, seed) if asked else quick(project, artifact)
+        if against_source:
+            findings += check_against_source(project, artifact)
+        answers += len(findings)
+        problems += [_problem(artifact.name, f) for f in findings if not f.passed]
+    links = published(project)
+    answers += len(links)
+    problems += [_problem(f.details["set"], f) for f in links if not f.passed]
+    answers += len(signed)
+    problems += [_problem("the signature", f) for f in signed if not f.passed]
+    return Report(deep, artifacts, answers, tuple(problems))
+
+
+def _problem(artifact: object, finding: Finding) -> Problem:
+    return Problem(
+        str(artifact),
+        finding.name,
+        str(finding.expected),
+        str(finding.found),
+        finding.where,
+        finding.hint,
+        finding.blocking,
+    )
+
+
+def _number_of(name: str) -> int:
+    """A number that spreads artifacts over days, the same on every machine."""
+    return int(digest_of(name)[:8], 16)
+
+
+def _exists(project: Project, artifact: Artifact) -> bool:
+    return (project.store.versions.home(artifact.name) / "current").is_symlink()

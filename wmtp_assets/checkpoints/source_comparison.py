@@ -1,0 +1,194 @@
+"""Proves a checkpoint against its source: values drawn at random, and what its certificate says.
+
+`prove_source` reads headers on both sides, a sample of every tensor (`sampling.py`), and of a
+tensor that is all zeros its source. It writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from wmtp_assets.checkpoints.casts import has_values
+from wmtp_assets.checkpoints.certificate import Certificate, TensorCertificate
+from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, unlike_stated
+from wmtp_assets.checkpoints.safetensors_file import Header
+from wmtp_assets.checkpoints.sampling import Comparison, compare_samples, fresh_seed, is_whole
+from wmtp_assets.checkpoints.scan import Scan
+from wmtp_assets.checkpoints.tensors import SourceTensor, read_blocks
+from wmtp_assets.findings import Finding
+
+AGAIN = "Materialize the checkpoint again."
+
+
+def check_source(
+    header: Header,
+    plan: Plan,
+    certificate: Certificate | None,
+    scan: Scan,
+    source_dtypes: tuple[DType, Mapping[str, DType]] | None = None,
+    seed: int | None = None,
+) -> list[Finding]:
+    """What the source of `plan` tells: the values of the file, what the certificate says of the
+    source, no tensor emptied by the cast, and the dtypes that the source was said to have."""
+    compared = compare_samples(header, plan, fresh_seed() if seed is None else seed)
+    findings = [_samples(header, plan, compared), _survives(header, plan, scan, certificate)]
+    if certificate is not None:
+        findings.append(_certified(header, plan, certificate, compared))
+    if source_dtypes is not None:
+        findings.append(_source_dtypes(plan, *source_dtypes))
+    return findings
+
+
+def _samples(header: Header, plan: Plan, compared: Comparison) -> Finding:
+    wrong = compared.different
+    sampled = not all(map(is_whole, plan.tensors))
+    drawn = f" (drawn with seed {compared.seed})" if sampled else ""
+    said = (
+        f"{compared.tensors} tensors, {len(compared.whole)} of them whole, {compared.values:,} "
+        "values in all"
+    )
+    return Finding(
+        name="sampled_values_equal_source",
+        passed=not wrong,
+        expected=f"{said}, equal after the cast to {plan.dtype}",
+        found=f"different: {some(wrong)}{drawn}" if wrong else said,
+        where=str(header.path),
+        hint=AGAIN if wrong else "",
+        details={"different": wrong[:100], "seed": compared.seed},
+    )
+
+
+def _survives(header: Header, plan: Plan, scan: Scan, certificate: Certificate | None) -> Finding:
+    """Whether every tensor that has values at the source still has some."""
+    emptied = [
+        tensor.spec.name
+        for tensor in plan.tensors
+        if tensor.spec.name in scan.all_zero and _has_values(tensor.source)
+    ]
+    tensors = certificate.tensors if certificate is not None else ()
+    zeroed = {tensor.name: tensor.zeroed for tensor in tensors if tensor.zeroed}
+    return Finding(
+        name="values_survive_cast",
+        passed=not emptied,
+        expected="no tensor all zeros that has other values at the source",
+        found=f"all zeros: {some(emptied)}"
+        if emptied
+        else f"{sum(zeroed.values()):,} values became zero, in {len(zeroed)} tensors with others",
+        where=str(header.path),
+        hint="Keep a wider dtype in the catalog, and materialize again." if emptied else "",
+        details={"became_zero": dict(sorted(zeroed.items(), key=lambda item: -item[1])[:100])},
+    )
+
+
+def _has_values(tensor: SourceTensor) -> bool:
+    return tensor.dtype.is_float and any(
+        has_values(block, tensor.dtype) for block in read_blocks(tensor)
+    )
+
+
+def _certified(
+    header: Header, plan: Plan, certificate: Certificate, compared: Comparison
+) -> Finding:
+    """Whether the certificate says of the source what the source is; of tensors that were compared
+    whole also the digest there and what the cast did to their values."""
+    wrong = [
+        f"{what} is {stated}, not {found}"
+        for what, stated, found in _stated(plan, certificate, header)
+        if stated != found
+    ]
+    certified = {tensor.name: tensor for tensor in certificate.tensors}
+    for tensor in plan.tensors:
+        if stated := certified.get(tensor.spec.name):
+            wrong += _unlike_certified(tensor, stated, compared)
+        else:
+            wrong.append(f"{tensor.spec.name} is not certified")
+    return Finding(
+        name="certificate_describes_source",
+        passed=not wrong,
+        expected="names, files, dtypes, sizes and reasons as the source and the catalog give them",
+        found=some(wrong) if wrong else "exactly those",
+        where=str(header.path.with_name("certificate.json")),
+        hint=AGAIN if wrong else "",
+        details={"wrong": wrong[:100]},
+    )
+
+
+def _stated(
+    plan: Plan, certificate: Certificate, header: Header
+) -> list[tuple[str, object, object]]:
+    """What the certificate says of the whole conversion, beside what the plan says."""
+    files = {tensor.source.file for tensor in plan.tensors}
+    dropped, left_out = set(certificate.dropped), set(plan.dropped)
+    return [
+        ("layout", certificate.layout, plan.layout),
+        ("dtype", str(certificate.dtype), str(plan.dtype)),
+        ("target_file", certificate.target_file, header.path.name),
+        ("target_size", certificate.target_size, plan.target_size),
+        ("parameters", certificate.parameters, plan.parameters),
+        ("warnings", certificate.warnings, plan.warnings),
+        (
+            "source_files",
+            dict(certificate.source_files),
+            {path.name: path.stat().st_size for path in files},
+        ),
+        (
+            "dropped",
+            sorted(str(entry) for entry in dropped - left_out),
+            sorted(str(entry) for entry in left_out - dropped),
+        ),
+    ]
+
+
+def _unlike_certified(
+    tensor: PlannedTensor, stated: TensorCertificate, compared: Comparison
+) -> list[str]:
+    """What a tensor's certificate says otherwise than its plan, and its values."""
+    source, spec = tensor.source, tensor.spec
+    found: dict[str, object] = {
+        "dtype": spec.dtype,
+        "shape": spec.shape,
+        "source_name": source.name,
+        "source_file": source.file.name,
+        "source_dtype": source.dtype,
+    }
+    if whole := compared.whole.get(spec.name):
+        stats = whole.stats
+        found |= {
+            "source_sha256": whole.source_sha256,
+            "nan": stats.nan,
+            "inf": stats.inf,
+            "overflow": stats.overflow,
+            "zeroed": stats.zeroed,
+            "max_cast_error": stats.error,
+        }
+    elif source.dtype is spec.dtype:
+        found["source_sha256"] = stated.sha256
+    return [
+        f"{field} of {spec.name} is {getattr(stated, field)}, not {value}"
+        for field, value in found.items()
+        if getattr(stated, field) != value
+    ]
+
+
+def _source_dtypes(plan: Plan, dtype: DType, others: Mapping[str, DType]) -> Finding:
+    wrong = unlike_stated([tensor.source for tensor in plan.tensors], dtype, others)
+    where: Collection[Path] = {tensor.source.file for tensor in plan.tensors}
+    return Finding(
+        name="source_dtype_stated",
+        passed=not wrong,
+        expected=f"{dtype}" + "".join(f", {name}: {other}" for name, other in others.items()),
+        found=some(wrong) if wrong else "every converted tensor is so",
+        where=", ".join(sorted(map(str, where))),
+        hint="Correct source_dtype (or source_dtype_of) in the catalog, and materialize again."
+        if wrong
+        else "",
+        details={"wrong": wrong[:100]},
+    )
+
+
+def some(items: list[str]) -> str:
+    """The first ten of many items, and how many more there are."""
+    more = f"; and {len(items) - 10} more" if len(items) > 10 else ""
+    return "; ".join(items[:10]) + more

@@ -1,0 +1,234 @@
+"""The commands that make and prove: run, materialize, verify, gate, ui, list, sample, validate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wmtp_assets.cli.common import DONE, REFUSED, WRONG, add_json, plain, project, show
+from wmtp_assets.cli.signing import add_signatures, signature_findings
+
+if TYPE_CHECKING:
+    from wmtp_assets.artifacts import Project
+    from wmtp_assets.artifacts.settings import Settings
+
+
+def register(commands: Any) -> None:
+    """Adds these commands to the parser."""
+    run = commands.add_parser("run", help="materialize, then serve the page")
+    _serving(run)
+    run.set_defaults(run=_run, serves=True)
+
+    make = commands.add_parser("materialize", help="make what is stale, prove everything")
+    make.add_argument(
+        "selection",
+        nargs="?",
+        help="an asset key, group:NAME, +KEY ... (default: all); also makes what it needs",
+    )
+    make.add_argument("--force", action="store_true", help="make the selected assets again")
+    add_json(make)
+    make.set_defaults(run=_materialize)
+
+    verify = commands.add_parser("verify", help="prove what is stored; makes nothing")
+    verify.add_argument("--deep", action="store_true", help="recompute every digest and value")
+    verify.add_argument(
+        "--against-source",
+        action="store_true",
+        help="make everything again from what was fetched, in memory, and compare all of it",
+    )
+    verify.add_argument(
+        "--sample",
+        type=_nth,
+        metavar="1/N",
+        help="ask another Nth of the artifacts deeply each day (for a schedule)",
+    )
+    verify.add_argument(
+        "--seed", type=int, help="repeat a sample of --deep by the seed that a finding reported"
+    )
+    add_signatures(verify)
+    add_json(verify)
+    verify.set_defaults(run=_verify)
+
+    gate = commands.add_parser("gate", help="may the next phase start? exits 1 when not")
+    add_json(gate)
+    gate.set_defaults(run=_gate)
+
+    ui = commands.add_parser("ui", help="serve the page")
+    _serving(ui)
+    ui.add_argument(
+        "--link", action="store_true", help="print a link to the page that is running, and exit"
+    )
+    ui.set_defaults(run=_ui, serves=True)
+
+    listing = commands.add_parser("list", help="every asset, what it is made from, where it lies")
+    add_json(listing)
+    listing.set_defaults(run=_list)
+
+    sample = commands.add_parser("sample", help="write the sample as a directory mirror")
+    sample.add_argument("directory", type=Path)
+    sample.set_defaults(run=_sample)
+
+    validate = commands.add_parser("validate", help="check the catalog and Dagster's definitions")
+    validate.set_defaults(run=_validate)
+
+
+def _nth(text: str) -> int:
+    """The N of "1/N"."""
+    first, _, number = text.partition("/")
+    if first != "1" or not number.isdigit() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1/N such as 1/7, found {text!r}")
+    return int(number)
+
+
+def _port(text: str) -> int:
+    """A port's number, from the call or from PORT."""
+    if not text.isdecimal() or not int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, found {text!r}")
+    return int(text)
+
+
+def _serving(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
+    parser.add_argument("--port", type=_port, default=os.environ.get("PORT") or "3000")
+    parser.add_argument("--read-only", action="store_true", help="for a shared screen")
+    parser.add_argument(
+        "--no-token",
+        action="store_true",
+        help="let everyone in: only for use behind a proxy with a login of its own",
+    )
+
+
+def _run(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.settings import Settings
+    from wmtp_assets.interrupts import in_a_thread
+    from wmtp_assets.web.processes import check_port
+
+    check_port(given.host, given.port)  # said before the work, not after it
+    settings = Settings.from_environment()  # before Dagster's home is entered
+    status = in_a_thread(lambda: _make(project(settings), None, force=False, as_json=False))
+    print(flush=True)
+    return _serve(given, settings) or status
+
+
+def _materialize(given: argparse.Namespace) -> int:
+    return _make(project(), given.selection, given.force, given.json)
+
+
+def _make(secured: Project, selection: str | None, force: bool, as_json: bool) -> int:
+    from wmtp_assets.artifacts.gate import verdict_of_run
+    from wmtp_assets.cli.report import rows, run_text
+    from wmtp_assets.orchestration.run import run
+
+    result = run(secured, selection, force)
+    verdict = verdict_of_run(secured, result.run_id)
+    asked = {check.asset for check in result.checks} | set(result.made)
+    summary = [row for row in rows(secured, result.checks) if row.asset in asked]
+    if as_json:
+        value = {
+            "run_id": result.run_id,
+            "succeeded": result.succeeded,
+            "made": result.made,
+            "published": result.published,
+            "failures": [str(failure) for failure in result.failures],
+            "artifacts": [asdict(row) for row in summary],
+            "checks": [asdict(check) for check in result.checks],
+            "gate": verdict.to_json(),
+        }
+        print(json.dumps(value, indent=2))
+    else:
+        print(plain(run_text(secured, result, summary, verdict)))
+    if result.succeeded:
+        return DONE
+    wrong = any(not check.passed and check.blocking for check in result.checks)
+    refused = any(failure.could_not_try for failure in result.failures)
+    return REFUSED if refused and not wrong else WRONG
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.verify import verify
+
+    secured = project()
+    signed = signature_findings(secured, given)
+    report = verify(secured, given.deep, given.against_source, given.sample, signed, given.seed)
+    show(given, report.to_json(), report.text())
+    return DONE if report.sound else WRONG
+
+
+def _gate(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.gate import evaluate, write_report
+    from wmtp_assets.cli.report import verdict_text
+    from wmtp_assets.storage.errors import StorageError
+
+    secured = project()
+    verdict = evaluate(secured)
+    try:
+        write_report(secured, verdict)
+    except StorageError as error:  # a read-only disk: the answer stands without its report
+        print(plain(f"wmtp: {error}"), file=sys.stderr)
+    show(given, verdict.to_json(), verdict_text(verdict))
+    return DONE if verdict.open else WRONG
+
+
+def _ui(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.settings import Settings
+
+    if not given.link:
+        return _serve(given, Settings.from_environment())
+    from wmtp_assets.orchestration.home import home
+    from wmtp_assets.web.processes import running_link
+
+    print(running_link(home(), given.host, given.port))
+    return DONE
+
+
+def _serve(given: argparse.Namespace, settings: Settings) -> int:
+    from wmtp_assets.orchestration.home import home
+    from wmtp_assets.web.processes import serve
+
+    project(settings)  # a mistake in the catalog is said here, not by a process of Dagster's
+    os.environ.update(settings.environment())  # Dagster's processes work in another folder
+    serve(home(), given.host, given.port, given.read_only, not given.no_token)
+    return DONE
+
+
+def _list(given: argparse.Namespace) -> int:
+    artifacts = project().artifacts.values()
+    if given.json:
+        print(json.dumps([asdict(artifact) for artifact in artifacts], indent=2))
+        return DONE
+    for artifact in artifacts:
+        print(artifact.name)
+        for path in artifact.links:
+            print(f"    {path}")
+    return DONE
+
+
+def _sample(given: argparse.Namespace) -> int:
+    from wmtp_assets.sample import write_sample
+
+    write_sample(given.directory.resolve())
+    print(f"The sample is in {given.directory}; use it with WMTP_HUB={given.directory.absolute()}")
+    return DONE
+
+
+def _validate(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.settings import Settings
+    from wmtp_assets.orchestration.home import home
+
+    settings = Settings.from_environment()
+    project(settings)
+    there = home()
+    # Named here: a home need not hold a workspace.yaml.
+    command = [sys.executable, "-m", "dagster", "definitions", "validate"]
+    command += ["--module-name", "wmtp_assets.definitions"]
+    environment = {**os.environ, **settings.environment(), "DAGSTER_HOME": str(there)}
+    done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+        command, cwd=there, env=environment, check=False
+    )
+    return DONE if done.returncode == 0 else WRONG

@@ -1,0 +1,105 @@
+"""The commands about what is kept: history, rollback, gc."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from wmtp_assets.cli.common import DONE, add_json, project, show
+from wmtp_assets.errors import WmtpError
+
+if TYPE_CHECKING:
+    from wmtp_assets.artifacts import Project
+
+
+def register(commands: Any) -> None:
+    """Adds these commands to the parser."""
+    history = commands.add_parser("history", help="the versions of an asset that are here")
+    history.add_argument("asset")
+    add_json(history)
+    history.set_defaults(run=_history)
+
+    rollback = commands.add_parser(
+        "rollback", help="publish an older version again, of the asset and what goes with it"
+    )
+    rollback.add_argument("asset")
+    rollback.add_argument("version", nargs="?", help="default: the one before the current")
+    rollback.set_defaults(run=_rollback)
+
+    gc = commands.add_parser("gc", help="remove leftovers and old versions")
+    gc.add_argument("--keep", type=int, default=2, help="versions to keep of each (default 2)")
+    gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    gc.add_argument(
+        "--raw",
+        action="store_true",
+        help="also fetched weights whose conversion is proven now, value by value; "
+        "a run that needs them fetches them again",
+    )
+    add_json(gc)
+    gc.set_defaults(run=_gc)
+
+
+def _history(given: argparse.Namespace) -> int:
+    secured = project()
+    name = _set_of(secured, given.asset)
+    store = secured.store
+    current = store.publication(name)
+    versions = [
+        {
+            "version": one.version,
+            "published_at": one.made_at,
+            "current": current is not None and one.version == current.version,
+            "members": {artifact: member.version for artifact, member in one.members.items()},
+        }
+        for one in store.publications(name)
+    ]
+    lines = [f"{name}, published as a whole:"]
+    for one in versions:
+        mark = "*" if one["current"] else " "
+        lines.append(f"{mark} {one['version']}  {one['published_at']}")
+    show(given, {"set": name, "versions": versions}, "\n".join(lines))
+    return DONE
+
+
+def _rollback(given: argparse.Namespace) -> int:
+    secured = project()
+    name = _set_of(secured, given.asset)
+    publication = secured.store.rollback(name, given.version)
+    print(f"{name} is {publication.version} again, with all that is published with it.")
+    return DONE
+
+
+def _gc(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.unneeded_files import orphans, release_weights
+    from wmtp_assets.storage.preflight import gigabytes
+
+    secured = project()
+    also = [*orphans(secured), *(release_weights(secured, given.dry_run) if given.raw else [])]
+    done = secured.store.gc(keep=given.keep, dry_run=given.dry_run, also=also)
+    word = "would be removed" if given.dry_run else "removed"
+    lines = [f"{one.path}: {gigabytes(one.size)}, {one.reason}" for one in done.removed]
+    lines += [f"{name}: left alone, {reason}" for name, reason in done.held.items()]
+    lines.append(f"{len(done.removed)} {word}, {gigabytes(done.size)}.")
+    value = {
+        "dry_run": given.dry_run,
+        "removed": [
+            {"path": str(one.path), "size": one.size, "reason": one.reason} for one in done.removed
+        ],
+        "held": done.held,
+        "size": done.size,
+    }
+    show(given, value, "\n".join(lines))
+    return DONE
+
+
+def _set_of(secured: Project, asset: str) -> str:
+    """The set that an asset is published in, or the set of that name."""
+    for name, published in secured.sets.items():
+        if asset == name or (asset in published.artifacts and asset not in secured.sets):
+            return name
+    raise WmtpError(
+        "This asset is not published",
+        expected=f"one of {', '.join(secured.sets)}",
+        found=asset,
+        hint="`wmtp list` shows what lies where.",
+    )

@@ -1,0 +1,196 @@
+"""The row index: what is known of each line of a JSONL file, as a Parquet file beside it.
+
+One row a line, in the lines' order. Columns:
+
+    problem             int32   ordinal of the problem in upstream's split
+    is_correct          bool    null where rows have no class (mbpp, humaneval)
+    difficulty          int16   upstream's raw integer; null for mbpp, humaneval
+    source              int16   upstream's raw integer; null for mbpp, humaneval
+    language            int8    upstream's: 1 PYTHON (2.x), 3 PYTHON3
+    cf_rating           int32   0: none; null for mbpp, humaneval
+    instruction_tokens, input_tokens, output_tokens    uint16
+    offset              int64   of the line's first byte
+    length              int32   bytes of the line, its newline included
+    flags               uint8   bits: 1 repaired text, 2 empty output, 4 shared name (see `records`)
+
+The file's key-value metadata (`wmtp`, JSON) says what it is the index of: digests and sizes of the
+JSONL and of the metadata file that follows from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from wmtp_assets.corpora.errors import CorpusError
+
+SCHEMA = pa.schema(
+    [
+        ("problem", pa.int32()),
+        ("is_correct", pa.bool_()),
+        ("difficulty", pa.int16()),
+        ("source", pa.int16()),
+        ("language", pa.int8()),
+        ("cf_rating", pa.int32()),
+        ("instruction_tokens", pa.uint16()),
+        ("input_tokens", pa.uint16()),
+        ("output_tokens", pa.uint16()),
+        ("offset", pa.int64()),
+        ("length", pa.int32()),
+        ("flags", pa.uint8()),
+    ]
+)
+_KEY = b"wmtp"
+# Neighbours are alike: problems and offsets only grow, so their differences are a byte or two.
+_DELTA = ("problem", "offset", "length", "output_tokens")
+ROWS_A_GROUP = 1 << 18
+
+
+class IndexWriter:
+    """Writes the row index in row groups; `close` adds what it is the index of."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._writer = pq.ParquetWriter(
+            file,
+            SCHEMA,
+            compression="zstd",
+            use_dictionary=[name for name in SCHEMA.names if name not in _DELTA],
+            column_encoding=dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+        )
+
+    def write(self, columns: Mapping[str, NDArray[Any]], rows: int) -> pa.Table:
+        """Append rows, arrays by column name (a column left out is null); returns the table.
+
+        Raises ArrowInvalid for a value that its column cannot hold.
+        """
+        arrays = [
+            as_arrow(columns[name]).cast(SCHEMA.field(name).type)
+            if name in columns
+            else pa.nulls(rows, SCHEMA.field(name).type)
+            for name in SCHEMA.names
+        ]
+        table = pa.Table.from_arrays(arrays, schema=SCHEMA)
+        self._writer.write_table(table, row_group_size=ROWS_A_GROUP)
+        return table
+
+    def close(self, facts: Mapping[str, object]) -> None:
+        self._writer.add_key_value_metadata({_KEY: json.dumps(dict(facts), sort_keys=True)})
+        self._writer.close()
+
+
+class RowIndex:
+    """A row index on disk; columns are read when asked for, and only those."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = pq.ParquetFile(path, pre_buffer=False)
+        except FileNotFoundError as error:
+            raise CorpusError(
+                "There is no row index", where=path, hint="Materialize the split."
+            ) from error
+        except (OSError, pa.ArrowException) as error:
+            raise CorpusError(
+                "The row index is not readable",
+                found=str(error),
+                where=path,
+                hint="Materialize the split again.",
+            ) from error
+        found = (self._file.metadata.metadata or {}).get(_KEY)
+        if found is None or not self._file.schema_arrow.equals(SCHEMA):
+            raise CorpusError(
+                "This Parquet file is not a row index of this version",
+                expected=", ".join(SCHEMA.names),
+                found=", ".join(self._file.schema_arrow.names),
+                where=path,
+                hint="Materialize the split again.",
+            )
+        self.facts: dict[str, Any] = json.loads(found)
+
+    @property
+    def names(self) -> list[str]:
+        return list(SCHEMA.names)
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column as a numpy array (nulls as -1, booleans as int8)."""
+        found: NDArray[Any] | None = None
+        begin = 0
+        # In pieces, so that what Arrow needs beside the array is small.
+        for batch in self.batches([name]):
+            values = as_numpy(batch.column(0))
+            if found is None:
+                found = np.empty(len(self), dtype=values.dtype)
+            found[begin : begin + values.size] = values
+            begin += values.size
+        return as_numpy(self.table([name]).column(0)) if found is None else found
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        return self._file.read(columns=None if columns is None else list(columns))
+
+    def ends(self) -> list[tuple[int, int, int, bool | None]]:
+        """(row, offset, length, is_correct) of the first and the last row; of no rows, none."""
+        found: list[tuple[int, int, int, bool | None]] = []
+        every = range(self._file.metadata.num_row_groups)
+        groups = [at for at in every if self._file.metadata.row_group(at).num_rows]
+        for group, row in ((groups[0], 0), (groups[-1], -1)) if groups else ():
+            table = self._file.read_row_group(group, ["offset", "length", "is_correct"])
+            offset, length, is_correct = (table[name][row].as_py() for name in table.column_names)
+            found.append((row % len(self), offset, length, is_correct))
+        return found
+
+    def rows(self, begin: int, end: int, columns: Sequence[str]) -> pa.Table:
+        """The rows `begin`..`end` of some columns. Reads the row groups that hold them."""
+        found = []
+        first = 0
+        for group in range(self._file.metadata.num_row_groups):
+            count = self._file.metadata.row_group(group).num_rows
+            low, high = max(begin - first, 0), min(end - first, count)
+            if low < high:
+                found.append(self._file.read_row_group(group, list(columns)).slice(low, high - low))
+            first += count
+        return pa.concat_tables(found) if found else SCHEMA.empty_table().select(columns)
+
+    def batches(self, columns: Sequence[str], size: int = 1 << 16) -> Iterator[pa.RecordBatch]:
+        yield from self._file.iter_batches(
+            batch_size=size, columns=list(columns), use_threads=False
+        )
+
+
+def as_arrow(values: NDArray[Any]) -> pa.Array:
+    """Numbers or booleans from numpy as an Arrow array of the same type.
+
+    Not by `pa.array`: that imports pandas, a third of a second and 40 MB.
+    """
+    if values.dtype == np.bool_:
+        return as_arrow(values.astype(np.int8)).cast(pa.bool_())
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.type_for_alias(values.dtype.name), values.size, [None, buffer])
+
+
+def as_numpy(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
+    """A column of numbers as numpy, nulls as -1, booleans as int8.
+
+    Not by Arrow's own `to_numpy`, which imports pandas as well.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()  # an array, in today's Arrow, even of no chunks
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    dtype = np.dtype(str(column.type))
+    if not len(column):
+        return np.empty(0, dtype)
+    begin = column.offset * dtype.itemsize
+    values = np.frombuffer(column.buffers()[1], dtype, len(column), begin)
+    if column.null_count:
+        return np.where(as_numpy(column.is_valid()) != 0, values, np.array(-1, dtype))
+    return values

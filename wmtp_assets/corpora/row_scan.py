@@ -1,0 +1,295 @@
+"""One pass over a JSONL file, counting all that the checks ask about it.
+
+Blocks of lines are parsed into Arrow columns and checked column by column, on every core; where a
+block is not as it should be, its lines are looked at one by one, to name them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from numpy.typing import NDArray
+
+from wmtp_assets.corpora.record_frame import parsed, type_faults, value_faults
+from wmtp_assets.corpora.row_index import RowIndex, as_numpy
+from wmtp_assets.storage.digests import cores
+
+_BLOCK = 8 << 20  # bytes of lines that are checked together; a longer line is a block of its own
+_KEPT = 5  # failures of a kind that are shown
+_ABSENT = "absent"
+_NEWLINE = 10
+_COLUMNS = ("is_correct", "difficulty", "offset", "length")
+
+
+@dataclass
+class Survey:
+    """What was found in a file: how much, and the first few things that were wrong."""
+
+    rows: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    difficulties: Counter[Any] = field(default_factory=Counter)
+    not_json: list[str] = field(default_factory=list)
+    not_schema: list[str] = field(default_factory=list)
+    not_index: list[str] = field(default_factory=list)
+    without_tests: list[str] = field(default_factory=list)
+    repeated_task_ids: int = 0
+    digest: str = ""
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Whole lines, and where they stand in the file."""
+
+    lines: bytes
+    first: int  # line
+    offset: int  # byte
+    ends: NDArray[np.int64]  # one past each newline, within `lines`
+
+
+def survey(jsonl: Path, dataset: str, tests_field: str | None, index: RowIndex) -> Survey:
+    """Read every line of `jsonl`: hold it against the schema of `dataset` and against its row of
+    `index`. `tests_field` is the field that must not be empty, where the dataset has one."""
+    found = Survey()
+    digest = hashlib.sha256()
+    described = {name: index.column(name) for name in _COLUMNS}
+    task_ids: list[NDArray[np.uint64]] = []
+    waiting: deque[Future[tuple[Survey, NDArray[np.uint64]]]] = deque()
+    workers = cores()
+
+    def take() -> None:
+        part, ids = waiting.popleft().result()
+        task_ids.append(ids)
+        _add(found, part)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for block in _blocks(jsonl):
+            waiting.append(pool.submit(_checked, block, dataset, tests_field, described))
+            digest.update(block.lines)  # lets the workers run meanwhile
+            if len(waiting) > workers:
+                take()
+        while waiting:
+            take()
+    if found.rows != len(index):
+        past = "goes on after" if len(index) > found.rows else "ends before"
+        _note(found.not_index, f"the index {past} line {found.rows - 1}")
+    together = np.concatenate(task_ids) if task_ids else np.empty(0, np.uint64)
+    found.repeated_task_ids = together.size - np.unique(together).size
+    found.digest = digest.hexdigest()
+    return found
+
+
+def _blocks(jsonl: Path) -> Iterator[_Block]:
+    """The file in blocks that end with a line; the last may lack its newline."""
+    line = offset = 0
+    with jsonl.open("rb", buffering=0) as file:
+        rest = b""
+        while True:
+            more = file.read(_BLOCK)
+            whole, rest = _cut(rest + more, final=not more)
+            if whole:
+                ends = np.flatnonzero(np.frombuffer(whole, np.uint8) == _NEWLINE) + 1
+                if not whole.endswith(b"\n"):
+                    ends = np.append(ends, len(whole))
+                yield _Block(whole, line, offset, ends)
+                line += ends.size
+                offset += len(whole)
+            if not more:
+                return
+
+
+def _cut(data: bytes, final: bool) -> tuple[bytes, bytes]:
+    at = len(data) if final else data.rfind(b"\n") + 1
+    return data[:at], data[at:]
+
+
+def _checked(
+    block: _Block, dataset: str, tests_field: str | None, described: Mapping[str, NDArray[Any]]
+) -> tuple[Survey, NDArray[np.uint64]]:
+    found = Survey(rows=block.ends.size, bytes=len(block.lines))
+    lengths = np.diff(block.ends, prepend=0)
+    _compare(found, block, lengths, described)
+    table = _table(block, dataset)
+    if table is None:
+        return found, _line_by_line(found, block, dataset, tests_field, described)
+    for fault in value_faults(table, dataset, block.first):
+        _note(found.not_schema, fault)
+    rows = slice(block.first, block.first + table.num_rows)
+    if "is_correct" in table.column_names:
+        classes = as_numpy(table["is_correct"])
+        found.classes.update(correct=int(classes.sum()), incorrect=int((classes == 0).sum()))
+    else:
+        classes = np.full(table.num_rows, -1, np.int8)
+        found.classes[_ABSENT] += table.num_rows
+    _unlike(found, block, classes, described["is_correct"][rows], "is_correct")
+    difficulties = table["metadata.difficulty"]
+    if pa.types.is_null(difficulties.type):
+        found.difficulties[None] += table.num_rows
+        values = np.full(table.num_rows, -1)
+    else:
+        values = as_numpy(difficulties)
+        found.difficulties.update(
+            dict(zip(*map(np.ndarray.tolist, np.unique(values, return_counts=True)), strict=True))
+        )
+    _unlike(found, block, values, described["difficulty"][rows], "difficulty")
+    if tests_field is not None:
+        lengths_of = (
+            pc.list_value_length if pa.types.is_list(table[tests_field].type) else pc.binary_length
+        )
+        empty = as_numpy(pc.equal(lengths_of(table[tests_field]), 0))
+        for at in np.flatnonzero(empty)[:_KEPT].tolist():
+            _note(found.without_tests, f"line {block.first + at}: {tests_field}")
+    return found, _hashes(table["task_id"].to_pylist())
+
+
+def _table(block: _Block, dataset: str) -> pa.Table | None:
+    """The block as columns; None where a line is not what `parsed` takes."""
+    # Arrow's parser takes objects only: it has been seen to crash on a line that says null.
+    begins = np.frombuffer(block.lines, np.uint8)[np.append(0, block.ends[:-1])]
+    if not block.lines.endswith(b"}\n") or not (begins == ord("{")).all():
+        return None
+    try:
+        if not block.lines.isascii():
+            block.lines.decode()  # Arrow takes any bytes for a text
+        table = parsed(block.lines, dataset)
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        return None
+    # Arrow takes a missing field for a null, and passes over empty lines. Quotes within JSON text
+    # are escaped, so the bytes counted here can be part of no text.
+    nulls = any(
+        table[name].null_count for name in table.column_names if name != "metadata.difficulty"
+    )
+    difficulties = table["metadata.difficulty"]
+    if pa.types.is_null(difficulties.type):
+        nulls = nulls or block.lines.count(b'"difficulty": null') != len(difficulties)
+    else:
+        nulls = nulls or difficulties.null_count > 0
+    return None if nulls or table.num_rows != block.ends.size else table
+
+
+def _line_by_line(
+    found: Survey,
+    block: _Block,
+    dataset: str,
+    tests_field: str | None,
+    described: Mapping[str, NDArray[Any]],
+) -> NDArray[np.uint64]:
+    """The same, record by record: what is wrong is named by its line."""
+    task_ids = []
+    begin = 0
+    for place, end in enumerate(block.ends.tolist(), block.first):
+        line = block.lines[begin:end]
+        begin = end
+        record = _parsed(line)
+        if record is None:
+            _note(found.not_json, f"line {place}: not a JSON object and one newline")
+            continue
+        for fault in _faults(line, record, dataset, place):
+            _note(found.not_schema, fault)
+        found.classes[_class_of(record)] += 1
+        found.difficulties[_difficulty_of(record)] += 1
+        if tests_field is not None and not record.get(tests_field):
+            _note(found.without_tests, f"line {place}: {tests_field}")
+        if place < described["is_correct"].size:
+            is_correct = record.get("is_correct")
+            if (int(is_correct) if isinstance(is_correct, bool) else -1) != described["is_correct"][
+                place
+            ]:
+                _note(found.not_index, f"line {place}: is_correct")
+            difficulty = _difficulty_of(record)
+            if described["difficulty"][place] != (-1 if difficulty is None else difficulty):
+                _note(found.not_index, f"line {place}: difficulty")
+        task_ids.append(str(record.get("task_id")))
+    return _hashes(task_ids)
+
+
+def _faults(line: bytes, record: dict[str, Any], dataset: str, place: int) -> list[str]:
+    wrong = type_faults(record, dataset)
+    if wrong:
+        return [f"line {place}: {fault}" for fault in wrong]
+    try:
+        return value_faults(parsed(line, dataset), dataset, place)
+    except pa.ArrowInvalid as error:  # a lone surrogate, say: text that is no Unicode
+        return [f"line {place}: {str(error).splitlines()[0]}"]
+
+
+def _compare(
+    found: Survey, block: _Block, lengths: NDArray[np.int64], described: Mapping[str, NDArray[Any]]
+) -> None:
+    """Hold the lines' places against the rows that describe them."""
+    rows = slice(block.first, block.first + block.ends.size)
+    offsets = block.offset + block.ends - lengths
+    known = described["offset"][rows]
+    wrong = (known != offsets[: known.size]) | (described["length"][rows] != lengths[: known.size])
+    for at in np.flatnonzero(wrong)[:_KEPT].tolist():
+        _note(found.not_index, f"line {block.first + at}: offset or length")
+
+
+def _unlike(
+    found: Survey, block: _Block, values: NDArray[Any], known: NDArray[Any], name: str
+) -> None:
+    for at in np.flatnonzero(values[: known.size] != known)[:_KEPT].tolist():
+        _note(found.not_index, f"line {block.first + at}: {name}")
+
+
+def _add(found: Survey, part: Survey) -> None:
+    found.rows += part.rows
+    found.bytes += part.bytes
+    found.classes.update(part.classes)
+    found.difficulties.update(part.difficulties)
+    for name in ("not_json", "not_schema", "not_index", "without_tests"):
+        for what in getattr(part, name):
+            _note(getattr(found, name), what)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line, object_pairs_hook=_each_once)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and line.endswith(b"}\n") else None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("a field twice")
+    return record
+
+
+def _class_of(record: dict[str, Any]) -> str:
+    value = record.get("is_correct", _ABSENT)
+    return (
+        {True: "correct", False: "incorrect"}[value]
+        if isinstance(value, bool)
+        else (_ABSENT if value == _ABSENT else "not boolean")
+    )
+
+
+def _difficulty_of(record: dict[str, Any]) -> Any:
+    metadata = record.get("metadata")
+    value = metadata.get("difficulty", _ABSENT) if isinstance(metadata, dict) else _ABSENT
+    return value if value is None or type(value) is int else _ABSENT
+
+
+def _hashes(task_ids: list[str]) -> NDArray[np.uint64]:
+    """64 bits per task id: millions of texts would not fit in memory, and a chance meeting is one
+    in millions of millions."""
+    digests = (xxhash.xxh3_64_intdigest(task_id.encode()) for task_id in task_ids)
+    return np.fromiter(digests, np.uint64, len(task_ids))
+
+
+def _note(notes: list[str], what: str) -> None:
+    if len(notes) < _KEPT:
+        notes.append(what)

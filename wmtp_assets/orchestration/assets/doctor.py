@@ -1,0 +1,45 @@
+"""The doctor as the first asset: what a run needs is looked for before any byte is fetched."""
+
+import dagster as dg
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.requirements import examine, page
+from wmtp_assets.orchestration.assets.common import OWNERS
+from wmtp_assets.storage.digests import digest_of
+
+KEY = dg.AssetKey("doctor")
+
+
+def doctor_asset(project: Project) -> dg.AssetsDefinition:
+    """Fails, with what to do, when the disk, the token, a gate or the network stands in the way."""
+
+    @dg.asset(
+        key=KEY,
+        group_name="hub",
+        kinds={"huggingface"},
+        owners=OWNERS,
+        description="Disk, memory, packages, token, reachable repositories with open gates, "
+        "licences: all there? Fetches nothing.",
+        code_version="1",
+        config_schema={},
+    )
+    def doctor() -> dg.MaterializeResult[None]:
+        facts = examine(project)
+        problems = [fact for fact in facts if fact.state == "problem"]
+        if problems:
+            raise dg.Failure(page(facts), allow_retries=False)
+        columns = ("name", "state", "found", "expected")
+        return dg.MaterializeResult(
+            # Always the same: being well is no reason to fetch anything again.
+            data_version=dg.DataVersion(digest_of("well")),
+            metadata={
+                "facts": dg.MetadataValue.table(
+                    [
+                        dg.TableRecord({name: str(getattr(fact, name)) for name in columns})
+                        for fact in facts
+                    ]
+                )
+            },
+        )
+
+    return doctor

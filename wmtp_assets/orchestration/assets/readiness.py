@@ -1,0 +1,63 @@
+"""phase2_readiness: the gate's report, as the last asset of the graph."""
+
+import dagster as dg
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.gate import Verdict, verdict_of_run
+from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, key_of
+from wmtp_assets.storage.digests import digest_of
+
+KEY = dg.AssetKey("phase2_readiness")
+
+
+def readiness_asset(project: Project) -> dg.AssetsDefinition:
+    """The report on every required artifact; an optional one neither opens nor closes the gate."""
+    required = [a.name for a in project.artifacts.values() if a.status == "required"]
+
+    @dg.asset(
+        key=KEY,
+        deps=[key_of(name) for name in required],
+        group_name="gate",
+        kinds={"json"},
+        owners=OWNERS,
+        description="Whether the next phase may start, recomputed from the files on disk.",
+        code_version="1",
+        config_schema={},
+        automation_condition=FOLLOW,
+    )
+    def phase2_readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        verdict = verdict_of_run(project, context.run.run_id)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
+            metadata={
+                "open": verdict.open,
+                "catalog": str(verdict.catalog),
+                "catalog_digest": verdict.catalog.digest,
+                "catalog_shipped": verdict.catalog.shipped,
+                "code": verdict.code["wmtp-assets"],
+                "report": dg.MetadataValue.path(str(project.report)),
+                "checks": verdict.checks,
+                "conditions": conditions_table(verdict),
+            },
+        )
+
+    return phase2_readiness
+
+
+def conditions_table(verdict: Verdict) -> dg.TableMetadataValue:
+    """Every condition with the first reason against it, for the page."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "condition": condition.name,
+                    "required": "required" if condition.required else "recommended",
+                    "met": "met" if condition.met else "NOT MET",
+                    "reasons": len(condition.reasons),
+                    "first reason": str(condition.reasons[0]) if condition.reasons else "",
+                    "hint": condition.reasons[0].hint if condition.reasons else "",
+                }
+            )
+            for condition in verdict.conditions
+        ]
+    )

@@ -1,0 +1,34 @@
+"""The gate as a check: red while it is closed."""
+
+import dagster as dg
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.gate import verdict_of_run
+from wmtp_assets.orchestration.assets.readiness import KEY, conditions_table
+
+
+def readiness_check(project: Project) -> dg.AssetChecksDefinition:
+    """Red while the gate is closed; the verdict is recomputed from the files in each run."""
+
+    @dg.asset_check(
+        asset=KEY,
+        name="gate_is_open",
+        description="Every required condition is met, recomputed from the files on disk.",
+        config_schema={},
+    )
+    def gate_is_open(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        verdict = verdict_of_run(project, context.run.run_id)
+        unmet = [c.name for c in verdict.conditions if c.required and not c.met]
+        return dg.AssetCheckResult(
+            passed=verdict.open,
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={
+                "expected": "every required condition met",
+                "found": f"not met: {', '.join(unmet)}"
+                if unmet
+                else "every required condition met",
+                "conditions": conditions_table(verdict),
+            },
+        )
+
+    return gate_is_open

@@ -1,0 +1,90 @@
+"""What a person reads on the terminal while a run goes on: one line a result, not Dagster's log.
+
+The whole log is in the run's page all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import dagster as dg
+from dagster import DagsterEventType
+
+from wmtp_assets.orchestration.assets.common import UNCHANGED
+from wmtp_assets.orchestration.presentation import WHAT_TO_DO
+
+LOGGER = "wmtp_assets.console"
+
+
+class _Brief(logging.Formatter):
+    """One short line for the events that matter to a person; an empty one for all others.
+
+    Dagster says of each step that it does not try what failed before it; here that is one line.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: set[str] = set()
+        self._untried: set[str] = set()
+
+    def format(self, record: logging.LogRecord) -> str:
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        if event is None:
+            return self._words(record, meta.get("step_key") or "", meta.get("orig_message") or "")
+        match event.event_type:
+            case DagsterEventType.STEP_START:
+                self._started.add(event.step_key)
+                return ""
+            case DagsterEventType.ASSET_MATERIALIZATION:
+                data = event.step_materialization_data.materialization
+                if UNCHANGED in data.metadata:  # said by the asset already
+                    return ""
+                return f"made {event.asset_key.to_user_string()}"
+            case DagsterEventType.ASSET_OBSERVATION:
+                return f"seen {event.asset_key.to_user_string()}"
+            case DagsterEventType.ASSET_CHECK_EVALUATION:
+                result = event.asset_check_evaluation_data
+                if result.passed:
+                    return ""
+                line = f"FAILED {result.asset_key.to_user_string()} {result.check_name}"
+                hint = result.metadata.get(WHAT_TO_DO)
+                return f"{line}; what to do: {hint.value}" if hint else line
+            case DagsterEventType.STEP_FAILURE:
+                error = event.step_failure_data.error
+                cause = error.cause or error if error else None
+                return f"FAILED {event.step_key}: {(cause.message if cause else '').strip()}"
+            case DagsterEventType.RUN_FAILURE if self._untried:
+                count = len(self._untried)
+                return f"{count} steps were not tried: what they need failed or was not made."
+            case _:
+                return ""
+
+    def _words(self, record: logging.LogRecord, step: str, message: str) -> str:
+        if record.levelno < logging.INFO:
+            return ""
+        if step and step not in self._started:
+            self._untried.add(step)
+            return ""
+        return f"  {step}: {message}"
+
+
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in stubs only
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.format(record):
+            super().emit(record)
+
+
+def _console(context: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.Logger(LOGGER, level=logging.DEBUG)  # Dagster's events are logged as debug
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(_Brief())
+    logger.addHandler(handler)
+    return logger
+
+
+# A logger of its own, so that nothing else of the process's logging changes.
+console_logger = dg.LoggerDefinition(
+    _console, config_schema={}, description="One line per result, on standard error."
+)

@@ -1,0 +1,91 @@
+"""The jobs: everything, the weekly refresh, and the daily proof."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Set
+
+import dagster as dg
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.in_process import InProcessExecutor
+
+from wmtp_assets.errors import WmtpError
+
+
+class OneProcess(InProcessExecutor):
+    """Dagster's in-process executor, for runs whose configuration names nothing unknown.
+
+    Dagster itself checks that for named jobs only: in the job behind "Materialize" it passes over a
+    name that it does not know, and a misspelt asset would not be made again.
+    """
+
+    def __init__(self, known: Mapping[str, Set[str]]) -> None:
+        super().__init__(retries=RetryMode.ENABLED)
+        self._known = known
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Runs the steps. Raises RunConfigError, before the first, for an unknown name."""
+        check_names(plan_context.run_config, self._known)
+        yield from super().execute(plan_context, execution_plan)
+
+
+class RunConfigError(WmtpError):
+    """A run's configuration names what does not exist."""
+
+
+def check_names(run_config: Mapping[str, object], known: Mapping[str, Set[str]]) -> None:
+    """Raises RunConfigError unless every name in the sections that `known` lists is known there."""
+    for section, names in known.items():
+        given = run_config.get(section)
+        if given is None:
+            continue
+        unknown = sorted(set(given) - names) if isinstance(given, Mapping) else [given]
+        if unknown:
+            raise RunConfigError(
+                f"The run configuration names unknown {section}",
+                expected=f"names such as {', '.join(sorted(names)[:3])}",
+                found=", ".join(map(repr, unknown[:5])),
+                hint="use the names that the launchpad offers.",
+            )
+
+
+def one_process(known: Mapping[str, Set[str]]) -> dg.ExecutorDefinition:
+    """All steps of a run in one process; not configurable. `known` is as in `check_names`."""
+
+    @dg.executor(name="one_process", config_schema={})
+    def executor(context: dg.InitExecutorContext) -> dg.Executor:
+        return OneProcess(known)
+
+    return executor
+
+
+with warnings.catch_warnings():
+    # That sources can be part of a job is beta in the one version of Dagster that pyproject allows.
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    EVERYTHING = dg.AssetSelection.all(include_sources=True)
+
+# Observes the sources, makes what is stale (an asset whose inputs are unchanged returns what
+# exists), and proves everything.
+materialize_all = dg.define_asset_job(
+    "materialize_all",
+    selection=EVERYTHING,
+    description="Makes every asset that is stale, and proves all of them.",
+)
+
+refresh = dg.define_asset_job(
+    "refresh",
+    selection=EVERYTHING,
+    description="Looks at upstream's revisions and redoes only what they change.",
+)
+
+verify = dg.define_asset_job(
+    "verify",
+    selection=dg.AssetSelection.all_asset_checks(),
+    description="Proves everything that is stored, from the files themselves; makes nothing.",
+)
+
+JOBS = [materialize_all, refresh, verify]

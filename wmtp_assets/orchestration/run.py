@@ -1,0 +1,280 @@
+"""One run from the command line: only what is stale is made, and everything selected is proven.
+
+The run goes into the same history that the page shows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+import dagster as dg
+from dagster._core.utils import make_new_run_id
+
+from wmtp_assets import interrupts
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.released_weights import must_return
+from wmtp_assets.artifacts.staleness import (
+    damaged_artifacts,
+    own_sets_of,
+    sets_of,
+    stale_artifacts,
+    suspects_of_last_report,
+    unfit_members,
+    with_ancestors,
+)
+from wmtp_assets.artifacts.upstream_files import require_pins, taken_by
+from wmtp_assets.catalog.artifacts import Kind
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.orchestration.assets.common import FORCED, key_of
+from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
+from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
+from wmtp_assets.orchestration.failures import Failure, failure_of, is_of_environment
+from wmtp_assets.orchestration.home import enter_home, open_instance
+from wmtp_assets.orchestration.jobs import materialize_all
+from wmtp_assets.orchestration.presentation import WHAT_TO_DO
+from wmtp_assets.storage import PublishedSet
+
+
+class SelectionError(WmtpError):
+    """What was asked for names no asset."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check as it came out; `mend` says what to do about one that failed."""
+
+    asset: str
+    name: str
+    passed: bool
+    blocking: bool
+    expected: str
+    found: str
+    where: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run made, published without making anything, and found.
+
+    `succeeded` is False when a step or a blocking check failed, or what was asked for is not
+    published.
+    """
+
+    run_id: str
+    succeeded: bool
+    made: tuple[str, ...]
+    checks: tuple[CheckResult, ...]
+    failures: tuple[Failure, ...]
+    published: tuple[str, ...] = ()
+
+
+def run(project: Project, selection: str | None, force: bool) -> Run:
+    """Makes what is stale in `selection` (Dagster's syntax; None: all) and upstream of it.
+
+    What is asked for is published as a whole: where the contract's paths do not lead to what is
+    current, the other members of the set are looked at too, and where nothing of them is stale the
+    set is published and nothing is made. With `force` the selected assets themselves are made
+    again, changed or not, and what they are made from where its bytes are not those of its receipt.
+    Every selected asset's checks run either way.
+
+    Raises SelectionError, HomeError, and WmtpError when upstream is refused.
+    """
+    from wmtp_assets.definitions import build_defs
+
+    enter_home()
+    defs = build_defs(project.catalog, project.hub_spec, project.storage)
+    selected = _selected(defs, selection)
+    work = _work(project, selected & set(project.artifacts), force)
+    published, refused = _publish(project, work.publish)
+    make = {key_of(name) for name in work.make}
+    if READINESS.to_user_string() in selected and (make or not project.report.is_file()):
+        make.add(READINESS)
+    raw = [name for name in work.make if project.artifacts[name].kind is Kind.RAW]
+    sources = {
+        dg.AssetKey(["hub", *str(project.artifacts[name].settings["repository"]).split("/")])
+        for name in raw
+    }
+    if sources:  # something will be fetched
+        make.add(DOCTOR)
+    graph = defs.resolve_asset_graph()
+    checked = make | {dg.AssetKey(name.split("/")) for name in selected}
+    checks = {key for key in graph.asset_check_keys if key.asset_key in checked}
+    job = defs.resolve_job_def(materialize_all.name).get_subset(
+        asset_selection=make | sources, asset_check_selection=checks
+    )
+    before = {name: _sequence(project, name) for name in work.make}
+    # Fetched again only because its source looks newer: made when other bytes came of it.
+    doubted = {
+        name: project.store.current(name)
+        for name in raw
+        if name not in work.again and not must_return(project, name)
+    }
+    with open_instance() as instance, shown_in_history(instance) as run_id:
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            run_config={
+                "loggers": {"console": {}},
+                "ops": {
+                    defs.resolve_assets_def(key_of(name)).op.name: FORCED for name in work.again
+                },
+            },
+        )
+    unchanged = {name for name in work.make if _sequence(project, name) == before[name]}
+    unchanged |= {
+        name
+        for name, old in doubted.items()
+        if old is not None and (new := project.store.current(name)) and new.digest == old.digest
+    }
+    fetching = {DOCTOR, *(key_of(name) for name in raw)}
+    found = _summary(result, unchanged, {key.to_python_identifier() for key in fetching})
+    if result.success and not any(not one.passed and one.blocking for one in found.checks):
+        refused += _unfit(project, selected)
+    return replace(
+        found,
+        succeeded=found.succeeded and not refused,
+        published=tuple(published),
+        failures=(*found.failures, *refused),
+    )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Artifacts to `make`, those among them to make `again` though their recipes are the same, and
+    sets to `publish` that nothing has to be made for."""
+
+    make: set[str]
+    again: set[str]
+    publish: list[PublishedSet]
+
+
+def _work(project: Project, selected: set[str], force: bool) -> _Work:
+    wanted = with_ancestors(project, selected)
+    require_pins(project.catalog, taken_by(project.artifacts[name] for name in wanted))
+    suspects = suspects_of_last_report(project) | (wanted - selected if force else set())
+    damaged = damaged_artifacts(project, suspects & wanted)
+    again = damaged | (selected if force else set())
+    stale = stale_artifacts(project, wanted, again)
+    publish, own = [], own_sets_of(project, selected)
+    for name, one in sets_of(project, selected).items():
+        if stale.isdisjoint(one.artifacts) and not project.store.unpublished(one):
+            continue
+        members = with_ancestors(project, one.artifacts)
+        if name in own:
+            require_pins(project.catalog, taken_by(project.artifacts[name] for name in members))
+        remaining = stale_artifacts(project, members, again)
+        if name in own:
+            stale |= remaining
+        if remaining.isdisjoint(one.artifacts):
+            publish.append(one)
+    return _Work(stale, again, publish)
+
+
+def _publish(project: Project, sets: Iterable[PublishedSet]) -> tuple[list[str], list[Failure]]:
+    """Publishes each: the names of those that were, and what stood in the way of the others."""
+    done, refused = [], []
+    for one in sets:
+        try:
+            if project.store.publish(one) is not None:
+                done.append(one.name)
+        except WmtpError as error:
+            refused.append(Failure(one.name, str(error), could_not_try=is_of_environment(error)))
+    return done, refused
+
+
+def _unfit(project: Project, selected: Collection[str]) -> list[Failure]:
+    """What was asked for, could be made, and is not published all the same."""
+    return [
+        Failure(
+            one.name,
+            f"{one.name} is not published: {'; '.join(unfit) or wrong[0].found}. "
+            f"What to do: `wmtp materialize {one.name} --force`",
+        )
+        for one in own_sets_of(project, selected).values()
+        if (wrong := project.store.unpublished(one))
+        for unfit in [unfit_members(project.store, one)]
+    ]
+
+
+@contextmanager
+def shown_in_history(instance: dg.DagsterInstance) -> Iterator[str]:
+    """The id for a run that Dagster's history shows as canceled when this process is told to end
+    while the block runs."""
+    run_id = make_new_run_id()
+
+    def cancel() -> None:
+        with suppress(Exception):  # the history must not keep a process from ending
+            run = instance.get_run_by_id(run_id)
+            if run is not None and not run.is_finished:
+                instance.report_run_canceled(run, "wmtp was told to end.")
+
+    with interrupts.before_ending(cancel):
+        yield run_id
+
+
+def _sequence(project: Project, name: str) -> int:
+    """The number of an artifact's last commit: another one once it was made again."""
+    return max((receipt.sequence for receipt in project.store.history(name)), default=0)
+
+
+def _selected(defs: dg.Definitions, selection: str | None) -> set[str]:
+    """The names of the selected assets that are made (observed sources are not)."""
+    graph = defs.resolve_asset_graph()
+    try:
+        with warnings.catch_warnings():
+            # How a selection is written is beta in the one version that pyproject allows.
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            every = dg.AssetSelection.all()
+            chosen = dg.AssetSelection.from_string(selection) if selection else every
+            keys = chosen.resolve(graph)
+    except dg.DagsterError as error:
+        keys, problem = set(), str(error)
+    else:
+        problem = "no asset of that name"
+    if not keys:
+        raise SelectionError(
+            f"Nothing is selected by {selection!r}",
+            expected='an asset key such as "models/micro-mtp", or "group:codecontests", "+key"',
+            found=problem.strip().splitlines()[0],
+            hint="`wmtp list` names every asset.",
+        )
+    return {key.to_user_string() for key in keys if graph.get(key).is_materializable}
+
+
+def _summary(
+    result: dg.ExecuteInProcessResult, unchanged: Collection[str], fetching: Collection[str]
+) -> Run:
+    checks = []
+    for evaluation in result.get_asset_check_evaluations():
+        shown = {name: str(value.value) for name, value in evaluation.metadata.items()}
+        checks.append(
+            CheckResult(
+                evaluation.asset_key.to_user_string(),
+                evaluation.check_name,
+                bool(evaluation.passed),
+                bool(evaluation.blocking) or evaluation.severity is dg.AssetCheckSeverity.ERROR,
+                shown.get("expected", ""),
+                shown.get("found", ""),
+                shown.get("where", ""),
+                shown.get(WHAT_TO_DO, ""),
+            )
+        )
+    failed = () if result.success else result.get_step_failure_events()
+    made = [
+        event.asset_key.to_user_string()
+        for event in result.get_asset_materialization_events()
+        if event.asset_key is not None
+    ]
+    blocked = [check for check in checks if not check.passed and check.blocking]
+    return Run(
+        result.run_id,
+        result.success and not blocked,
+        tuple(name for name in made if name not in unchanged),
+        tuple(checks),
+        tuple(failure_of(event, fetching) for event in failed),
+    )

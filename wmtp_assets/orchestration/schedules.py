@@ -1,0 +1,37 @@
+"""When things run by themselves. Everything ships stopped: an operator starts what they want."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from wmtp_assets.orchestration.jobs import refresh, verify
+
+# Nights, in the machine's own time zone; the weekly run is done before the week's first proof.
+SCHEDULES = [
+    dg.ScheduleDefinition(
+        name="weekly_refresh",
+        job=refresh,
+        cron_schedule="0 2 * * 1",
+        description="Mondays at 02:00: observes upstream, redoes only what changed.",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    ),
+    dg.ScheduleDefinition(
+        name="daily_verify",
+        job=verify,
+        cron_schedule="0 4 * * *",
+        description="Every day at 04:00: proves everything that is stored.",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+    ),
+]
+
+
+def sensors() -> list[dg.AutomationConditionSensorDefinition]:
+    """The sensor that makes what follows from changed data, once its inputs' checks have passed."""
+    return [
+        dg.AutomationConditionSensorDefinition(
+            "follow_changes",
+            target=dg.AssetSelection.all(),
+            default_status=dg.DefaultSensorStatus.STOPPED,
+            description="Remakes an asset when the data of an input changed and its checks pass.",
+        )
+    ]

@@ -1,0 +1,102 @@
+"""The sample: a directory hub in miniature, written by own code, the same bytes on every machine.
+
+It holds the three models and three datasets of the mission at small size, with upstream's file
+layout and upstream's traps, so that the whole product runs without a Hub account. Only the
+parquet files' bytes may differ, with pyarrow's version. torch is never needed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from wmtp_assets.sample.datasets import write_code_contests
+from wmtp_assets.sample.evalsets import write_evalsets
+from wmtp_assets.sample.files import write_new
+from wmtp_assets.sample.models import write_models
+from wmtp_assets.sample.tokenizer import tokenizer_model
+from wmtp_assets.storage import disk
+
+FORMAT_VERSION = 1
+"""Raise it when any byte of the sample changes: revisions and completeness follow from it."""
+
+LOCK_NAME = "assets.lock"
+WRITTEN_AT = "2026-01-01T00:00:00Z"
+"""What the lock says of every file's time: the same on every machine, like the files."""
+_WRITING = ".writing"
+
+
+def sample_revision(repo: str) -> str:
+    """The stand-in for a commit of `repo` ("models/<org>/<name>"): 40 hex digits."""
+    return hashlib.sha256(f"wmtp sample {FORMAT_VERSION} {repo}".encode()).hexdigest()[:40]
+
+
+def write_sample(root: Path) -> None:
+    """Write the hub at `root`, in some 2 seconds; nothing is done where it is complete already.
+
+    What stood at `root/models`, `root/datasets` and the lock is replaced, other files there stay.
+    The lock is written last, so that what a killed writer left is not taken for a sample; of
+    several writers the first does the work and the others wait for it. Writes through no link.
+    """
+    disk.make_folders(root)
+    folder = disk.open_existing(root)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # let go by the system when the process dies
+        if not sample_is_complete(root):
+            _replace(root)
+    finally:
+        os.close(folder)
+
+
+def _replace(root: Path) -> None:
+    # Beside the target, on the same file system, so that moving into place is a rename.
+    new = disk.fresh(root, _WRITING)
+    for name in disk.listing(root):
+        if name in (LOCK_NAME, "models", "datasets") or name.startswith(_WRITING):
+            disk.remove_tree(root / name)
+    disk.mkdir(new)
+    tokenizer = tokenizer_model()
+    write_models(new, tokenizer)
+    shard_hash = hashlib.sha256(f"shards {FORMAT_VERSION}".encode()).hexdigest()[:16]
+    write_code_contests(new, tokenizer, shard_hash)
+    write_evalsets(new)
+    text = json.dumps({"format": 1, "repos": _locked(new)}, indent=2) + "\n"
+    write_new(new / LOCK_NAME, text.encode())
+    for name in ("models", "datasets", LOCK_NAME):
+        disk.rename(new / name, root / name)
+    disk.rmdir(new)
+
+
+def sample_is_complete(root: Path) -> bool:
+    """Whether `root` holds this version's sample: its lock, and every file with its size."""
+    try:
+        repos = json.loads((root / LOCK_NAME).read_text())["repos"]
+        return bool(repos) and all(
+            locked["commit"] == sample_revision(repo)
+            and all(
+                (root / repo / path).stat().st_size == file["size"]
+                for path, file in locked["files"].items()
+            )
+            for repo, locked in repos.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _locked(root: Path) -> dict[str, object]:
+    repos: dict[str, object] = {}
+    for folder in sorted(root.glob("*/*/*")):
+        repo = folder.relative_to(root).as_posix()
+        files = {}
+        for path in sorted(file for file in folder.rglob("*") if file.is_file()):
+            data = path.read_bytes()
+            files[path.relative_to(folder).as_posix()] = {
+                "size": len(data),
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "fetched_at": WRITTEN_AT,
+            }
+        repos[repo] = {"commit": sample_revision(repo), "files": files}
+    return repos

@@ -1,0 +1,71 @@
+"""What an earlier version of the package made is reported as such, and made again unfetched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.staleness import stale_artifacts
+from wmtp_assets.catalog.artifacts import Kind
+from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets_tests.artifact_checks.breaking import answers
+
+REBUILT = {Kind.CHECKPOINT, Kind.SHARDS, Kind.CONFIG, Kind.TOKENIZER, Kind.MODEL_METADATA}
+
+
+def as_before(folder: Path) -> None:
+    """Rewrites what the first version wrote otherwise: headers, and the tokenizer's config."""
+    for path in folder.rglob("*.safetensors"):
+        save_file(load_file(path), path)
+    config = folder / "tokenizer_config.json"
+    if config.exists():
+        document = json.loads(config.read_bytes())
+        del document["model_input_names"]
+        config.write_text(json.dumps(document))
+
+
+def recommitted(project: Project, name: str) -> None:
+    receipt = project.store.current(name)
+    assert receipt is not None
+    with project.store.stage(name) as staging:
+        for file in receipt.files:
+            (staging.path / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(project.store.path(name) / file, staging.path / file)
+        as_before(staging.path)
+        staging.commit(
+            inputs=receipt.inputs,
+            code_version="1",
+            entry_digest=receipt.entry_digest,
+            facts=receipt.facts,
+            seconds=0.0,
+        )
+
+
+def test_a_storage_of_the_first_version_is_rebuilt_and_nothing_is_fetched(copied: Project) -> None:
+    old = [a for a in copied.artifacts.values() if a.kind in REBUILT]
+    assert stale_artifacts(copied, copied.artifacts) == set()
+    for artifact in old:
+        recommitted(copied, artifact.name)
+        finding = answers(copied, artifact.name)["inputs_current"]
+        assert not finding.passed
+        assert "made by an earlier version" in str(finding.found)
+        assert finding.hint == f"wmtp materialize {artifact.name}"
+    stale = stale_artifacts(copied, copied.artifacts)
+    assert {artifact.name for artifact in old} <= stale
+    kinds = {artifact.kind for artifact in copied.artifacts.values() if artifact.name in stale}
+    assert Kind.RAW not in kinds
+
+
+def test_the_header_says_what_older_versions_of_transformers_ask_for(project: Project) -> None:
+    for name, artifact in project.artifacts.items():
+        if artifact.kind not in (Kind.CHECKPOINT, Kind.SHARDS):
+            continue
+        for path in project.store.path(name).rglob("*.safetensors"):
+            length = int.from_bytes(path.read_bytes()[:8], "little")
+            header = json.loads(path.read_bytes()[8 : 8 + length])
+            assert header["__metadata__"] == {"format": "pt"}
+            assert read_header(path).parameters > 0

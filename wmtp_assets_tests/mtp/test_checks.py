@@ -1,0 +1,150 @@
+"""Each proof passes on a sound model and fails, naming the cause, when its input is broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaModel
+
+from wmtp_assets.findings import Finding
+from wmtp_assets.mtp.checks import check_causal_lm, check_mtp, check_reward_model
+from wmtp_assets_tests.mtp.networks import (
+    MICRO,
+    PARAMS,
+    as_llama,
+    network,
+    write_directory,
+)
+
+
+@pytest.fixture(params=[PARAMS, MICRO], ids=["trunk", "micro"])
+def mtp(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
+    """Weights in float16, and params.json."""
+    model = network(request.param).half()
+    directory = write_directory(model, request.param, tmp_path)
+    return directory / "safetensors" / "model.safetensors", directory / "configs" / "params.json"
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> tuple[Path, Path]:
+    """A float16 LLaMA with transformers' names, and its config.json."""
+    model = as_llama(network(PARAMS), head=0).half()
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    config = {**model.config.to_dict(), "dtype": "float16"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path / "model.safetensors", tmp_path / "config.json"
+
+
+@pytest.fixture
+def reward(llama: tuple[Path, Path]) -> tuple[Path, Path]:
+    """The same LLaMA as a reward model: trunk names, and a value head."""
+    tensors = {n.removeprefix("model."): t for n, t in load_file(llama[0]).items()}
+    tensors["v_head.weight"] = tensors.pop("lm_head.weight")[:1].clone()
+    save_file(tensors, llama[0])
+    return llama
+
+
+def change(weights: Path, name: str, value: float) -> None:
+    """Fill one tensor of a file."""
+    tensors = load_file(weights)
+    tensors[name] = torch.full_like(tensors[name], value)
+    save_file(tensors, weights)
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def test_a_sound_mtp_model_passes_every_proof(mtp: tuple[Path, Path]) -> None:
+    findings = check_mtp(*mtp)
+    assert [(f.name, f.passed) for f in findings] == [
+        ("mtp_loads_strictly", True),
+        ("mtp_forward_shape", True),
+        ("mtp_gradients", True),
+    ]
+    assert by_name(findings)["mtp_forward_shape"].found == {
+        "all heads": [1, 4, 4, 512],
+        "next token": [1, 4, 1, 512],
+        "finite": True,
+    }
+
+
+def test_a_lost_head_fails_the_strict_load(mtp: tuple[Path, Path]) -> None:
+    tensors = {n: t for n, t in load_file(mtp[0]).items() if not n.startswith("extra_heads.1")}
+    save_file(tensors, mtp[0])
+    (finding,) = check_mtp(*mtp)
+    assert not finding.passed
+    assert "9 missing: extra_heads.1." in str(finding.found)
+
+
+def test_values_that_are_not_finite_fail_the_forward_pass(mtp: tuple[Path, Path]) -> None:
+    change(mtp[0], "output.weight", float("inf"))
+    finding = by_name(check_mtp(*mtp))["mtp_forward_shape"]
+    assert not finding.passed
+    assert finding.found["finite"] is False  # type: ignore[index] - a dict for this finding
+
+
+def test_a_head_that_nothing_flows_through_fails_the_gradients(mtp: tuple[Path, Path]) -> None:
+    change(mtp[0], "extra_heads.2.ffn_norm.weight", 0.0)
+    finding = by_name(check_mtp(*mtp))["mtp_gradients"]
+    assert not finding.passed
+    assert "extra_heads.2.feed_forward.w1.weight" in str(finding.found)
+
+
+def test_a_sound_llama_loads_with_transformers(llama: tuple[Path, Path]) -> None:
+    (finding,) = check_causal_lm(*llama)
+    assert finding.passed, finding.found
+
+
+def test_a_freshly_initialised_layer_is_noticed(llama: tuple[Path, Path]) -> None:
+    tensors = load_file(llama[0])
+    del tensors["model.layers.2.mlp.up_proj.weight"]
+    save_file(tensors, llama[0])
+    (finding,) = check_causal_lm(*llama)
+    assert not finding.passed
+    assert "missing_keys: model.layers.2.mlp.up_proj.weight" in str(finding.found)
+
+
+def test_a_config_with_the_wrong_dtype_is_noticed(llama: tuple[Path, Path]) -> None:
+    config = json.loads(llama[1].read_text())
+    llama[1].write_text(json.dumps({**config, "dtype": "float32"}))
+    (finding,) = check_causal_lm(*llama)
+    assert not finding.passed
+    assert "another dtype" in str(finding.found)
+
+
+def test_a_config_of_another_architecture_is_noticed(llama: tuple[Path, Path]) -> None:
+    llama[1].write_text(json.dumps({"model_type": "meta-mtp"}))
+    (finding,) = check_causal_lm(*llama)
+    assert not finding.passed
+    assert "meta-mtp" in str(finding.found)
+
+
+def test_a_sound_reward_model_scores(reward: tuple[Path, Path]) -> None:
+    (finding,) = check_reward_model(*reward)
+    assert finding.passed, finding.found
+
+
+def test_a_reward_model_without_its_head_fails(reward: tuple[Path, Path]) -> None:
+    tensors = load_file(reward[0])
+    del tensors["v_head.weight"]
+    save_file(tensors, reward[0])
+    (finding,) = check_reward_model(*reward)
+    assert not finding.passed
+    assert "v_head.weight" in str(finding.found)
+
+
+def test_a_reward_head_of_zeros_fails(reward: tuple[Path, Path]) -> None:
+    change(reward[0], "v_head.weight", 0.0)
+    (finding,) = check_reward_model(*reward)
+    assert not finding.passed
+
+
+def test_trunk_names_are_those_of_llama_model(reward: tuple[Path, Path]) -> None:
+    model = LlamaModel.from_pretrained(reward[0].parent)
+    stored = load_file(reward[0]).keys() - {"v_head.weight"}
+    assert model.state_dict().keys() == stored

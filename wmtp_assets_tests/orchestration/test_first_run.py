@@ -1,0 +1,81 @@
+"""What the first run of the sample made and said: the session's shared storage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import checks_of
+from wmtp_assets.artifacts.staleness import stale_artifacts
+from wmtp_assets.cli.report import rows, table
+
+
+@pytest.fixture(scope="module")
+def said(sample: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((sample / "made.json").read_text(encoding="utf-8"))
+    return value
+
+
+def test_one_run_makes_every_artifact_and_the_gates_report(
+    said: dict[str, Any], project: Project
+) -> None:
+    assert said["success"] is True
+    assert set(said["made"]) == {*project.artifacts, "doctor", "phase2_readiness"}
+    report = json.loads(project.report.read_bytes())
+    assert report["open"] is True
+
+
+def test_every_question_was_asked_and_only_a_persons_decision_is_left(
+    said: dict[str, Any], project: Project
+) -> None:
+    asked = {(check["asset"], check["name"]) for check in said["checks"]}
+    wanted = {
+        (a.name, check.name) for a in project.artifacts.values() for check in checks_of(project, a)
+    }
+    assert asked == wanted | {("phase2_readiness", "gate_is_open")}
+    wrong = [check for check in said["checks"] if not check["passed"]]
+    assert {check["name"] for check in wrong} == {"difficulty_in_training_range"}
+    assert {check["severity"] for check in wrong} == {"WARN"}
+
+
+def test_every_check_shows_the_expected_beside_the_found(said: dict[str, Any]) -> None:
+    for check in said["checks"]:
+        assert check["metadata"]["expected"], check
+        assert check["metadata"]["found"], check
+
+
+def test_nothing_is_stale_after_a_run(project: Project) -> None:
+    assert stale_artifacts(project, project.artifacts) == set()
+
+
+def test_every_path_of_the_contract_leads_to_a_file(project: Project) -> None:
+    for name, published in project.sets.items():
+        for path in published.links:
+            assert (project.storage / path).exists(), (name, path)
+    models = sorted(path.name for path in (project.storage / "models_v2").iterdir())
+    assert models == sorted(project.catalog.models)
+    metadata = list(project.storage.glob("datasets_*/*/**/*_metadata.json"))
+    assert len(metadata) == 10
+
+
+def test_the_optional_files_beside_a_reward_model_were_never_taken(project: Project) -> None:
+    folder = project.store.upstream / "models/berkeley-nest/Starling-RM-7B-alpha"
+    taken = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert taken == {"pytorch_model.bin", "config.json"}
+
+
+def test_the_table_has_a_line_for_every_artifact_with_its_digest(project: Project) -> None:
+    text = table(rows(project, []))
+    lines = text.splitlines()
+    assert len(lines) == len(project.artifacts) + 1
+    for name in project.artifacts:
+        receipt = project.store.current(name)
+        assert receipt is not None
+        (line,) = [line for line in lines if line.split()[0] == name]
+        assert receipt.digest[:12] in line
+    assert "468,032 parameters" in text
+    assert "381 rows" in text

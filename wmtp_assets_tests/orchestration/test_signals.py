@@ -1,0 +1,126 @@
+"""SIGINT, SIGTERM and SIGHUP end a command at any moment: its status, its words, what it leaves."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets_tests.artifacts.editions import small
+from wmtp_assets_tests.orchestration import tiny
+from wmtp_assets_tests.orchestration.processes import (
+    UNFINISHED,
+    left_of_session,
+    shell_status,
+    started,
+    statuses,
+)
+from wmtp_assets_tests.orchestration.tiny import Tiny
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+# Hangs are what is looked for: an idle machine needs a tenth of it.
+LONGEST = 5 + 2 * os.getloadavg()[0]
+MAKE = ("materialize", "group:humaneval")
+
+
+@pytest.fixture
+def empty_world(project: Project, tmp_path: Path) -> Tiny:
+    catalog = small(project.catalog, "optional")
+    return tiny.empty(tmp_path / "world", catalog, Path(str(project.hub_spec)))
+
+
+def strike(world: Tiny, arguments: tuple[str, ...], delay: float, *numbers: int) -> bool:
+    """Sends the signals `delay` seconds after the start; False where the command had ended."""
+    process = started(world, *arguments)
+    where = f"{arguments} after {delay:.3f} s"
+    try:
+        time.sleep(delay)
+        if process.poll() is not None:
+            assert process.returncode == 0, (where, process.communicate())
+            return False
+        for number in numbers:
+            process.send_signal(number)
+        said, complained = process.communicate(timeout=LONGEST)
+    finally:
+        process.kill()
+        process.communicate()
+    # A signal that is sent just before a command ends may come too late.
+    expected = {128 + number for number in numbers} | ({0} if "The gate is" in said else set())
+    assert shell_status(process) in expected, (where, said, complained)
+    if process.returncode > 0:  # else it was told before Python had begun
+        assert complained.rstrip().endswith("the same command continues where this one ended.")
+        assert complained.count("wmtp: interrupted by") == 1, (where, complained)
+    if process.returncode != -signal.SIGINT:
+        assert "Traceback" not in complained, where
+    assert left_of_session(process.pid) == [], where
+    return True
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_command_while_it_imports(empty_world: Tiny, number: int) -> None:
+    assert strike(empty_world, ("gate",), 0.7, number)
+
+
+@pytest.mark.slow
+def test_signals_at_random_moments_of_a_run_end_it_and_the_next_run_goes_on(
+    empty_world: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    chance = random.Random(seed)
+    began = time.monotonic()
+    process = started(empty_world, *MAKE)
+    assert process.wait() == 0
+    whole = time.monotonic() - began
+    for number in SIGNALS * 3:
+        strike(empty_world, MAKE, chance.uniform(0.2, 0.95) * whole, number)
+        for loss in ("versions", "published", "datasets_v2"):
+            tiny.scrap(empty_world.storage / loss)
+    strike(empty_world, MAKE, 0.6 * whole, signal.SIGINT, signal.SIGTERM, signal.SIGINT)
+    assert UNFINISHED.isdisjoint(statuses(empty_world, monkeypatch)), f"seed {seed}"
+    process = started(empty_world, *MAKE)
+    assert (process.wait(), empty_world.opens()) == (0, True), f"seed {seed}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [("verify", "--deep"), ("gate",), ("mirror", "mirrored"), ("gc",), ("run", "--port", "0")],
+)
+def test_a_signal_ends_every_command(
+    project: Project, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    world = tiny.whole(project, tmp_path / "world")
+    chance = random.Random(11)
+    for number in SIGNALS[:2]:
+        strike(world, arguments, chance.uniform(0.5, 3), number)
+
+
+@pytest.mark.slow
+def test_the_history_shows_a_run_that_was_told_to_end_as_canceled(
+    empty_world: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = started(empty_world, *MAKE)
+    assert process.stderr is not None
+    for line in process.stderr:  # a step is at work
+        if line.startswith("made "):
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=LONGEST)
+    assert process.returncode == 143
+    assert statuses(empty_world, monkeypatch) == ["CANCELED"]
+
+
+def test_nohup_is_respected_and_other_signals_end_it_all_the_same(empty_world: Tiny) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+    try:
+        process = started(empty_world, "list")
+        process.send_signal(signal.SIGHUP)
+        assert process.wait() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.communicate()
