@@ -21,6 +21,7 @@ from wmtp_assets.findings import Finding
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.disk import make_folders
 from wmtp_assets.storage.errors import storage_errors
+from wmtp_assets.storage.receipts import record_bytes
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def verdict_of_run(project: Project, run_id: str) -> Verdict:
     time that it must find out anew. A report of another run is never taken for an answer.
     """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        verdict = Verdict.from_json(json.loads(project.report.read_text(encoding="utf-8")))
+        verdict = Verdict.from_json(json.loads(record_bytes(project.report)))
         if verdict.run_id == run_id:
             return verdict
     verdict = replace(evaluate(project), run_id=run_id)

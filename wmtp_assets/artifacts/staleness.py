@@ -15,7 +15,7 @@ from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.storage import PublishedSet
 from wmtp_assets.storage.digests import sha256_files
 from wmtp_assets.storage.errors import StorageError
-from wmtp_assets.storage.receipts import UNREADABLE
+from wmtp_assets.storage.receipts import UNREADABLE, record_bytes
 from wmtp_assets.storage.store import Store
 
 
@@ -146,7 +146,7 @@ def _wrong_files(project: Project, name: str) -> bool:
 def suspects_of_last_report(project: Project) -> set[str]:
     """The artifacts that failed a blocking question when the gate's report was written."""
     try:
-        report = json.loads(project.report.read_text(encoding="utf-8"))
+        report = json.loads(record_bytes(project.report))
         names = {
             str(reason["artifact"])
             for condition in report["conditions"]

@@ -19,6 +19,7 @@ from wmtp_assets.sample.files import write_new
 from wmtp_assets.sample.models import write_models
 from wmtp_assets.sample.tokenizer import tokenizer_model
 from wmtp_assets.storage import disk
+from wmtp_assets.storage.receipts import record_bytes
 
 FORMAT_VERSION = 1
 """Raise it when any byte of the sample changes: revisions and completeness follow from it."""
@@ -71,13 +72,13 @@ def _replace(root: Path) -> None:
 
 
 def sample_is_complete(root: Path) -> bool:
-    """Whether `root` holds this version's sample: its lock, and every file with its size."""
+    """Whether `root` holds this version's sample: its lock, and every file with its bytes."""
     try:
-        repos = json.loads((root / LOCK_NAME).read_text())["repos"]
+        repos = json.loads(record_bytes(root / LOCK_NAME))["repos"]
         return bool(repos) and all(
             locked["commit"] == sample_revision(repo)
             and all(
-                (root / repo / path).stat().st_size == file["size"]
+                hashlib.sha256(record_bytes(root / repo / path)).hexdigest() == file["sha256"]
                 for path, file in locked["files"].items()
             )
             for repo, locked in repos.items()

@@ -78,7 +78,12 @@ def fsync(descriptor: int) -> None:
 def rename(source: Path, target: Path) -> None:
     """Puts `source` under the name `target`, in place of what was there, in one step."""
     with _at(source) as (here, name), _at(target) as (there, new):
-        os.replace(name, new, src_dir_fd=here, dst_dir_fd=there)
+        try:
+            os.replace(name, new, src_dir_fd=here, dst_dir_fd=there)
+        except OSError as error:
+            at_target = error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
+            place = target if at_target else source
+            raise OSError(error.errno, error.strerror, str(place)) from None
 
 
 def symlink(target: str, path: Path) -> None:

@@ -3,16 +3,20 @@ in time, without a traceback."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.gate import verdict_of_run
+from wmtp_assets.artifacts.staleness import suspects_of_last_report
 from wmtp_assets.cli import main
+from wmtp_assets.storage.errors import StorageError
 from wmtp_assets_tests.artifacts.editions import SPLIT, planted, small
 from wmtp_assets_tests.artifacts.hostile import HARMLESS, MISCHIEF, a_version_is_a_link
 from wmtp_assets_tests.artifacts.workbench import Workbench
@@ -68,6 +72,22 @@ def test_a_tampered_storage_is_answered_in_words_and_opens_no_gate(
         if asked[0] == "verify" and trick in MISCHIEF:
             assert status in (1, 2), (trick, asked, said.out)
         assert status != 2 or said.err.startswith("wmtp: ")
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir])
+def test_what_is_no_file_in_place_of_the_report_holds_nothing_up(
+    ours: Project, make: Callable[[Path], None]
+) -> None:
+    ours.report.unlink(missing_ok=True)
+    make(ours.report)
+    assert suspects_of_last_report(ours) == set()
+    if ours.report.is_dir():
+        with pytest.raises(StorageError, match="phase2_readiness"):
+            verdict_of_run(ours, "a run")
+    else:
+        assert verdict_of_run(ours, "a run").run_id == "a run"
+        assert ours.report.is_file()
 
 
 def test_a_version_that_leads_outside_is_not_written_through(ours: Project) -> None:

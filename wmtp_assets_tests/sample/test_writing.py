@@ -91,7 +91,16 @@ def test_a_complete_sample_is_left_alone(hub: Path) -> None:
     assert (hub / LOCK_NAME).stat().st_ino == before
 
 
-@pytest.mark.parametrize("damage", ["file missing", "file cut short", "lock of another version"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "file missing",
+        "file cut short",
+        "another byte",
+        "a pipe for the lock",
+        "lock of another version",
+    ],
+)
 def test_a_damaged_sample_is_noticed_and_written_anew(tmp_path: Path, damage: str) -> None:
     write_sample(tmp_path)
     intact = _digests(tmp_path)
@@ -100,6 +109,13 @@ def test_a_damaged_sample_is_noticed_and_written_anew(tmp_path: Path, damage: st
         tokenizer.unlink()
     elif damage == "file cut short":
         tokenizer.write_bytes(tokenizer.read_bytes()[:-1])
+    elif damage == "another byte":
+        data = bytearray(tokenizer.read_bytes())
+        data[len(data) // 2] ^= 1
+        tokenizer.write_bytes(data)
+    elif damage == "a pipe for the lock":
+        lock.unlink()
+        os.mkfifo(lock)
     else:
         lock.write_text(lock.read_text().replace(sample_revision(MTP), "0" * 40))
     assert not sample_is_complete(tmp_path)
