@@ -123,6 +123,7 @@ OTHER_CLASSES: Mapping[str, tuple[str, ...]] = {
         "LlamaForSequenceClassification",
         "LlamaForRewardModel",
         "LlamaForScore",  # PKU Beaver
+        "LlamaModelForScore",  # its first releases
         "LlamaRewardModel",  # UltraRM
         "LlamaForCausalLMWithValueHead",
         "AutoModelForCausalLMWithValueHead",

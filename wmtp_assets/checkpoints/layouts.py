@@ -25,6 +25,11 @@ RECOMPUTED = "rotary angles are computed at run time"
 SECOND_TRUNK = "a second copy of the trunk, found equal to the first"
 UNUSED_HEAD = "the reward is read from v_head; the language head is not used"
 TIED_HEAD = "tied to the embedding, found equal to it"
+UNUSED_NORMALIZER = "the config does not normalize scores"
+COUNTER = "counts the models that were averaged; no layer uses it"
+
+# What torch.optim.swa_utils.AveragedModel keeps beside the averaged model.
+COUNTERS = frozenset(["n_averaged"])
 
 _ANGLES = re.compile(r"(?:.*\.)?(?:freqs_cis|rope\.freqs|rotary_emb\.inv_freq)")
 
@@ -85,11 +90,12 @@ def assign(layout: LayoutName, config: Config, names: Iterable[str]) -> Assignme
     """
     shapes = expected_shapes(layout, config)
     found = list(names)
-    angles = {name: RECOMPUTED for name in found if is_table(name)}
-    assignment = _ASSIGN[layout](shapes, [name for name in found if name not in angles])
+    beside = {name: RECOMPUTED for name in found if is_table(name)}
+    beside |= {name: COUNTER for name in found if name in COUNTERS}
+    assignment = _ASSIGN[layout](shapes, [name for name in found if name not in beside])
     known = {wanted.source for wanted in assignment.wanted.values()}
     known.update(copy for wanted in assignment.wanted.values() for copy in wanted.copies)
-    left_out = angles | dict(assignment.left_out)
+    left_out = beside | dict(assignment.left_out)
     missing = sorted(known - set(found))
     extra = sorted(set(found) - known - set(left_out))
     if missing or extra:
@@ -240,6 +246,8 @@ _HEADS = (
     "value_head.summary",
     "regression_head",  # UltraRM
 )
+# PKU Beaver's running statistics of scores, which `do_normalize` would apply.
+_NORMALIZER = ("normalizer.mean", "normalizer.var", "normalizer.count")
 
 
 def _reward_shapes(config: Config) -> dict[str, Shape]:
@@ -265,6 +273,7 @@ def _assign_reward(shapes: Mapping[str, Shape], names: Sequence[str]) -> Assignm
     left_out = {copy: SECOND_TRUNK for one in wanted.values() for copy in one.copies}
     heads = ("lm_head.weight", "model.lm_head.weight", "pretrained_model.lm_head.weight")
     left_out |= {name: UNUSED_HEAD for name in heads if name in present}
+    left_out |= {name: UNUSED_NORMALIZER for name in _NORMALIZER if name in present}
     return Assignment(wanted, left_out)
 
 

@@ -15,6 +15,7 @@ from wmtp_assets.checkpoints.certificate import DroppedCertificate
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ConversionError, LayoutError
 from wmtp_assets.checkpoints.layouts import (
+    COUNTERS,
     RECOMPUTED,
     Assignment,
     Config,
@@ -178,7 +179,7 @@ def _assign(source: Source, layout: LayoutName, config: Config) -> Assignment:
 
 def _prefix_advice(source: Source, layout: LayoutName, config: Config) -> str | None:
     """What to write into the catalog where all names fit but for what they begin with."""
-    names = list(source.tensors)
+    names = [name for name in source.tensors if name not in COUNTERS]
     parts = names[0].split(".")[:-1] if names else []
     for count in range(1, len(parts) + 1):
         prefix = ".".join(parts[:count]) + "."

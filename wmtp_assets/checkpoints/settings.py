@@ -18,9 +18,11 @@ from typing import NoReturn, cast
 
 from wmtp_assets.checkpoints.config_keys import (
     IRRELEVANT,
+    IRRELEVANT_BY_LAYOUT,
     KNOWN,
     KNOWN_BY_TYPE,
     NEUTRAL,
+    NEUTRAL_BY_LAYOUT,
     NEUTRAL_BY_TYPE,
 )
 from wmtp_assets.checkpoints.errors import LayoutError
@@ -116,10 +118,15 @@ def _only_known(layout: str, family: Family, config: Config) -> None:
             hint="Name the repository of the unquantized weights in the catalog.",
         )
     known = KNOWN | KNOWN_BY_TYPE.get(family.model_type, frozenset()) | set(family.multipliers)
-    neutral = {**NEUTRAL, **NEUTRAL_BY_TYPE.get(family.model_type, {})}
+    neutral = {
+        **NEUTRAL,
+        **NEUTRAL_BY_TYPE.get(family.model_type, {}),
+        **NEUTRAL_BY_LAYOUT.get(layout, {}),
+    }
+    irrelevant = IRRELEVANT | IRRELEVANT_BY_LAYOUT.get(layout, frozenset())
     unknown = []
     for key, value in config.items():
-        if value is None or key in known or key in IRRELEVANT:
+        if value is None or key in known or key in irrelevant:
             continue
         if key not in neutral:
             unknown.append(key)

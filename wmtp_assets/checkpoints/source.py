@@ -15,6 +15,7 @@ import numpy as np
 
 from wmtp_assets.checkpoints.archive import read_archive
 from wmtp_assets.checkpoints.errors import CheckpointError, IndexJsonError
+from wmtp_assets.checkpoints.layouts import COUNTERS
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.shard_index import ShardIndex
 from wmtp_assets.checkpoints.tensors import SourceTensor, pieces, read_piece
@@ -49,7 +50,7 @@ def open_source(
     """Open one file, or a sharded set, with or without its `index`.
 
     In torch archives the tensors lie behind `weights_key`, one key within the other. Every name
-    begins with `strip_prefix`, which the source's names do without.
+    but `layouts.COUNTERS` begins with `strip_prefix`, which the source's names do without.
 
     What the files hold is what counts; where the index differs, the source carries a warning.
     Reads headers, and whole tensors only where one name occurs in several files. Raises
@@ -87,7 +88,7 @@ def open_source(
 def _stripped(
     tensors: Mapping[str, SourceTensor], prefix: str, where: Path
 ) -> dict[str, SourceTensor]:
-    without = [name for name in tensors if not name.startswith(prefix)]
+    without = [name for name in tensors if not name.startswith(prefix) and name not in COUNTERS]
     if without:
         raise CheckpointError(
             f"Not every tensor's name begins with the catalog's strip_prefix {prefix!a}",

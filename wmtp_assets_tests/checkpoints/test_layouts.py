@@ -12,6 +12,7 @@ from wmtp_assets.checkpoints.layouts import (
     SECOND_TRUNK,
     TIED_HEAD,
     UNUSED_HEAD,
+    UNUSED_NORMALIZER,
     LayoutName,
     Wanted,
     assign,
@@ -146,6 +147,15 @@ def test_a_language_head_beside_a_reward_head_is_left_out(prefix: str) -> None:
     assert assign("llama-reward", LLAMA_CONFIG, names).left_out == {
         f"{prefix}lm_head.weight": UNUSED_HEAD
     }
+
+
+def test_statistics_of_scores_beside_a_reward_head_are_left_out() -> None:
+    normalizer = [f"normalizer.{name}" for name in ("mean", "var", "count")]
+    names = [*expected_shapes("llama-reward", LLAMA_CONFIG), *normalizer]
+    left_out = assign("llama-reward", LLAMA_CONFIG, names).left_out
+    assert left_out == dict.fromkeys(normalizer, UNUSED_NORMALIZER)
+    with pytest.raises(LayoutError, match=r"unexpected normalizer\.count"):
+        assign("llama", LLAMA_CONFIG, [*expected_shapes("llama", LLAMA_CONFIG), *normalizer])
 
 
 def test_two_reward_heads_are_refused_by_name() -> None:

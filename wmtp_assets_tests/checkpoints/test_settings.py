@@ -374,6 +374,51 @@ def test_starlings_own_config_is_that_of_a_reward_model() -> None:
         derived(STARLING)
 
 
+# What PKU Beaver's and OpenRLHF's own classes write beside LLaMA's settings.
+HEADS: dict[str, dict[str, Any]] = {
+    "PKU Beaver": {
+        "architectures": ["LlamaForScore"],
+        "score_type": "reward",
+        "score_dim": 1,
+        "score_bias": True,
+        "do_normalize": False,
+        "normalizer_type": None,
+        "momentum": None,
+    },
+    "PKU Beaver's first": {
+        "architectures": ["LlamaModelForScore"],
+        "score_dim": 1,
+        "bias": True,
+        "do_normalize": False,
+        "normalizer_type": "ema",
+    },
+    "OpenRLHF": {
+        "architectures": ["LLMForSequenceRegression"],
+        "value_head_prefix": "score",
+        "packing_samples": True,
+        "mean": 0,
+        "std": 1.0,
+    },
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_what_classes_of_reward_models_write_is_accepted_of_them_alone(name: str) -> None:
+    plain = derived({**LLAMA_CONFIG, "architectures": ["LlamaModel"]}, "llama-reward")
+    assert derived({**LLAMA_CONFIG, **HEADS[name]}, "llama-reward") == plain
+    with pytest.raises(LayoutError, match=r"may change what|changes what"):
+        derived({**LLAMA_CONFIG, **HEADS[name], "architectures": ["LlamaForCausalLM"]})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("do_normalize", True), ("normalize_reward", True), ("score_dim", 2), ("mean", 0.5)],
+)
+def test_a_reward_that_is_changed_after_its_head_is_refused_by_name(key: str, value: Any) -> None:
+    with pytest.raises(LayoutError, match=f"config.json's {key} changes what the network computes"):
+        derived({**LLAMA_CONFIG, key: value}, "llama-reward")
+
+
 HOSTILE: dict[str, Any] = {
     "attn_implementation": "kernels-community/flash-attn",
     "_attn_implementation": "someone/kernels@main:attention",
@@ -467,6 +512,7 @@ NEUTRAL: dict[str, Any] = {
     "rope_scaling": {"type": "default"},
     "rope_theta": 10000,
     "tie_word_embeddings": False,
+    "bias": False,
 }
 
 

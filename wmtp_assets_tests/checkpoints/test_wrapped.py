@@ -27,6 +27,7 @@ from wmtp_assets.checkpoints.casts import CastStats, can_cast, count_nonfinite, 
 from wmtp_assets.checkpoints.convert import convert, plan_conversion
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ArchiveError, CheckpointError, LayoutError
+from wmtp_assets.checkpoints.layouts import COUNTER
 from wmtp_assets.checkpoints.pickles import _OWN_ATTRIBUTE
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.checkpoints.tensors import read_tensor
@@ -173,6 +174,23 @@ def test_a_prefix_that_not_every_name_has_is_refused(tmp_path: Path) -> None:
     torch.save({"module.a": torch.ones(1), "b": torch.ones(1)}, path)
     with pytest.raises(CheckpointError, match=r"1 that do not: b.*Correct strip_prefix"):
         open_source([path], strip_prefix="module.")
+
+
+def test_the_counter_of_an_averaged_model_is_left_out_and_the_remedy_works(tmp_path: Path) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(torch.nn.Linear(1, 1))
+    tensors = random_tensors("llama", LLAMA_CONFIG)
+    counter = {"n_averaged": averaged.state_dict()["n_averaged"]}
+    path = tmp_path / "ema.pt"
+    torch.save(counter | {f"module.{name}": tensor for name, tensor in tensors.items()}, path)
+    with pytest.raises(LayoutError, match=r"strip_prefix: module\.$"):
+        plan_conversion(open_source([path]), "llama", LLAMA_CONFIG, "float32")
+    source = open_source([path], strip_prefix="module.")
+    plan = plan_conversion(source, "llama", LLAMA_CONFIG, "float32")
+    assert [(entry.name, entry.reason) for entry in plan.dropped] == [("n_averaged", COUNTER)]
+    convert(plan, tmp_path / "out.safetensors")
+    stored = load_file(tmp_path / "out.safetensors")
+    assert stored.keys() == tensors.keys()
+    assert all(torch.equal(stored[name], tensors[name]) for name in stored)
 
 
 def test_an_equal_second_trunk_keeps_its_twin_behind_a_prefix(tmp_path: Path) -> None:
