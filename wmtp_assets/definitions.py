@@ -1,62 +1,18 @@
-"""The door: everything that Dagster loads, put together from a catalog, a source and a storage."""
+"""The code location that Dagster loads: the definitions of the project in the environment."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.settings import Settings
-from wmtp_assets.catalog import Catalog
-from wmtp_assets.orchestration.assets.datasets import dataset_assets
-from wmtp_assets.orchestration.assets.doctor import doctor_asset
-from wmtp_assets.orchestration.assets.models import model_assets
-from wmtp_assets.orchestration.assets.readiness import readiness_asset
-from wmtp_assets.orchestration.assets.upstream import upstream_assets
-from wmtp_assets.orchestration.checks.artifacts import artifact_checks
-from wmtp_assets.orchestration.checks.readiness import readiness_check
-from wmtp_assets.orchestration.console import console_logger
-from wmtp_assets.orchestration.io_managers import io_managers
-from wmtp_assets.orchestration.jobs import JOBS, one_process
-from wmtp_assets.orchestration.resources import fixed_io_manager, resources
-from wmtp_assets.orchestration.schedules import SCHEDULES, sensors
+from wmtp_assets.orchestration.build import build_defs
+
+__all__ = ["build_defs", "defs"]
 
 
-def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitions:
-    """The definitions for `catalog`, with bytes from `hub` (see Project) and files below `storage`.
-
-    Tests call this with a catalog, a mirror and a folder of their own.
-    """
-    project = Project(catalog, storage, hub)
-    assets = [
-        doctor_asset(project),
-        *upstream_assets(project),
-        *model_assets(project),
-        *dataset_assets(project),
-        readiness_asset(project),
-    ]
-    checks = [*artifact_checks(project), readiness_check(project)]
-    opened = resources(project) | {
-        name: fixed_io_manager(manager) for name, manager in io_managers(project).items()
-    }
-    operations = {definition.node_def.name for definition in [*assets, *checks]}
-    return dg.Definitions(
-        assets=assets,
-        asset_checks=checks,
-        jobs=JOBS,
-        schedules=SCHEDULES,
-        sensors=sensors(),
-        loggers={"console": console_logger},
-        # One process: a step's own code uses every core, and starting one costs seconds.
-        executor=one_process({"ops": operations, "resources": set(opened)}),
-        resources=opened,
-    )
-
-
-def _from_environment() -> dg.Definitions:
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Reads the environment. Raises SettingsError, CatalogError."""
     project = Project.from_settings(Settings.from_environment())
     return build_defs(project.catalog, project.hub_spec, project.storage)
-
-
-defs = _from_environment()

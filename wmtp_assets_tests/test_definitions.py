@@ -95,10 +95,57 @@ def test_every_asset_has_group_kinds_owner_description_and_code_version(
         node = graph.get(key)
         assert node.group_name not in (None, "default"), key
         assert node.description, key
-        if node.is_materializable:
-            assert node.kinds, key
-            assert node.owners, key
-            assert node.code_version, key
+        assert node.kinds, key
+        assert node.owners == ["team:wmtp"], key
+        assert node.code_version or not node.is_materializable, key
+
+
+def test_splits_show_their_columns_and_sources_their_address(
+    defs: dg.Definitions, name: str, tmp_path: Path
+) -> None:
+    graph = defs.resolve_asset_graph()
+    rows = graph.get(dg.AssetKey(["datasets", "codecontests_train"])).metadata
+    columns = {column.name: column.type for column in rows["dagster/column_schema"].columns}
+    assert columns["instruction"] == "string"
+    assert columns["is_correct"] == "boolean"
+    assert columns["metadata.difficulty"] == "integer"
+    project = Project(load_catalog(name), tmp_path)
+    for taken in project.taken():
+        folder = "datasets/" if taken.repo.kind == "dataset" else ""
+        shown = graph.get(dg.AssetKey(["hub", *taken.repo.name.split("/")])).metadata
+        assert shown["dagster/uri"] == f"hf://{folder}{taken.repo.name}@{taken.revision}"
+
+
+def test_each_group_is_a_pool_and_what_is_fetched_is_looked_at_weekly(
+    defs: dg.Definitions,
+) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        if not node.is_materializable or node.group_name in ("hub", "gate"):
+            continue
+        assert definition_of(graph, key).op.pool == node.group_name, key
+        fetched = key.to_user_string().endswith("_raw")
+        assert (node.freshness_policy is not None) is fetched, key
+    assert graph.get(dg.AssetKey("phase2_readiness")).freshness_policy is not None
+
+
+def test_pools_hold_back_runs_and_never_steps() -> None:
+    """A slot of a step that was killed is never given back; a run's ends with the run."""
+    home = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
+    assert home["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
+
+
+def test_what_the_page_shows_of_the_resources_is_what_is_used(tmp_path: Path) -> None:
+    """Assets and IO manager get their project from these two, and a run configures neither."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        defs = build_defs(load_catalog("sample"), str(tmp_path / "hub"), tmp_path / "shown")
+    resources = defs.get_repository_def().get_top_level_resources()
+    assert str(tmp_path / "shown") in str(resources["storage"].description)
+    assert str(tmp_path / "hub") in str(resources["hub"].description)
+    for key in ("storage", "hub", "artifact_io"):
+        assert not resources[key].config_schema.config_type.fields
 
 
 def test_every_question_is_a_check_with_a_description_blocking_where_it_should(

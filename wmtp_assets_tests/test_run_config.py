@@ -81,7 +81,7 @@ def test_force_is_described_and_off(defs: dg.Definitions, jobs: list[dg.JobDefin
         {"resources": {"hub": {"config": {"spec": {"env": "HF_TOKEN"}}}}},
         {"resources": {"hub": {"config": {"sample": "/elsewhere"}}}},
         {"resources": {"io_manager": {"config": {"base_dir": "/elsewhere"}}}},
-        {"resources": {"document_io": {"config": {"anything": 1}}}},
+        {"resources": {"artifact_io": {"config": {"anything": 1}}}},
         {"resources": {"new": {"config": {}}}},
         {"loggers": {"console": {"config": {"log_level": {"env": "HF_TOKEN"}}}}},
         {"loggers": {"json": {"config": {}}}},
@@ -91,7 +91,7 @@ def test_force_is_described_and_off(defs: dg.Definitions, jobs: list[dg.JobDefin
         {"ops": {"models__tokenizer": {"config": {"root": "/elsewhere"}}}},
         {"ops": {"models__tokenizer": {"config": {"force": {"env": "HF_TOKEN"}}}}},
         {"ops": {"models__tokenizer": {"config": {"force": "yes"}}}},
-        {"ops": {"models__tokenizer": {"inputs": {"raw": "/elsewhere"}}}},
+        {"ops": {"models__tokenizer": {"inputs": {"models__tokenizer_raw": "/elsewhere"}}}},
         {"ops": {"models__tokenizer": {"outputs": [{"result": {"json": "/elsewhere"}}]}}},
         {"ops": {"doctor": {"config": {"force": True}}}},
         {"ops": {"models__tokenizer_checks": {"config": {"force": True}}}},
@@ -149,5 +149,6 @@ def project_tag_sources() -> list[Path]:
     return [
         *package.glob("orchestration/assets/*.py"),
         *package.glob("orchestration/checks/*.py"),
-        package / "orchestration/io_managers.py",
+        package / "orchestration/io_manager.py",
+        *package.glob("artifacts/**/*.py"),
     ]

@@ -1,7 +1,7 @@
 """Whether an artifact must be made (again): its recipe, held against the receipt of what exists.
 
-A recipe is all that an artifact's bytes depend on: the digests of its inputs, the catalog's words
-on it, and the version of the code that makes it.
+A recipe is all that an artifact's bytes depend on: the digests of its inputs, its settings in the
+catalog, and the version of the code that makes it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
+from wmtp_assets.artifacts.kinds import KINDS
+from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.upstream_files import Taken, identity
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.hub.lock import Lock
@@ -18,17 +20,8 @@ from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
 from wmtp_assets.storage.versions import Staging
 
-# A new number where the same input would give other bytes: what the old code made is then redone.
-CODE_VERSIONS: Mapping[Kind, str] = {
-    **dict.fromkeys(Kind, "1"),
-    Kind.SPLIT: "2",  # since struct fields are read by name
-    Kind.CHECKPOINT: "2",  # {"format": "pt"} in the header; what became zero in the certificate
-    Kind.SHARDS: "2",  # likewise
-    Kind.CONFIG: "2",  # known settings only, in the words of transformers 4 and 5
-    Kind.TOKENIZER: "2",  # model_input_names
-    Kind.MODEL_METADATA: "2",  # settled values; a tokenizer of another size is refused
-    Kind.SCHEMA: "2",  # since cards are beside schema.json
-}
+# Of each kind; see `kinds.py`.
+CODE_VERSIONS: Mapping[Kind, str] = {kind: row.code_version for kind, row in KINDS.items()}
 
 
 def code_versions() -> dict[str, str]:
@@ -64,6 +57,17 @@ class Recipe:
         return staging.reuse(
             inputs=self.inputs, code_version=self.code_version, entry_digest=self.entry_digest
         )
+
+
+def inputs_of(project: Project, hub: Hub, artifact: Artifact) -> dict[str, str]:
+    """What an artifact would be made from now, for its recipe: of its inputs those that exist.
+
+    Raises HubError where upstream must be asked and refuses, StorageError for a damaged record.
+    """
+    if artifact.is_fetched:
+        return upstream_inputs(hub, artifact, project.lock)
+    receipts = {name: project.store.current(name) for name in artifact.inputs}
+    return {name: made.digest for name, made in receipts.items() if made is not None}
 
 
 def upstream_inputs(hub: Hub, artifact: Artifact, lock: Lock) -> dict[str, str]:

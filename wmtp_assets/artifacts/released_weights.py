@@ -15,7 +15,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.recipes import Recipe
 from wmtp_assets.artifacts.types import demand, fetched
 from wmtp_assets.artifacts.upstream_files import Taken
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.digests import digest_of
 from wmtp_assets.storage.disk import make_folders
@@ -94,7 +94,7 @@ def _recorded(project: Project, name: str) -> bool:
 def checkpoint_of(project: Project, raw: str) -> Artifact | None:
     """The checkpoint that is converted from a raw artifact, if weights are in it."""
     for artifact in project.artifacts.values():
-        if artifact.kind is Kind.CHECKPOINT and raw in artifact.inputs:
+        if artifact.is_checkpoint and raw in artifact.inputs:
             return artifact
     return None
 

@@ -7,11 +7,10 @@ import json
 from collections.abc import Collection, Iterable
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.recipes import Recipe, upstream_inputs
+from wmtp_assets.artifacts.recipes import Recipe, inputs_of
 from wmtp_assets.artifacts.released_weights import must_return
 from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.artifacts.upstream_files import Taken
-from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.storage import PublishedSet
 from wmtp_assets.storage.digests import sha256_files
 from wmtp_assets.storage.errors import StorageError
@@ -35,13 +34,9 @@ def stale_artifacts(
         if artifact.name in damaged or stale.intersection(artifact.inputs):
             stale.add(artifact.name)
             continue
-        if artifact.kind is Kind.RAW:
-            inputs = upstream_inputs(hub, artifact, project.lock)
-        else:
-            receipts = {name: project.store.current(name) for name in artifact.inputs}
-            inputs = {name: made.digest for name, made in receipts.items() if made is not None}
-        made = Recipe.of(artifact, inputs).made(project.store, artifact.name)
-        if made is None or (artifact.kind is Kind.RAW and incomplete(project, artifact.name)):
+        recipe = Recipe.of(artifact, inputs_of(project, hub, artifact))
+        made = recipe.made(project.store, artifact.name)
+        if made is None or (artifact.is_fetched and incomplete(project, artifact.name)):
             stale.add(artifact.name)
     return stale
 
@@ -70,7 +65,7 @@ def sets_of(project: Project, names: Collection[str]) -> dict[str, PublishedSet]
 def own_sets_of(project: Project, names: Iterable[str]) -> dict[str, PublishedSet]:
     """As `sets_of`, but the shared tokenizer does not stand for all the models it goes with."""
     known = [project.artifacts[name] for name in names if name in project.artifacts]
-    return sets_of(project, {one.name for one in known if one.kind is not Kind.TOKENIZER})
+    return sets_of(project, {one.name for one in known if not one.is_shared})
 
 
 def unfit_members(store: Store, published: PublishedSet) -> list[str]:
@@ -125,7 +120,7 @@ def damaged_artifacts(project: Project, suspects: Iterable[str]) -> set[str]:
     for name in suspects:
         try:
             wrong = bool(project.store.mismatches(name, deep=True))
-            if not wrong and project.artifacts[name].kind is Kind.RAW:
+            if not wrong and project.artifacts[name].is_fetched:
                 wrong = _wrong_files(project, name)
         except (StorageError, *UNREADABLE):
             wrong = True

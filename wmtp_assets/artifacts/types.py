@@ -1,6 +1,6 @@
-"""What is handed from one asset to the next: where an artifact lies and how it is proven, no bytes.
+"""What is handed from one asset to the next: the path of an artifact and its receipt, no bytes.
 
-A handle of a 13 GB checkpoint weighs a few hundred bytes. IO managers make them from receipts.
+A handle of a 13 GB checkpoint weighs a few hundred bytes. `load` makes one from the storage.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import yaml
 
 from wmtp_assets.checkpoints import strict_json
+from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
@@ -23,10 +24,18 @@ SETTLED = "settled.json"
 
 @dataclass(frozen=True)
 class Handle:
-    """An artifact in storage: its folder, and the receipt that says what must lie in it."""
+    """An artifact in storage: its folder, and the receipt that lists the files in it."""
 
     folder: Path
     receipt: Receipt
+
+    @classmethod
+    def load(cls, store: Store, name: str) -> Self:
+        """The current version of the artifact `name`.
+
+        Raises StorageError when it was never made, or a file is missing or has another size.
+        """
+        return cls(store.path(name), demand(store, name))
 
     @property
     def name(self) -> str:
@@ -76,6 +85,12 @@ class Fetched(Handle):
 
     upstream: Path
 
+    @classmethod
+    def load(cls, store: Store, name: str) -> Self:
+        """As `Handle.load`: the listing is the artifact; its files may have been released."""
+        receipt = demand(store, name)
+        return cls(store.path(name), receipt, store.upstream / str(receipt.facts["folder"]))
+
     def files(self) -> dict[str, dict[str, object]]:
         """What was fetched: `size` and `sha256` of every file, by its path in the repository."""
         listing = self.read("fetched.json")
@@ -108,13 +123,19 @@ class Fetched(Handle):
 
 def fetched(store: Store, name: str) -> Fetched:
     """The files of a raw artifact that exists; raises StorageError otherwise."""
-    receipt = demand(store, name)
-    return Fetched(store.path(name), receipt, store.upstream / str(receipt.facts["folder"]))
+    return Fetched.load(store, name)
 
 
 @dataclass(frozen=True)
 class Checkpoint(Handle):
     """A converted or sliced checkpoint in safetensors."""
+
+    @classmethod
+    def load(cls, store: Store, name: str) -> Self:
+        """As `Handle.load`; also raises CheckpointError when the file's header is not sound."""
+        checkpoint = super().load(store, name)
+        read_header(checkpoint.path)
+        return checkpoint
 
     @property
     def path(self) -> Path:

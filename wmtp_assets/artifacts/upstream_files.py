@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from wmtp_assets.catalog import Catalog, File
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.pin import Listed
 from wmtp_assets.errors import TransientError, WmtpError
 from wmtp_assets.hub.directory import UNPINNED, DirectoryHub
@@ -119,7 +119,7 @@ def taken_by(artifacts: Iterable[Artifact]) -> list[Taken]:
     files: dict[RepoId, dict[str, File]] = {}
     revisions: dict[RepoId, str] = {}
     for artifact in artifacts:
-        if artifact.kind is Kind.RAW:
+        if artifact.is_fetched:
             taken = Taken.by(artifact)
             revisions[taken.repo] = taken.revision
             files.setdefault(taken.repo, {}).update((file.path, file) for file in taken.files)

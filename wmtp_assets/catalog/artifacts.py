@@ -25,7 +25,7 @@ from wmtp_assets.catalog.schema import (
 
 
 class Kind(StrEnum):
-    """What sort of thing an artifact is, and so which proofs and which IO manager it gets."""
+    """What sort of thing an artifact is; `artifacts/kinds.py` says what follows from it."""
 
     RAW = "raw"
     CHECKPOINT = "checkpoint"
@@ -60,6 +60,31 @@ class Artifact:
     status: Status = "required"
     links: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether it is made of upstream's files, and so has no artifact as input."""
+        return self.kind is Kind.RAW
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it is the safetensors file of a model."""
+        return self.kind is Kind.CHECKPOINT
+
+    @property
+    def is_small(self) -> bool:
+        """Whether its rows are chosen from a whole split."""
+        return self.kind is Kind.SMALL_SPLIT
+
+    @property
+    def is_row_metadata(self) -> bool:
+        """Whether it describes the lines of a JSONL file, one entry per line."""
+        return self.kind in (Kind.SPLIT_METADATA, Kind.SMALL_METADATA)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several models are published with it: the tokenizer."""
+        return self.name == TOKENIZER
 
     @property
     def settings_digest(self) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Verdict
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.orchestration.run import CheckResult, Run
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.preflight import gigabytes
@@ -43,11 +44,8 @@ def rows(project: Project, checks: Iterable[CheckResult]) -> list[Row]:
         except StorageError:
             receipt = None
         facts = receipt.facts if receipt else {}
-        amount = ""
-        if "parameters" in facts and artifact.kind is Kind.CHECKPOINT:
-            amount = f"{int(facts['parameters']):,} parameters"
-        elif "rows" in facts:
-            amount = f"{int(facts['rows']):,} rows"
+        counted = kind_of(artifact).counted
+        amount = f"{int(facts[counted]):,} {counted}" if counted and counted in facts else ""
         found.append(
             Row(
                 artifact.name,

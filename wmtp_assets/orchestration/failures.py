@@ -1,15 +1,25 @@
-"""Why a step of a run failed, in the words of our own error, and whether it could be tried."""
+"""Why a step of a run failed, by the message of our own error, and whether it could be tried."""
 
 from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import dagster as dg
-from dagster_shared.error import SerializableErrorInfo
 
 from wmtp_assets.errors import TransientError, WmtpError
+
+
+class _Error(Protocol):
+    """What Dagster records of an exception."""
+
+    @property
+    def cls_name(self) -> str | None: ...
+
+    @property
+    def cause(self) -> _Error | None: ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ def failure_of(event: dg.DagsterEvent, fetching: Collection[str]) -> Failure:
     step = event.step_key or "the run"
     error = event.step_failure_data.error
     if error is None:
-        return Failure(step, "failed without a word")
+        return Failure(step, "failed without a message")
     cause = error.cause or error
     refused = step in fetching or any(map(_of_system, _chain(error)))
     return Failure(step, cause.message.strip(), refused)
@@ -46,14 +56,14 @@ def is_of_environment(error: WmtpError) -> bool:
     return isinstance(error, TransientError) or isinstance(error.__cause__, OSError)
 
 
-def _chain(error: SerializableErrorInfo) -> Iterator[SerializableErrorInfo]:
-    one: SerializableErrorInfo | None = error
+def _chain(error: _Error) -> Iterator[_Error]:
+    one: _Error | None = error
     while one is not None:
         yield one
         one = one.cause
 
 
-def _of_system(error: SerializableErrorInfo) -> bool:
+def _of_system(error: _Error) -> bool:
     """Whether an error in the chain is an OSError: the system's own refusal."""
     kind = getattr(builtins, error.cls_name or "", None)
     return isinstance(kind, type) and issubclass(kind, OSError)

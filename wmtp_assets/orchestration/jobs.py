@@ -1,36 +1,36 @@
-"""The jobs: everything, the weekly refresh, and the daily proof."""
+"""The jobs: everything, the weekly refresh, and the daily verification."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Set
+from typing import Any
 
 import dagster as dg
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.in_process import InProcessExecutor
 
 from wmtp_assets.errors import WmtpError
 
 
-class OneProcess(InProcessExecutor):
+class OneProcess(dg.Executor):
     """Dagster's in-process executor, for runs whose configuration names nothing unknown.
 
     Dagster itself checks that for named jobs only: in the job behind "Materialize" it passes over a
     name that it does not know, and a misspelt asset would not be made again.
     """
 
-    def __init__(self, known: Mapping[str, Set[str]]) -> None:
-        super().__init__(retries=RetryMode.ENABLED)
+    def __init__(self, inner: dg.Executor, known: Mapping[str, Set[str]]) -> None:
+        self._inner = inner
         self._known = known
 
-    def execute(
-        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
-    ) -> Iterator[dg.DagsterEvent]:
+    @property
+    def retries(self) -> Any:
+        """As of the in-process executor: enabled."""
+        return self._inner.retries
+
+    def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Runs the steps. Raises RunConfigError, before the first, for an unknown name."""
         check_names(plan_context.run_config, self._known)
-        yield from super().execute(plan_context, execution_plan)
+        yield from self._inner.execute(plan_context, execution_plan)
 
 
 class RunConfigError(WmtpError):
@@ -58,7 +58,12 @@ def one_process(known: Mapping[str, Set[str]]) -> dg.ExecutorDefinition:
 
     @dg.executor(name="one_process", config_schema={})
     def executor(context: dg.InitExecutorContext) -> dg.Executor:
-        return OneProcess(known)
+        create = dg.in_process_executor.executor_creation_fn
+        if create is None:
+            raise dg.DagsterInvariantViolationError("Dagster's in-process executor makes none")
+        settings: dict[str, object] = {"retries": {"enabled": {}}}
+        inner = create(context._replace(executor_config=settings))
+        return OneProcess(inner, known)
 
     return executor
 
@@ -69,11 +74,11 @@ with warnings.catch_warnings():
     EVERYTHING = dg.AssetSelection.all(include_sources=True)
 
 # Observes the sources, makes what is stale (an asset whose inputs are unchanged returns what
-# exists), and proves everything.
+# exists), and verifies everything.
 materialize_all = dg.define_asset_job(
     "materialize_all",
     selection=EVERYTHING,
-    description="Makes every asset that is stale, and proves all of them.",
+    description="Makes every asset that is stale, and verifies all of them.",
 )
 
 refresh = dg.define_asset_job(
@@ -85,7 +90,7 @@ refresh = dg.define_asset_job(
 verify = dg.define_asset_job(
     "verify",
     selection=dg.AssetSelection.all_asset_checks(),
-    description="Proves everything that is stored, from the files themselves; makes nothing.",
+    description="Verifies everything that is stored, from the files themselves; makes nothing.",
 )
 
 JOBS = [materialize_all, refresh, verify]

@@ -58,6 +58,21 @@ def difficulties_picture(stats: Mapping[str, Any]) -> dg.MetadataValue[Any] | No
     return dg.MetadataValue.md(markdown) if markdown else None
 
 
+def column_schema(schema: Mapping[str, Any], prefix: str = "") -> dg.TableSchema:
+    """The fields of a JSON Schema as columns, those of an inner object as `outer.inner`."""
+    columns: list[dg.TableColumn] = []
+    for name, field in schema["properties"].items():
+        if field.get("type") == "object":
+            columns += column_schema(field, f"{prefix}{name}.").columns
+            continue
+        kind = field.get("type", "string")
+        if kind == "array":
+            kind = f"array of {field['items']['type']}"
+        present = dg.TableColumnConstraints(nullable=kind == "null")
+        columns.append(dg.TableColumn(f"{prefix}{name}", kind, field.get("description"), present))
+    return dg.TableSchema(columns)
+
+
 def metadata_value(value: object) -> dg.MetadataValue[Any]:
     """Shows a JSON value in the UI as plain text, number or tree: never as markup or a link."""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""One run from the command line: only what is stale is made, and everything selected is proven.
+"""One run from the command line: only what is stale is made, everything selected is verified.
 
 The run goes into the same history that the page shows.
 """
@@ -6,14 +6,11 @@ The run goes into the same history that the page shows.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import dagster as dg
-from dagster._core.utils import make_new_run_id
 
-from wmtp_assets import interrupts
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.released_weights import must_return
 from wmtp_assets.artifacts.staleness import (
@@ -25,13 +22,20 @@ from wmtp_assets.artifacts.staleness import (
     unfit_members,
     with_ancestors,
 )
-from wmtp_assets.artifacts.upstream_files import require_pins, taken_by
-from wmtp_assets.catalog.artifacts import Kind
+from wmtp_assets.artifacts.upstream_files import Taken, require_pins, taken_by
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.orchestration.assets.common import FORCED, key_of
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
+from wmtp_assets.orchestration.assets.sources import repository_key
+from wmtp_assets.orchestration.build import build_defs
 from wmtp_assets.orchestration.failures import Failure, failure_of, is_of_environment
+from wmtp_assets.orchestration.history import (
+    PROCESS,
+    cancel_dead_runs,
+    shown_in_history,
+    this_process,
+)
 from wmtp_assets.orchestration.home import enter_home, open_instance
 from wmtp_assets.orchestration.jobs import materialize_all
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
@@ -44,7 +48,7 @@ class SelectionError(WmtpError):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check as it came out; `mend` says what to do about one that failed."""
+    """One check as it came out; `hint` says what to do about one that failed."""
 
     asset: str
     name: str
@@ -83,8 +87,6 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
 
     Raises SelectionError, HomeError, and WmtpError when upstream is refused.
     """
-    from wmtp_assets.definitions import build_defs
-
     enter_home()
     defs = build_defs(project.catalog, project.hub_spec, project.storage)
     selected = _selected(defs, selection)
@@ -93,11 +95,8 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     make = {key_of(name) for name in work.make}
     if READINESS.to_user_string() in selected and (make or not project.report.is_file()):
         make.add(READINESS)
-    raw = [name for name in work.make if project.artifacts[name].kind is Kind.RAW]
-    sources = {
-        dg.AssetKey(["hub", *str(project.artifacts[name].settings["repository"]).split("/")])
-        for name in raw
-    }
+    raw = [name for name in work.make if project.artifacts[name].is_fetched]
+    sources = {repository_key(Taken.by(project.artifacts[name]).repo) for name in raw}
     if sources:  # something will be fetched
         make.add(DOCTOR)
     graph = defs.resolve_asset_graph()
@@ -114,9 +113,11 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         if name not in work.again and not must_return(project, name)
     }
     with open_instance() as instance, shown_in_history(instance) as run_id:
+        cancel_dead_runs(instance)
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
+            tags={PROCESS: this_process()},
             raise_on_error=False,
             run_config={
                 "loggers": {"console": {}},
@@ -199,22 +200,6 @@ def _unfit(project: Project, selected: Collection[str]) -> list[Failure]:
         if (wrong := project.store.unpublished(one))
         for unfit in [unfit_members(project.store, one)]
     ]
-
-
-@contextmanager
-def shown_in_history(instance: dg.DagsterInstance) -> Iterator[str]:
-    """The id for a run that Dagster's history shows as canceled when this process is told to end
-    while the block runs."""
-    run_id = make_new_run_id()
-
-    def cancel() -> None:
-        with suppress(Exception):  # the history must not keep a process from ending
-            run = instance.get_run_by_id(run_id)
-            if run is not None and not run.is_finished:
-                instance.report_run_canceled(run, "wmtp was told to end.")
-
-    with interrupts.before_ending(cancel):
-        yield run_id
 
 
 def _sequence(project: Project, name: str) -> int:

@@ -13,7 +13,7 @@ from wmtp_assets.artifacts.verify import verify
 from wmtp_assets.findings import Finding
 from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.checks.artifacts import shown
-from wmtp_assets.orchestration.io_managers import metadata_value
+from wmtp_assets.orchestration.presentation import metadata_value
 from wmtp_assets.storage import receipts
 from wmtp_assets_tests.artifact_checks.breaking import recommit
 from wmtp_assets_tests.artifacts.editions import CHECKPOINT, SPLIT, Maker, planted, small

@@ -132,7 +132,7 @@ FULL = """
 import os, shutil, sys
 from pathlib import Path
 import dagster as dg
-from wmtp_assets.orchestration.assets import datasets, models
+from wmtp_assets.artifacts.make import datasets, models
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.checkpoints import block_io
 from wmtp_assets.artifacts import Project

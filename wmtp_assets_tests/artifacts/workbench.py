@@ -1,19 +1,16 @@
-"""The assets' own functions and IO managers, called without Dagster's engine: for what is done a
+"""The assets' own functions and IO manager, called without Dagster's engine: for what is done a
 thousand times, where a run of Dagster's (200 ms) would cost ten times what it frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from inspect import signature
 from types import SimpleNamespace
 from typing import Any, cast
-
-import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.definitions import build_defs
 from wmtp_assets.orchestration.assets.common import key_of
-from wmtp_assets.orchestration.io_managers import io_managers
+from wmtp_assets.orchestration.io_manager import ArtifactIOManager
 from wmtp_assets.orchestration.resources import HubResource, StorageResource
 
 
@@ -22,16 +19,17 @@ class Workbench:
 
     def __init__(self, project: Project) -> None:
         self._defs = build_defs(project.catalog, project.hub_spec, project.storage)
-        self._managers = io_managers(project)
-        self._resources: dict[str, Any] = {
-            "storage": StorageResource(root=str(project.storage)),
-            "hub": HubResource(spec=project.hub_spec),
+        self._manager = ArtifactIOManager(project)
+        self._resources = {
+            "storage": StorageResource(project.storage),
+            "hub": HubResource(project.hub_spec),
         }
-        self._context = _context(
-            log=SimpleNamespace(info=lambda line: None),
-            op_execution_context=SimpleNamespace(op_config={"force": False}),
+        log = SimpleNamespace(
+            info=lambda line: None, debug=lambda line: None, warning=lambda line: None
         )
-        log = SimpleNamespace(info=lambda line: None, debug=lambda line: None)
+        self._context = _context(
+            log=log, op_execution_context=SimpleNamespace(op_config={"force": False})
+        )
         self._output = _context(add_output_metadata=lambda metadata: None, log=log)
 
     def make(self, names: Iterable[str]) -> None:
@@ -40,24 +38,16 @@ class Workbench:
         for artifact in names:
             asset = self._defs.resolve_assets_def(key_of(artifact))
             function = cast("Any", asset.op.compute_fn).decorated_fn
-            given: dict[str, Any] = {}
-            for name in list(signature(function).parameters)[1:]:
-                if name in self._resources:
-                    given[name] = self._resources[name]
-                else:
-                    key = asset.keys_by_input_name[name]
-                    manager = self._managers[_manager_of(self._defs.resolve_assets_def(key))]
-                    given[name] = manager.load_input(_context(asset_key=key))
-            made = function(self._context, **given)
-            self._managers[_manager_of(asset)].handle_output(self._output, made.value)
+            inputs = {
+                name: self._manager.load_input(_context(asset_key=asset.keys_by_input_name[name]))
+                for name, given in asset.op.ins.items()
+                if not given.dagster_type.is_nothing
+            }
+            made = function(self._context, **self._resources, **inputs)
+            self._manager.handle_output(self._output, made.value)
 
 
 def _context(**known: object) -> Any:
     """What the assets and IO managers ask of Dagster's contexts: its own builders make a database
     for each (100 ms)."""
     return SimpleNamespace(**known)
-
-
-def _manager_of(asset: dg.AssetsDefinition) -> str:
-    (output,) = asset.op.output_defs
-    return output.io_manager_key

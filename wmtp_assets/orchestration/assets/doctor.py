@@ -5,6 +5,7 @@ import dagster as dg
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.requirements import examine, page
 from wmtp_assets.orchestration.assets.common import OWNERS
+from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.storage.digests import digest_of
 
 KEY = dg.AssetKey("doctor")
@@ -23,8 +24,10 @@ def doctor_asset(project: Project) -> dg.AssetsDefinition:
         code_version="1",
         config_schema={},
     )
-    def doctor() -> dg.MaterializeResult[None]:
-        facts = examine(project)
+    def doctor(
+        storage: dg.ResourceParam[StorageResource], hub: dg.ResourceParam[HubResource]
+    ) -> dg.MaterializeResult[None]:
+        facts = examine(project_of(project.catalog, storage, hub))
         problems = [fact for fact in facts if fact.state == "problem"]
         if problems:
             raise dg.Failure(page(facts), allow_retries=False)

@@ -4,7 +4,8 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Verdict, verdict_of_run
-from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, key_of
+from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, WEEKLY, key_of
+from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.storage.digests import digest_of
 
 KEY = dg.AssetKey("phase2_readiness")
@@ -24,9 +25,15 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
         code_version="1",
         config_schema={},
         automation_condition=FOLLOW,
+        freshness_policy=WEEKLY,
     )
-    def phase2_readiness(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        verdict = verdict_of_run(project, context.run.run_id)
+    def phase2_readiness(
+        context: dg.AssetExecutionContext,
+        storage: dg.ResourceParam[StorageResource],
+        hub: dg.ResourceParam[HubResource],
+    ) -> dg.MaterializeResult[None]:
+        used = project_of(project.catalog, storage, hub)
+        verdict = verdict_of_run(used, context.run.run_id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
             metadata={
@@ -35,7 +42,7 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
                 "catalog_digest": verdict.catalog.digest,
                 "catalog_shipped": verdict.catalog.shipped,
                 "code": verdict.code["wmtp-assets"],
-                "report": dg.MetadataValue.path(str(project.report)),
+                "report": dg.MetadataValue.path(str(used.report)),
                 "checks": verdict.checks,
                 "conditions": conditions_table(verdict),
             },

@@ -1,0 +1,209 @@
+"""The kinds of artifacts: one row per kind, and everything that depends on the kind is in its row.
+
+A new kind is a row here, its functions, and a line in `catalog/artifacts.py` that says which
+artifacts are of it. Everything else (staleness, Dagster, the gate, the command line) asks the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wmtp_assets.artifacts.make import datasets, fetched, models
+from wmtp_assets.artifacts.make.task import Maker
+from wmtp_assets.artifacts.schemas import RECORDS
+from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Handle, Split, Tokenizer
+from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.catalog import Catalog, MicroModel
+from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.corpora.schema import row_schema
+
+
+def _every_input(artifact: Artifact) -> tuple[str, ...]:
+    return artifact.inputs
+
+
+@dataclass(frozen=True)
+class ArtifactKind:
+    """What is the same for all artifacts of a kind.
+
+    `make` fills the artifact's folder from the inputs that `loads` names (the others count for
+    staleness only), `loaded_as` is the handle that readers get. `code_version` gets a new number
+    when `make` gives other bytes for the same inputs: what the old code made is then made again.
+    `describe`, `icon` (one that Dagster has) and `row_schema` (the JSON Schema of a line, where the
+    artifact has lines) are for the page, `counted` is for the table of a run.
+    """
+
+    make: Maker
+    loaded_as: type[Handle]
+    describe: Callable[[Catalog, Artifact], str]
+    icon: str
+    code_version: str = "1"
+    loads: Callable[[Artifact], tuple[str, ...]] = _every_input
+    counted: Literal["parameters", "rows"] | None = None
+    row_schema: Callable[[Catalog, Artifact], Mapping[str, Any]] | None = None
+
+
+def kind_of(artifact: Artifact) -> ArtifactKind:
+    """The row of an artifact's kind."""
+    return KINDS[artifact.kind]
+
+
+def _text(description: str) -> Callable[[Catalog, Artifact], str]:
+    return lambda _catalog, _artifact: description
+
+
+def _files_of_repository(_: Catalog, artifact: Artifact) -> str:
+    return f"The files taken from {Taken.by(artifact).repo}, verified on arrival."
+
+
+def _converted_or_sliced(catalog: Catalog, artifact: Artifact) -> str:
+    model = catalog.models[artifact.owner]
+    if isinstance(model, MicroModel):
+        return (
+            f"{model.layers} layers of {model.slice_of}, {model.dim} wide, cut head by head: small "
+            f"enough for {model.target_device}."
+        )
+    return (
+        f"{model.upstream.repository} as one safetensors file, {model.source_dtype} to "
+        f"{model.dtype}, each tensor once."
+    )
+
+
+def _shards(_: Catalog, artifact: Artifact) -> str:
+    return (
+        f"The same tensors as shards of at most {int(str(artifact.settings['shard_bytes'])):,} "
+        "bytes with an index, for readers that want them so."
+    )
+
+
+def _rows(catalog: Catalog, artifact: Artifact) -> str:
+    dataset = catalog.datasets[artifact.owner]
+    return (
+        f"{dataset.upstream.repository}, {artifact.split}: one Alpaca record per line, at most "
+        f"{dataset.max_tokens} tokens each, with the row index and statistics."
+    )
+
+
+def _chosen_rows(_: Catalog, artifact: Artifact) -> str:
+    return (
+        f"{artifact.settings['rows']} rows of {artifact.owner} {artifact.split}, chosen over many "
+        "problems, difficulties and both classes; the same seed gives the same rows."
+    )
+
+
+def _row_schema(catalog: Catalog, artifact: Artifact) -> Mapping[str, Any]:
+    return row_schema(RECORDS[catalog.datasets[artifact.owner].layout])
+
+
+_ROW_METADATA = ArtifactKind(
+    make=datasets.describe_rows,
+    loaded_as=Document,
+    describe=_text(
+        "Entry i holds class and difficulty of line i of the JSONL, so that training picks rows "
+        "without reading them."
+    ),
+    icon="json",
+    counted="rows",
+)
+
+KINDS: Mapping[Kind, ArtifactKind] = {
+    Kind.RAW: ArtifactKind(
+        make=fetched.fetch_files,
+        loaded_as=Fetched,
+        describe=_files_of_repository,
+        icon="huggingface",
+    ),
+    Kind.TOKENIZER: ArtifactKind(
+        make=models.write_tokenizer,
+        loaded_as=Tokenizer,
+        describe=_text(
+            "LLaMA's SentencePiece model, and the documents with which transformers' AutoTokenizer "
+            "gives the same ids. Every model shares it."
+        ),
+        icon="llama",
+        code_version="2",  # model_input_names
+    ),
+    Kind.CHECKPOINT: ArtifactKind(
+        make=models.make_checkpoint,
+        loaded_as=Checkpoint,
+        describe=_converted_or_sliced,
+        icon="pytorch",  # Dagster has none for safetensors
+        code_version="2",  # {"format": "pt"} in the header; what became zero in the certificate
+        counted="parameters",
+    ),
+    Kind.SHARDS: ArtifactKind(
+        make=models.write_shards,
+        loaded_as=Handle,  # no artifact is made from shards
+        describe=_shards,
+        icon="pytorch",
+        code_version="2",  # as of the checkpoint
+    ),
+    Kind.CERTIFICATE: ArtifactKind(
+        make=models.write_certificate,
+        loaded_as=Document,
+        describe=_text(
+            "What came out of what, tensor by tensor: names, shapes, dtypes and SHA-256 before and "
+            "after, the greatest cast error, and the reason for every entry left out."
+        ),
+        icon="json",
+    ),
+    Kind.CONFIG: ArtifactKind(
+        make=models.write_config,
+        loaded_as=Document,
+        describe=_text(
+            "The model's config: upstream's known settings, with sizes and dtype that the tensors "
+            "show."
+        ),
+        icon="json",
+        code_version="2",  # known settings only, by the names of transformers 4 and 5
+    ),
+    Kind.ADAPTER: ArtifactKind(
+        make=models.write_adapter,
+        loaded_as=Document,
+        describe=_text(
+            "What training needs and params.json does not state, derived from it and the tensors."
+        ),
+        icon="yaml",
+    ),
+    Kind.MODEL_METADATA: ArtifactKind(
+        make=models.write_metadata,
+        loaded_as=Document,
+        describe=_text(
+            "What this model is: counts, dtype, digests, where it came from and what was done."
+        ),
+        icon="json",
+        code_version="2",  # settled values; a tokenizer of another size is refused
+        loads=models.metadata_inputs,
+    ),
+    Kind.SPLIT: ArtifactKind(
+        make=datasets.build_rows,
+        loaded_as=Split,
+        describe=_rows,
+        icon="dataset",  # Dagster has none for JSONL
+        code_version="2",  # struct fields are read by name
+        counted="rows",
+        row_schema=_row_schema,
+    ),
+    Kind.SPLIT_METADATA: _ROW_METADATA,
+    Kind.SCHEMA: ArtifactKind(
+        make=datasets.write_schema,
+        loaded_as=Document,
+        describe=_text(
+            "JSON Schema of a row, and the cards that declare the rows' files to `datasets`."
+        ),
+        icon="json",
+        code_version="2",  # cards are beside schema.json
+        loads=lambda _: (),
+    ),
+    Kind.SMALL_SPLIT: ArtifactKind(
+        make=datasets.choose_rows,
+        loaded_as=Split,
+        describe=_chosen_rows,
+        icon="dataset",
+        counted="rows",
+        row_schema=_row_schema,
+    ),
+    Kind.SMALL_METADATA: _ROW_METADATA,
+}

@@ -1,0 +1,71 @@
+"""Datasets: splits, their metadata files, the schema, and the small copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from wmtp_assets.artifacts.make.task import Made, Task
+from wmtp_assets.artifacts.schemas import RECORDS, schema_documents
+from wmtp_assets.artifacts.types import Fetched, Split, Tokenizer
+from wmtp_assets.catalog.artifacts import TOKENIZER
+from wmtp_assets.corpora.build import build_split
+from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.report import SplitReport
+from wmtp_assets.corpora.small_copy import select_small
+from wmtp_assets.storage.preflight import require_space
+
+# JSONL is about twice the size of upstream's parquet (7.5 GB give 15), the index comes on top.
+GROWTH = 3
+
+
+def build_rows(task: Task) -> Made:
+    """A split's JSONL, row index and statistics. Raises CorpusError."""
+    artifact = task.artifact
+    dataset, split = task.project.catalog.datasets[artifact.owner], str(artifact.split)
+    raw = task.input(artifact.inputs[0], Fetched)
+    tokenizer = task.input(TOKENIZER, Tokenizer)
+    shards = list(raw.paths().values())
+    size = sum(shard.stat().st_size for shard in shards)
+    require_space(task.folder, GROWTH * size, f"Building {artifact.owner} {split}")
+    report = build_split(
+        RECORDS[dataset.layout],
+        shards,
+        tokenizer.model,
+        task.folder,
+        split,
+        max_tokens=dataset.max_tokens,
+        progress=task.log.info,
+    )
+    return Made(_facts(report), report.files)
+
+
+def choose_rows(task: Task) -> Made:
+    """The JSONL and row index of a small copy; the same seed chooses the same rows."""
+    settings = task.artifact.settings
+    whole = task.input(task.artifact.inputs[0], Split)
+    wanted, seed = int(str(settings["rows"])), int(str(settings["seed"]))
+    report = select_small(whole.jsonl, whole.index, task.folder, wanted, seed)
+    return Made(_facts(report), report.files)
+
+
+def _facts(report: SplitReport) -> Mapping[str, object]:
+    """The counts that the page shows; evaluation datasets have no classes."""
+    counts: dict[str, object] = {"rows": report.rows}
+    if report.correct is not None:
+        counts |= {"correct": report.correct, "incorrect": report.incorrect}
+    return counts | {"stats": dict(report.stats)}
+
+
+def describe_rows(task: Task) -> Made:
+    """The metadata file of a split: entry i holds class and difficulty of line i."""
+    (file,) = task.artifact.links.values()
+    rows = task.input(task.artifact.inputs[0], Split)
+    written = write_metadata(rows.index, task.folder / file)
+    stats = cast("dict[str, object]", written["stats"])
+    return Made({"rows": stats["total"], **stats}, {file: str(written["sha256"])})
+
+
+def write_schema(task: Task) -> Made:
+    """schema.json of a dataset, and the cards that declare its files."""
+    return Made(schema_documents(task.artifact).write(task.folder))

@@ -1,0 +1,84 @@
+"""Making one artifact, once: what its recipe gives and is there already is not made again.
+
+When the inputs, the catalog's settings and the code version are those of the recorded receipt and
+its files are there, that receipt is the result. Otherwise the kind's function fills a staging
+folder, which is then committed in one step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.make.task import Log, Task
+from wmtp_assets.artifacts.project import Project
+from wmtp_assets.artifacts.recipes import Recipe, upstream_inputs
+from wmtp_assets.artifacts.staleness import incomplete
+from wmtp_assets.artifacts.types import Handle, demand
+from wmtp_assets.artifacts.upstream_files import Taken, require_pins
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.hub.source import Hub
+from wmtp_assets.storage.receipts import Receipt
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The receipt of an artifact, and whether it was there already."""
+
+    receipt: Receipt
+    unchanged: bool
+
+
+def load_inputs(project: Project, artifact: Artifact) -> list[Handle]:
+    """The inputs that the artifact's kind reads. Raises StorageError, CheckpointError."""
+    kinds = ((name, kind_of(project.artifacts[name])) for name in kind_of(artifact).loads(artifact))
+    return [kind.loaded_as.load(project.store, name) for name, kind in kinds]
+
+
+def make_artifact(
+    project: Project, artifact: Artifact, inputs: Iterable[Handle], log: Log, *, force: bool = False
+) -> Outcome:
+    """Makes `artifact` of `inputs` (see `load_inputs`) unless nothing changed, or with `force`.
+
+    Its other inputs count as they are now. Raises WmtpError; TransientError where trying again
+    later may help.
+    """
+    handles = {handle.name: handle for handle in inputs}
+    recipe, hub = _recipe(project, artifact, handles)
+    store = project.store
+    with store.stage(artifact.name, on_wait=log.info) as staging:
+        # Asked under the artifact's lock: another process may just have made it.
+        receipt = None if force else recipe.made(store, artifact.name)
+        if receipt is None and not force:
+            receipt = recipe.made_before(staging)
+        # What is fetched lies in files of its own, which may be gone although the listing is there.
+        if receipt is not None and not (artifact.is_fetched and incomplete(project, artifact.name)):
+            log.info("unchanged, nothing was made again")
+            return Outcome(receipt, unchanged=True)
+        started = time.monotonic()
+        made = kind_of(artifact).make(Task(project, artifact, handles, staging.path, log, hub))
+        receipt = staging.commit(
+            inputs=recipe.inputs,
+            code_version=recipe.code_version,
+            entry_digest=recipe.entry_digest,
+            facts=made.facts,
+            digests=made.digests,
+            seconds=round(time.monotonic() - started, 3),
+        )
+    return Outcome(receipt, unchanged=False)
+
+
+def _recipe(
+    project: Project, artifact: Artifact, handles: dict[str, Handle]
+) -> tuple[Recipe, Hub | None]:
+    """The artifact's recipe with the inputs as they are now, and the source if it is fetched."""
+    if artifact.is_fetched:
+        require_pins(project.catalog, [Taken.by(artifact)])
+        hub = project.hub()
+        return Recipe.of(artifact, upstream_inputs(hub, artifact, project.lock)), hub
+    read = {name: handle.digest for name, handle in handles.items()}
+    others = [name for name in artifact.inputs if name not in read]
+    read |= {name: demand(project.store, name).digest for name in others}
+    return Recipe.of(artifact, read), None

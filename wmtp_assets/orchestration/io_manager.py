@@ -1,0 +1,99 @@
+"""How results are stored and handed on: one IO manager, whose handles the table of kinds names.
+
+An asset returns the receipt of what it committed (staged, synced, renamed). The IO manager takes
+that as a claim: it looks at the files, publishes the sets that they complete (each in one step) and
+shows size, digest and path. Loading gives a light handle, and only when the artifact exists and
+has the files and sizes that its receipt lists.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.staleness import unfit_members
+from wmtp_assets.artifacts.types import Handle, demand
+from wmtp_assets.catalog import Catalog
+from wmtp_assets.orchestration.presentation import difficulties_picture, metadata_value
+from wmtp_assets.orchestration.resources import project_of
+from wmtp_assets.storage.preflight import gigabytes
+from wmtp_assets.storage.receipts import Receipt
+
+KEY = "artifact_io"
+
+
+class ArtifactIOManager(dg.IOManager):
+    """Publishes artifacts, and loads each as the handle of its kind; never its bytes."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def handle_output(self, context: dg.OutputContext, obj: Receipt) -> None:
+        """Publishes every set that the artifact completes, and shows what the receipt says.
+
+        Raises StorageError when the files are not what the receipt says, or the disk refuses; what
+        was published before stays as it was.
+        """
+        store = self._project.store
+        demand(store, obj.artifact)
+        for published in self._project.sets.values():
+            if obj.artifact not in published.artifacts or not store.unpublished(published):
+                continue
+            if store.publish(published) is not None:
+                context.log.info(f"published {published.name}")
+            else:
+                waits_for = "; ".join(unfit_members(store, published))
+                context.log.debug(f"{published.name} is not published yet: {waits_for}")
+        context.add_output_metadata(self._shown(obj))
+
+    def load_input(self, context: dg.InputContext) -> Handle:
+        """The handle of the artifact's current version.
+
+        Raises StorageError when it was never made, or a file is missing or has another size, and
+        CheckpointError when a checkpoint's header is not sound.
+        """
+        name = "/".join(context.asset_key.path)
+        kind = kind_of(self._project.artifacts[name])
+        return kind.loaded_as.load(self._project.store, name)
+
+    def _shown(self, receipt: Receipt) -> dict[str, dg.MetadataValue[Any]]:
+        store, artifact = self._project.store, self._project.artifacts[receipt.artifact]
+        paths = [store.root / path for path in artifact.links]
+        path = paths[0] if paths else store.path(receipt.artifact)
+        shown: dict[str, dg.MetadataValue[Any]] = {
+            "size": dg.MetadataValue.text(gigabytes(receipt.size)),
+            "size_bytes": dg.MetadataValue.int(receipt.size),
+            "digest": dg.MetadataValue.text(receipt.digest),
+            "path": dg.MetadataValue.path(str(path)),
+            "dagster/uri": dg.MetadataValue.text(path.absolute().as_uri()),
+            "files": dg.MetadataValue.table(
+                [
+                    dg.TableRecord({"file": name, "bytes": file.size, "sha256": file.sha256})
+                    for name, file in list(receipt.files.items())[:100]
+                ]
+            ),
+        }
+        stats = receipt.facts.get("stats")
+        if isinstance(stats, dict) and (picture := difficulties_picture(stats)):
+            shown["difficulties"] = picture
+        for fact, value in receipt.facts.items():
+            shown["dagster/row_count" if fact == "rows" else fact] = metadata_value(value)
+        return shown
+
+
+def io_manager(catalog: Catalog) -> dg.IOManagerDefinition:
+    """The IO manager for `catalog` in the storage of the resources; it takes no run configuration.
+
+    (Dagster's own wrapper of an instance accepts any.)
+    """
+    return dg.IOManagerDefinition(
+        lambda context: ArtifactIOManager(
+            project_of(catalog, context.resources.storage, context.resources.hub)
+        ),
+        config_schema={},
+        required_resource_keys={"storage", "hub"},
+        description=ArtifactIOManager.__doc__,
+    )
