@@ -19,7 +19,6 @@ import yaml
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.definitions import build_defs
 
@@ -134,33 +133,6 @@ def test_pools_hold_back_runs_and_never_steps() -> None:
     """A slot of a step that was killed is never given back; a run's ends with the run."""
     home = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     assert home["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
-
-
-def test_what_the_page_shows_of_the_resources_is_what_is_used(tmp_path: Path) -> None:
-    """Assets and IO manager get their project from these two, and a run configures neither."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        defs = build_defs(load_catalog("sample"), str(tmp_path / "hub"), tmp_path / "shown")
-    resources = defs.get_repository_def().get_top_level_resources()
-    assert str(tmp_path / "shown") in str(resources["storage"].description)
-    assert str(tmp_path / "hub") in str(resources["hub"].description)
-    for key in ("storage", "hub", "artifact_io"):
-        assert not resources[key].config_schema.config_type.fields
-
-
-def test_every_question_is_a_check_with_a_description_blocking_where_it_should(
-    defs: dg.Definitions, name: str, tmp_path: Path
-) -> None:
-    project = Project(load_catalog(name), tmp_path)
-    graph = defs.resolve_asset_graph()
-    for artifact in project.artifacts.values():
-        for check in checks_of(project, artifact):
-            key = dg.AssetCheckKey(dg.AssetKey(artifact.name.split("/")), check.name)
-            spec = graph.get_check_spec(key)
-            assert spec.description == check.description
-            assert spec.blocking is check.blocking
-    warned = {key.name for key in graph.asset_check_keys if not graph.get_check_spec(key).blocking}
-    assert warned == {"difficulty_in_training_range", "gate_is_open", "weights_kept"}
 
 
 def test_only_what_fetches_is_tried_again(defs: dg.Definitions) -> None:

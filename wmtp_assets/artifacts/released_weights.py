@@ -1,8 +1,8 @@
-"""Fetched weights that a person let go once their conversion was proven (`wmtp gc --raw`).
+"""Fetched weights that a person released once their conversion was verified (`wmtp gc --raw`).
 
-27 GB of float32 are of no use to a reader of float16. The record of letting them go stands in for
-them as long as the checkpoint is the very one that was proven then and would not be made otherwise
-now; from that moment on they are missing again, and are fetched again.
+27 GB of float32 are of no use to a reader of float16. The record of their release stands in for
+them as long as the checkpoint is the very one that was verified then and would not be made
+differently now; from that moment on they are missing again, and are fetched again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDER = ".released"
 
 @dataclass(frozen=True)
 class Released:
-    """What was let go of one repository: SHA-256 by path, and when.
+    """What was released of one repository: SHA-256 by path, and when.
 
     `checkpoint` is the digest of the artifact whose every value was then compared with them.
     """
@@ -38,7 +38,7 @@ class Released:
 
 
 def release(project: Project, name: str, paths: list[str], checkpoint: str) -> None:
-    """Write down that these files of a raw artifact may go: `checkpoint` is proven to hold them.
+    """Records that these files of a raw artifact may go: `checkpoint` was verified to hold them.
 
     `checkpoint` is the digest of the artifact converted from them. Raises StorageError.
     """
@@ -49,13 +49,13 @@ def release(project: Project, name: str, paths: list[str], checkpoint: str) -> N
         "at": now(),
     }
     record = project.store.writable(_record(project, name))
-    with storage_errors("Writing down what is let go", record):
+    with storage_errors("Recording what is released", record):
         make_folders(record.parent)
     write_json(record, {**value, "seal": digest_of(value)})
 
 
 def released(project: Project, name: str) -> Released | None:
-    """What was let go of a raw artifact; None where nothing was, or where it counts no more."""
+    """What was released of a raw artifact; None where nothing was, or where it counts no more."""
     record, checkpoint = _record(project, name), checkpoint_of(project, name)
     if checkpoint is None or not record.is_file():
         return None
@@ -69,12 +69,12 @@ def released(project: Project, name: str) -> Released | None:
         same = all(listing[path]["sha256"] == digest for path, digest in gone.files.items())
     except (StorageError, *UNREADABLE):
         return None
-    proven = made is not None and made.digest == gone.checkpoint
-    return gone if proven and same and seal == digest_of(value) else None
+    verified = made is not None and made.digest == gone.checkpoint
+    return gone if verified and same and seal == digest_of(value) else None
 
 
 def must_return(project: Project, name: str) -> bool:
-    """Whether files of a raw artifact that exists are missing, and not because they were let go."""
+    """Whether files of a raw artifact that exists are missing although they were not released."""
     try:
         lost = fetched(project.store, name).lost()
     except (StorageError, *UNREADABLE):

@@ -1,5 +1,5 @@
-"""What a run has to make and to publish: whatever would come out otherwise than it did, is not
-there, or does not stand at the contract's paths."""
+"""What a run has to make and to publish: whatever would come out differently than it did, does not
+exist, or is not at the contract's paths."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _wrong_files(project: Project, name: str) -> bool:
 
 
 def suspects_of_last_report(project: Project) -> set[str]:
-    """The artifacts that failed a blocking question when the gate's report was written."""
+    """The artifacts that failed a blocking check when the gate's report was written."""
     try:
         report = json.loads(record_bytes(project.report))
         names = {

@@ -1,4 +1,4 @@
-"""Fetched files that may go: what nothing names any more, and weights proven converted."""
+"""Fetched files that may go: what nothing names any more, and weights verified as converted."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _held(path: Path) -> bool:
 
 
 def release_weights(project: Project, dry_run: bool) -> list[Path]:
-    """The fetched weights of models that pass every proof now, value by value; they may go.
+    """The fetched weights of models that pass every check now, value by value; they may go.
 
     Unless `dry_run`, that is written down (see `released`), and the gate stays open without them.
     """

@@ -6,7 +6,7 @@ import dagster as dg
 
 from wmtp_assets.orchestration.jobs import refresh, verify
 
-# Nights, in the machine's own time zone; the weekly run is done before the week's first proof.
+# Nights, in the machine's own time zone; the weekly run comes before the daily one.
 SCHEDULES = [
     dg.ScheduleDefinition(
         name="weekly_refresh",
@@ -19,7 +19,7 @@ SCHEDULES = [
         name="daily_verify",
         job=verify,
         cron_schedule="0 4 * * *",
-        description="Every day at 04:00: proves everything that is stored.",
+        description="Every day at 04:00: verifies everything that is stored.",
         default_status=dg.DefaultScheduleStatus.STOPPED,
     ),
 ]

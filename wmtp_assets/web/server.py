@@ -16,6 +16,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 from starlette.types import ASGIApp
 
+from wmtp_assets.orchestration.history import cancel_dead_runs
 from wmtp_assets.web.application import page_application
 from wmtp_assets.web.guard import Guard, served_hosts
 from wmtp_assets.web.headers import SecurityHeaders
@@ -44,6 +45,8 @@ def main() -> None:
             ),
         ) as workspace,
     ):
+        if not arguments.read_only:
+            cancel_dead_runs(instance)
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3_600, max_overflow=20
         )
