@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import cast
 
 import numpy as np
@@ -25,7 +26,7 @@ from wmtp_assets.checkpoints.tensors import SourceTensor, read_tensor
 
 Config = Mapping[str, object]
 
-_ROWS = 4096  # positions compared at each end of a long table
+_ROWS = 4096  # positions of a long table that are in memory together
 # By what the values were rounded to: relative error of a frequency, absolute error of a sine.
 _ROUNDED = {
     DType.FLOAT64: (1e-5, 1e-5),
@@ -114,12 +115,19 @@ class _Table:
                 where=tensor.file,
                 hint="Check that config and weights are of one model.",
             )
-        parts = [(0, tensor)]
-        if self.of_positions and tensor.shape[0] > 2 * _ROWS:
-            last = tensor.shape[0] - _ROWS
-            parts = [(0, tensor.narrow(0, 0, _ROWS)), (last, tensor.narrow(0, last, _ROWS))]
-        self.parts = [(start, _values(part)) for start, part in parts]
+        self.tensor = tensor
+        rows = tensor.shape[0]
+        starts = list(range(0, rows, _ROWS)) if self.of_positions else [0]
+        # Both ends stay in memory; what lies between is read when they agree.
+        self.parts = [self._part(start) for start in dict.fromkeys((starts[0], starts[-1]))]
+        self.between = starts[1:-1]
         self.roundings = self._roundings(tensor.dtype)
+
+    def _part(self, start: int) -> tuple[int, npt.NDArray[np.float64]]:
+        if not self.of_positions:
+            return start, _values(self.tensor)
+        rows = min(_ROWS, self.tensor.shape[0] - start)
+        return start, _values(self.tensor.narrow(0, start, rows))
 
     def _roundings(self, dtype: DType) -> list[DType]:
         """The type itself, and narrower ones whose values these are: it was widened once."""
@@ -136,7 +144,7 @@ class _Table:
 
     def _agrees(self, frequencies: Frequencies, dtype: DType) -> bool:
         relative, absolute = _ROUNDED[dtype]
-        for start, values in self.parts:
+        for start, values in chain(self.parts, map(self._part, self.between)):
             if not self.of_positions:
                 limit = relative * frequencies
                 limit = limit + (_SUBNORMAL if dtype is DType.FLOAT16 else 0.0)

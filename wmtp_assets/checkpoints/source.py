@@ -126,7 +126,9 @@ def _one_of(tensors: Sequence[SourceTensor], place: str | None) -> SourceTensor:
                 found=f"{chosen.file.name} and {other.file.name}: {why}",
                 where=chosen.file.parent,
                 hint="Find out which file the model uses, and name only the files of one set in "
-                "the catalog's weights.",
+                "the catalog's weights. The files of a model-parallel checkpoint "
+                "(consolidated.00.pth and so on) each hold a part of a tensor, and cannot be "
+                "joined here.",
             )
     return chosen
 

@@ -150,6 +150,15 @@ def test_one_wrong_row_of_a_table_is_enough(tmp_path: Path) -> None:
             mtp_plan(tmp_path, {"freqs_cis": table}, MTP_PARAMS)
 
 
+@pytest.mark.parametrize("row", [0, 4095, 4096, 8191, 8192, 10_000, 12_287, 12_288, 12_299])
+def test_one_wrong_row_anywhere_in_a_long_table_is_enough(row: int, tmp_path: Path) -> None:
+    table = turns(10000.0, 12_300)
+    mtp_plan(tmp_path, {"freqs_cis": table}, MTP_PARAMS)
+    table[row, 3] = table[row, 3].conj() * 1j
+    with pytest.raises(LayoutError, match="contradicts the config"):
+        mtp_plan(tmp_path, {"freqs_cis": table}, MTP_PARAMS)
+
+
 @pytest.mark.parametrize("shape", [(4,), (16,), (8, 1), (128, 7), (128, 8, 3), (), (0, 8, 2)])
 def test_a_table_of_other_heads_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="none of this model"):
