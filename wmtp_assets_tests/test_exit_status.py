@@ -12,7 +12,10 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.cli import main
+from wmtp_assets.hub import client_settings
+from wmtp_assets.orchestration.home import enter_home
 from wmtp_assets_tests.artifacts.editions import small
+from wmtp_assets_tests.hub.authorities import make_authority
 from wmtp_assets_tests.orchestration import tiny
 from wmtp_assets_tests.orchestration.tiny import Tiny
 
@@ -85,6 +88,30 @@ def test_a_home_that_cannot_be_is_one_line(
     (world.folder / "file").write_text("x", encoding="utf-8")
     monkeypatch.setenv("DAGSTER_HOME", str(world.folder / "file"))
     assert "DAGSTER_HOME" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
+def test_relative_certificates_are_found_from_dagsters_folder(
+    name: str, world: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = make_authority(world.folder / "ca")
+    named = authority.certificate if name != "SSL_CERT_DIR" else authority.certificate.parent
+    monkeypatch.setenv(name, os.path.relpath(named))
+    assert main(["list"]) == 0
+    enter_home()
+    client_settings.tls()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("here", "{0}/here"), ("/there", "/there"), ("~/x", "~/x"), ("", "")]
+)
+@pytest.mark.parametrize("name", ["HF_HOME", "HF_TOKEN_PATH", "HF_XET_CACHE", "XDG_CACHE_HOME"])
+def test_paths_of_huggingface_hub_are_from_the_root_before_it_is_imported(
+    name: str, given: str, kept: str, world: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, given)
+    assert main(["list"]) == 0
+    assert os.environ[name] == kept.format(world.folder)
 
 
 @pytest.mark.parametrize("arguments", [("gate",), ("verify",)])

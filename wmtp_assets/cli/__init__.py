@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+# Variables in which libraries find paths. huggingface_hub reads its own when it is imported.
+_PATHS = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "HF_HOME",
+    "HF_TOKEN_PATH",
+    "HF_XET_CACHE",
+    "XDG_CACHE_HOME",
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; what a person must mend is one message on standard error.
 
@@ -49,6 +61,9 @@ def _start_unoptimized() -> NoReturn:
 def _attempt(arguments: Sequence[str] | None) -> int:
     for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
         os.environ.setdefault(name, "1")  # bars of libraries drown what a person reads
+    for name in _PATHS:  # Dagster's processes work in another folder than the user does
+        if (path := os.environ.get(name)) and not path.startswith("~"):
+            os.environ[name] = str(Path(path).absolute())
     given = _parser().parse_args(arguments)
     from wmtp_assets.cli.common import DONE, REFUSED
 
