@@ -19,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wmtp_assets.corpora import records, shards
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.formats.code_contests import FORMAT
+from wmtp_assets.corpora.parquet_file import Shard
 from wmtp_assets.corpora.tokens import TokenCounter
 
 _BLOCK = 1 << 20
@@ -37,9 +39,7 @@ def main(tokenizer: str, scratch: str, lines: str, *names: str) -> None:
 
     def decode() -> None:
         for path in paths:
-            file = shards._open(path)
-            leaves = list(shards._CODECONTESTS_LEAVES)
-            for _ in file.iter_batches(batch_size=4, columns=leaves, use_threads=False):
+            for _ in Shard(path, FORMAT.columns).batches(list(FORMAT.columns), 4):
                 pass
 
     def tokenize() -> None:
@@ -73,7 +73,7 @@ def _undecided(paths: list[Path], counter: TokenCounter) -> tuple[list[list[str]
     """Texts that need a count, in blocks, and the outputs among them."""
     blocks: list[list[str]] = []
     outputs: list[str] = []
-    for problem in shards.read_codecontests(paths):
+    for problem in FORMAT.problems(paths):
         shared = [problem.instruction.decode(), problem.input.decode()]
         left = 2048 - sum(counter.count_many(shared))
         raws = [text for each in problem.solutions for text in each.texts if text is not None]

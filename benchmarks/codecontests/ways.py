@@ -31,10 +31,11 @@ Way = Callable[[Path, Path, int, list[str]], None]
 
 
 def ours(tokenizer: Path, out: Path, processes: int, shards: list[str]) -> None:
-    from wmtp_assets.corpora import build_codecontests
+    from wmtp_assets.corpora.build import build_split
+    from wmtp_assets.corpora.formats.code_contests import FORMAT
 
     paths = [Path(shard) for shard in shards]
-    build_codecontests(paths, tokenizer, out.parent, out.stem, processes=processes)
+    build_split(FORMAT, paths, tokenizer, out.parent, out.stem, processes=processes)
 
 
 def streaming(tokenizer: Path, out: Path, processes: int, shards: list[str]) -> None:

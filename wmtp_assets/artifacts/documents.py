@@ -31,6 +31,7 @@ from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
 from wmtp_assets.checkpoints.vocabulary import require_vocabulary
 from wmtp_assets.corpora.card import dataset_card
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.storage.atomic import json_bytes, write_bytes
 
@@ -165,18 +166,18 @@ def _source_dtype(recorded: Certificate) -> str | dict[str, int]:
     return next(iter(times)) if len(times) == 1 else dict(sorted(times.items()))
 
 
-def schema_files(
-    dataset: str, layout: str, files: Mapping[str, str], small: Mapping[str, str]
-) -> Derived:
-    """schema.json of a dataset, as `corpora` calls it, and the cards that declare its rows' files.
+def schema_files(layout: str, files: Mapping[str, str], small: Mapping[str, str]) -> Derived:
+    """schema.json of a dataset, and the cards that declare its rows' files.
 
-    `layout` is the catalog's word; `files` and `small` map splits to the names of their files in
-    the dataset's folder and in that of its small copy, which has a card only where there are some.
+    `layout` names the dataset's format; `files` and `small` map splits to the names of their files
+    in the dataset's folder and in that of its small copy, which has a card only where there are
+    some.
     """
+    dataset_format = FORMATS[layout]
     written = {
-        "schema.json": json_bytes(row_schema(dataset)),
-        "README.md": dataset_card(dataset, files),
+        "schema.json": json_bytes(row_schema(dataset_format)),
+        "README.md": dataset_card(dataset_format, files),
     }
     if small:
-        written["README_small.md"] = dataset_card(dataset, small)
+        written["README_small.md"] = dataset_card(dataset_format, small)
     return Derived(written, {"layout": layout, "document": "schema.json"})

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from wmtp_assets.artifacts.make import datasets, fetched, models
 from wmtp_assets.artifacts.make.task import Maker
-from wmtp_assets.artifacts.schemas import RECORDS
 from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Handle, Split, Tokenizer
 from wmtp_assets.artifacts.upstream_files import Taken
 from wmtp_assets.catalog import Catalog, MicroModel
 from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
 
 
@@ -94,7 +94,7 @@ def _chosen_rows(_: Catalog, artifact: Artifact) -> str:
 
 
 def _row_schema(catalog: Catalog, artifact: Artifact) -> Mapping[str, Any]:
-    return row_schema(RECORDS[catalog.datasets[artifact.owner].layout])
+    return row_schema(FORMATS[catalog.datasets[artifact.owner].layout])
 
 
 _ROW_METADATA = ArtifactKind(

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.upstream_files import how_to_pin, unpinned
 from wmtp_assets.catalog import UpstreamModel
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import WantedFile, WantedRepo
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
 MEMORY_BYTES = 1_500_000_000
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}
-# JSONL of code_contests, per row kept (published counts: 15 GB for 3.7 million rows).
-_ROW_BYTES = 4_200
 _MARKS = {"fine": "ok", "warning": "??", "problem": "!!"}
 
 
@@ -70,7 +69,8 @@ def disk_needed(project: Project) -> int:
             needed += parameters * 2
     for dataset in project.catalog.datasets.values():
         rows = sum(split.rows or 0 for split in dataset.splits.values())
-        needed += rows * _ROW_BYTES * 3 // 2  # upstream's parquet is half of what comes out of it
+        # Upstream's parquet is about half of what comes out of it.
+        needed += rows * FORMATS[dataset.layout].row_bytes * 3 // 2
     return needed
 
 

@@ -8,9 +8,6 @@ from typing import cast
 from wmtp_assets.artifacts.documents import Derived, schema_files
 from wmtp_assets.catalog.artifacts import Artifact
 
-#: The names by which `corpora/` knows the datasets of each layout of the catalog.
-RECORDS = {"code-contests": "codecontests", "mbpp": "mbpp", "humaneval": "humaneval"}
-
 
 def schema_documents(artifact: Artifact) -> Derived:
     """The files of a schema artifact, as they must be."""
@@ -18,4 +15,4 @@ def schema_documents(artifact: Artifact) -> Derived:
     files, small = (
         cast("Mapping[str, str]", artifact.settings[name]) for name in ("files", "small_files")
     )
-    return schema_files(RECORDS[layout], layout, files, small)
+    return schema_files(layout, files, small)

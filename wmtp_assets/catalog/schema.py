@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from wmtp_assets.checkpoints.layouts import LayoutName
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.names import why_unsafe
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -215,8 +216,9 @@ Model = Annotated[
 class Split(Entry):
     """One split of a dataset: upstream's files, and the rows that must come out of them.
 
-    `correct` and `incorrect` belong to code_contests alone. `rows` may be left out in a catalog of
-    one's own where nobody has counted yet; the check then reports what it found.
+    `correct` and `incorrect` belong to formats whose rows have a class. `rows` may be
+    left out in a catalog of one's own where nobody has counted yet; the check then reports what it
+    found.
     """
 
     files: Annotated[list[FileField], Field(min_length=1)]
@@ -247,10 +249,20 @@ class Small(Entry):
     seed: Annotated[int, Field(strict=True)] = 42
 
 
-class Dataset(Entry):
-    """A dataset whose splits become Alpaca JSONL; `layout` names upstream's schema."""
+def _known_format(name: str) -> str:
+    if name not in FORMATS:
+        known = ", ".join(map(repr, FORMATS))
+        raise ValueError(f"{name!r} is no dataset format: expected one of {known}")
+    return name
 
-    layout: Literal["code-contests", "mbpp", "humaneval"]
+
+FormatName = Annotated[str, AfterValidator(_known_format)]
+
+
+class Dataset(Entry):
+    """A dataset whose splits become Alpaca JSONL; `layout` names its format (`corpora/formats`)."""
+
+    layout: FormatName
     upstream: Upstream
     splits: Annotated[dict[SplitName, Split], Field(min_length=1)]
     max_tokens: Annotated[int, Field(gt=0, le=MAX_TOKENS, strict=True)] = 2048
@@ -260,7 +272,7 @@ class Dataset(Entry):
     @model_validator(mode="after")
     def _splits_are_of_the_layout(self) -> Self:
         for name, split in self.splits.items():
-            if split.correct is not None and self.layout != "code-contests":
+            if split.correct is not None and not FORMATS[self.layout].classed:
                 raise ValueError(
                     f"splits.{name} has counts of correct and incorrect rows, which {self.layout} "
                     "does not know"

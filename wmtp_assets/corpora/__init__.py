@@ -1,61 +1,20 @@
-"""Corpora: upstream's parquet made into training rows, and the reader of those rows.
+"""Corpora: upstream's parquet made into training rows, checked, and read.
 
-    shards -> records -> formatting (in `crew`'s processes) -> writer -> row index, statistics
-                                                                  |-> metadata, small, proofs
-    row index -> reader -> selection, samplers (of bins), views
+    formats/             one module per dataset format; `dataset_format` is its interface,
+                         `solved_tasks` and `format_checks` are what several formats share
+    schema               schema.json and card features, from a format's fields
+    records              what every row has in common, and the rules for upstream's odd values
+    parquet_file, columns                     upstream's shards, read by column name and type
+    build, worker_pool, worker, formatting    problems to lines, on every core
+    tokens, segments, model_file              token counts
+    writer, row_index, report, metadata       what is written: lines, index, statistics, metadata
+    small_copy, card                          the small copy, and the card of a folder
+    checks, row_scan, row_validation          one pass over the rows, and what follows from it
+    source_comparison, source_rows            the rows against upstream's shards
+    reader, selection, samplers, bins, ...    any row at once, samples, views
 
-Nothing here imports Dagster, and importing this package imports nothing heavy: pyarrow, numpy and
-SentencePiece come in with the module that needs them.
+What belongs here is everything about rows. Which splits there are and where they come from is the
+catalog's; how they are stored and published is `artifacts`' and `storage`'s. Nothing here imports
+Dagster, and importing this package imports nothing heavy: pyarrow, numpy and SentencePiece come in
+with the module that needs them.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from wmtp_assets.corpora.build import build_codecontests, build_humaneval, build_mbpp
-    from wmtp_assets.corpora.checks import check_metadata, check_split
-    from wmtp_assets.corpora.metadata import write_metadata
-    from wmtp_assets.corpora.reader import Corpus, open_corpus
-    from wmtp_assets.corpora.report import SplitReport
-    from wmtp_assets.corpora.schema import row_schema
-    from wmtp_assets.corpora.small_copy import select_small
-
-__all__ = [
-    "Corpus",
-    "SplitReport",
-    "build_codecontests",
-    "build_humaneval",
-    "build_mbpp",
-    "check_metadata",
-    "check_split",
-    "open_corpus",
-    "row_schema",
-    "select_small",
-    "write_metadata",
-]
-
-_HOMES = {
-    "Corpus": "reader",
-    "SplitReport": "report",
-    "build_codecontests": "build",
-    "build_humaneval": "build",
-    "build_mbpp": "build",
-    "open_corpus": "reader",
-    "check_metadata": "checks",
-    "check_split": "checks",
-    "row_schema": "schema",
-    "select_small": "small_copy",
-    "write_metadata": "metadata",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from wmtp_assets.corpora import records
+from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.parquet_file import Shard
 from wmtp_assets.corpora.records import Problem
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.row_index import SCHEMA
-from wmtp_assets.corpora.shards import count_problems, read_codecontests, read_humaneval, read_mbpp
 from wmtp_assets.corpora.worker_pool import format_in_order
 from wmtp_assets.corpora.writer import SplitWriter
 
@@ -24,15 +23,10 @@ _UNIT_LINES = 3_000_000  # bytes of the lines that a unit makes: many short solu
 _REPORT_EVERY = 10.0  # seconds
 
 Progress = Callable[[str], None]
-_READERS: Mapping[str, Callable[[Sequence[Path]], Iterator[Problem]]] = {
-    records.CODECONTESTS: read_codecontests,
-    records.MBPP: read_mbpp,
-    records.HUMANEVAL: read_humaneval,
-}
 
 
 def build_split(
-    dataset: str,
+    dataset_format: DatasetFormat,
     shards: Sequence[Path],
     tokenizer: Path,
     out: Path,
@@ -44,15 +38,15 @@ def build_split(
 ) -> SplitReport:
     """Write {split}.jsonl, {split}.index.parquet and {split}_stats.json into the folder `out`.
 
-    Takes upstream's `shards` of `dataset`, given in upstream's order: of code_contests the Python 2
-    and 3 solutions with their class, of mbpp and humaneval one row a task, with its tests and
-    without a class. Keeps the rows of at most `max_tokens` tokens by the SentencePiece model at
-    `tokenizer`. `processes` None uses every core where the split is large enough to pay for
-    starting them; the bytes are the same for any number. `progress` gets a line of text every ten
-    seconds. Without `keep_lines` the JSONL is digested and counted, but not written.
+    Reads upstream's `shards`, given in upstream's order, as `dataset_format` says, and keeps the
+    rows of at most `max_tokens` tokens by the SentencePiece model at `tokenizer`. `processes` None
+    uses every core where the split is large enough to pay for starting them; the bytes are the same
+    for any number. `progress` gets a line of text every ten seconds. Without `keep_lines` the JSONL
+    is digested and counted, but not written.
 
     Raises CorpusError if a shard is not what upstream publishes.
     """
+    dataset = dataset_format.label
     if not shards:
         raise CorpusError(
             f"No shards were given for {dataset} {split}",
@@ -66,8 +60,8 @@ def build_split(
             found=max_tokens,
             hint="Correct the dataset's max_tokens in the catalog.",
         )
-    expected = count_problems(dataset, shards)
-    problems = _READERS[dataset](shards)
+    expected = sum(Shard(path, dataset_format.columns).rows for path in shards)
+    problems = dataset_format.problems(shards)
     tokenizer_digest = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
     done = 0
     begun = reported = time.monotonic()
@@ -84,11 +78,6 @@ def build_split(
                     f"{writer.bytes / 1e9:.2f} GB, about {left:.0f} s left"
                 )
         return writer.finish({"max_tokens": max_tokens, "tokenizer_sha256": tokenizer_digest})
-
-
-build_codecontests = partial(build_split, records.CODECONTESTS)
-build_mbpp = partial(build_split, records.MBPP)
-build_humaneval = partial(build_split, records.HUMANEVAL)
 
 
 def _units(problems: Iterable[Problem]) -> Iterator[list[Problem]]:

@@ -8,35 +8,32 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
-from wmtp_assets.corpora import ordering, records
+from wmtp_assets.corpora import ordering
+from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.report import Tally
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
-from wmtp_assets.corpora.schema import DIFFICULTIES, row_schema
+from wmtp_assets.corpora.scanned_rows import ScannedRows
+from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import Finding
 
-if TYPE_CHECKING:
-    from wmtp_assets.corpora.row_scan import Survey
-
-TRAINING_DIFFICULTIES = (1, 11)  # what training samples from
 _BATCH = 8192
 _SHOWN = 5
 _RECOUNTED = 300  # rows whose tokens are counted again, plainly
-_TESTS_FIELD = {records.MBPP: "test_list", records.HUMANEVAL: "test"}
 
 
 def check_split(
     jsonl: Path,
-    dataset: str,
+    dataset_format: DatasetFormat,
     *,
     tokenizer: Path | None = None,
     schema: Path | None = None,
@@ -51,17 +48,17 @@ def check_split(
     that readers get (None: the one that `row_schema` gives). With `tokenizer`, the SentencePiece
     model, the tokens of some hundred rows are counted again, plainly. Reads every line once.
     """
-    from wmtp_assets.corpora.row_scan import survey  # brings pandera and pandas along
+    from wmtp_assets.corpora.row_scan import scan_rows  # brings pandera and pandas along
 
     stem = jsonl.name.removesuffix(".jsonl")
     stats_file = jsonl.with_name(f"{stem}_stats.json")
-    classed = dataset == records.CODECONTESTS
-    wanted_schema = row_schema(dataset)
+    classed = dataset_format.classed
+    wanted_schema = row_schema(dataset_format)
     try:
         index = RowIndex(jsonl.with_name(f"{stem}.index.parquet"))
         rules = _json(schema) if schema is not None else wanted_schema
         stats = _json(stats_file)
-        found = survey(jsonl, dataset, _TESTS_FIELD.get(dataset), index)
+        found = scan_rows(jsonl, dataset_format, index)
     except (CorpusError, OSError, ValueError, KeyError) as error:
         return [
             Finding(
@@ -76,7 +73,7 @@ def check_split(
     where = str(jsonl)
     # Rows can be read back, and their tokens counted again, only where lines and index are sound.
     sound = not (found.not_json or found.not_schema or found.not_index)
-    findings = [
+    return [
         _counts(found, where, rows, correct, incorrect),
         _nothing_wrong(
             "record_schema",
@@ -86,8 +83,7 @@ def check_split(
             where,
         ),
         _class_field(found, where, classed),
-        _difficulties(found, where, classed),
-        *([_training_range(found, where)] if classed else []),
+        _difficulties(found, where, dataset_format.difficulties),
         _nothing_wrong(
             "index_describes_lines",
             "offset, length, class and difficulty of each line",
@@ -113,18 +109,8 @@ def check_split(
             hint="Materialize schema.json again.",
             details={"first_failures": found.not_schema},
         ),
+        *(check.compute(found, where) for check in dataset_format.checks),
     ]
-    if not classed:
-        findings.append(
-            _nothing_wrong(
-                "tests_present",
-                f"{_TESTS_FIELD[dataset]} in every row",
-                found.rows,
-                found.without_tests,
-                where,
-            )
-        )
-    return findings
 
 
 def check_metadata(metadata: Path, jsonl: Path) -> list[Finding]:
@@ -169,7 +155,7 @@ def check_metadata(metadata: Path, jsonl: Path) -> list[Finding]:
 
 
 def _counts(
-    found: Survey, where: str, rows: int | None, correct: int | None, incorrect: int | None
+    found: ScannedRows, where: str, rows: int | None, correct: int | None, incorrect: int | None
 ) -> Finding:
     counted = {
         "rows": found.rows,
@@ -188,7 +174,7 @@ def _counts(
     )
 
 
-def _class_field(found: Survey, where: str, classed: bool) -> Finding:
+def _class_field(found: ScannedRows, where: str, classed: bool) -> Finding:
     wanted = ("correct", "incorrect") if classed else ("absent",)
     return Finding(
         name="class_field",
@@ -199,47 +185,30 @@ def _class_field(found: Survey, where: str, classed: bool) -> Finding:
     )
 
 
-def _difficulties(found: Survey, where: str, classed: bool) -> Finding:
-    allowed = DIFFICULTIES if classed else (None,)
+def _difficulties(found: ScannedRows, where: str, difficulties: Sequence[int]) -> Finding:
+    allowed = difficulties or (None,)
     unknown = {
         str(value): times for value, times in found.difficulties.items() if value not in allowed
     }
     return Finding(
         name="difficulty_known",
         passed=not unknown,
-        expected="upstream's values: 0-29 without 18" if classed else None,
+        expected=f"upstream's values: {_ranges(difficulties)}" if difficulties else None,
         found=unknown or "only such",
         where=where,
     )
 
 
-def _training_range(found: Survey, where: str) -> Finding:
-    low, high = TRAINING_DIFFICULTIES
-    histogram = {
-        str(value): times
-        for value, times in sorted(
-            found.difficulties.items(), key=lambda item: str(item[0]).zfill(3)
-        )
-    }
-    outside = sum(
-        times
-        for value, times in found.difficulties.items()
-        if not (isinstance(value, int) and low <= value <= high)
-    )
-    share = outside / found.rows if found.rows else 0.0
-    return Finding(
-        name="difficulty_in_training_range",
-        passed=outside == 0,
-        expected=f"{low}-{high}, which training samples from",
-        found=f"{outside:,} of {found.rows:,} rows outside ({share:.1%})",
-        where=where,
-        blocking=False,
-        hint="Nothing: rows are kept, and samplers choose by difficulty.",
-        details={"histogram": histogram, "share_outside": round(share, 6)},
-    )
+def _ranges(values: Sequence[int]) -> str:
+    """E.g. "0-17, 19-29"."""
+    found: list[str] = []
+    for _, group in itertools.groupby(enumerate(sorted(values)), lambda pair: pair[1] - pair[0]):
+        run = [value for _, value in group]
+        found.append(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]))
+    return ", ".join(found)
 
 
-def _stats(found: Survey, stats: Mapping[str, Any], index: RowIndex, where: str) -> Finding:
+def _stats(found: ScannedRows, stats: Mapping[str, Any], index: RowIndex, where: str) -> Finding:
     """The statistics against the lines, and the funnel and distributions against their totals."""
     by_difficulty = {json.dumps(value): times for value, times in found.difficulties.items()}
     classed = found.classes["absent"] == 0

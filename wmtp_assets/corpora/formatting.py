@@ -30,8 +30,8 @@ class Formatted:
 
     `data` is a range between a worker and its parent: where the lines lie in their shared memory.
     `sizes` are the lines' bytes, `places` each line's row in `facts` (one row a problem, columns
-    FACTS). `is_correct` holds 1 and 0; without classes (`classed` False) it means nothing, as do
-    difficulty, source and cf_rating.
+    FACTS). `is_correct` holds 1 and 0; without classes (`classed` False) it means nothing.
+    Difficulty, source and cf_rating are -1 where a problem has none.
     """
 
     data: bytes | memoryview | range
@@ -142,9 +142,9 @@ def _shared(
         [
             (
                 problem.ordinal,
-                problem.difficulty or 0,
-                problem.source or 0,
-                problem.cf_rating or 0,
+                _index_value(problem.difficulty),
+                _index_value(problem.source),
+                _index_value(problem.cf_rating),
                 tokens[2 * place],
                 tokens[2 * place + 1],
             )
@@ -157,6 +157,10 @@ def _shared(
         for instruction, given in zip(texts[0::2], texts[1::2], strict=True)
     ]
     return heads, flags, facts
+
+
+def _index_value(value: int | None) -> int:
+    return -1 if value is None else value
 
 
 def _decoded(raws: list[bytes]) -> tuple[list[str], NDArray[np.bool_]]:

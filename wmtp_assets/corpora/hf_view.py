@@ -5,20 +5,18 @@ Nothing is copied or cached. Imported only when asked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import datasets
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from wmtp_assets.corpora.reader import Corpus
-    from wmtp_assets.corpora.selection import Rows
+from wmtp_assets.corpora.selection import Readable, Rows
 
 
 class _Reader:
     """Turns a batch of row numbers into a batch of columns. A class, so that it pickles."""
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Readable) -> None:
         self._corpus = corpus
 
     def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
@@ -26,7 +24,7 @@ class _Reader:
         return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
 
 
-def view(corpus: Corpus, rows: Rows) -> datasets.Dataset:
+def view(corpus: Readable, rows: Rows) -> datasets.Dataset:
     """The rows of `corpus` numbered `rows`, in that order."""
     numbers = datasets.Dataset(datasets.table.InMemoryTable(pa.table({"row": rows})))
     return numbers.with_transform(_Reader(corpus))

@@ -48,11 +48,6 @@ class ModelFile:
     escapes_spaces: bool
 
 
-def read_model_file(path: Path) -> ModelFile:
-    """Read a SentencePiece model. Raises CorpusError if the file is not one."""
-    return read_model(path)[0]
-
-
 def read_model(path: Path) -> tuple[ModelFile, bytes]:
     """What the model says of itself, and its bytes, on which SentencePiece may be asked.
 

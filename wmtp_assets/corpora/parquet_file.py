@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,7 +30,7 @@ _UNREADABLE = (
 )
 _MOST_BYTES = 64 << 20  # per row, far above upstream's few megabytes
 _SHOWN = 500  # characters of what pyarrow says
-_FETCH_AGAIN = "Fetch the file again; if it is as upstream has it, tell the dataset's authors."
+AS_UPSTREAM = "Fetch the file again; if it is as upstream has it, tell the dataset's authors."
 
 
 class Shard:
@@ -41,6 +42,7 @@ class Shard:
 
     def __init__(self, path: Path, wanted: Mapping[str, Kind]) -> None:
         self.path = path
+        self._wanted = wanted
         self._leaves: dict[str, list[str]] = {}
         with decoding(path, "A shard is not readable Parquet"):
             # A buffered stream, so that a column of a shard is never in memory as a whole.
@@ -79,7 +81,7 @@ class Shard:
                 expected=f"at most {_MOST_BYTES:,} bytes per row",
                 found=f"{size:,} bytes in {rows:,} rows",
                 where=self.path,
-                hint=_FETCH_AGAIN,
+                hint=AS_UPSTREAM,
             )
 
     def batches(self, names: list[str], size: int) -> Iterator[pa.RecordBatch]:
@@ -108,8 +110,13 @@ class Shard:
                 expected=f"{self.rows:,}",
                 found=f"{seen:,}",
                 where=self.path,
-                hint=_FETCH_AGAIN,
+                hint=AS_UPSTREAM,
             )
+
+    def read(self, batch: pa.RecordBatch, name: str) -> Any:
+        """The column `name` of a batch, as its kind gives it."""
+        with decoding(self.path, f"A shard's column {name} cannot be decoded"):
+            return self._wanted[name].read(batch[name])
 
 
 @contextmanager
@@ -123,7 +130,7 @@ def decoding(path: Path, problem: str = "A shard cannot be decoded") -> Iterator
             expected="a Parquet file as upstream publishes it",
             found=_printable(str(error)) or type(error).__name__,
             where=path,
-            hint=_FETCH_AGAIN,
+            hint=AS_UPSTREAM,
         ) from error
 
 

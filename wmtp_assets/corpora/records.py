@@ -4,9 +4,7 @@ A line is `json.dumps(record)` of the standard library and one newline (ASCII es
 ": "). Rows of one problem share everything but the solution, so a line is made of three parts: a
 head (instruction and input), the escaped output, and a tail (task id, class, metadata).
 
-    code_contests  {instruction, input, output, task_id, is_correct, metadata}
-    mbpp           {instruction, input, output, task_id, test_list, test_setup_code, metadata}
-    humaneval      {instruction, input, output, task_id, test, entry_point, metadata}
+    {instruction, input, output, task_id, the format's other fields, metadata}
 
 What becomes of upstream's odd values (each is counted, none stops a run):
 
@@ -28,15 +26,9 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-CODECONTESTS: Final = "codecontests"
-MBPP: Final = "mbpp"
-HUMANEVAL: Final = "humaneval"
-DATASETS: Final = (CODECONTESTS, MBPP, HUMANEVAL)
-
-PYTHON_LANGUAGES: Final = (1, 3)  # upstream's proto: 1 PYTHON (2.x), 3 PYTHON3
-PYTHON3: Final = 3
+PYTHON3: Final = 3  # as code_contests numbers languages
 
 # Bits of the row index's `flags`.
 REPAIRED: Final = 1
@@ -77,6 +69,30 @@ class Problem:
     solutions: tuple[Solutions, ...]
 
 
+@dataclass(frozen=True)
+class PlainSolution:
+    """A candidate for a row in plain values: its text as upstream holds it (None: null), and the
+    `fields` between output and metadata."""
+
+    text: bytes | None
+    fields: Mapping[str, Any]
+    language: int = PYTHON3
+
+
+@dataclass(frozen=True)
+class PlainProblem:
+    """One problem in plain values, as the comparison with the source makes its rows."""
+
+    instruction: bytes | None
+    solutions: Sequence[PlainSolution]
+    input: bytes = b""
+    has_tests: bool = True
+    difficulty: int | None = None
+    source: int | None = None
+    cf_rating: int | None = None
+    flags: int = 0
+
+
 def repaired_text(raw: bytes) -> tuple[str, bool]:
     """`raw` as text, and whether malformed bytes in it had to be replaced by U+FFFD."""
     try:
@@ -85,52 +101,19 @@ def repaired_text(raw: bytes) -> tuple[str, bool]:
         return raw.decode("utf-8", errors="replace"), True
 
 
+def plain_text(raw: bytes | None) -> str:
+    """`raw` as text, malformed bytes replaced; null is an empty text."""
+    return repaired_text(raw or b"")[0]
+
+
+def is_malformed(raw: bytes | None) -> bool:
+    """Whether `raw` is not UTF-8."""
+    return repaired_text(raw or b"")[1]
+
+
 def head_of(instruction: str, input_text: str) -> str:
     """The part of a line before its output."""
     return f'{{"instruction": {quoted(instruction)}, "input": {quoted(input_text)}, "output": '
-
-
-def codecontests_solutions(
-    task_name: str,
-    is_correct: bool,
-    difficulty: int,
-    has_tests: bool,
-    indices: Sequence[int],
-    languages: list[int],
-    texts: list[bytes | None],
-) -> Solutions:
-    """One class of a code_contests problem; `indices` are places in the problem's full list."""
-    kind = "correct" if is_correct else "incorrect"
-    facts = json.dumps(
-        {"source": "code_contests", "difficulty": difficulty, "has_tests": has_tests}
-    )
-    return Solutions(
-        is_correct=is_correct,
-        tail_before=f', "task_id": {quoted(task_name)[:-1]}_{kind}_',
-        tail_after=f'", "is_correct": {json.dumps(is_correct)}, "metadata": {facts}}}\n',
-        suffixes=[str(index) for index in indices],
-        languages=languages,
-        texts=texts,
-    )
-
-
-def evaluation_solution(
-    dataset: str, task_id: str, text: bytes | None, tests: Mapping[str, object]
-) -> Solutions:
-    """The reference solution of an mbpp or humaneval task; `tests` follow the task id."""
-    rest = {
-        "task_id": task_id,
-        **tests,
-        "metadata": {"source": dataset, "difficulty": None, "has_tests": True},
-    }
-    return Solutions(
-        is_correct=None,
-        tail_before=f", {json.dumps(rest)[1:]}\n",
-        tail_after="",
-        suffixes=[""],
-        languages=[PYTHON3],
-        texts=[text],
-    )
 
 
 def unique_names(names: Sequence[str], sources: Sequence[int]) -> list[str]:

@@ -3,11 +3,11 @@
 One row a line, in the lines' order. Columns:
 
     problem             int32   ordinal of the problem in upstream's split
-    is_correct          bool    null where rows have no class (mbpp, humaneval)
-    difficulty          int16   upstream's raw integer; null for mbpp, humaneval
-    source              int16   upstream's raw integer; null for mbpp, humaneval
+    is_correct          bool    null where rows have no class
+    difficulty          int16   upstream's raw integer; null where there is none
+    source              int16   upstream's raw integer; null where there is none
     language            int8    upstream's: 1 PYTHON (2.x), 3 PYTHON3
-    cf_rating           int32   0: none; null for mbpp, humaneval
+    cf_rating           int32   upstream's; 0: unknown; null where there is none
     instruction_tokens, input_tokens, output_tokens    uint16
     offset              int64   of the line's first byte
     length              int32   bytes of the line, its newline included
@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -48,6 +49,7 @@ SCHEMA = pa.schema(
     ]
 )
 _KEY = b"wmtp"
+OPTIONAL = ("difficulty", "source", "cf_rating")  # upstream's numbers; null where it has none
 # Neighbours are alike: problems and offsets only grow, so their differences are a byte or two.
 _DELTA = ("problem", "offset", "length", "output_tokens")
 ROWS_A_GROUP = 1 << 18
@@ -66,12 +68,14 @@ class IndexWriter:
         )
 
     def write(self, columns: Mapping[str, NDArray[Any]], rows: int) -> pa.Table:
-        """Append rows, arrays by column name (a column left out is null); returns the table.
+        """Append rows, arrays by column name; returns the table.
+
+        A column left out is null, as is a negative difficulty, source or cf_rating.
 
         Raises ArrowInvalid for a value that its column cannot hold.
         """
         arrays = [
-            as_arrow(columns[name]).cast(SCHEMA.field(name).type)
+            _with_nulls(name, as_arrow(columns[name])).cast(SCHEMA.field(name).type)
             if name in columns
             else pa.nulls(rows, SCHEMA.field(name).type)
             for name in SCHEMA.names
@@ -164,6 +168,18 @@ class RowIndex:
         yield from self._file.iter_batches(
             batch_size=size, columns=list(columns), use_threads=False
         )
+
+
+def most(name: str) -> int:
+    """The largest number that a column of signed integers holds."""
+    return (1 << (int(SCHEMA.field(name).type.bit_width) - 1)) - 1
+
+
+def _with_nulls(name: str, values: pa.Array) -> pa.Array:
+    if name not in OPTIONAL:
+        return values
+    missing = pc.less(values, 0)
+    return pc.if_else(missing, None, values) if pc.any(missing).as_py() else values
 
 
 def as_arrow(values: NDArray[Any]) -> pa.Array:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
-from wmtp_assets.corpora.record_frame import parsed, type_faults, value_faults
+from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
+from wmtp_assets.corpora.row_validation import parsed, type_faults, value_faults
+from wmtp_assets.corpora.scanned_rows import ScannedRows
 from wmtp_assets.storage.digests import cores
 
 _BLOCK = 8 << 20  # bytes of lines that are checked together; a longer line is a block of its own
@@ -30,22 +32,6 @@ _KEPT = 5  # failures of a kind that are shown
 _ABSENT = "absent"
 _NEWLINE = 10
 _COLUMNS = ("is_correct", "difficulty", "offset", "length")
-
-
-@dataclass
-class Survey:
-    """What was found in a file: how much, and the first few things that were wrong."""
-
-    rows: int = 0
-    classes: Counter[str] = field(default_factory=Counter)
-    difficulties: Counter[Any] = field(default_factory=Counter)
-    not_json: list[str] = field(default_factory=list)
-    not_schema: list[str] = field(default_factory=list)
-    not_index: list[str] = field(default_factory=list)
-    without_tests: list[str] = field(default_factory=list)
-    repeated_task_ids: int = 0
-    digest: str = ""
-    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,14 +44,14 @@ class _Block:
     ends: NDArray[np.int64]  # one past each newline, within `lines`
 
 
-def survey(jsonl: Path, dataset: str, tests_field: str | None, index: RowIndex) -> Survey:
-    """Read every line of `jsonl`: hold it against the schema of `dataset` and against its row of
-    `index`. `tests_field` is the field that must not be empty, where the dataset has one."""
-    found = Survey()
+def scan_rows(jsonl: Path, dataset_format: DatasetFormat, index: RowIndex) -> ScannedRows:
+    """Read every line of `jsonl`: compare it with the schema of its format and with its row of
+    `index`."""
+    found = ScannedRows(tests_field=dataset_format.tests_field)
     digest = hashlib.sha256()
     described = {name: index.column(name) for name in _COLUMNS}
     task_ids: list[NDArray[np.uint64]] = []
-    waiting: deque[Future[tuple[Survey, NDArray[np.uint64]]]] = deque()
+    waiting: deque[Future[tuple[ScannedRows, NDArray[np.uint64]]]] = deque()
     workers = cores()
 
     def take() -> None:
@@ -75,7 +61,7 @@ def survey(jsonl: Path, dataset: str, tests_field: str | None, index: RowIndex) 
 
     with ThreadPoolExecutor(workers) as pool:
         for block in _blocks(jsonl):
-            waiting.append(pool.submit(_checked, block, dataset, tests_field, described))
+            waiting.append(pool.submit(_checked, block, dataset_format, described))
             digest.update(block.lines)  # lets the workers run meanwhile
             if len(waiting) > workers:
                 take()
@@ -115,15 +101,16 @@ def _cut(data: bytes, final: bool) -> tuple[bytes, bytes]:
 
 
 def _checked(
-    block: _Block, dataset: str, tests_field: str | None, described: Mapping[str, NDArray[Any]]
-) -> tuple[Survey, NDArray[np.uint64]]:
-    found = Survey(rows=block.ends.size, bytes=len(block.lines))
+    block: _Block, dataset_format: DatasetFormat, described: Mapping[str, NDArray[Any]]
+) -> tuple[ScannedRows, NDArray[np.uint64]]:
+    tests_field = dataset_format.tests_field
+    found = ScannedRows(rows=block.ends.size, bytes=len(block.lines))
     lengths = np.diff(block.ends, prepend=0)
     _compare(found, block, lengths, described)
-    table = _table(block, dataset)
+    table = _table(block, dataset_format)
     if table is None:
-        return found, _line_by_line(found, block, dataset, tests_field, described)
-    for fault in value_faults(table, dataset, block.first):
+        return found, _line_by_line(found, block, dataset_format, described)
+    for fault in value_faults(table, dataset_format, block.first):
         _note(found.not_schema, fault)
     rows = slice(block.first, block.first + table.num_rows)
     if "is_correct" in table.column_names:
@@ -153,7 +140,7 @@ def _checked(
     return found, _hashes(table["task_id"].to_pylist())
 
 
-def _table(block: _Block, dataset: str) -> pa.Table | None:
+def _table(block: _Block, dataset_format: DatasetFormat) -> pa.Table | None:
     """The block as columns; None where a line is not what `parsed` takes."""
     # Arrow's parser takes objects only: it has been seen to crash on a line that says null.
     begins = np.frombuffer(block.lines, np.uint8)[np.append(0, block.ends[:-1])]
@@ -162,7 +149,7 @@ def _table(block: _Block, dataset: str) -> pa.Table | None:
     try:
         if not block.lines.isascii():
             block.lines.decode()  # Arrow takes any bytes for a text
-        table = parsed(block.lines, dataset)
+        table = parsed(block.lines, dataset_format)
     except (pa.ArrowInvalid, UnicodeDecodeError):
         return None
     # Arrow takes a missing field for a null, and passes over empty lines. Quotes within JSON text
@@ -179,13 +166,13 @@ def _table(block: _Block, dataset: str) -> pa.Table | None:
 
 
 def _line_by_line(
-    found: Survey,
+    found: ScannedRows,
     block: _Block,
-    dataset: str,
-    tests_field: str | None,
+    dataset_format: DatasetFormat,
     described: Mapping[str, NDArray[Any]],
 ) -> NDArray[np.uint64]:
     """The same, record by record: what is wrong is named by its line."""
+    tests_field = dataset_format.tests_field
     task_ids = []
     begin = 0
     for place, end in enumerate(block.ends.tolist(), block.first):
@@ -195,7 +182,7 @@ def _line_by_line(
         if record is None:
             _note(found.not_json, f"line {place}: not a JSON object and one newline")
             continue
-        for fault in _faults(line, record, dataset, place):
+        for fault in _faults(line, record, dataset_format, place):
             _note(found.not_schema, fault)
         found.classes[_class_of(record)] += 1
         found.difficulties[_difficulty_of(record)] += 1
@@ -214,18 +201,23 @@ def _line_by_line(
     return _hashes(task_ids)
 
 
-def _faults(line: bytes, record: dict[str, Any], dataset: str, place: int) -> list[str]:
-    wrong = type_faults(record, dataset)
+def _faults(
+    line: bytes, record: dict[str, Any], dataset_format: DatasetFormat, place: int
+) -> list[str]:
+    wrong = type_faults(record, dataset_format)
     if wrong:
         return [f"line {place}: {fault}" for fault in wrong]
     try:
-        return value_faults(parsed(line, dataset), dataset, place)
+        return value_faults(parsed(line, dataset_format), dataset_format, place)
     except pa.ArrowInvalid as error:  # a lone surrogate, say: text that is no Unicode
         return [f"line {place}: {str(error).splitlines()[0]}"]
 
 
 def _compare(
-    found: Survey, block: _Block, lengths: NDArray[np.int64], described: Mapping[str, NDArray[Any]]
+    found: ScannedRows,
+    block: _Block,
+    lengths: NDArray[np.int64],
+    described: Mapping[str, NDArray[Any]],
 ) -> None:
     """Hold the lines' places against the rows that describe them."""
     rows = slice(block.first, block.first + block.ends.size)
@@ -237,13 +229,13 @@ def _compare(
 
 
 def _unlike(
-    found: Survey, block: _Block, values: NDArray[Any], known: NDArray[Any], name: str
+    found: ScannedRows, block: _Block, values: NDArray[Any], known: NDArray[Any], name: str
 ) -> None:
     for at in np.flatnonzero(values[: known.size] != known)[:_KEPT].tolist():
         _note(found.not_index, f"line {block.first + at}: {name}")
 
 
-def _add(found: Survey, part: Survey) -> None:
+def _add(found: ScannedRows, part: ScannedRows) -> None:
     found.rows += part.rows
     found.bytes += part.bytes
     found.classes.update(part.classes)

@@ -1,77 +1,45 @@
-"""schema.json: what a row of each dataset looks like, as JSON Schema (draft 2020-12)."""
+"""What a format's rows look like, as JSON Schema (schema.json) and as the features of a card.
+
+Both follow from the format's `fields`, as do the Arrow and pandera schemas in `row_validation`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from wmtp_assets.corpora import records
-from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.dataset_format import DatasetFormat, Rule
+from wmtp_assets.corpora.row_index import OPTIONAL
 
-_TEXT = {"type": "string"}
-
-# Upstream's proto: 0 unknown, 1-5 EASY to HARDEST, 6 EXTERNAL, 7 A ... 29 V; the number 18 is not
-# used, as 5 is not among the sources. The Hub's ClassLabel names hide both gaps.
-DIFFICULTIES = tuple(value for value in range(30) if value != 18)
-SOURCES = (0, 1, 2, 3, 4, 6, 7)
-
-_TESTS: dict[str, dict[str, Any]] = {
-    records.CODECONTESTS: {},
-    records.MBPP: {
-        "test_list": {
-            "type": "array",
-            "items": _TEXT,
-            "minItems": 1,
-            "description": "Assertions that the output must pass.",
-        },
-        "test_setup_code": {
-            "type": "string",
-            "description": "Code to run after the output and before the assertions.",
-        },
-    },
-    records.HUMANEVAL: {
-        "test": {"type": "string", "minLength": 1, "description": "Defines check(candidate)."},
-        "entry_point": {
-            "type": "string",
-            "minLength": 1,
-            "description": "The function that instruction + output defines.",
-        },
-    },
+_FEATURES = {
+    "string": "string",
+    "boolean": "bool",
+    "integer": "int64",
+    "null": "int64",  # a difficulty that no row has: the same type as where rows have one
 }
-_METADATA_SOURCE = {
-    records.CODECONTESTS: "code_contests",
-    records.MBPP: "mbpp",
-    records.HUMANEVAL: "humaneval",
+_KEYWORDS = {
+    "string": {"type", "description", "minLength", "pattern"},
+    "boolean": {"type", "description"},
+    "integer": {"type", "description", "enum"},
+    "array": {"type", "description", "items", "minItems"},
 }
+_RESERVED = {"instruction", "input", "output", "metadata"}
 
 
-def row_schema(dataset: str) -> dict[str, Any]:
-    """The JSON Schema of one line of `dataset` (codecontests, mbpp or humaneval).
-
-    Raises CorpusError for any other name.
-    """
-    if dataset not in records.DATASETS:
-        raise CorpusError(
-            "There are no rows of this dataset",
-            expected=", ".join(records.DATASETS),
-            found=dataset,
-        )
-    classed = dataset == records.CODECONTESTS
-    task_id = {"type": "string", "minLength": 1, "description": "Unique within the split."}
-    if classed:
-        task_id["pattern"] = "_(in)?correct_[0-9]+$"
+def row_schema(dataset_format: DatasetFormat) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of one line of a split."""
+    difficulties = list(dataset_format.difficulties)
     properties: dict[str, Any] = {
         "instruction": {"type": "string", "description": "The problem's statement."},
         "input": {"type": "string", "description": "Up to two public tests, or empty."},
         "output": {"type": "string", "description": "The solution."},
-        "task_id": task_id,
-        **({"is_correct": {"type": "boolean"}} if classed else {}),
-        **_TESTS[dataset],
+        **{name: dict(rule) for name, rule in dataset_format.fields.items()},
         "metadata": {
             "type": "object",
             "properties": {
-                "source": {"const": _METADATA_SOURCE[dataset]},
+                "source": {"const": dataset_format.source},
                 "difficulty": (
-                    {"type": "integer", "enum": list(DIFFICULTIES)} if classed else {"type": "null"}
+                    {"type": "integer", "enum": difficulties} if difficulties else {"type": "null"}
                 ),
                 "has_tests": {"type": "boolean"},
             },
@@ -81,9 +49,60 @@ def row_schema(dataset: str) -> dict[str, Any]:
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"A row of {dataset}",
+        "title": f"A row of {dataset_format.label}",
         "type": "object",
         "properties": properties,
         "required": list(properties),
         "additionalProperties": False,
     }
+
+
+def row_features(dataset_format: DatasetFormat) -> list[dict[str, Any]]:
+    """The features of a row, as a card declares them to `datasets.load_dataset`."""
+    return _features(row_schema(dataset_format)["properties"])
+
+
+def _features(rules: Mapping[str, Rule]) -> list[dict[str, Any]]:
+    return [{"name": name, **_feature(rule)} for name, rule in rules.items()]
+
+
+def _feature(rule: Rule) -> dict[str, Any]:
+    if "const" in rule:
+        return {"dtype": "string"}
+    if rule["type"] == "object":
+        return {"struct": _features(rule["properties"])}
+    if rule["type"] == "array":
+        return {"sequence": _FEATURES[rule["items"]["type"]]}
+    return {"dtype": _FEATURES[rule["type"]]}
+
+
+def declaration_fault(dataset_format: DatasetFormat) -> str | None:
+    """Why the fields of a format cannot be checked, or None: a keyword outside of those that
+    `row_validation` knows would stand in schema.json and be checked by nobody."""
+    if "task_id" not in dataset_format.fields:
+        return "fields has no task_id"
+    for name, rule in dataset_format.fields.items():
+        if name in _RESERVED or "." in name:
+            return f"{name} is not a name that a field may have"
+        known = _KEYWORDS.get(rule.get("type", ""))
+        if known is None:
+            return f"{name} is of type {rule.get('type')!r}, not one of {', '.join(_KEYWORDS)}"
+        if not rule.keys() <= known:
+            return (
+                f"{name} has {', '.join(sorted(rule.keys() - known))}, not one of {sorted(known)}"
+            )
+        if rule["type"] == "array" and rule.get("items") != {"type": "string"}:
+            return f"{name} is a list of {rule.get('items')}, not of {{'type': 'string'}}"
+    rules = dataset_format.fields
+    if rules["task_id"]["type"] != "string":
+        return "task_id is not a string"
+    if "is_correct" in rules and rules["is_correct"]["type"] != "boolean":
+        return "is_correct is not a boolean"
+    tests = dataset_format.tests_field
+    if tests is not None and rules.get(tests, {}).get("type") not in ("string", "array"):
+        return f"tests_field {tests!r} is no string or array among fields"
+    foreign = set(dataset_format.index_columns) - set(OPTIONAL)
+    if foreign:
+        return f"index_columns has {sorted(foreign)}, which are not of {OPTIONAL}"
+    missing = dataset_format.columns_used() - dataset_format.columns.keys()
+    return f"columns lacks {sorted(missing)}" if missing else None

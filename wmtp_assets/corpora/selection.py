@@ -10,15 +10,26 @@ outside) is a RowNumberError.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.row_parser import Row
 
 Rows = NDArray[np.int64]
 RowsLike = Iterable[Any] | slice  # what this module's first lines list
+
+
+class Readable(Protocol):
+    """What the views read: a corpus, by row numbers."""
+
+    def __getitem__(self, at: int, /) -> Row:
+        """One row."""
+
+    def take(self, rows: RowsLike, /) -> list[Row]:
+        """Rows in the order given."""
 
 
 class RowNumberError(CorpusError, IndexError):

@@ -4,7 +4,7 @@ A small source is compared whole, row for row, with rows made the plain way (`so
 Of a large one every row of the index is compared with its problem's facts, and the rows of some
 problems, drawn at random in each run, are compared with the plain ones. What a sample does not find
 (a few rows changed among millions, with index, statistics, metadata and receipts resealed) is found
-by `prove_rebuilt`, which builds the split again and compares digests; what changes the fetched
+by `check_rebuilt`, which builds the split again and compares digests; what changes the fetched
 shards and assets.lock as well is found only by a digest that the catalog pins, or a signature.
 """
 
@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from wmtp_assets.corpora import records
 from wmtp_assets.corpora.build import build_split
+from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
@@ -50,7 +50,7 @@ _AGAIN = "Materialize the split again."
 class SplitSource:
     """What a split is made from: upstream's `shards` in order, and the build's settings."""
 
-    dataset: str
+    format: DatasetFormat
     split: str
     shards: Sequence[Path]
     tokenizer: Path
@@ -82,7 +82,7 @@ def check_source(jsonl: Path, source: SplitSource, seed: int | None = None) -> F
     try:
         index = RowIndex(_beside(jsonl, ".index.parquet"))
         stats = json.loads(_beside(jsonl, "_stats.json").read_bytes())
-        given = SourceRows(source.dataset, source.shards, source.tokenizer, source.max_tokens)
+        given = SourceRows(source.format, source.shards, source.tokenizer, source.max_tokens)
         compared.different += _unlike_stated(source, index, stats)
         if small:
             how = "all of them"
@@ -112,7 +112,7 @@ def _unlike_stated(source: SplitSource, index: RowIndex, stats: dict[str, Any]) 
     """What index and statistics say of how they were made, where that is otherwise."""
     digest = hashlib.sha256(source.tokenizer.read_bytes()).hexdigest()
     wanted = {
-        "dataset": source.dataset,
+        "dataset": source.format.label,
         "split": source.split,
         "max_tokens": source.max_tokens,
         "tokenizer_sha256": digest,
@@ -195,8 +195,7 @@ def _first_difference(wanted: bytes, found: bytes) -> str:
 
 def _compare_index(index: RowIndex, given: SourceRows, compared: _Compared) -> None:
     """Every row of the index with its problem's facts, and the order of problems and classes."""
-    classed = given.dataset == records.CODECONTESTS
-    columns = ["difficulty", "source", "cf_rating"] if classed else []
+    columns = given.format.index_columns
     wanted = {
         name: np.array([value or 0 for value in given.column(name)], np.int64) for name in columns
     }
@@ -279,7 +278,7 @@ def check_rebuilt(
     with tempfile.TemporaryDirectory(prefix="wmtp-rebuild-") as scratch:
         try:
             report = build_split(
-                source.dataset,
+                source.format,
                 source.shards,
                 source.tokenizer,
                 Path(scratch),
@@ -297,7 +296,7 @@ def check_rebuilt(
 def check_small(
     jsonl: Path, whole: Path, whole_index: Path, rows: int, seed: int, metadata: Path | None = None
 ) -> Finding:
-    """Choose the rows of a small split again from the whole one, and compare as `prove_rebuilt`."""
+    """Choose the rows of a small split again from the whole one, and compare as `check_rebuilt`."""
     with tempfile.TemporaryDirectory(prefix="wmtp-small-") as scratch:
         try:
             report = select_small(whole, whole_index, Path(scratch), rows, seed)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch.utils.data import Dataset
 
-from wmtp_assets.corpora.selection import Rows, row_number, row_numbers
-
-if TYPE_CHECKING:
-    from wmtp_assets.corpora.reader import Corpus
-    from wmtp_assets.corpora.row_parser import Row
+from wmtp_assets.corpora.row_parser import Row
+from wmtp_assets.corpora.selection import Readable, Rows, row_number, row_numbers
 
 
-class TorchRows(Dataset["Row"]):
+class TorchRows(Dataset[Row]):
     """Map-style: item k is the row `rows[k]` of the corpus; a batch is read in one go."""
 
-    def __init__(self, corpus: Corpus, rows: Rows) -> None:
+    def __init__(self, corpus: Readable, rows: Rows) -> None:
         self.corpus = corpus
         self.rows = rows
 
@@ -24,8 +19,7 @@ class TorchRows(Dataset["Row"]):
         return int(self.rows.size)
 
     def __getitem__(self, at: int) -> Row:
-        row: Row = self.corpus[int(self.rows[row_number(at, len(self))])]
-        return row
+        return self.corpus[int(self.rows[row_number(at, len(self))])]
 
     def __getitems__(self, at: list[int]) -> list[Row]:
         """What a DataLoader asks for a batch."""

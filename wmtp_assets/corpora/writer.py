@@ -108,8 +108,7 @@ class SplitWriter:
             "length": lengths,
         }
         if not blocks[0].classed:
-            for name in ("is_correct", "difficulty", "source", "cf_rating"):
-                del columns[name]
+            del columns["is_correct"]
         table = self._index.write(columns, lengths.size)
         self._tally.add(table)
         self._hash_metadata(

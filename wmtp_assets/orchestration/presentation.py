@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from wmtp_assets.corpora.checks import TRAINING_DIFFICULTIES
+from wmtp_assets.corpora.formats.code_contests import TRAINING_DIFFICULTIES
 
 # The entry of a failed check's metadata that holds its hint.
 WHAT_TO_DO = "what to do"

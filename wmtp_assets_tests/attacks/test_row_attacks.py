@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.corpora.build import build_codecontests
 from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets_tests.attacks.rows import SOUND_ROWS, RowAttack
-from wmtp_assets_tests.corpora.conftest import train_tokenizer
+from wmtp_assets_tests.corpora.conftest import CODE_CONTESTS, build_codecontests, train_tokenizer
 
 ATTACKS = sorted(
     path.stem
@@ -58,7 +57,7 @@ def test_rows_are_refused_by_name_or_read_right_or_caught(
     expected = SOUND_ROWS if attack.caught else attack.rows
     findings = check_split(
         report.jsonl,
-        "codecontests",
+        CODE_CONTESTS,
         tokenizer=tokenizer,
         rows=expected,
         correct=expected // 2 if expected > 1 else 1,

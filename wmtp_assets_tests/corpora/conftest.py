@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 import sentencepiece
 
 from benchmarks.codecontests.generator import SCHEMA
+from wmtp_assets.corpora.build import build_split
+from wmtp_assets.corpora.formats import FORMATS
 
+CODE_CONTESTS, MBPP, HUMANEVAL = (FORMATS[name] for name in ("code-contests", "mbpp", "humaneval"))
+BY_LABEL = {each.label: each for each in FORMATS.values()}
+build_codecontests = partial(build_split, CODE_CONTESTS)
+build_mbpp = partial(build_split, MBPP)
+build_humaneval = partial(build_split, HUMANEVAL)
 REAL = (Path(__file__).parents[2] / "../shared/data").resolve()
 _LEAD = "def solve(n):\n    for i in range(10, n):\n        print(i + 1, end=' ')\n"
 

@@ -25,11 +25,11 @@ def upstream_rows(shards: list[Path], columns: list[str] | None = None) -> list[
     for shard in shards:
         table = pq.read_table(shard, columns=columns)
         fields = [pa.field(field.name, _as_bytes(field.type)) for field in table.schema]
-        columns = [
+        values = [
             _view(column.combine_chunks(), field.type)
             for column, field in zip(table.columns, fields, strict=True)
         ]
-        rows += pa.Table.from_arrays(columns, schema=pa.schema(fields)).to_pylist()
+        rows += pa.Table.from_arrays(values, schema=pa.schema(fields)).to_pylist()
     return rows
 
 

@@ -14,14 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.codecontests.generator import SCHEMA, write_shards
-from wmtp_assets.corpora import build_codecontests, worker_pool
+from wmtp_assets.corpora import worker_pool
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.records import unique_names
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.corpora.tokens import TokenCounter
 from wmtp_assets.corpora.worker import SLOT_BYTES
 from wmtp_assets_tests.corpora import reference
-from wmtp_assets_tests.corpora.conftest import problem, real, rows_of, write_shard
+from wmtp_assets_tests.corpora.conftest import (
+    build_codecontests,
+    problem,
+    real,
+    rows_of,
+    write_shard,
+)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

@@ -11,7 +11,7 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.corpora.card import dataset_card
-from wmtp_assets_tests.corpora.conftest import rows_of
+from wmtp_assets_tests.corpora.conftest import BY_LABEL, rows_of
 
 _FOLDERS = {
     "datasets_v2/codecontests/processed": ("train", "valid", "test"),
@@ -75,7 +75,7 @@ def test_types_do_not_depend_on_the_rows(tmp_path: Path, dataset: str) -> None:
     # What lies beside the rows is not theirs.
     (tmp_path / "test_metadata.json").write_text('{"metadata": [], "stats": {"total": 0}}')
     (tmp_path / "test.index.parquet").write_bytes(b"PAR1")
-    (tmp_path / "README.md").write_bytes(dataset_card(dataset, {"test": "test.jsonl"}))
+    (tmp_path / "README.md").write_bytes(dataset_card(BY_LABEL[dataset], {"test": "test.jsonl"}))
     loaded = datasets.load_dataset(str(tmp_path), cache_dir=str(tmp_path / "cache"))
     assert list(loaded) == ["test"]
     assert loaded["test"].to_list() == [row]

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.corpora import (
-    SplitReport,
-    build_codecontests,
-    check_metadata,
-    check_split,
-    row_schema,
-    write_metadata,
-)
-from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.checks import check_metadata, check_split
+from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.report import SplitReport
+from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import Finding
-from wmtp_assets_tests.corpora.conftest import problem, write_shard
+from wmtp_assets_tests.corpora.conftest import (
+    BY_LABEL,
+    CODE_CONTESTS,
+    build_codecontests,
+    problem,
+    write_shard,
+)
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def split(small_tokenizer: Path, tmp_path: Path) -> SplitReport:
     shard = write_shard(tmp_path / "shard.parquet", rows)
     report = build_codecontests([shard], small_tokenizer, tmp_path, "train")
     write_metadata(report.index, tmp_path / "train_metadata.json")
-    (tmp_path / "schema.json").write_text(json.dumps(row_schema("codecontests"), indent=2))
+    (tmp_path / "schema.json").write_text(json.dumps(row_schema(CODE_CONTESTS), indent=2))
     return report
 
 
@@ -34,7 +35,7 @@ def _findings(split: SplitReport, tokenizer: Path | None = None) -> dict[str, Fi
     folder = split.jsonl.parent
     findings = check_split(
         split.jsonl,
-        "codecontests",
+        CODE_CONTESTS,
         tokenizer=tokenizer,
         schema=folder / "schema.json",
         rows=20,
@@ -123,7 +124,7 @@ def test_difficulties_outside_the_training_range_warn_with_their_share(
     rows = [problem(name=f"p{at}", difficulty=(0, 7, 12, 28)[at % 4]) for at in range(8)]
     shard = write_shard(tmp_path / "shard.parquet", rows)
     report = build_codecontests([shard], small_tokenizer, tmp_path, "train")
-    findings = {each.name: each for each in check_split(report.jsonl, "codecontests")}
+    findings = {each.name: each for each in check_split(report.jsonl, CODE_CONTESTS)}
     warning = findings["difficulty_in_training_range"]
     assert (warning.passed, warning.blocking) == (False, False)
     assert warning.details["share_outside"] == 0.75
@@ -132,21 +133,21 @@ def test_difficulties_outside_the_training_range_warn_with_their_share(
 
 
 def test_rows_over_the_token_limit_are_noticed(split: SplitReport, small_tokenizer: Path) -> None:
-    findings = check_split(split.jsonl, "codecontests", tokenizer=small_tokenizer, max_tokens=10)
+    findings = check_split(split.jsonl, CODE_CONTESTS, tokenizer=small_tokenizer, max_tokens=10)
     assert not next(each for each in findings if each.name == "token_sums").passed
 
 
 def test_tokens_that_another_tokenizer_counted_are_noticed(
     split: SplitReport, real_tokenizer: Path
 ) -> None:
-    findings = check_split(split.jsonl, "codecontests", tokenizer=real_tokenizer)
+    findings = check_split(split.jsonl, CODE_CONTESTS, tokenizer=real_tokenizer)
     assert not next(each for each in findings if each.name == "token_sums").passed
 
 
 @pytest.mark.parametrize("file", ["train.jsonl", "train.index.parquet", "train_stats.json"])
 def test_a_file_that_is_not_there_is_a_finding(split: SplitReport, file: str) -> None:
     (split.jsonl.parent / file).unlink()
-    (finding,) = check_split(split.jsonl, "codecontests")
+    (finding,) = check_split(split.jsonl, CODE_CONTESTS)
     assert (finding.name, finding.passed) == ("row_counts", False)
     assert file in str(finding.found)
 
@@ -170,12 +171,7 @@ def test_metadata_of_the_right_entries_in_another_layout_is_not_the_contracts(
 
 @pytest.mark.parametrize("dataset", ["codecontests", "mbpp", "humaneval"])
 def test_every_dataset_has_a_schema_with_or_without_a_class(dataset: str) -> None:
-    schema = row_schema(dataset)
+    schema = row_schema(BY_LABEL[dataset])
     assert ("is_correct" in schema["required"]) == (dataset == "codecontests")
     assert schema["additionalProperties"] is False
     assert json.loads(json.dumps(schema)) == schema
-
-
-def test_a_dataset_that_is_not_known_has_no_schema() -> None:
-    with pytest.raises(CorpusError, match="codecontests, mbpp, humaneval"):
-        row_schema("code_contests")

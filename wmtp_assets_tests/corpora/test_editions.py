@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 import wmtp_assets
-from wmtp_assets.corpora import build_codecontests, file_set, write_metadata
+from wmtp_assets.corpora import file_set
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.storage import PublishedSet, Store
-from wmtp_assets_tests.corpora.conftest import problem, write_shard
+from wmtp_assets_tests.corpora.conftest import build_codecontests, problem, write_shard
 from wmtp_assets_tests.storage.namespaces import REPOSITORY
 from wmtp_assets_tests.storage.worlds import make
 

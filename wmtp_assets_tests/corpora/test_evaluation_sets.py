@@ -11,18 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wmtp_assets.corpora import (
-    build_humaneval,
-    build_mbpp,
-    check_metadata,
-    check_split,
-    records,
-    write_metadata,
-)
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.checks import check_metadata, check_split
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets_tests.corpora import reference
-from wmtp_assets_tests.corpora.conftest import real, rows_of
+from wmtp_assets_tests.corpora.conftest import BY_LABEL, build_humaneval, build_mbpp, real, rows_of
 from wmtp_assets_tests.corpora.layouts import LISTS, TEXTS, Layout, write_layout
 
 _MBPP = pa.schema(
@@ -103,7 +98,7 @@ def _prove(jsonl: Path, index: Path, dataset: str, tokenizer: Path, rows: int) -
     lines = jsonl.read_bytes().splitlines(keepends=True)
     assert metadata.read_bytes() == reference.metadata(lines)
     assert json.loads(metadata.read_bytes())["metadata"][0] == {"difficulty": None}
-    findings = check_split(jsonl, dataset, tokenizer=tokenizer, rows=rows)
+    findings = check_split(jsonl, BY_LABEL[dataset], tokenizer=tokenizer, rows=rows)
     findings += check_metadata(metadata, jsonl)
     assert [finding for finding in findings if not finding.passed] == []
     assert list(Corpus(jsonl)) == rows_of(jsonl)

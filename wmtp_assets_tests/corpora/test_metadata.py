@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.corpora import build_codecontests, write_metadata
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets_tests.corpora import reference
-from wmtp_assets_tests.corpora.conftest import problem, write_shard
+from wmtp_assets_tests.corpora.conftest import build_codecontests, problem, write_shard
 
 
 def test_metadata_is_what_json_dump_writes_of_the_lines(

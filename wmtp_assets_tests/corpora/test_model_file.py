@@ -12,7 +12,7 @@ import sentencepiece
 
 from wmtp_assets.checkpoints.tokenizers import TokenizerError, open_processor, tokenizer_documents
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.model_file import read_model, read_model_file
+from wmtp_assets.corpora.model_file import read_model
 from wmtp_assets.corpora.tokens import TokenCounter
 from wmtp_assets_tests.fuzzing.mutations import mutate_bytes
 from wmtp_assets_tests.fuzzing.test_tokenizer_models import (
@@ -94,7 +94,7 @@ def test_is_refused_by_file_and_reason(tmp_path: Path, case: str) -> None:
     path = tmp_path / "tokenizer.model"
     path.write_bytes(serialize(change(parse(small_model()))))
     with pytest.raises(CorpusError, match="not a SentencePiece model") as refused:
-        read_model_file(path)
+        read_model(path)
     message = str(refused.value)
     assert says in message
     assert str(path) in message
@@ -122,7 +122,7 @@ def test_is_refused_by_file_and_reason(tmp_path: Path, case: str) -> None:
 def test_what_is_no_model_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "tokenizer.model"
     path.write_bytes(data)
-    for reader in (read_model_file, TokenCounter):
+    for reader in (read_model, TokenCounter):
         with pytest.raises(CorpusError, match="not a SentencePiece model"):
             reader(path)
     with pytest.raises(TokenizerError):
@@ -132,7 +132,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_a_file_that_is_missing_or_a_folder_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "tokenizer.model", tmp_path):
         with pytest.raises(CorpusError):
-            read_model_file(path)
+            read_model(path)
         with pytest.raises(TokenizerError):
             open_processor(path)
 

@@ -13,10 +13,9 @@ import pyarrow.parquet.encryption as encryption
 import pytest
 
 from benchmarks.codecontests.generator import SCHEMA
-from wmtp_assets.corpora import build_codecontests
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets_tests.corpora import reference
-from wmtp_assets_tests.corpora.conftest import problem, write_shard
+from wmtp_assets_tests.corpora.conftest import build_codecontests, problem, write_shard
 
 
 def _table(**given: Any) -> pa.Table:

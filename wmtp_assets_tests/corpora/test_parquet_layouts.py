@@ -14,10 +14,9 @@ from hypothesis import Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.codecontests.generator import SCHEMA
-from wmtp_assets.corpora import build_codecontests
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets_tests.corpora import reference
-from wmtp_assets_tests.corpora.conftest import REAL, problem, write_shard
+from wmtp_assets_tests.corpora.conftest import REAL, build_codecontests, problem, write_shard
 from wmtp_assets_tests.corpora.layouts import INTEGERS, LISTS, TEXTS, Layout, write_layout
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

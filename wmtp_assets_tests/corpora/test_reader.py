@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import wmtp_assets
-from wmtp_assets.corpora import build_codecontests, select_small, write_metadata
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.samplers import Stage
-from wmtp_assets_tests.corpora.conftest import rows_of
+from wmtp_assets.corpora.small_copy import select_small
+from wmtp_assets_tests.corpora.conftest import build_codecontests, rows_of
 
 
 @pytest.fixture

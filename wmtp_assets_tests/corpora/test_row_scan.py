@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmtp_assets.corpora import records, row_scan
-from wmtp_assets.corpora.record_frame import type_faults, value_faults
+from wmtp_assets.corpora import row_scan
 from wmtp_assets.corpora.row_index import IndexWriter, RowIndex
-from wmtp_assets.corpora.row_scan import Survey
+from wmtp_assets.corpora.row_validation import type_faults, value_faults
+from wmtp_assets.corpora.scanned_rows import ScannedRows
 from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets_tests.corpora.conftest import BY_LABEL
 
 RECORDS: dict[str, dict[str, Any]] = {
-    records.CODECONTESTS: {
+    "codecontests": {
         "instruction": "Add two numbers.",
         "input": "",
         "output": "print(1)\n",
@@ -28,7 +29,7 @@ RECORDS: dict[str, dict[str, Any]] = {
         "is_correct": True,
         "metadata": {"source": "code_contests", "difficulty": 7, "has_tests": True},
     },
-    records.MBPP: {
+    "mbpp": {
         "instruction": "Add.",
         "input": "",
         "output": "def f(): pass",
@@ -37,7 +38,7 @@ RECORDS: dict[str, dict[str, Any]] = {
         "test_setup_code": "",
         "metadata": {"source": "mbpp", "difficulty": None, "has_tests": True},
     },
-    records.HUMANEVAL: {
+    "humaneval": {
         "instruction": "def f():",
         "input": "",
         "output": "    pass",
@@ -54,7 +55,7 @@ ODD: list[object] = [
 ]
 
 
-def surveyed(folder: Path, dataset: str, lines: list[bytes]) -> Survey:
+def surveyed(folder: Path, dataset: str, lines: list[bytes]) -> ScannedRows:
     """`lines` as a split with an index that describes them, looked at."""
     jsonl, index = folder / "rows.jsonl", folder / "rows.index.parquet"
     jsonl.write_bytes(b"".join(lines))
@@ -65,13 +66,13 @@ def surveyed(folder: Path, dataset: str, lines: list[bytes]) -> Survey:
         "is_correct": np.ones(len(lines), np.bool_),
         "difficulty": np.full(len(lines), 7, np.int16),
     }
-    if dataset != records.CODECONTESTS:
+    if dataset != "codecontests":
         del columns["is_correct"], columns["difficulty"]
     with index.open("wb") as file:
         writer = IndexWriter(file)
         writer.write(columns, len(lines))
         writer.close({})
-    return row_scan.survey(jsonl, dataset, None, RowIndex(index))
+    return row_scan.scan_rows(jsonl, BY_LABEL[dataset], RowIndex(index))
 
 
 def line(record: object) -> bytes:
@@ -97,12 +98,12 @@ def changed(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
 @given(changed())
 def test_the_declared_schema_and_schema_json_say_the_same(case: tuple[str, dict[str, Any]]) -> None:
     dataset, record = case
-    validator = jsonschema.Draft202012Validator(row_schema(dataset))
+    validator = jsonschema.Draft202012Validator(row_schema(BY_LABEL[dataset]))
     # JSON Schema takes 1.0 for an integer and any size of one; the index cannot hold those.
     valid = validator.is_valid(record) and not _beyond_integers(record)
-    found = type_faults(record, dataset)
+    found = type_faults(record, BY_LABEL[dataset])
     if not found and all(_is_text(text) for text in _texts(record)):
-        found = value_faults(row_scan.parsed(line(record), dataset), dataset, 0)
+        found = value_faults(row_scan.parsed(line(record), BY_LABEL[dataset]), BY_LABEL[dataset], 0)
     assert bool(found) is not valid, (record, found)
 
 
@@ -136,8 +137,8 @@ def test_a_fault_is_named_by_its_line_whatever_the_blocks(
         patch.setattr(row_scan, "_BLOCK", block)
         found = surveyed(tmp_path_factory.mktemp("rows"), dataset, lines)
     assert found.rows == 41
-    expected = bool(type_faults(record, dataset)) or not jsonschema.Draft202012Validator(
-        row_schema(dataset)
+    expected = bool(type_faults(record, BY_LABEL[dataset])) or not jsonschema.Draft202012Validator(
+        row_schema(BY_LABEL[dataset])
     ).is_valid(record)
     assert bool(found.not_schema) is expected, found.not_schema
     assert all(f"line {at}: " in fault for fault in found.not_schema)
@@ -158,30 +159,30 @@ def test_a_fault_is_named_by_its_line_whatever_the_blocks(
 )
 @pytest.mark.parametrize("at", [0, 5, 9])
 def test_a_line_that_is_no_record_is_named(broken: bytes, at: int, tmp_path: Path) -> None:
-    lines = [line(RECORDS[records.CODECONTESTS] | {"task_id": f"a_correct_{n}"}) for n in range(10)]
+    lines = [line(RECORDS["codecontests"] | {"task_id": f"a_correct_{n}"}) for n in range(10)]
     lines[at] = broken
-    found = surveyed(tmp_path, records.CODECONTESTS, lines)
+    found = surveyed(tmp_path, "codecontests", lines)
     assert found.not_json == [f"line {at}: not a JSON object and one newline"]
     assert found.classes["correct"] == 9
 
 
 def test_a_text_that_is_no_unicode_is_named(tmp_path: Path) -> None:
-    lines = [line(RECORDS[records.MBPP] | {"task_id": str(n)}) for n in range(5)]
+    lines = [line(RECORDS["mbpp"] | {"task_id": str(n)}) for n in range(5)]
     lines[3] = lines[3].replace(b"Add.", b"Add\\ud800.")
-    found = surveyed(tmp_path, records.MBPP, lines)
+    found = surveyed(tmp_path, "mbpp", lines)
     assert [fault[:7] for fault in found.not_schema] == ["line 3:"]
 
 
 def test_two_records_on_one_line_and_one_on_two_are_seen(tmp_path: Path) -> None:
-    one = line(RECORDS[records.CODECONTESTS])
-    assert surveyed(tmp_path, records.CODECONTESTS, [one, one[:-1] + one, one]).not_json
+    one = line(RECORDS["codecontests"])
+    assert surveyed(tmp_path, "codecontests", [one, one[:-1] + one, one]).not_json
     halves = [one[:40] + b"\n", one[40:]]
-    assert len(surveyed(tmp_path, records.CODECONTESTS, [one, *halves]).not_json) == 2
+    assert len(surveyed(tmp_path, "codecontests", [one, *halves]).not_json) == 2
 
 
 def test_a_field_given_twice_is_seen(tmp_path: Path) -> None:
-    twice = line(RECORDS[records.CODECONTESTS]).replace(b'{"inst', b'{"output": "other", "inst', 1)
-    assert surveyed(tmp_path, records.CODECONTESTS, [twice]).not_json
+    twice = line(RECORDS["codecontests"]).replace(b'{"inst', b'{"output": "other", "inst', 1)
+    assert surveyed(tmp_path, "codecontests", [twice]).not_json
 
 
 def test_repeated_task_ids_are_counted_over_all_blocks(
@@ -189,6 +190,6 @@ def test_repeated_task_ids_are_counted_over_all_blocks(
 ) -> None:
     numbers = [*range(50), 7, 7, 30]
     random.Random(1).shuffle(numbers)
-    lines = [line(RECORDS[records.MBPP] | {"task_id": f"{n}"}) for n in numbers]
+    lines = [line(RECORDS["mbpp"] | {"task_id": f"{n}"}) for n in numbers]
     monkeypatch.setattr(row_scan, "_BLOCK", 1000)
-    assert surveyed(tmp_path, records.MBPP, lines).repeated_task_ids == 3
+    assert surveyed(tmp_path, "mbpp", lines).repeated_task_ids == 3

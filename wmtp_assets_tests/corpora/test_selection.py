@@ -18,12 +18,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmtp_assets.corpora import build_codecontests
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.samplers import Stage
 from wmtp_assets.corpora.selection import RowNumberError, row_numbers
-from wmtp_assets_tests.corpora.conftest import problem, write_shard
+from wmtp_assets_tests.corpora.conftest import build_codecontests, problem, write_shard
 
 N = 10
 _MASK = [at in (2, 3, 7) for at in range(N)]

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.corpora import (
-    SplitReport,
-    build_codecontests,
-    check_metadata,
-    check_split,
-    select_small,
-    write_metadata,
-)
+from wmtp_assets.corpora.checks import check_metadata, check_split
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets_tests.corpora.conftest import problem, rows_of, write_shard
+from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.report import SplitReport
+from wmtp_assets.corpora.small_copy import select_small
+from wmtp_assets_tests.corpora.conftest import (
+    CODE_CONTESTS,
+    build_codecontests,
+    problem,
+    rows_of,
+    write_shard,
+)
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def test_a_small_split_is_proven_like_any_other(
     report = select_small(split.jsonl, split.index, tmp_path / "small", 32, seed=1)
     metadata = tmp_path / "small" / "train_small_metadata.json"
     write_metadata(report.index, metadata)
-    findings = check_split(report.jsonl, "codecontests", tokenizer=small_tokenizer, rows=32)
+    findings = check_split(report.jsonl, CODE_CONTESTS, tokenizer=small_tokenizer, rows=32)
     findings += check_metadata(metadata, report.jsonl)
     failed = [finding.name for finding in findings if not finding.passed]
     assert failed == ["difficulty_in_training_range"]

@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wmtp_assets.corpora import SplitReport, check_metadata, check_split, write_metadata
 from wmtp_assets.corpora import source_comparison as checks
 from wmtp_assets.corpora.build import build_split
+from wmtp_assets.corpora.checks import check_metadata, check_split
+from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.reader import Corpus
+from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.row_index import SCHEMA, RowIndex
 from wmtp_assets.corpora.small_copy import select_small
 from wmtp_assets.corpora.source_comparison import (
@@ -24,7 +26,7 @@ from wmtp_assets.corpora.source_comparison import (
     check_small,
     check_source,
 )
-from wmtp_assets_tests.corpora.conftest import problem, real, write_shard
+from wmtp_assets_tests.corpora.conftest import BY_LABEL, problem, real, write_shard
 
 MBPP = pa.schema(
     [
@@ -49,9 +51,10 @@ class Made:
     def __init__(
         self, dataset: str, shards: list[Path], tokenizer: Path, out: Path, max_tokens: int = 2048
     ) -> None:
-        self.source = SplitSource(dataset, "train", shards, tokenizer, max_tokens)
+        dataset_format = BY_LABEL[dataset]
+        self.source = SplitSource(dataset_format, "train", shards, tokenizer, max_tokens)
         self.report: SplitReport = build_split(
-            dataset, shards, tokenizer, out, "train", max_tokens=max_tokens
+            dataset_format, shards, tokenizer, out, "train", max_tokens=max_tokens
         )
         self.metadata = out / "train_metadata.json"
         write_metadata(self.report.index, self.metadata)
@@ -60,7 +63,7 @@ class Made:
         """Everything that any proof has against it."""
         findings = check_split(
             self.report.jsonl,
-            self.source.dataset,
+            self.source.format,
             tokenizer=self.source.tokenizer,
             rows=self.report.rows,
             correct=self.report.correct,

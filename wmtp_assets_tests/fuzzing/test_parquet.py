@@ -13,8 +13,7 @@ import pytest
 
 from benchmarks.codecontests.generator import SCHEMA
 from wmtp_assets.corpora.records import Problem
-from wmtp_assets.corpora.shards import read_codecontests, read_humaneval, read_mbpp
-from wmtp_assets_tests.corpora.conftest import problem
+from wmtp_assets_tests.corpora.conftest import CODE_CONTESTS, HUMANEVAL, MBPP, problem
 from wmtp_assets_tests.corpora.reference import upstream_rows
 from wmtp_assets_tests.corpora.test_evaluation_sets import (
     _HUMANEVAL,
@@ -45,10 +44,10 @@ _COLUMNS = {
     "humaneval": ["prompt", "canonical_solution"],
 }
 _SETS: dict[str, tuple[Callable[[Sequence[Path]], Any], pa.Schema, list[dict[str, Any]]]] = {
-    "codecontests": (read_codecontests, SCHEMA, _CODE),
-    "mbpp": (read_mbpp, _MBPP, [_mbpp_row(task_id=at) for at in range(9)]),
+    "codecontests": (CODE_CONTESTS.problems, SCHEMA, _CODE),
+    "mbpp": (MBPP.problems, _MBPP, [_mbpp_row(task_id=at) for at in range(9)]),
     "humaneval": (
-        read_humaneval,
+        HUMANEVAL.problems,
         _HUMANEVAL,
         [_humaneval_row(task_id=f"t{at}") for at in range(9)],
     ),

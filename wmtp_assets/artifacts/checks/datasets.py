@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import cast
+from collections.abc import Iterable
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place, source
 from wmtp_assets.artifacts.checks.table import CARDS, SCHEMA
-from wmtp_assets.artifacts.documents import Derived, schema_files
+from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
 from wmtp_assets.corpora.checks import check_split
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.source_comparison import (
     SplitSource,
@@ -20,9 +20,6 @@ from wmtp_assets.corpora.source_comparison import (
     check_source,
 )
 from wmtp_assets.findings import Finding
-
-#: The names by which `corpora/` knows the datasets of each layout of the catalog.
-RECORDS = {"code-contests": "codecontests", "mbpp": "mbpp", "humaneval": "humaneval"}
 
 
 def check_rows(project: Project, artifact: Artifact, seed: int | None = None) -> Iterable[Finding]:
@@ -38,7 +35,7 @@ def check_rows(project: Project, artifact: Artifact, seed: int | None = None) ->
     yield check_rows_of_source(project, artifact, seed)
     yield from check_split(
         rows.jsonl,
-        RECORDS[dataset.layout],
+        FORMATS[dataset.layout],
         tokenizer=tokenizer.model,
         rows=wanted,
         correct=correct,
@@ -64,7 +61,7 @@ def check_rows_of_source(
     dataset = project.catalog.datasets[artifact.owner]
     paths = source(project, artifact.inputs[0]).paths()
     made_from = SplitSource(
-        RECORDS[dataset.layout],
+        FORMATS[dataset.layout],
         str(artifact.split),
         [paths[path] for path in sorted(paths)],
         Tokenizer(*place(project, TOKENIZER)).model,
@@ -75,24 +72,15 @@ def check_rows_of_source(
     return check_source(rows.jsonl, made_from, seed)
 
 
-def schema_documents(artifact: Artifact) -> Derived:
-    """The files of a schema artifact, as they must be."""
-    layout = str(artifact.settings["layout"])
-    files, small = (
-        cast("Mapping[str, str]", artifact.settings[name]) for name in ("files", "small_files")
-    )
-    return schema_files(RECORDS[layout], layout, files, small)
-
-
 def check_schema(project: Project, artifact: Artifact) -> Iterable[Finding]:
-    layout = str(artifact.settings["layout"])
+    dataset_format = FORMATS[str(artifact.settings["layout"])]
     document = Document(*place(project, artifact.name))
     hint = f"wmtp materialize {artifact.name} --force"
-    same = document.value() == row_schema(RECORDS[layout])
+    same = document.value() == row_schema(dataset_format)
     yield Finding(
         SCHEMA.name,
         same,
-        f"the schema of {RECORDS[layout]}",
+        f"the schema of {dataset_format.label}",
         "as expected" if same else "another schema",
         str(document.path),
         hint="" if same else hint,

@@ -10,6 +10,7 @@ from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints.configs import MTP, REWARD
+from wmtp_assets.corpora.formats import FORMATS
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,6 @@ SPLIT = (
         "The rows are what upstream's shards give: all of a small source, a sample of a large one.",
     ),
 )
-TRAINING_RANGE = Check(
-    "difficulty_in_training_range",
-    "Difficulties lie within the 1-11 that training samples from. Rows beyond are kept.",
-    blocking=False,
-)
-TESTS = Check("tests_present", "Every row has its tests.")
 SPLIT_METADATA = (
     Check("metadata_matches_lines", "Entry i describes line i of the JSONL, for every i."),
     Check("metadata_stats_add_up", "Its statistics are those of the lines."),
@@ -154,8 +149,8 @@ def checks_of(project: Project, artifact: Artifact) -> list[Check]:
             if own_tokenizer(project, artifact) is not None:
                 asked.append(SHARED)
         case Kind.SPLIT | Kind.SMALL_SPLIT:
-            classed = project.catalog.datasets[artifact.owner].layout == "code-contests"
-            asked += [*SPLIT, TRAINING_RANGE if classed else TESTS]
+            own = FORMATS[project.catalog.datasets[artifact.owner].layout].checks
+            asked += [*SPLIT, *(Check(it.name, it.description, it.blocking) for it in own)]
         case Kind.SPLIT_METADATA | Kind.SMALL_METADATA:
             asked += SPLIT_METADATA
         case Kind.SCHEMA:

@@ -6,30 +6,29 @@ from collections.abc import Mapping
 from typing import cast
 
 from wmtp_assets.artifacts.make.task import Made, Task
-from wmtp_assets.artifacts.schemas import RECORDS, schema_documents
+from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Fetched, Split, Tokenizer
 from wmtp_assets.catalog.artifacts import TOKENIZER
 from wmtp_assets.corpora.build import build_split
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.small_copy import select_small
 from wmtp_assets.storage.preflight import require_space
-
-# JSONL is about twice the size of upstream's parquet (7.5 GB give 15), the index comes on top.
-GROWTH = 3
 
 
 def build_rows(task: Task) -> Made:
     """A split's JSONL, row index and statistics. Raises CorpusError."""
     artifact = task.artifact
     dataset, split = task.project.catalog.datasets[artifact.owner], str(artifact.split)
+    dataset_format = FORMATS[dataset.layout]
     raw = task.input(artifact.inputs[0], Fetched)
     tokenizer = task.input(TOKENIZER, Tokenizer)
     shards = list(raw.paths().values())
-    size = sum(shard.stat().st_size for shard in shards)
-    require_space(task.folder, GROWTH * size, f"Building {artifact.owner} {split}")
+    size = dataset_format.growth * sum(shard.stat().st_size for shard in shards)
+    require_space(task.folder, size, f"Building {artifact.owner} {split}")
     report = build_split(
-        RECORDS[dataset.layout],
+        dataset_format,
         shards,
         tokenizer.model,
         task.folder,

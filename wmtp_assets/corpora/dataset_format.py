@@ -1,0 +1,111 @@
+"""The interface of a dataset format: all that this package knows of one layout of a source.
+
+A format is one object. It states the columns that are read of the source's shards, what a row
+looks like, how rows are made, which checks only its rows have, and what they take on disk. The
+build, the schema, the cards, the checks and the comparison with the source ask it; none of them
+knows a format by its name. The formats themselves are in `formats/`, one module each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from wmtp_assets.corpora.columns import Kind
+from wmtp_assets.corpora.records import PlainProblem, Problem
+from wmtp_assets.corpora.scanned_rows import ScannedRows
+from wmtp_assets.findings import Finding
+
+Rule = Mapping[str, Any]
+"""What one field of a row may be, in terms of JSON Schema."""
+
+TASK_ID: Rule = {"type": "string", "minLength": 1, "description": "Unique within the split."}
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """A check of one format's rows. `compute` gets what one pass over the lines found, and the path
+    of the JSONL file; `blocking` when wrong rows would reach training."""
+
+    name: str
+    description: str
+    compute: Callable[[ScannedRows, str], Finding]
+    blocking: bool = True
+
+
+class DatasetFormat(ABC):
+    """One format. Everything without a default must be stated.
+
+    A row is {instruction, input, output, *fields, metadata}, and its metadata are {source,
+    difficulty, has_tests}: trainers read these names.
+    """
+
+    name: ClassVar[str]
+    """What the catalog calls it: `layout: <name>`."""
+
+    label: ClassVar[str]
+    """What the row index, the statistics, schema.json and the cards call it."""
+
+    source: ClassVar[str]
+    """`metadata.source` of every row."""
+
+    columns: ClassVar[Mapping[str, Kind]]
+    """The source's columns that are read, by name, and what each must hold."""
+
+    fields: ClassVar[Mapping[str, Rule]]
+    """The fields between output and metadata, in order. `task_id` is among them; `is_correct` is
+    where rows have a class. schema.json, the Arrow and pandera schemas that rows are checked by,
+    and the features that the cards declare follow from it (see `schema`)."""
+
+    difficulties: ClassVar[Sequence[int]] = ()
+    """The difficulties that the source uses; () where rows have none."""
+
+    index_columns: ClassVar[Sequence[str]] = ()
+    """Columns of the source that go into the row index under the same name, null as 0; any of
+    difficulty, source and cf_rating."""
+
+    tests_field: ClassVar[str | None] = None
+    """The field that must not be empty in any row, where rows have tests."""
+
+    checks: ClassVar[Sequence[RowCheck]] = ()
+    """The checks that only this format's rows have."""
+
+    growth: ClassVar[int]
+    """Bytes written per byte of the shards, at most: JSONL, row index and statistics."""
+
+    row_bytes: ClassVar[int]
+    """Bytes of JSONL per row, about: what `wmtp doctor` estimates with before anything is here."""
+
+    @property
+    def classed(self) -> bool:
+        """Whether rows are correct or incorrect."""
+        return "is_correct" in self.fields
+
+    def columns_used(self) -> set[str]:
+        """The columns that making rows needs; all of them must be among `columns`."""
+        return set(self.index_columns)
+
+    @abstractmethod
+    def problems(self, shards: Sequence[Path]) -> Iterator[Problem]:
+        """The problems of all shards in the source's order, for the build.
+
+        Raises CorpusError if a shard is not what upstream publishes.
+        """
+
+    @abstractmethod
+    def plain_problem(self, raw: Mapping[str, Any], task_id: str | None) -> PlainProblem:
+        """One row of the source made the plain way: what a built split is compared with.
+
+        `raw` maps `columns` to Python values, text as bytes; `task_id` is that of `task_ids`.
+        """
+
+    def task_ids(self, column: Callable[[str], list[Any]]) -> list[str] | None:
+        """A task id per problem where they depend on all problems of the split; else None.
+
+        `column` gives a column of all problems.
+        """
+        del column
+        return None

@@ -1,0 +1,290 @@
+"""deepmind/code_contests: problems with correct and incorrect solutions in several languages.
+
+Rows are the Python 2 and 3 solutions, with their class and upstream's difficulty. Private and
+generated tests are never decoded; solutions in other languages are dropped before they become
+Python objects. What a row may not hold is refused with its problem, row and file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.columns import Integer, Kind, Parallel, Text, UnequalError, Values
+from wmtp_assets.corpora.dataset_format import TASK_ID, DatasetFormat, RowCheck, Rule
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.parquet_file import AS_UPSTREAM, Shard, decoding
+from wmtp_assets.corpora.records import PlainProblem, PlainSolution, Problem, Solutions
+from wmtp_assets.corpora.row_index import as_arrow, as_numpy, most
+from wmtp_assets.corpora.scanned_rows import ScannedRows
+from wmtp_assets.findings import Finding
+
+TRAINING_DIFFICULTIES: Final = (1, 11)  # what training samples from, both included
+
+_PYTHON_LANGUAGES = (1, 3)  # upstream's proto: 1 PYTHON (2.x), 3 PYTHON3
+_SOLUTIONS = Parallel({"language": Integer(), "solution": Text()})
+# Problems decoded at a time. A shard is one row group of some 340 problems; so few at a time keep
+# their blocks in the processor's cache and memory flat.
+_PROBLEMS_AT_A_TIME = 4
+
+
+def _training_range(scan: ScannedRows, where: str) -> Finding:
+    low, high = TRAINING_DIFFICULTIES
+    histogram = {
+        str(value): times
+        for value, times in sorted(
+            scan.difficulties.items(), key=lambda item: str(item[0]).zfill(3)
+        )
+    }
+    outside = sum(
+        times
+        for value, times in scan.difficulties.items()
+        if not (isinstance(value, int) and low <= value <= high)
+    )
+    share = outside / scan.rows if scan.rows else 0.0
+    return Finding(
+        name=difficulty_in_training_range.name,
+        passed=outside == 0,
+        expected=f"{low}-{high}, which training samples from",
+        found=f"{outside:,} of {scan.rows:,} rows outside ({share:.1%})",
+        where=where,
+        blocking=difficulty_in_training_range.blocking,
+        hint="Nothing: rows are kept, and samplers choose by difficulty.",
+        details={"histogram": histogram, "share_outside": round(share, 6)},
+    )
+
+
+difficulty_in_training_range = RowCheck(
+    "difficulty_in_training_range",
+    "Difficulties lie within the 1-11 that training samples from. Rows beyond are kept.",
+    _training_range,
+    blocking=False,
+)
+
+
+class CodeContests(DatasetFormat):
+    """Instruction: the description. Input: up to two public tests. Output: one solution."""
+
+    name = "code-contests"
+    label = "codecontests"
+    source = "code_contests"
+    columns: ClassVar[Mapping[str, Kind]] = {
+        "name": Text(),
+        "description": Text(),
+        "public_tests": Parallel({"input": Text(), "output": Text()}),
+        "source": Integer(),
+        "difficulty": Integer(),
+        "solutions": _SOLUTIONS,
+        "incorrect_solutions": _SOLUTIONS,
+        "cf_rating": Integer(),
+    }
+    fields: ClassVar[Mapping[str, Rule]] = {
+        "task_id": {**TASK_ID, "pattern": "_(in)?correct_[0-9]+$"},
+        "is_correct": {"type": "boolean"},
+    }
+    # Upstream's proto: 0 unknown, 1-5 EASY to HARDEST, 6 EXTERNAL, 7 A ... 29 V; the number 18 is
+    # not used, as 5 is not among the sources. The Hub's ClassLabel names hide both gaps.
+    difficulties = tuple(value for value in range(30) if value != 18)
+    index_columns = ("difficulty", "source", "cf_rating")
+    checks = (difficulty_in_training_range,)
+    growth = 3  # JSONL is about twice the size of the parquet (7.5 GB give 15); the index on top
+    row_bytes = 4_200  # published counts: 15 GB for 3.7 million rows
+
+    def problems(self, shards: Sequence[Path]) -> Iterator[Problem]:
+        """Problems with their Python solutions.
+
+        Raises CorpusError if a shard is not readable parquet with these columns, if the lists of a
+        problem are not parallel, or if a number does not fit the row index.
+        """
+        files = [Shard(path, self.columns) for path in shards]
+        names: list[str] = []
+        sources: list[int] = []
+        for file in files:
+            for batch in file.batches(["name", "source"], 4096):
+                names += map(records.plain_text, file.read(batch, "name"))
+                sources += [source or 0 for source in file.read(batch, "source")]
+        tasks = records.unique_names(names, sources)
+        ordinal = 0
+        for file in files:
+            first = ordinal
+            for batch in file.batches(list(self.columns), _PROBLEMS_AT_A_TIME):
+                for problem in _problems(file, batch, ordinal, first, tasks, names):
+                    yield problem
+                    ordinal += 1
+
+    def task_ids(self, column: Callable[[str], list[Any]]) -> list[str]:
+        names = [records.plain_text(name) for name in column("name")]
+        return records.unique_names(names, [source or 0 for source in column("source")])
+
+    def plain_problem(self, raw: Mapping[str, Any], task_id: str | None) -> PlainProblem:
+        tests = _pairs(raw["public_tests"], "input", "output")
+        shown = (
+            b"Input: " + given + b"\nOutput: " + wanted
+            for given, wanted in tests[:2]
+            if given and wanted
+        )
+        solutions = [
+            PlainSolution(
+                text,
+                {"task_id": f"{task_id}_{kind}_{at}", "is_correct": kind == "correct"},
+                language,
+            )
+            for column, kind in (("solutions", "correct"), ("incorrect_solutions", "incorrect"))
+            for at, (language, text) in enumerate(_pairs(raw[column], "language", "solution"))
+            if language in _PYTHON_LANGUAGES
+        ]
+        return PlainProblem(
+            instruction=raw["description"],
+            input=b"\n\n".join(shown),
+            solutions=solutions,
+            has_tests=bool(tests),
+            difficulty=raw["difficulty"] or 0,
+            source=raw["source"] or 0,
+            cf_rating=raw["cf_rating"] or 0,
+            flags=records.SHARED_NAME if task_id != records.plain_text(raw["name"]) else 0,
+        )
+
+
+def _problems(
+    file: Shard, batch: pa.RecordBatch, ordinal: int, first: int, tasks: list[str], names: list[str]
+) -> Iterator[Problem]:
+    """The problems of a batch, whose first one is number `ordinal` of the split; `first` is the
+    number of the file's first."""
+    if ordinal + batch.num_rows > len(tasks):
+        raise CorpusError(
+            "The columns of a shard have different numbers of rows",
+            expected=f"{file.rows:,} in each",
+            where=file.path,
+            hint=AS_UPSTREAM,
+        )
+    here = names[ordinal : ordinal + batch.num_rows]
+
+    def row_of(row: int) -> str:
+        return f"problem {here[row]!r:.100}, row {ordinal - first + row} of {file.path}"
+
+    descriptions = file.read(batch, "description")
+    difficulties, sources, ratings = (
+        _numbers(file, batch, name, row_of) for name in ("difficulty", "source", "cf_rating")
+    )
+    ends, tests = _parallel(file, batch, "public_tests", row_of)
+    with decoding(file.path):
+        given, wanted = (Text().read(tests[name]) for name in ("input", "output"))
+    correct = list(_python_solutions(file, batch, "solutions", row_of))
+    incorrect = list(_python_solutions(file, batch, "incorrect_solutions", row_of))
+    for row, (begin, end) in enumerate(itertools.pairwise(ends.tolist())):
+        task = tasks[ordinal + row]
+        shown = slice(begin, min(end, begin + 2))
+        yield Problem(
+            ordinal=ordinal + row,
+            instruction=descriptions[row] or b"",
+            input=b"\n\n".join(
+                b"Input: " + one + b"\nOutput: " + other
+                for one, other in zip(given[shown], wanted[shown], strict=True)
+                if one and other
+            ),
+            difficulty=difficulties[row],
+            source=sources[row],
+            cf_rating=ratings[row],
+            flags=records.SHARED_NAME if task != here[row] else 0,
+            solutions=tuple(
+                _solutions(task, is_correct, difficulties[row], end > begin, *found[row])
+                for is_correct, found in ((True, correct), (False, incorrect))
+            ),
+        )
+
+
+def _python_solutions(
+    file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
+) -> Iterator[tuple[list[int], list[int], list[bytes | None]]]:
+    """Per problem: indices in the full list, languages and texts of the Python solutions."""
+    ends, values = _parallel(file, batch, name, row_of)
+    with decoding(file.path):
+        languages = as_numpy(Integer().wide(values["language"]))
+        wanted = np.flatnonzero(np.isin(languages, _PYTHON_LANGUAGES))
+        kept_texts = Text().read(values["solution"].take(as_arrow(wanted)))
+    kept_languages = languages[wanted].tolist()
+    bounds = np.searchsorted(wanted, ends).tolist()
+    for row in range(batch.num_rows):
+        begin, end = bounds[row], bounds[row + 1]
+        indices = (wanted[begin:end] - ends[row]).tolist()
+        yield indices, kept_languages[begin:end], kept_texts[begin:end]
+
+
+def _parallel(
+    file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
+) -> tuple[NDArray[np.int64], Values]:
+    try:
+        found: tuple[NDArray[np.int64], Values] = file.read(batch, name)
+    except UnequalError as error:
+        raise CorpusError(
+            f"The lists of {name} are not parallel",
+            expected="lists of equal length in every problem",
+            found=error.found,
+            where=row_of(error.row),
+            hint=AS_UPSTREAM,
+        ) from error
+    return found
+
+
+def _numbers(
+    file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
+) -> list[int]:
+    """A column of numbers that the row index holds, null as 0: upstream's own "unknown"."""
+    largest = most(name)
+    found = [value or 0 for value in file.read(batch, name)]
+    for row, value in enumerate(found):
+        if not 0 <= value <= largest:
+            raise CorpusError(
+                f"A problem's {name} is out of range",
+                expected=f"a number from 0 to {largest:,}, or null",
+                found=value,
+                where=row_of(row),
+                hint=AS_UPSTREAM,
+            )
+    return found
+
+
+def _solutions(
+    task_name: str,
+    is_correct: bool,
+    difficulty: int,
+    has_tests: bool,
+    indices: Sequence[int],
+    languages: list[int],
+    texts: list[bytes | None],
+) -> Solutions:
+    """One class of a problem; `indices` are places in the problem's full list."""
+    kind = "correct" if is_correct else "incorrect"
+    facts = json.dumps({"source": FORMAT.source, "difficulty": difficulty, "has_tests": has_tests})
+    return Solutions(
+        is_correct=is_correct,
+        tail_before=f', "task_id": {records.quoted(task_name)[:-1]}_{kind}_',
+        tail_after=f'", "is_correct": {json.dumps(is_correct)}, "metadata": {facts}}}\n',
+        suffixes=[str(index) for index in indices],
+        languages=languages,
+        texts=texts,
+    )
+
+
+def _pairs(value: Any, first: str, second: str) -> list[tuple[Any, Any]]:
+    """Pairs of two fields, from a struct of lists or a list of structs. A missing partner of the
+    shorter list is None."""
+    if value is None:
+        return []
+    if isinstance(value, dict):
+        one, other = value[first] or [], value[second] or []
+        length = max(len(one), len(other))
+        one, other = ([*each, *[None] * (length - len(each))] for each in (one, other))
+        return list(zip(one, other, strict=True))
+    return [(each[first], each[second]) for each in value if each is not None]
+
+
+FORMAT = CodeContests()

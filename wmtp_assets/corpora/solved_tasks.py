@@ -1,0 +1,182 @@
+"""Formats whose rows are tasks: one row of the source, with one solution, is one row of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from wmtp_assets.corpora import records
+from wmtp_assets.corpora.dataset_format import DatasetFormat, RowCheck
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.format_checks import tests_present
+from wmtp_assets.corpora.parquet_file import AS_UPSTREAM, Shard
+from wmtp_assets.corpora.records import PlainProblem, PlainSolution, Problem, Solutions
+from wmtp_assets.corpora.row_index import OPTIONAL, most
+
+_AT_ONCE = 256  # rows decoded together
+Raw = Mapping[str, Any]  # a row of the source: text as bytes
+Test = bytes | Sequence[bytes | None]
+
+
+class SolvedTasks(DatasetFormat):
+    """A format of tasks without a class, each with its tests.
+
+    A subclass states which columns are the task id, the instruction and the solution, and the
+    fields of its tests; both ways of making rows, the build's and the plain one, follow.
+    """
+
+    instruction: ClassVar[str]
+    """The column that becomes the instruction. Null is an empty text."""
+
+    solution: ClassVar[str]
+    """The column that becomes the output. A null solution is no row."""
+
+    id_column: ClassVar[str] = "task_id"
+    """The column of the task id: a number, or a text that is not empty. No two rows share one."""
+
+    tests_field: ClassVar[str]
+
+    checks: ClassVar[Sequence[RowCheck]] = (tests_present,)
+
+    def task_id(self, raw: Raw) -> str | None:
+        """The task id of a row of the source; None where it has none, which is refused."""
+        value: int | bytes | None = raw[self.id_column]
+        if isinstance(value, int):
+            return str(value)
+        text, repaired = records.repaired_text(value or b"")
+        return None if repaired or not text else text
+
+    def tests(self, raw: Raw) -> dict[str, Test]:
+        """The fields that follow the task id: columns of the same name, text as bytes.
+
+        A null column is an empty text or list; a null within a list is refused by the build.
+        """
+        return {
+            name: raw[name] or ([] if rule["type"] == "array" else b"")
+            for name, rule in self.fields.items()
+            if name != "task_id"
+        }
+
+    def columns_used(self) -> set[str]:
+        used = {self.id_column, self.instruction, self.solution, *super().columns_used()}
+        if type(self).tests is SolvedTasks.tests:
+            used |= self.fields.keys() - {"task_id"}
+        return used
+
+    def problems(self, shards: Sequence[Path]) -> Iterator[Problem]:
+        """A problem per row. Raises CorpusError if a shard is not readable parquet with the
+        format's columns, for a task id that is null or stands twice, and a null among the tests."""
+        files = [Shard(path, self.columns) for path in shards]
+        seen: dict[str, str] = {}
+        ordinal = 0
+        for file in files:
+            first = ordinal
+            for batch in file.batches(list(self.columns), _AT_ONCE):
+                columns = [file.read(batch, name) for name in self.columns]
+                for values in zip(*columns, strict=True):
+                    where = f"{file.path}, row {ordinal - first}"
+                    raw = dict(zip(self.columns, values, strict=True))
+                    task_id = self._own_task_id(raw, seen, where)
+                    fields, repaired = _decoded(task_id, self.tests(raw), where)
+                    yield Problem(
+                        ordinal=ordinal,
+                        instruction=raw[self.instruction] or b"",
+                        input=b"",
+                        **self._numbers(raw, where),
+                        flags=records.REPAIRED if repaired else 0,
+                        solutions=(self._solution(task_id, fields, raw),),
+                    )
+                    ordinal += 1
+
+    def _own_task_id(self, raw: Raw, seen: dict[str, str], where: str) -> str:
+        task_id = self.task_id(raw)
+        if task_id is None or task_id in seen:
+            raise CorpusError(
+                f"A row of {self.label} needs a task id of its own",
+                expected="a task_id that no other row of the split has",
+                found=f"{raw[self.id_column]!r:.100}"
+                + (f", as in {seen[task_id]}" if task_id is not None else ""),
+                where=where,
+                hint=AS_UPSTREAM,
+            )
+        seen[task_id] = where
+        return task_id
+
+    def _numbers(self, raw: Raw, where: str) -> dict[str, int | None]:
+        """Difficulty, source and cf_rating, where the format reads them: null is 0."""
+        found: dict[str, int | None] = {}
+        for name in OPTIONAL:
+            found[name] = (raw[name] or 0) if name in self.index_columns else None
+            if not 0 <= (found[name] or 0) <= most(name):
+                raise CorpusError(
+                    f"A row's {name} is out of range",
+                    expected=f"a number from 0 to {most(name):,}, or null",
+                    found=found[name],
+                    where=where,
+                    hint=AS_UPSTREAM,
+                )
+        return found
+
+    def _solution(self, task_id: str, fields: Mapping[str, Any], raw: Raw) -> Solutions:
+        difficulty = (raw["difficulty"] or 0) if "difficulty" in self.index_columns else None
+        metadata = {"source": self.source, "difficulty": difficulty, "has_tests": True}
+        rest = {"task_id": task_id, **fields, "metadata": metadata}
+        return Solutions(
+            is_correct=None,
+            tail_before=f", {json.dumps(rest)[1:]}\n",
+            tail_after="",
+            suffixes=[""],
+            languages=[records.PYTHON3],
+            texts=[raw[self.solution]],
+        )
+
+    def plain_problem(self, raw: Raw, task_id: str | None) -> PlainProblem:
+        tests = self.tests(raw)
+        texts = [
+            text
+            for value in tests.values()
+            for text in ([value] if isinstance(value, bytes) else value)
+        ]
+        fields: dict[str, Any] = {"task_id": self.task_id(raw)}
+        for name, value in tests.items():
+            if isinstance(value, bytes):
+                fields[name] = records.plain_text(value)
+            else:
+                fields[name] = [records.plain_text(each) for each in value]
+        numbers: dict[str, Any] = {name: raw[name] or 0 for name in self.index_columns}
+        return PlainProblem(
+            instruction=raw[self.instruction],
+            solutions=[PlainSolution(raw[self.solution], fields)],
+            flags=records.REPAIRED if any(map(records.is_malformed, texts)) else 0,
+            **numbers,
+        )
+
+
+def _decoded(task_id: str, tests: Mapping[str, Test], where: str) -> tuple[dict[str, Any], bool]:
+    """Tests as text, and whether any had to be repaired."""
+    bad = False
+
+    def text(value: bytes) -> str:
+        nonlocal bad
+        found, repaired = records.repaired_text(value)
+        bad |= repaired
+        return found
+
+    found: dict[str, Any] = {}
+    for name, value in tests.items():
+        if isinstance(value, bytes):
+            found[name] = text(value)
+            continue
+        texts = [each for each in value if each is not None]
+        if len(texts) < len(value):
+            raise CorpusError(
+                f"Task {task_id!r:.100} has a test that is null",
+                expected=f"text in every element of {name}",
+                found=f"null at {list(value).index(None)}",
+                where=where,
+                hint=AS_UPSTREAM,
+            )
+        found[name] = [text(each) for each in texts]
+    return found, bad

@@ -1,0 +1,153 @@
+"""docs/how-to-add-a-dataset.md, executed: a format in one file, a catalog with it, and a run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import warnings
+from pathlib import Path
+
+import dagster as dg
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import wmtp_assets
+from wmtp_assets.artifacts import Project
+from wmtp_assets.corpora import formats
+from wmtp_assets.corpora.build import build_split
+from wmtp_assets.corpora.checks import check_split
+from wmtp_assets.corpora.reader import Corpus
+from wmtp_assets.corpora.source_comparison import SplitSource, check_source
+from wmtp_assets.definitions import build_defs
+from wmtp_assets_tests.orchestration import tiny
+
+DOCUMENT = Path(__file__).parents[2] / "docs/how-to-add-a-dataset.md"
+NAME = "mbpp-plus"
+SHARD = pa.schema(
+    [
+        ("task_id", pa.int64()),
+        ("code", pa.string()),
+        ("prompt", pa.string()),
+        ("source_file", pa.string()),
+        ("test_imports", pa.list_(pa.string())),
+        ("test", pa.string()),
+    ]
+)
+ROWS = [
+    {
+        "task_id": 2 + at,
+        "code": f"def add_{at}(n):\n    return n + {at}\n",
+        "prompt": f"Write a function that adds {at}.",
+        "source_file": "not read",
+        "test_imports": ["import math"] * (at % 2),
+        "test": f"assert add_{at}(1) == {1 + at}",
+    }
+    for at in range(5)
+]
+
+
+def blocks(language: str) -> list[str]:
+    """The code of the document in `language`."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
+
+
+@pytest.fixture
+def with_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The document's module in a folder of formats; the package's own stays as it is."""
+    folder = tmp_path / "formats"
+    folder.mkdir()
+    (folder / "mbpp_plus.py").write_text(blocks("python")[0])
+    monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(folder)])
+    formats.discover()
+    assert NAME in formats.FORMATS
+
+
+@pytest.fixture
+def world(project: Project, tmp_path: Path, with_format: None) -> tiny.Tiny:
+    """A storage with a tokenizer, and a catalog and a hub that have the document's dataset."""
+    made = tiny.rows(project, tmp_path / "world")
+    (entry,) = blocks("yaml")
+    text = made.catalog.read_text()
+    made.catalog.write_text(text.replace("datasets:\n", f"datasets:\n{entry}", 1))
+    hub = tmp_path / "hub"
+    shutil.copytree(made.hub, hub)
+    shard = hub / "datasets/evalplus/mbppplus/data/test-00000-of-00001.parquet"
+    shard.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(ROWS, SHARD), shard)
+    return tiny.Tiny(made.folder, hub)
+
+
+@pytest.mark.slow
+def test_a_format_in_one_file_is_built_checked_released_and_read(
+    world: tiny.Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = world.project
+    new = {name for name, one in project.artifacts.items() if one.owner == NAME}
+    assert f"datasets/{NAME}_test" in new
+    with warnings.catch_warnings(), dg.DagsterInstance.ephemeral() as instance:
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        defs = build_defs(project.catalog, project.hub_spec, project.storage)
+        keys = {dg.AssetKey(name.split("/")) for name in new}
+        checks = defs.resolve_asset_graph().asset_check_keys
+        job = defs.resolve_job_def("materialize_all").get_subset(
+            asset_selection=keys,
+            asset_check_selection={key for key in checks if key.asset_key in keys},
+        )
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    found = result.get_asset_check_evaluations()
+    assert [(each.check_name, each.metadata) for each in found if not each.passed] == []
+    assert result.success
+    names = {each.check_name for each in found}
+    assert {"tests_present", "record_schema", "rows_equal_source", "data_files_declared"} <= names
+    assert "difficulty_in_training_range" not in names
+    assert world.opens()
+
+    expected = [
+        {
+            "instruction": row["prompt"],
+            "input": "",
+            "output": row["code"],
+            "task_id": str(row["task_id"]),
+            "test_imports": row["test_imports"],
+            "test": row["test"],
+            "metadata": {"source": NAME, "difficulty": None, "has_tests": True},
+        }
+        for row in ROWS
+    ]
+    monkeypatch.chdir(world.folder)
+    namespace: dict[str, object] = {}
+    exec(compile(blocks("python")[1], str(DOCUMENT), "exec"), namespace)  # noqa: S102 (ours)
+    corpus = namespace["corpus"]
+    assert isinstance(corpus, Corpus)
+    assert list(corpus) == expected
+    small = wmtp_assets.open_corpus(world.storage, f"{NAME}_small", "test")
+    assert len(small) == 2
+    folder = world.storage / f"datasets_v2/{NAME}/processed"
+    assert [json.loads(line) for line in (folder / "test.jsonl").open()] == expected
+    loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
+    assert loaded["test"].to_list() == expected
+
+
+def test_a_row_that_upstream_does_not_have_is_found_in_a_new_format(
+    with_format: None, small_tokenizer: Path, tmp_path: Path
+) -> None:
+    new = formats.FORMATS[NAME]
+    shard = tmp_path / "shard.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS, SHARD), shard)
+    report = build_split(new, [shard], small_tokenizer, tmp_path, "test")
+    source = SplitSource(new, "test", [shard], small_tokenizer, 2048)
+    assert check_source(report.jsonl, source).passed
+    assert [one.name for one in check_split(report.jsonl, new) if not one.passed] == []
+    lines = report.jsonl.read_bytes()
+    report.jsonl.write_bytes(lines.replace(b"that adds 3", b"that adds 7"))
+    finding = check_source(report.jsonl, source)
+    assert not finding.passed
+    assert "line 3" in str(finding.found)
+    report.jsonl.write_bytes(lines.replace(b'"assert add_3(1) == 4"', b'""'))
+    assert {one.name for one in check_split(report.jsonl, new) if not one.passed} >= {
+        "tests_present",
+        "record_schema",
+    }
