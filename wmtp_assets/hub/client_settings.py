@@ -157,14 +157,17 @@ def _why_not_pem(error: Exception) -> str:
 
 def proxy_for(scheme: str, host: str, port: int) -> httpcore2.Proxy | None:
     """The proxy that a request to this origin goes through. Raises ClientSetupError."""
+    variable = proxy_variable(scheme, host, port)
+    return None if variable is None else _proxy(variable, os.environ[variable].strip())
+
+
+def proxy_variable(scheme: str, host: str, port: int) -> str | None:
+    """The variable that names the proxy for this origin, None where none is used."""
     if _is_exempt(host, port):
         return None
-    for name in (f"{scheme}_proxy", "all_proxy"):
-        for variable in (name, name.upper()):
-            value = os.environ.get(variable, "").strip()
-            if value:
-                return _proxy(variable, value)
-    return None
+    names = (f"{scheme}_proxy", "all_proxy")
+    spelled = (variable for name in names for variable in (name, name.upper()))
+    return next((v for v in spelled if os.environ.get(v, "").strip()), None)
 
 
 def _proxy(variable: str, value: str) -> httpcore2.Proxy:

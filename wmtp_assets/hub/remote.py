@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import httpcore2
 from huggingface_hub import constants, hf_hub_url
@@ -496,11 +496,24 @@ def _proxy_error(question: Question, host: str, why: str) -> WmtpError:
 
 
 def _unreachable(question: Question, host: str, why: str) -> ComeBackError:
+    proxy = _proxy_variable(question, host)
+    through = f" through the proxy that {proxy} names" if proxy else ""
     return ComeBackError(
-        f"Cannot reach {host}",
+        f"Cannot reach {host}{through}",
         expected="a connection",
         found=why,
         where=question,
-        hint="check the network, HF_ENDPOINT and HTTPS_PROXY; without a network set WMTP_HUB to "
-        "a directory mirror (`wmtp mirror DIR` makes one).",
+        hint=f"check the network, HF_ENDPOINT and {proxy or 'HTTPS_PROXY'}; without a network set "
+        "WMTP_HUB to a directory mirror (`wmtp mirror DIR` makes one).",
     )
+
+
+def _proxy_variable(question: Question, host: str) -> str | None:
+    """The variable that names the proxy on the way to `host`, as `_host` gives it."""
+    scheme = urlsplit(question.endpoint).scheme
+    parts = urlsplit(f"{scheme}://{host}")
+    try:
+        port = parts.port or (443 if scheme == "https" else 80)
+    except ValueError:
+        return None
+    return client_settings.proxy_variable(scheme, parts.hostname or "", port)

@@ -350,6 +350,22 @@ def test_a_proxy_is_given_its_credentials_and_no_message_shows_them(
             assert type(take("https://third.example")) is GaveUpError
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_that_is_not_there_is_named_by_its_variable_and_the_remedy_works(
+    variable: str, take: Taking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nobody = closed.getsockname()[1]
+    with raw_server(SmallHub()) as server:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{nobody}")
+        error = take(server.endpoint)
+        assert type(error) is GaveUpError
+        assert f"through the proxy that {variable} names" in str(error)
+        assert f"check the network, HF_ENDPOINT and {variable};" in str(error)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        assert isinstance(take(server.endpoint), list)
+
+
 @pytest.mark.parametrize(
     ("exempt", "direct"),
     [("127.0.0.1", True), ("127.0.0.0/8", True), ("*", True), ("example.org, 127.0.0.1 ", True),
