@@ -194,7 +194,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
             "JSON Schema of a row, and the cards that declare the rows' files to `datasets`."
         ),
         icon="json",
-        code_version="2",  # cards are beside schema.json
+        code_version="3",  # cards declare splits with rows only
         loads=lambda _: (),
     ),
     Kind.SMALL_SPLIT: ArtifactKind(

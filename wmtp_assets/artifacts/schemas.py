@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import cast
 
 from wmtp_assets.artifacts.documents import Derived, schema_files
-from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.artifacts.types import demand
+from wmtp_assets.catalog.artifacts import Artifact, split_artifact
+from wmtp_assets.storage.store import Store
 
 
-def schema_documents(artifact: Artifact) -> Derived:
-    """The files of a schema artifact, as they must be."""
+def schema_documents(store: Store, artifact: Artifact) -> Derived:
+    """The files of a schema artifact, as they must be. Raises StorageError without the splits.
+
+    The cards declare the splits that have rows, as `datasets` loads no other.
+    """
     layout = str(artifact.settings["layout"])
     files, small = (
         cast("Mapping[str, str]", artifact.settings[name]) for name in ("files", "small_files")
     )
-    return schema_files(layout, files, small)
+    empty = {
+        split
+        for split in files
+        if demand(store, split_artifact(artifact.owner, split)).facts["rows"] == 0
+    }
+    return schema_files(layout, _without(files, empty), _without(small, empty))
+
+
+def _without(files: Mapping[str, str], empty: Collection[str]) -> Mapping[str, str]:
+    """`files` of the splits that are not `empty`; all of them where nothing else is left."""
+    return {split: file for split, file in files.items() if split not in empty} or files

@@ -40,6 +40,12 @@ def _inside_its_folder(path: str) -> str:
     return path
 
 
+def _no_word_of_datasets(split: str) -> str:
+    if split == "all":
+        raise ValueError("`datasets` means every split together by 'all': choose another name")
+    return split
+
+
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}"
 RepositoryName = Annotated[
     str,
@@ -59,7 +65,9 @@ Count = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Truth = Annotated[bool, Field(strict=True)]
 AssetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
-SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$")]
+SplitName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$"), AfterValidator(_no_word_of_datasets)
+]
 Dtype = Literal["float16", "bfloat16", "float32"]
 SourceDtype = Literal["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]
 Status = Literal["required", "optional"]

@@ -48,6 +48,7 @@ FIELDS: list[tuple[str, Any, str, str]] = [
     (f"{_CODE}.max_tokens", 0, "", "greater than 0"),
     (f"{_CODE}.max_tokens", 65_536, "", "65535"),
     (f"{_MBPP}.splits.train.files", ["a.parquet", "a.parquet"], "", "twice in this list"),
+    (f"{_MBPP}.splits.all", {"files": ["a.parquet"]}, "", "every split together by 'all'"),
     (f"{_MBPP}.splits.train.files", ["/etc/passwd"], "", "is absolute"),
     (f"{_MBPP}.splits.train.files", ["../a.parquet"], "", "goes up"),
     (f"{_MBPP}.splits.train.files", ["a\nb"], "", "control character"),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.parquet as pq
 import pytest
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.schemas import schema_documents
+from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.card import dataset_card
 from wmtp_assets_tests.corpora.conftest import BY_LABEL, rows_of
 
@@ -104,3 +108,38 @@ def test_a_split_that_is_counted_as_empty_is_not_declared() -> None:
     settings = artifacts_of(catalog)["datasets/codecontests_schema"].settings
     assert settings["files"] == {"train": "train.jsonl", "test": "test.jsonl"}
     assert settings["small_files"] == {"train": "train_small.jsonl", "test": "test_small.jsonl"}
+
+
+def test_a_split_in_which_no_rows_were_found_is_not_declared(
+    copied: Project, tmp_path: Path
+) -> None:
+    name, schema = "datasets/codecontests_valid", copied.artifacts["datasets/codecontests_schema"]
+    receipt = copied.store.current(name)
+    assert receipt is not None
+    shard = next(Path(str(copied.hub_spec)).glob("datasets/deepmind/*/data/valid-*.parquet"))
+    empty = tmp_path / "valid.parquet"
+    pq.write_table(pq.read_table(shard).slice(0, 0), empty)
+    tokenizer = copied.store.path("models/tokenizer") / "tokenizer.model"
+    with copied.store.stage(name) as staging:
+        report = build_split(BY_LABEL["codecontests"], [empty], tokenizer, staging.path, "valid")
+        assert report.rows == 0
+        staging.commit(
+            inputs=receipt.inputs,
+            code_version=receipt.code_version,
+            entry_digest=receipt.entry_digest,
+            facts={**receipt.facts, "rows": report.rows},
+            seconds=0.0,
+        )
+    folder = tmp_path / "processed"
+    folder.mkdir()
+    for split in ("train", "valid", "test"):
+        made = copied.store.path(f"datasets/codecontests_{split}") / f"{split}.jsonl"
+        shutil.copyfile(made, folder / made.name)
+    schema_documents(copied.store, schema).write(folder)
+    for streaming in (False, True):
+        loaded = datasets.load_dataset(
+            str(folder), streaming=streaming, cache_dir=str(tmp_path / f"cache {streaming}")
+        )
+        assert {split: list(rows) for split, rows in loaded.items()} == {
+            split: _lines(folder, split) for split in ("train", "test")
+        }

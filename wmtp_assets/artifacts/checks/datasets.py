@@ -85,14 +85,13 @@ def check_schema(project: Project, artifact: Artifact) -> Iterable[Finding]:
         str(document.path),
         hint="" if same else hint,
     )
-    cards = {
-        name: data for name, data in schema_documents(artifact).files.items() if name[-3:] == ".md"
-    }
+    documents = schema_documents(project.store, artifact).files
+    cards = {name: data for name, data in documents.items() if name[-3:] == ".md"}
     wrong = [name for name, data in cards.items() if (document.folder / name).read_bytes() != data]
     yield Finding(
         CARDS.name,
         not wrong,
-        "cards that declare every split's file and the types of its fields",
+        "cards that declare the file of every split with rows, and the types of its fields",
         f"another {', '.join(wrong)}" if wrong else "as expected",
         str(document.folder / (wrong or list(cards))[0]),
         hint=hint if wrong else "",

@@ -67,4 +67,4 @@ def describe_rows(task: Task) -> Made:
 
 def write_schema(task: Task) -> Made:
     """schema.json of a dataset, and the cards that declare its files."""
-    return Made(schema_documents(task.artifact).write(task.folder))
+    return Made(schema_documents(task.project.store, task.artifact).write(task.folder))
