@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks import published, run_checks
+from wmtp_assets.artifacts.checks import published
 from wmtp_assets.artifacts.recipes import code_versions
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.artifacts.verification import verify_all, verify_all_of_run
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.identity import Identity, identify
 from wmtp_assets.findings import Finding
 from wmtp_assets.storage.atomic import write_json
@@ -118,25 +119,30 @@ class Verdict:
 def verdict_of_run(project: Project, run_id: str) -> Verdict:
     """The verdict that this very run has reached already, else a new one; the report holds it.
 
-    A run asks more than once (the asset, its check, the command line), and reads every file each
-    time that it must find out anew. A report of another run is never taken for an answer.
+    A run asks more than once (the asset, its check, the command line). What its checks found is
+    taken over only where it was found in this process and nothing has changed since (see
+    `verification.py`). A report of another run is never taken for an answer.
     """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         verdict = Verdict.from_json(json.loads(record_bytes(project.report)))
         if verdict.run_id == run_id:
             return verdict
-    verdict = replace(evaluate(project), run_id=run_id)
+    verdict = replace(evaluate(project, run_id), run_id=run_id)
     write_report(project, verdict)
     return verdict
 
 
-def evaluate(project: Project) -> Verdict:
-    """Proves every required artifact again and draws the conclusion. Reads every file whole."""
-    findings = {
-        artifact.name: run_checks(project, artifact)
-        for artifact in project.artifacts.values()
-        if artifact.status == "required"
-    }
+def evaluate(project: Project, run_id: str | None = None) -> Verdict:
+    """Verifies every required artifact and draws the conclusion.
+
+    Without `run_id` every file is read whole; with it, only what was not verified in that run, in
+    this process, since it was last changed.
+    """
+    required = [a for a in project.artifacts.values() if a.status == "required"]
+    if run_id is None:
+        findings = verify_all(project, required)
+    else:
+        findings = verify_all_of_run(project, required, run_id)
     return judge(project, findings, published(project))
 
 
@@ -187,7 +193,7 @@ def judge(
         condition(
             "metadata_files",
             "entry i of every metadata file describes line i of its JSONL",
-            [a for a in required if a.kind in (Kind.SPLIT_METADATA, Kind.SMALL_METADATA)],
+            [a for a in required if a.is_row_metadata],
         ),
         condition(
             "sha256_verified",
@@ -198,7 +204,7 @@ def judge(
         condition(
             "dtype_kept",
             "every tensor has the dtype that the catalog states",
-            [a for a in required if a.kind is Kind.CHECKPOINT],
+            [a for a in required if a.is_checkpoint],
             about=("dtype_of_every_tensor",),
         ),
         Condition(

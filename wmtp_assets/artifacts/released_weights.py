@@ -48,7 +48,7 @@ def release(project: Project, name: str, paths: list[str], checkpoint: str) -> N
         "checkpoint": checkpoint,
         "at": now(),
     }
-    record = project.store.writable(_record(project, name))
+    record = project.store.writable(record_of(project, name))
     with storage_errors("Recording what is released", record):
         make_folders(record.parent)
     write_json(record, {**value, "seal": digest_of(value)})
@@ -56,7 +56,7 @@ def release(project: Project, name: str, paths: list[str], checkpoint: str) -> N
 
 def released(project: Project, name: str) -> Released | None:
     """What was released of a raw artifact; None where nothing was, or where it counts no more."""
-    record, checkpoint = _record(project, name), checkpoint_of(project, name)
+    record, checkpoint = record_of(project, name), checkpoint_of(project, name)
     if checkpoint is None or not record.is_file():
         return None
     try:
@@ -99,5 +99,6 @@ def checkpoint_of(project: Project, raw: str) -> Artifact | None:
     return None
 
 
-def _record(project: Project, name: str) -> Path:
+def record_of(project: Project, name: str) -> Path:
+    """Where it is recorded that weights of a raw artifact were released."""
     return project.store.upstream / FOLDER / f"{name}.json"

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks import published, quick, run_checks
+from wmtp_assets.artifacts.checks import published, quick
 from wmtp_assets.artifacts.checks.against_source import check_against_source
+from wmtp_assets.artifacts.verification import verify_all
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding
 from wmtp_assets.storage.digests import digest_of
@@ -82,13 +83,20 @@ def verify(
     problems = []
     answers = artifacts = 0
     today = (datetime.now(UTC) - _EPOCH).days
-    for artifact in project.artifacts.values():
-        if artifact.status == "optional" and not _exists(project, artifact):
-            continue
+    there = [
+        artifact
+        for artifact in project.artifacts.values()
+        if artifact.status != "optional" or _exists(project, artifact)
+    ]
+    asked = [
+        artifact
+        for artifact in there
+        if deep or (sample is not None and (today + _number_of(artifact.name)) % sample == 0)
+    ]
+    deeply = verify_all(project, asked, seed)
+    for artifact in there:
         artifacts += 1
-        its_day = sample is not None and (today + _number_of(artifact.name)) % sample == 0
-        asked = deep or its_day
-        findings = run_checks(project, artifact, seed) if asked else quick(project, artifact)
+        findings = deeply.get(artifact.name) or quick(project, artifact)
         if against_source:
             findings += check_against_source(project, artifact)
         answers += len(findings)

@@ -30,12 +30,16 @@ _DIRECT: int = getattr(os, "O_DIRECT", 0)  # Linux
 
 
 class ReadFiles:
-    """Open files by path, whose pieces are each read once; several threads may read."""
+    """Open files by path, whose pieces are each read once; several threads may read.
 
-    def __init__(self) -> None:
+    With `keep` what is read stays in the page cache, for the next reader.
+    """
+
+    def __init__(self, keep: bool = False) -> None:
+        self._keep = keep
         self._lock = threading.Lock()
         self._open: dict[tuple[Path, int], int] = {}
-        self._flags = _DIRECT
+        self._flags = 0 if keep else _DIRECT
 
     def read(self, path: Path, piece: Piece, dtype: DType, memory: Bytes) -> Bytes:
         """A piece's bytes, row-major: the part of `memory` (page-aligned) where they now are.
@@ -72,7 +76,7 @@ class ReadFiles:
             if again + count <= found:
                 raise EOFError(f"the file ends at byte {start + found}")
             found = again + count
-        if not flags:
+        if not flags and not self._keep:
             page_cache.forget(descriptor, start, stop)
         return memory[before:end]
 

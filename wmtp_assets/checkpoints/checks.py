@@ -1,13 +1,13 @@
-"""Proves one checkpoint: what its file holds, against the catalog, its records and its source.
+"""The checks of one checkpoint: what its file holds, against the catalog, its records, its source.
 
 Everything is read from the file itself; nothing is taken from a document beside it but what that
-document is checked for. `prove_header` is quick, `prove_contents` reads the whole file once;
-what the source tells is in `source_comparison.py`.
+document is checked for. All checks of a `StoredCheckpoint` together read the file once; what the
+source tells is in `source_comparison.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,20 @@ from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.layouts import Config, LayoutName, expected_shapes, optional_shapes
 from wmtp_assets.checkpoints.planning import Plan
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
+from wmtp_assets.checkpoints.sampling import Comparison, compare_samples, fresh_seed
 from wmtp_assets.checkpoints.scan import Scan, scan_file
-from wmtp_assets.checkpoints.source_comparison import AGAIN, check_source, some
+from wmtp_assets.checkpoints.source_comparison import (
+    AGAIN,
+    describes_source,
+    samples_equal,
+    some,
+    source_dtypes_stated,
+    values_survive,
+)
 from wmtp_assets.checkpoints.verification import certificate_matches
 from wmtp_assets.errors import WmtpError
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Finding, Outcome, check, lazy
+from wmtp_assets.storage import page_cache
 from wmtp_assets.storage.digests import read_sha256sums
 
 
@@ -46,6 +55,71 @@ class ExpectedCheckpoint:
     source_dtypes: tuple[DType, Mapping[str, DType]] | None = None
 
 
+class StoredCheckpoint:
+    """A folder with model.safetensors and SHA256SUMS, each part of it read when first needed, once.
+
+    `expected`, `certificate` and `plan` (of the conversion or the slice that made it; None where
+    the source is gone) are called when a check needs them. `seed` draws the sample that is compared
+    with the source; None is a fresh one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        expected: Callable[[], ExpectedCheckpoint],
+        certificate: Callable[[], Certificate | None],
+        plan: Callable[[], Plan | None],
+        seed: int | None = None,
+    ) -> None:
+        self.path = folder / "model.safetensors"
+        self.sums = folder / "SHA256SUMS"
+        self._expected, self._certificate, self._plan = expected, certificate, plan
+        self._seed = seed
+
+    @lazy
+    def expected(self) -> ExpectedCheckpoint:
+        """What catalog and config say of it."""
+        return self._expected()
+
+    @lazy
+    def certificate(self) -> Certificate | None:
+        """What its conversion certified."""
+        return self._certificate()
+
+    @lazy
+    def plan(self) -> Plan | None:
+        """The conversion that gives it, if its source is there."""
+        return self._plan()
+
+    @lazy
+    def header(self) -> Header:
+        """The file's header. Raises CheckpointError."""
+        return read_header(self.path)
+
+    @lazy
+    def scan(self) -> Scan:
+        """What one pass over all of the file's bytes tells. Raises CheckpointError."""
+        # Whoever executes the model reads the file again, from memory where it fits.
+        return scan_file(self.header, keep=self.header.size < page_cache.room() / 3)
+
+    @lazy
+    def compared(self) -> Comparison:
+        """The file's values beside its source's."""
+        return compare_samples(
+            self.header, self._source(), fresh_seed() if self._seed is None else self._seed
+        )
+
+    def _source(self) -> Plan:
+        if self.plan is None:
+            raise CheckpointError("There is no source to compare with", where=self.path)
+        return self.plan
+
+    def _certified(self) -> Certificate:
+        if self.certificate is None:
+            raise CheckpointError("There is no certificate", where=self.path)
+        return self.certificate
+
+
 def check_checkpoint(
     folder: Path,
     expected: ExpectedCheckpoint,
@@ -53,83 +127,60 @@ def check_checkpoint(
     plan: Plan | None = None,
     seed: int | None = None,
 ) -> list[Finding]:
-    """All proofs of `folder`, which holds model.safetensors and SHA256SUMS.
+    """All checks of `folder`, which holds model.safetensors and SHA256SUMS.
 
     With `certificate` its digests are compared too; with `plan` (of the conversion or the slice
     that made it) a sample of every tensor, drawn with `seed` (None: a fresh one), is compared with
-    the source.
+    the source. Of a file that cannot be read that is the only finding.
     """
-    try:
-        header = read_header(folder / "model.safetensors")
-    except (WmtpError, OSError) as error:
-        return [readable(folder / "model.safetensors", error)]
-    findings = [readable(header.path), *check_header(header, expected)]
-    scan = scan_file(header)
-    findings += check_contents(header, folder / "SHA256SUMS", certificate, expected, scan)
+    stored = StoredCheckpoint(folder, lambda: expected, lambda: certificate, lambda: plan, seed)
+    readable = safetensors_readable.of(stored)
+    if not readable.passed:
+        return [readable]
+    run = [*HEADER]
+    if expected.max_bytes is not None:
+        run.append(file_size_within_limit)
+    run += [sha256sums_recomputed, finite_values]
+    if expected.waived | expected.inherited:
+        run.append(overflow_waived)
+    if certificate is not None:
+        run.append(certificate_matches_target)
     if plan is not None:
-        findings += check_source(header, plan, certificate, scan, expected.source_dtypes, seed)
-    return findings
+        run += [sampled_values_equal_source, values_survive_cast]
+        if certificate is not None:
+            run.append(certificate_describes_source)
+        if expected.source_dtypes is not None:
+            run.append(source_dtype_stated)
+    return [readable, *(one.of(stored) for one in run)]
 
 
-def readable(path: Path, error: Exception | None = None) -> Finding:
-    """Whether the file's header describes its bytes exactly; `error` is why not."""
-    return Finding(
-        name="safetensors_readable",
-        passed=error is None,
-        expected="a header that describes every byte of the file",
-        found="such a header" if error is None else str(error),
-        where=str(path),
-        hint="" if error is None else AGAIN,
+@check("The file's header describes every byte of it.", quick=True)
+def safetensors_readable(stored: StoredCheckpoint) -> Outcome:
+    expected = "a header that describes every byte of the file"
+    try:
+        found = stored.header
+    except (WmtpError, OSError) as error:
+        return Outcome(False, expected, str(error), str(stored.path), hint=AGAIN)
+    return Outcome(True, expected, "such a header", str(found.path))
+
+
+@check("Every tensor has the catalog's dtype, by the file's header.", quick=True)
+def dtype_of_every_tensor(stored: StoredCheckpoint) -> Outcome:
+    header, dtype = stored.header, stored.expected.dtype
+    others = [f"{n}: {i.dtype}" for n, i in header.tensors.items() if i.dtype != dtype]
+    return Outcome(
+        passed=not others,
+        expected=str(dtype),
+        found=some(others) if others else str(dtype),
+        where=str(header.path),
+        hint=AGAIN if others else "",
+        details={str(dtype): count for dtype, count in header.dtypes.items()},
     )
 
 
-def check_header(header: Header, expected: ExpectedCheckpoint) -> list[Finding]:
-    """Types, names, shapes, counts and size, from the header alone."""
-    where = str(header.path)
-    others = [f"{n}: {i.dtype}" for n, i in header.tensors.items() if i.dtype != expected.dtype]
-    findings = [
-        Finding(
-            name="dtype_of_every_tensor",
-            passed=not others,
-            expected=str(expected.dtype),
-            found=some(others) if others else str(expected.dtype),
-            where=where,
-            hint=AGAIN if others else "",
-            details={str(dtype): count for dtype, count in header.dtypes.items()},
-        ),
-        _names_and_shapes(header, expected),
-        Finding(
-            name="tensor_count",
-            passed=len(header.tensors) == expected.tensors,
-            expected=expected.tensors,
-            found=len(header.tensors),
-            where=where,
-            hint="Compare the catalog's expected.tensors with the model.",
-        ),
-        Finding(
-            name="parameter_count",
-            passed=header.parameters == expected.parameters,
-            expected=expected.parameters,
-            found=header.parameters,
-            where=where,
-            hint="Compare the catalog's expected.parameters with the model.",
-        ),
-    ]
-    if expected.max_bytes is not None:
-        findings.append(
-            Finding(
-                name="file_size_within_limit",
-                passed=header.size <= expected.max_bytes,
-                expected=f"at most {expected.max_bytes:,} bytes",
-                found=f"{header.size:,} bytes",
-                where=where,
-                hint="Ask for fewer layers or a smaller width in the catalog.",
-            )
-        )
-    return findings
-
-
-def _names_and_shapes(header: Header, expected: ExpectedCheckpoint) -> Finding:
+@check("Exactly the tensors that the config demands, in its shapes.", quick=True)
+def names_and_shapes(stored: StoredCheckpoint) -> Outcome:
+    header, expected = stored.header, stored.expected
     found = {name: info.shape for name, info in header.tensors.items()}
     wrong: list[str] = []
     demanded = f"the tensors that the layout {expected.layout} and the config demand"
@@ -147,8 +198,7 @@ def _names_and_shapes(header: Header, expected: ExpectedCheckpoint) -> Finding:
                 wrong.append(f"{name} is {list(found[name])}, not {list(wanted[name])}")
     except CheckpointError as error:
         wrong.append(str(error))
-    return Finding(
-        name="names_and_shapes",
+    return Outcome(
         passed=not wrong,
         expected=demanded,
         found=some(wrong) if wrong else "exactly those",
@@ -158,57 +208,134 @@ def _names_and_shapes(header: Header, expected: ExpectedCheckpoint) -> Finding:
     )
 
 
-def check_contents(
-    header: Header,
-    sums: Path,
-    certificate: Certificate | None,
-    expected: ExpectedCheckpoint,
-    scan: Scan,
-) -> list[Finding]:
-    """What one pass over the file (`scan`) tells: SHA256SUMS recomputed, every value finite but
-    for those waived, and the certificate's digests."""
-    findings = [_sums(header, sums, scan), _finite(header, scan, certificate, expected)]
-    if expected.waived | expected.inherited:
-        findings.append(_waived(header, scan, expected))
-    if certificate is not None:
-        findings.append(certificate_matches(certificate, header, scan))
-    return findings
-
-
-def _sums(header: Header, sums: Path, scan: Scan) -> Finding:
-    try:
-        recorded = read_sha256sums(sums).get(header.path.name, "no line for it")
-    except (WmtpError, OSError) as error:
-        recorded = f"unreadable: {error}"
-    return Finding(
-        name="sha256sums_recomputed",
-        passed=recorded == scan.sha256,
-        expected=recorded,
-        found=scan.sha256,
-        where=f"{sums} for {header.path.name}",
-        hint="" if recorded == scan.sha256 else AGAIN,
+@check("As many tensors as the catalog expects.", quick=True)
+def tensor_count(stored: StoredCheckpoint) -> Outcome:
+    header, expected = stored.header, stored.expected
+    return Outcome(
+        passed=len(header.tensors) == expected.tensors,
+        expected=expected.tensors,
+        found=len(header.tensors),
+        where=str(header.path),
+        hint="Compare the catalog's expected.tensors with the model.",
     )
 
 
-def _finite(
-    header: Header, scan: Scan, certificate: Certificate | None, expected: ExpectedCheckpoint
-) -> Finding:
+@check("As many parameters as the catalog expects.", quick=True)
+def parameter_count(stored: StoredCheckpoint) -> Outcome:
+    header, expected = stored.header, stored.expected
+    return Outcome(
+        passed=header.parameters == expected.parameters,
+        expected=expected.parameters,
+        found=header.parameters,
+        where=str(header.path),
+        hint="Compare the catalog's expected.parameters with the model.",
+    )
+
+
+@check("The file is as small as the catalog demands.", quick=True)
+def file_size_within_limit(stored: StoredCheckpoint) -> Outcome:
+    size, limit = stored.header.size, stored.expected.max_bytes
+    return Outcome(
+        passed=limit is None or size <= limit,
+        expected="any size" if limit is None else f"at most {limit:,} bytes",
+        found=f"{size:,} bytes",
+        where=str(stored.path),
+        hint="Ask for fewer layers or a smaller width in the catalog.",
+    )
+
+
+@check("SHA256SUMS, recomputed, is right.")
+def sha256sums_recomputed(stored: StoredCheckpoint) -> Outcome:
+    name, sha256 = stored.path.name, stored.scan.sha256
+    try:
+        recorded = read_sha256sums(stored.sums).get(name, "no line for it")
+    except (WmtpError, OSError) as error:
+        recorded = f"unreadable: {error}"
+    return Outcome(
+        passed=recorded == sha256,
+        expected=recorded,
+        found=sha256,
+        where=f"{stored.sums} for {name}",
+        hint="" if recorded == sha256 else AGAIN,
+    )
+
+
+@check("No value is infinite or NaN.")
+def finite_values(stored: StoredCheckpoint) -> Outcome:
+    expected, certificate = stored.expected, stored.certificate
     certified = {t.name: t for t in certificate.tensors} if certificate is not None else {}
     bad = [
         f"{name}: {stats.nan} NaN, {stats.inf} infinite"
-        for name, stats in scan.nonfinite.items()
+        for name, stats in stored.scan.nonfinite.items()
         if stats.nan or stats.inf > _allowed(name, stats.inf, certified, expected)
     ]
     waived = expected.waived | expected.inherited
     asked = "no NaN and no infinity" + (f" but in {some(sorted(waived))}" if waived else "")
-    return Finding(
-        name="finite_values",
+    return Outcome(
         passed=not bad,
         expected=asked,
         found=some(bad) if bad else asked,
-        where=str(header.path),
+        where=str(stored.path),
         hint="Look at the same tensors at the source (the certificate counts them)." if bad else "",
     )
+
+
+@check(
+    "Values that became infinite in tensors for which the catalog waives it (waive_overflow).",
+    blocking=False,
+)
+def overflow_waived(stored: StoredCheckpoint) -> Outcome:
+    allowed = stored.expected.waived | stored.expected.inherited
+    infinite = {
+        name: stats.inf
+        for name, stats in stored.scan.nonfinite.items()
+        if stats.inf and name in allowed
+    }
+    found = some([f"{name}: {count:,} infinite" for name, count in infinite.items()])
+    return Outcome(
+        passed=not infinite,
+        expected="no infinity, though the catalog waives them (waive_overflow)",
+        found=f"{found}; logits, scores and gradients need not be finite"
+        if infinite
+        else "no infinity",
+        where=str(stored.path),
+        hint="Nothing, if it is meant; else a wider dtype in the catalog." if infinite else "",
+        details={"infinite": infinite},
+    )
+
+
+@check("Every tensor's SHA-256 is the certified one.")
+def certificate_matches_target(stored: StoredCheckpoint) -> Finding:
+    return certificate_matches(stored._certified(), stored.header, stored.scan)
+
+
+@check(
+    "Values from every tensor, drawn at random, equal the source's after the stated cast, bit "
+    "for bit."
+)
+def sampled_values_equal_source(stored: StoredCheckpoint) -> Outcome:
+    return samples_equal(stored.header, stored._source(), stored.compared)
+
+
+@check("No tensor that has values at the source is all zeros; what became zero is counted.")
+def values_survive_cast(stored: StoredCheckpoint) -> Outcome:
+    return values_survive(stored.header, stored._source(), stored.scan, stored.certificate)
+
+
+@check("The certificate says of the source what the source and the catalog say.")
+def certificate_describes_source(stored: StoredCheckpoint) -> Outcome:
+    return describes_source(stored.header, stored._source(), stored._certified(), stored.compared)
+
+
+@check("Every tensor that was converted has the catalog's source_dtype.")
+def source_dtype_stated(stored: StoredCheckpoint) -> Outcome:
+    stated = stored.expected.source_dtypes
+    if stated is None:
+        raise CheckpointError("The catalog states no source_dtype", where=stored.path)
+    return source_dtypes_stated(stored._source(), *stated)
+
+
+HEADER = (dtype_of_every_tensor, names_and_shapes, tensor_count, parameter_count)
 
 
 def _allowed(
@@ -223,25 +350,3 @@ def _allowed(
     if name not in expected.waived:
         return 0
     return certified[name].overflow if name in certified else found
-
-
-def _waived(header: Header, scan: Scan, expected: ExpectedCheckpoint) -> Finding:
-    """The warning that names what waive_overflow let through."""
-    infinite = {
-        name: stats.inf
-        for name, stats in scan.nonfinite.items()
-        if stats.inf and name in expected.waived | expected.inherited
-    }
-    found = some([f"{name}: {count:,} infinite" for name, count in infinite.items()])
-    return Finding(
-        name="overflow_waived",
-        passed=not infinite,
-        expected="no infinity, though the catalog waives them (waive_overflow)",
-        found=f"{found}; logits, scores and gradients need not be finite"
-        if infinite
-        else "no infinity",
-        where=str(header.path),
-        blocking=False,
-        hint="Nothing, if it is meant; else a wider dtype in the catalog." if infinite else "",
-        details={"infinite": infinite},
-    )

@@ -45,9 +45,12 @@ class _Block:
     values: Bytes
 
 
-def scan_file(header: Header) -> Scan:
-    """Read the file that `header` was read from, whole. Raises CheckpointError if it has shrunk."""
-    with ReadFiles() as files, Pipeline() as pipeline:
+def scan_file(header: Header, keep: bool = False) -> Scan:
+    """Read the file that `header` was read from, whole. Raises CheckpointError if it has shrunk.
+
+    With `keep` the next reader finds the file in memory (the page cache).
+    """
+    with ReadFiles(keep) as files, Pipeline() as pipeline:
         run = _Run(header, pipeline, files)
         for reader in range(READERS):
             pipeline.start(f"read-{reader}", partial(run.read, reader))

@@ -92,12 +92,14 @@ def check_sharded(
     certificate: Certificate | None = None,
     shard_bytes: int | None = None,
     beside: Mapping[str, bytes] | None = None,
+    digests: dict[str, str] | None = None,
 ) -> Finding:
     """Whether the shards, read through their index, hold `model`'s tensors and no others.
 
     With `certificate` (the model's) the model itself is not read again: its digests are compared.
     With `shard_bytes` the folder must hold exactly what `write_sharded` writes, and the files
-    `beside` with these bytes: a file more would be read by some loaders.
+    `beside` with these bytes: a file more would be read by some loaders. `digests` is given the
+    SHA-256 of each shard, by file name, as they were read.
     """
     wrong: list[str] = []
     try:
@@ -118,6 +120,8 @@ def check_sharded(
             shard_header = read_header(shard)
             scan = scan_file(shard_header)
             found |= scan.tensors
+            if digests is not None:
+                digests[shard.name] = scan.sha256
             wrong += [
                 f"{name} in {shard.name}: {info.dtype} {list(info.shape)}"
                 for name, info in shard_header.tensors.items()

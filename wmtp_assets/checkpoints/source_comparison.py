@@ -1,7 +1,7 @@
-"""Proves a checkpoint against its source: values drawn at random, and what its certificate says.
+"""A checkpoint against its source: values drawn at random, and what its certificate says.
 
-`prove_source` reads headers on both sides, a sample of every tensor (`sampling.py`), and of a
-tensor that is all zeros its source. It writes nothing.
+Headers are read on both sides, a sample of every tensor (`sampling.py`), and of a tensor that is
+all zeros its source. Nothing is written. The checks that call this are in `checks.py`.
 """
 
 from __future__ import annotations
@@ -14,34 +14,16 @@ from wmtp_assets.checkpoints.certificate import Certificate, TensorCertificate
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, unlike_stated
 from wmtp_assets.checkpoints.safetensors_file import Header
-from wmtp_assets.checkpoints.sampling import Comparison, compare_samples, fresh_seed, is_whole
+from wmtp_assets.checkpoints.sampling import Comparison, is_whole
 from wmtp_assets.checkpoints.scan import Scan
 from wmtp_assets.checkpoints.tensors import SourceTensor, read_blocks
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Outcome
 
 AGAIN = "Materialize the checkpoint again."
 
 
-def check_source(
-    header: Header,
-    plan: Plan,
-    certificate: Certificate | None,
-    scan: Scan,
-    source_dtypes: tuple[DType, Mapping[str, DType]] | None = None,
-    seed: int | None = None,
-) -> list[Finding]:
-    """What the source of `plan` tells: the values of the file, what the certificate says of the
-    source, no tensor emptied by the cast, and the dtypes that the source was said to have."""
-    compared = compare_samples(header, plan, fresh_seed() if seed is None else seed)
-    findings = [_samples(header, plan, compared), _survives(header, plan, scan, certificate)]
-    if certificate is not None:
-        findings.append(_certified(header, plan, certificate, compared))
-    if source_dtypes is not None:
-        findings.append(_source_dtypes(plan, *source_dtypes))
-    return findings
-
-
-def _samples(header: Header, plan: Plan, compared: Comparison) -> Finding:
+def samples_equal(header: Header, plan: Plan, compared: Comparison) -> Outcome:
+    """Whether the values that were compared are equal bit for bit."""
     wrong = compared.different
     sampled = not all(map(is_whole, plan.tensors))
     drawn = f" (drawn with seed {compared.seed})" if sampled else ""
@@ -49,8 +31,7 @@ def _samples(header: Header, plan: Plan, compared: Comparison) -> Finding:
         f"{compared.tensors} tensors, {len(compared.whole)} of them whole, {compared.values:,} "
         "values in all"
     )
-    return Finding(
-        name="sampled_values_equal_source",
+    return Outcome(
         passed=not wrong,
         expected=f"{said}, equal after the cast to {plan.dtype}",
         found=f"different: {some(wrong)}{drawn}" if wrong else said,
@@ -60,7 +41,9 @@ def _samples(header: Header, plan: Plan, compared: Comparison) -> Finding:
     )
 
 
-def _survives(header: Header, plan: Plan, scan: Scan, certificate: Certificate | None) -> Finding:
+def values_survive(
+    header: Header, plan: Plan, scan: Scan, certificate: Certificate | None
+) -> Outcome:
     """Whether every tensor that has values at the source still has some."""
     emptied = [
         tensor.spec.name
@@ -69,8 +52,7 @@ def _survives(header: Header, plan: Plan, scan: Scan, certificate: Certificate |
     ]
     tensors = certificate.tensors if certificate is not None else ()
     zeroed = {tensor.name: tensor.zeroed for tensor in tensors if tensor.zeroed}
-    return Finding(
-        name="values_survive_cast",
+    return Outcome(
         passed=not emptied,
         expected="no tensor all zeros that has other values at the source",
         found=f"all zeros: {some(emptied)}"
@@ -88,9 +70,9 @@ def _has_values(tensor: SourceTensor) -> bool:
     )
 
 
-def _certified(
+def describes_source(
     header: Header, plan: Plan, certificate: Certificate, compared: Comparison
-) -> Finding:
+) -> Outcome:
     """Whether the certificate says of the source what the source is; of tensors that were compared
     whole also the digest there and what the cast did to their values."""
     wrong = [
@@ -104,8 +86,7 @@ def _certified(
             wrong += _unlike_certified(tensor, stated, compared)
         else:
             wrong.append(f"{tensor.spec.name} is not certified")
-    return Finding(
-        name="certificate_describes_source",
+    return Outcome(
         passed=not wrong,
         expected="names, files, dtypes, sizes and reasons as the source and the catalog give them",
         found=some(wrong) if wrong else "exactly those",
@@ -172,11 +153,11 @@ def _unlike_certified(
     ]
 
 
-def _source_dtypes(plan: Plan, dtype: DType, others: Mapping[str, DType]) -> Finding:
+def source_dtypes_stated(plan: Plan, dtype: DType, others: Mapping[str, DType]) -> Outcome:
+    """Whether the source has the dtype that is stated, but for the `others` by name or pattern."""
     wrong = unlike_stated([tensor.source for tensor in plan.tensors], dtype, others)
     where: Collection[Path] = {tensor.source.file for tensor in plan.tensors}
-    return Finding(
-        name="source_dtype_stated",
+    return Outcome(
         passed=not wrong,
         expected=f"{dtype}" + "".join(f", {name}: {other}" for name, other in others.items()),
         found=some(wrong) if wrong else "every converted tensor is so",

@@ -1,14 +1,14 @@
-"""What must be true of a split on disk, asked of the files themselves.
+"""The checks of a split on disk, and of its metadata file, computed from the files themselves.
 
-Every proof answers in `Finding`s: the expected beside the found, and the file. A missing or
-unreadable file is a finding too, so that a caller can list everything that is wrong at once.
+All checks of a `StoredSplit` together read its lines once.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from wmtp_assets.corpora import ordering
-from wmtp_assets.corpora.dataset_format import DatasetFormat
+from wmtp_assets.corpora.dataset_format import DatasetFormat, RowCheck
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.reader import Corpus
@@ -24,11 +24,77 @@ from wmtp_assets.corpora.report import Tally
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.scanned_rows import ScannedRows
 from wmtp_assets.corpora.schema import row_schema
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Check, Finding, Outcome, check, lazy
 
 _BATCH = 8192
 _SHOWN = 5
 _RECOUNTED = 300  # rows whose tokens are counted again, plainly
+
+
+_AGAIN = "Materialize the split again."
+
+
+@dataclass(frozen=True)
+class ExpectedRows:
+    """How many rows a split has, in all and per class (None: any number)."""
+
+    rows: int | None = None
+    correct: int | None = None
+    incorrect: int | None = None
+
+
+class StoredSplit:
+    """A JSONL file with its row index and statistics beside it, each read when first needed, once.
+
+    `tokenizer`, the SentencePiece model, and `expected`
+    are called when a check needs them; without a tokenizer no row's tokens are counted again.
+    `schema` is the schema.json that readers get (None: the one that `row_schema` gives).
+    """
+
+    def __init__(
+        self,
+        jsonl: Path,
+        dataset_format: DatasetFormat,
+        tokenizer: Callable[[], Path | None] = lambda: None,
+        expected: Callable[[], ExpectedRows] = ExpectedRows,
+        schema: Path | None = None,
+        max_tokens: int = 2048,
+    ) -> None:
+        stem = jsonl.name.removesuffix(".jsonl")
+        self.jsonl = jsonl
+        self.format = dataset_format
+        self.schema = schema
+        self.max_tokens = max_tokens
+        self.stats_file = jsonl.with_name(f"{stem}_stats.json")
+        self.index_file = jsonl.with_name(f"{stem}.index.parquet")
+        self._tokenizer, self._expected = tokenizer, expected
+
+    @lazy
+    def expected(self) -> ExpectedRows:
+        """How many rows there must be."""
+        return self._expected()
+
+    @lazy
+    def tokenizer(self) -> Path | None:
+        """The SentencePiece model."""
+        return self._tokenizer()
+
+    @lazy
+    def index(self) -> RowIndex:
+        """The row index. Raises CorpusError, OSError."""
+        return RowIndex(self.index_file)
+
+    @lazy
+    def stats(self) -> dict[str, Any]:
+        """The statistics beside the rows."""
+        return _json(self.stats_file)
+
+    @lazy
+    def scan(self) -> ScannedRows:
+        """What one pass over all lines found."""
+        from wmtp_assets.corpora.row_scan import scan_rows  # brings pandera and pandas along
+
+        return scan_rows(self.jsonl, self.format, self.index)
 
 
 def check_split(
@@ -42,160 +108,85 @@ def check_split(
     incorrect: int | None = None,
     max_tokens: int = 2048,
 ) -> list[Finding]:
-    """Prove a split: `jsonl` with its row index and statistics beside it.
+    """All checks of `jsonl`, with its row index and statistics beside it.
 
     `rows`, `correct`, `incorrect` are the counts expected (None: any); `schema` is the schema.json
     that readers get (None: the one that `row_schema` gives). With `tokenizer`, the SentencePiece
-    model, the tokens of some hundred rows are counted again, plainly. Reads every line once.
+    model, the tokens of some hundred rows are counted again, plainly. Reads every line once. Of a
+    split that cannot be read that is the only finding.
     """
-    from wmtp_assets.corpora.row_scan import scan_rows  # brings pandera and pandas along
-
-    stem = jsonl.name.removesuffix(".jsonl")
-    stats_file = jsonl.with_name(f"{stem}_stats.json")
-    classed = dataset_format.classed
-    wanted_schema = row_schema(dataset_format)
+    expected = ExpectedRows(rows, correct, incorrect)
+    split = StoredSplit(
+        jsonl, dataset_format, lambda: tokenizer, lambda: expected, schema, max_tokens
+    )
     try:
-        index = RowIndex(jsonl.with_name(f"{stem}.index.parquet"))
-        rules = _json(schema) if schema is not None else wanted_schema
-        stats = _json(stats_file)
-        found = scan_rows(jsonl, dataset_format, index)
+        return [one.of(split) for one in split_checks(dataset_format)]
     except (CorpusError, OSError, ValueError, KeyError) as error:
-        return [
-            Finding(
-                name="row_counts",
-                passed=False,
-                expected="a complete split",
-                found=str(error),
-                where=str(jsonl),
-                hint="Materialize the split again.",
-            )
-        ]
-    where = str(jsonl)
-    # Rows can be read back, and their tokens counted again, only where lines and index are sound.
-    sound = not (found.not_json or found.not_schema or found.not_index)
-    return [
-        _counts(found, where, rows, correct, incorrect),
-        _nothing_wrong(
-            "record_schema",
-            "every record as the schema says",
-            found.rows,
-            found.not_json + found.not_schema,
-            where,
-        ),
-        _class_field(found, where, classed),
-        _difficulties(found, where, dataset_format.difficulties),
-        _nothing_wrong(
-            "index_describes_lines",
-            "offset, length, class and difficulty of each line",
-            found.rows,
-            found.not_index,
-            str(index.path),
-        ),
-        Finding(
-            name="task_ids_unique",
-            passed=found.repeated_task_ids == 0,
-            expected=0,
-            found=found.repeated_task_ids,
-            where=where,
-        ),
-        _stats(found, stats, index, str(stats_file)),
-        _token_sums(jsonl, index, tokenizer if sound else None, max_tokens),
-        Finding(
-            name="schema_describes_rows",
-            passed=rules == wanted_schema and not found.not_schema,
-            expected="schema.json as this version writes it, and every row valid by it",
-            found="as expected" if rules == wanted_schema else "another schema",
-            where=str(schema or where),
-            hint="Materialize schema.json again.",
-            details={"first_failures": found.not_schema},
-        ),
-        *(check.compute(found, where) for check in dataset_format.checks),
-    ]
+        name = row_counts.name
+        return [Finding(name, False, "a complete split", str(error), str(jsonl), hint=_AGAIN)]
 
 
-def check_metadata(metadata: Path, jsonl: Path) -> list[Finding]:
-    """Prove that entry i of the contract's metadata file describes line i of `jsonl`, for every i,
-    and that its statistics are those of the lines."""
-    try:
-        with metadata.open("rb") as document:
-            same, stats = _is_text_of(document, jsonl)
-        parsed = None if same else _json(metadata)
-    except (OSError, ValueError, KeyError) as error:
-        return [
-            Finding(
-                name="metadata_matches_lines",
-                passed=False,
-                expected="an entry a line",
-                found=str(error),
-                where=str(metadata),
-                hint="Materialize the metadata again.",
-            )
-        ]
-    differences = [] if parsed is None else _differences(parsed, jsonl)
-    stats_found = stats if parsed is None else parsed.get("stats")
-    return [
-        Finding(
-            name="metadata_matches_lines",
-            passed=not differences,
-            expected="entry i describes line i, for every i",
-            found="as expected" if not differences else differences[0],
-            where=str(metadata),
-            hint="Materialize the metadata again.",
-            details={"first_failures": differences},
-        ),
-        Finding(
-            name="metadata_stats_add_up",
-            passed=stats_found == stats,
-            expected=stats,
-            found=stats_found,
-            where=str(metadata),
-            hint="Materialize the metadata again.",
-        ),
-    ]
+def split_checks(dataset_format: DatasetFormat) -> list[Check[StoredSplit]]:
+    """The checks of a split of this format: those of every split, and the format's own."""
+    return [*_EVERY_SPLIT, *map(_of_rows, dataset_format.checks)]
 
 
-def _counts(
-    found: ScannedRows, where: str, rows: int | None, correct: int | None, incorrect: int | None
-) -> Finding:
+def _of_rows(one: RowCheck) -> Check[StoredSplit]:
+    def compute(split: StoredSplit) -> Finding:
+        return one.compute(split.scan, str(split.jsonl))
+
+    return Check(one.name, one.description, compute, one.blocking)
+
+
+@check("As many rows, per class too, as the catalog expects.")
+def row_counts(split: StoredSplit) -> Outcome:
     counted = {
-        "rows": found.rows,
-        "correct": found.classes["correct"],
-        "incorrect": found.classes["incorrect"],
+        "rows": split.scan.rows,
+        "correct": split.scan.classes["correct"],
+        "incorrect": split.scan.classes["incorrect"],
     }
-    asked = {"rows": rows, "correct": correct, "incorrect": incorrect}
+    wanted = split.expected
+    asked = {"rows": wanted.rows, "correct": wanted.correct, "incorrect": wanted.incorrect}
     expected = {name: value for name, value in asked.items() if value is not None}
-    return Finding(
-        name="row_counts",
+    return Outcome(
         passed=all(counted[name] == value for name, value in expected.items()),
         expected=expected or "any",
         found=counted,
-        where=where,
+        where=str(split.jsonl),
         hint="Materialize the split again; if upstream changed, correct the catalog's counts.",
     )
 
 
-def _class_field(found: ScannedRows, where: str, classed: bool) -> Finding:
-    wanted = ("correct", "incorrect") if classed else ("absent",)
-    return Finding(
-        name="class_field",
-        passed=sum(found.classes[name] for name in wanted) == found.rows,
-        expected="is_correct, a boolean, in every row" if classed else "no is_correct in any row",
-        found=dict(found.classes),
-        where=where,
+@check("Every record has the fields and types of the schema (pandera).")
+def record_schema(split: StoredSplit) -> Outcome:
+    failures = split.scan.not_json + split.scan.not_schema
+    return _nothing_wrong(split, "every record as the schema says", failures, split.jsonl)
+
+
+@check("is_correct is a boolean where it belongs and absent where it does not.")
+def class_field(split: StoredSplit) -> Outcome:
+    wanted = ("correct", "incorrect") if split.format.classed else ("absent",)
+    return Outcome(
+        passed=sum(split.scan.classes[name] for name in wanted) == split.scan.rows,
+        expected="is_correct, a boolean, in every row"
+        if split.format.classed
+        else "no is_correct in any row",
+        found=dict(split.scan.classes),
+        where=str(split.jsonl),
     )
 
 
-def _difficulties(found: ScannedRows, where: str, difficulties: Sequence[int]) -> Finding:
+@check("Every difficulty is one of upstream's values.")
+def difficulty_known(split: StoredSplit) -> Outcome:
+    difficulties = split.format.difficulties
     allowed = difficulties or (None,)
-    unknown = {
-        str(value): times for value, times in found.difficulties.items() if value not in allowed
-    }
-    return Finding(
-        name="difficulty_known",
+    found = split.scan.difficulties
+    unknown = {str(value): times for value, times in found.items() if value not in allowed}
+    return Outcome(
         passed=not unknown,
         expected=f"upstream's values: {_ranges(difficulties)}" if difficulties else None,
         found=unknown or "only such",
-        where=where,
+        where=str(split.jsonl),
     )
 
 
@@ -208,8 +199,22 @@ def _ranges(values: Sequence[int]) -> str:
     return ", ".join(found)
 
 
-def _stats(found: ScannedRows, stats: Mapping[str, Any], index: RowIndex, where: str) -> Finding:
+@check("The row index tells offset, length and class of each line.")
+def index_describes_lines(split: StoredSplit) -> Outcome:
+    expected = "offset, length, class and difficulty of each line"
+    return _nothing_wrong(split, expected, split.scan.not_index, split.index_file)
+
+
+@check("No task id stands twice.")
+def task_ids_unique(split: StoredSplit) -> Outcome:
+    repeated = split.scan.repeated_task_ids
+    return Outcome(repeated == 0, expected=0, found=repeated, where=str(split.jsonl))
+
+
+@check("The statistics are those of the rows.")
+def stats_add_up(split: StoredSplit) -> Outcome:
     """The statistics against the lines, and the funnel and distributions against their totals."""
+    found, stats, index = split.scan, split.stats, split.index
     by_difficulty = {json.dumps(value): times for value, times in found.difficulties.items()}
     classed = found.classes["absent"] == 0
     expected = {
@@ -246,54 +251,151 @@ def _stats(found: ScannedRows, stats: Mapping[str, Any], index: RowIndex, where:
         "index.jsonl.sha256": index.facts["jsonl"]["sha256"],
     }
     wrong = {name: actual[name] for name, value in expected.items() if actual[name] != value}
-    return Finding(
-        name="stats_add_up",
+    return Outcome(
         passed=not wrong,
         expected={name: expected[name] for name in wrong} or "the lines' own counts",
         found=wrong or "as expected",
-        where=where,
-        hint="Materialize the split again.",
+        where=str(split.stats_file),
+        hint=_AGAIN,
     )
 
 
-def _token_sums(jsonl: Path, index: RowIndex, tokenizer: Path | None, limit: int) -> Finding:
+@check("Every row's tokens sum up to the limit at most.")
+def token_sums(split: StoredSplit) -> Outcome:
     fields = ("instruction", "input", "output")
     over = greatest = 0
-    for batch in index.batches([f"{name}_tokens" for name in fields]):
+    for batch in split.index.batches([f"{name}_tokens" for name in fields]):
         total = np.sum([as_numpy(column).astype(np.int64) for column in batch.columns], axis=0)
-        over += int((total > limit).sum())
+        over += int((total > split.max_tokens).sum())
         greatest = max(greatest, int(total.max(initial=0)))
     miscounted = []
     recounted = 0
-    if tokenizer is not None and not over:
+    # Rows can be read back, and their tokens counted again, only where lines and index are sound.
+    sound = not (over or split.scan.not_json or split.scan.not_schema or split.scan.not_index)
+    if sound and split.tokenizer is not None:
         from wmtp_assets.corpora.tokens import TokenCounter
 
-        counter = TokenCounter(tokenizer)
-        corpus = Corpus(jsonl)
+        counter = TokenCounter(split.tokenizer)
+        corpus = Corpus(split.jsonl)
         rows = ordering.drawn(corpus.select(), _RECOUNTED, seed=0)
         recounted = int(rows.size)
         for place, row in zip(rows.tolist(), corpus.take(rows), strict=True):
             plain = [counter.encoded(row[name]) for name in fields]
             if plain != [int(corpus.column(f"{name}_tokens")[place]) for name in fields]:
                 miscounted.append(f"line {place}: {plain}")
-    return Finding(
-        name="token_sums",
+    return Outcome(
         passed=not over and not miscounted,
-        expected=f"at most {limit} tokens a row",
+        expected=f"at most {split.max_tokens} tokens a row",
         found=f"at most {greatest}, {over} rows over it",
-        where=str(jsonl),
+        where=str(split.jsonl),
         details={"recounted": recounted, "first_failures": miscounted[:5]},
     )
 
 
-def _nothing_wrong(name: str, expected: str, rows: int, failures: list[str], where: str) -> Finding:
-    return Finding(
-        name=name,
+@check("schema.json describes every row.")
+def schema_describes_rows(split: StoredSplit) -> Outcome:
+    wanted = row_schema(split.format)
+    rules = wanted if split.schema is None else _json(split.schema)
+    failures = split.scan.not_schema
+    return Outcome(
+        passed=rules == wanted and not failures,
+        expected="schema.json as this version writes it, and every row valid by it",
+        found="as expected" if rules == wanted else "another schema",
+        where=str(split.schema or split.jsonl),
+        hint="Materialize schema.json again.",
+        details={"first_failures": failures},
+    )
+
+
+_EVERY_SPLIT = (
+    row_counts,
+    record_schema,
+    class_field,
+    difficulty_known,
+    index_describes_lines,
+    task_ids_unique,
+    stats_add_up,
+    token_sums,
+    schema_describes_rows,
+)
+
+
+class StoredMetadata:
+    """The contract's metadata file of a split, and the lines of the split that it describes."""
+
+    def __init__(self, path: Path, jsonl: Callable[[], Path]) -> None:
+        self.path = path
+        self._jsonl = jsonl
+
+    @lazy
+    def jsonl(self) -> Path:
+        """The lines."""
+        return self._jsonl()
+
+    @lazy
+    def _compared(self) -> tuple[bool, dict[str, object]]:
+        with self.path.open("rb") as document:
+            return _is_text_of(document, self.jsonl)
+
+    @property
+    def stats(self) -> dict[str, object]:
+        """The statistics of the lines."""
+        return self._compared[1]
+
+    @lazy
+    def parsed(self) -> dict[str, Any] | None:
+        """The document, where it is not, byte for byte, what the lines give."""
+        return None if self._compared[0] else _json(self.path)
+
+
+def check_metadata(metadata: Path, jsonl: Path) -> list[Finding]:
+    """The checks of the contract's metadata file of `jsonl`. Of one that cannot be read that is the
+    only finding."""
+    stored = StoredMetadata(metadata, lambda: jsonl)
+    try:
+        return [one.of(stored) for one in METADATA_CHECKS]
+    except (OSError, ValueError, KeyError) as error:
+        name, hint = metadata_matches_lines.name, _METADATA_AGAIN
+        return [Finding(name, False, "an entry per line", str(error), str(metadata), hint=hint)]
+
+
+@check("Entry i describes line i of the JSONL, for every i.")
+def metadata_matches_lines(stored: StoredMetadata) -> Outcome:
+    parsed = stored.parsed
+    differences = [] if parsed is None else _differences(parsed, stored.jsonl)
+    return Outcome(
+        passed=not differences,
+        expected="entry i describes line i, for every i",
+        found="as expected" if not differences else differences[0],
+        where=str(stored.path),
+        hint=_METADATA_AGAIN,
+        details={"first_failures": differences},
+    )
+
+
+@check("Its statistics are those of the lines.")
+def metadata_stats_add_up(stored: StoredMetadata) -> Outcome:
+    found = stored.stats if stored.parsed is None else stored.parsed.get("stats")
+    return Outcome(
+        passed=found == stored.stats,
+        expected=stored.stats,
+        found=found,
+        where=str(stored.path),
+        hint=_METADATA_AGAIN,
+    )
+
+
+METADATA_CHECKS = (metadata_matches_lines, metadata_stats_add_up)
+_METADATA_AGAIN = "Materialize the metadata again."
+
+
+def _nothing_wrong(split: StoredSplit, expected: str, failures: list[str], where: Path) -> Outcome:
+    return Outcome(
         passed=not failures,
         expected=expected,
-        found=failures[0] if failures else f"{rows:,} rows, all so",
-        where=where,
-        hint="" if not failures else "Materialize the split again.",
+        found=failures[0] if failures else f"{split.scan.rows:,} rows, all so",
+        where=str(where),
+        hint=_AGAIN if failures else "",
         details={"first_failures": failures} if failures else {},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 _TOLD = hasattr(os, "posix_fadvise")  # not on macOS
 
@@ -29,3 +30,28 @@ def read_at_random(descriptor: int) -> None:
     """What lies around a read is not read next."""
     if _TOLD:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+
+
+def room() -> int:
+    """Bytes that the page cache may still take without pushing out what is in use; 0 where the
+    system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        (free,) = (int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError):
+        return 0
+    try:  # a container's limit; what it holds of files that nobody reads now makes room
+        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+        stat = dict(
+            line.split()
+            for line in (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        )
+        if limit.isdigit():
+            free = min(free, max(0, int(limit) - used + int(stat["inactive_file"])))
+    except (OSError, ValueError, KeyError):
+        pass
+    return free
+
+
+_CGROUP = Path("/sys/fs/cgroup")

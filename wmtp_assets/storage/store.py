@@ -69,9 +69,12 @@ class Store:
             artifact, inputs=inputs, code_version=code_version, entry_digest=entry_digest
         )
 
-    def mismatches(self, artifact: str, *, deep: bool) -> list[Mismatch]:
-        """Files of the current version that are not as its receipt says; `deep` reads them all."""
-        return self.versions.mismatches(artifact, deep=deep)
+    def mismatches(
+        self, artifact: str, *, deep: bool, known: Mapping[str, str] | None = None
+    ) -> list[Mismatch]:
+        """Files of the current version that are not as its receipt says; `deep` reads them all, but
+        those whose SHA-256 is `known`."""
+        return self.versions.mismatches(artifact, deep=deep, known=known)
 
     def history(self, artifact: str) -> list[Receipt]:
         """The receipts of all versions that are here, the last made first."""

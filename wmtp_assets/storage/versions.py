@@ -108,13 +108,19 @@ class Versions:
         return receipt if same else None
 
     def mismatches(
-        self, artifact: str, *, deep: bool, version: str | None = None
+        self,
+        artifact: str,
+        *,
+        deep: bool,
+        version: str | None = None,
+        known: Mapping[str, str] | None = None,
     ) -> list[Mismatch]:
         """What is not as the receipt says, in the current version or in `version`.
 
         Missing files, other sizes, files the receipt does not know, things that are not plain
-        files; with `deep` also other bytes (reads everything). An artifact that was never made has
-        no mismatches.
+        files; with `deep` also other bytes (reads everything). `known` is the SHA-256, by path, of
+        files that the caller has just read itself. An artifact that was never made has no
+        mismatches.
         """
         folder = self.home(artifact)
         try:
@@ -125,7 +131,7 @@ class Versions:
         except StorageError as error:
             where = error.where if isinstance(error.where, Path) else folder
             return [Mismatch(where, str(error.expected), str(error.found))]
-        return _compare(folder / version, receipt, deep=deep)
+        return _compare(folder / version, receipt, deep=deep, known=known or {})
 
     @contextmanager
     def reading(self, artifact: str) -> Iterator[Path]:
@@ -337,7 +343,9 @@ def leftovers(home: Path) -> list[Path]:
     return sorted(path for path in home.iterdir() if path.name.startswith(disk.LEFTOVERS))
 
 
-def _compare(folder: Path, receipt: Receipt, *, deep: bool) -> list[Mismatch]:
+def _compare(
+    folder: Path, receipt: Receipt, *, deep: bool, known: Mapping[str, str]
+) -> list[Mismatch]:
     if folder.is_symlink():
         return [Mismatch(folder, "a folder", f"a link to {folder.readlink()}")]
     found = []
@@ -346,7 +354,7 @@ def _compare(folder: Path, receipt: Receipt, *, deep: bool) -> list[Mismatch]:
     except OSError as error:
         where = Path(os.fsdecode(error.filename or folder))
         return [Mismatch(where, "a folder that can be read", error.strerror or str(error))]
-    to_read: dict[Path, FileRecord] = {}
+    unread: dict[Path, FileRecord] = {}
     for name, record in receipt.files.items():
         path, entry = folder / name, there.pop(name, None)
         if entry is None:
@@ -356,12 +364,14 @@ def _compare(folder: Path, receipt: Receipt, *, deep: bool) -> list[Mismatch]:
         elif entry.st_size != record.size:
             found.append(Mismatch(path, f"{record.size} bytes", f"{entry.st_size} bytes"))
         else:
-            to_read[path] = record
+            unread[path] = record
     if deep:
-        for path, digest in sha256_files(to_read).items():
-            if digest != to_read[path].sha256:
-                expected = f"SHA-256 {to_read[path].sha256}"
-                found.append(Mismatch(path, expected, f"SHA-256 {digest}"))
+        digests = {folder / name: digest for name, digest in known.items()}
+        digests |= sha256_files(path for path in unread if path not in digests)
+        for path, record in unread.items():
+            if digests[path] != record.sha256:
+                expected = f"SHA-256 {record.sha256}"
+                found.append(Mismatch(path, expected, f"SHA-256 {digests[path]}"))
     there.pop(receipts.NAME, None)
     for name, entry in there.items():
         kind = "a folder" if stat.S_ISDIR(entry.st_mode) else "a file"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks.table import UNCHANGED
+from wmtp_assets.artifacts.checks.common import files_unchanged
 from wmtp_assets.artifacts.gate import judge
 from wmtp_assets.artifacts.signing import published_files
 from wmtp_assets.cli import main
@@ -57,7 +57,7 @@ def test_each_of_200_flipped_bits_is_found_and_its_file_named(at_hand: Project) 
         named += 1
         if artifact.status == "required":
             finding = Finding(
-                UNCHANGED.name, False, wrong[0].expected, wrong[0].found, str(wrong[0].file)
+                files_unchanged.name, False, wrong[0].expected, wrong[0].found, str(wrong[0].file)
             )
             said: dict[str, list[Finding]] = {
                 one.name: [] for one in at_hand.artifacts.values() if one.status == "required"

@@ -11,14 +11,25 @@ import json
 from collections.abc import Iterable
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks.datasets import check_rows_of_source, check_schema
-from wmtp_assets.artifacts.checks.derived import check_derived
-from wmtp_assets.artifacts.checks.fetched import check_fetched
-from wmtp_assets.artifacts.checks.models import (
-    check_certificate,
-    check_converted_again,
-    check_shards,
+from wmtp_assets.artifacts.checks.datasets import (
+    SchemaSubject,
+    check_rows_of_source,
+    schema_checks,
 )
+from wmtp_assets.artifacts.checks.derived import (
+    adapter_derived,
+    config_derived,
+    metadata_derived,
+    tokenizer_derived,
+)
+from wmtp_assets.artifacts.checks.fetched import fetched_files
+from wmtp_assets.artifacts.checks.models import (
+    ShardsSubject,
+    certificate_of_checkpoint,
+    check_converted_again,
+    shards_equal_checkpoint,
+)
+from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.errors import WmtpError
@@ -34,7 +45,7 @@ def check_against_source(project: Project, artifact: Artifact) -> list[Finding]:
     """
     try:
         demand(project.store, artifact.name)
-        return list(_answers(project, artifact))
+        return list(_findings(project, artifact))
     except (WmtpError, OSError, ValueError, KeyError, TypeError) as error:
         known = isinstance(error, WmtpError | OSError | json.JSONDecodeError)
         return [
@@ -49,19 +60,27 @@ def check_against_source(project: Project, artifact: Artifact) -> list[Finding]:
         ]
 
 
-def _answers(project: Project, artifact: Artifact) -> Iterable[Finding]:
+def _findings(project: Project, artifact: Artifact) -> Iterable[Finding]:
+    subject = Subject(project, artifact)
     match artifact.kind:
         case Kind.RAW:
-            yield check_fetched(project, artifact)
+            yield fetched_files.of(subject)
         case Kind.CHECKPOINT:
             yield from check_converted_again(project, artifact)
         case Kind.SHARDS:
-            yield check_shards(project, artifact)
+            yield shards_equal_checkpoint.of(ShardsSubject(project, artifact))
         case Kind.CERTIFICATE:
-            yield check_certificate(project, artifact)
-        case Kind.TOKENIZER | Kind.CONFIG | Kind.ADAPTER | Kind.MODEL_METADATA:
-            yield check_derived(project, artifact)
+            yield certificate_of_checkpoint.of(subject)
+        case Kind.TOKENIZER:
+            yield tokenizer_derived.of(subject)
+        case Kind.CONFIG:
+            yield config_derived.of(subject)
+        case Kind.ADAPTER:
+            yield adapter_derived.of(subject)
+        case Kind.MODEL_METADATA:
+            yield metadata_derived.of(subject)
         case Kind.SPLIT | Kind.SMALL_SPLIT:
             yield check_rows_of_source(project, artifact, rebuild=True)
         case Kind.SCHEMA:
-            yield from check_schema(project, artifact)
+            schema = SchemaSubject(project, artifact)
+            yield from (one.of(schema) for one in schema_checks(project, artifact))

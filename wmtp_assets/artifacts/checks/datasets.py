@@ -1,16 +1,15 @@
-"""The answers on datasets: splits, small copies and schema."""
+"""The checks of datasets: splits, small copies, their metadata, and the schema."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place, source
-from wmtp_assets.artifacts.checks.table import CARDS, SCHEMA
+from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
-from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
-from wmtp_assets.corpora.checks import check_split
+from wmtp_assets.catalog import Dataset
+from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact
+from wmtp_assets.corpora import checks as corpora
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.source_comparison import (
@@ -19,29 +18,78 @@ from wmtp_assets.corpora.source_comparison import (
     check_small,
     check_source,
 )
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
 
 
-def check_rows(project: Project, artifact: Artifact, seed: int | None = None) -> Iterable[Finding]:
-    dataset = project.catalog.datasets[artifact.owner]
-    rows = Split(*place(project, artifact.name))
-    tokenizer = Tokenizer(*place(project, TOKENIZER))
-    expected = dataset.splits[str(artifact.split)]
-    wanted, correct, incorrect = expected.rows, expected.correct, expected.incorrect
-    if artifact.kind is Kind.SMALL_SPLIT:
-        whole = demand(project.store, artifact.inputs[0])
-        asked_for = int(str(artifact.settings["rows"]))
-        wanted, correct, incorrect = min(asked_for, int(whole.facts["rows"])), None, None
-    yield check_rows_of_source(project, artifact, seed)
-    yield from check_split(
-        rows.jsonl,
-        FORMATS[dataset.layout],
-        tokenizer=tokenizer.model,
-        rows=wanted,
-        correct=correct,
-        incorrect=incorrect,
-        max_tokens=dataset.max_tokens,
-    )
+class SplitSubject(Subject):
+    """A split, or the small copy of one."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The catalog's entry."""
+        return self.project.catalog.datasets[self.artifact.owner]
+
+    @lazy
+    def stored(self) -> corpora.StoredSplit:
+        """Its files."""
+        return corpora.StoredSplit(
+            Split(self.folder, self.receipt).jsonl,
+            FORMATS[self.dataset.layout],
+            tokenizer=lambda: Tokenizer(*self.place(TOKENIZER)).model,
+            expected=self._expected,
+            max_tokens=self.dataset.max_tokens,
+        )
+
+    def _expected(self) -> corpora.ExpectedRows:
+        artifact = self.artifact
+        if artifact.is_small:
+            whole = demand(self.project.store, artifact.inputs[0])
+            asked_for = int(str(artifact.settings["rows"]))
+            return corpora.ExpectedRows(min(asked_for, int(whole.facts["rows"])))
+        expected = self.dataset.splits[str(artifact.split)]
+        return corpora.ExpectedRows(expected.rows, expected.correct, expected.incorrect)
+
+    def digests(self) -> dict[str, str]:
+        if not is_computed(self, "stored") or not is_computed(self.stored, "scan"):
+            return {}
+        return {self.stored.jsonl.name: self.stored.scan.digest}
+
+
+def split_checks(project: Project, artifact: Artifact) -> list[Check[SplitSubject]]:
+    """The checks of a split or small split, beside those of every artifact."""
+    dataset_format = FORMATS[project.catalog.datasets[artifact.owner].layout]
+    own = [one.on(_stored) for one in corpora.split_checks(dataset_format)]
+    return [*own, rows_equal_source]
+
+
+def _stored(subject: SplitSubject) -> corpora.StoredSplit:
+    return subject.stored
+
+
+@check("The rows are what upstream's shards give: all of a small source, a sample of a large one.")
+def rows_equal_source(subject: SplitSubject) -> Finding:
+    return check_rows_of_source(subject.project, subject.artifact, subject.seed)
+
+
+class MetadataSubject(Subject):
+    """The contract's metadata file of a split or small split."""
+
+    @lazy
+    def stored(self) -> corpora.StoredMetadata:
+        """The file, and the lines that it describes."""
+        return corpora.StoredMetadata(
+            Document(self.folder, self.receipt).path,
+            lambda: Split(*self.place(self.artifact.inputs[0])).jsonl,
+        )
+
+
+def metadata_checks(project: Project, artifact: Artifact) -> list[Check[MetadataSubject]]:
+    """The checks of a split's metadata file, beside those of every artifact."""
+    return [one.on(_stored_metadata) for one in corpora.METADATA_CHECKS]
+
+
+def _stored_metadata(subject: MetadataSubject) -> corpora.StoredMetadata:
+    return subject.stored
 
 
 def check_rows_of_source(
@@ -54,7 +102,7 @@ def check_rows_of_source(
     rows = Split(*place(project, artifact.name))
     name = f"{artifact.name}_metadata"
     metadata = Document(*place(project, name)).path if rebuild else None
-    if artifact.kind is Kind.SMALL_SPLIT:
+    if artifact.is_small:
         whole = Split(*place(project, artifact.inputs[0]))
         wanted, draw = (int(str(artifact.settings[key])) for key in ("rows", "seed"))
         return check_small(rows.jsonl, whole.jsonl, whole.index, wanted, draw, metadata)
@@ -72,27 +120,43 @@ def check_rows_of_source(
     return check_source(rows.jsonl, made_from, seed)
 
 
-def check_schema(project: Project, artifact: Artifact) -> Iterable[Finding]:
-    dataset_format = FORMATS[str(artifact.settings["layout"])]
-    document = Document(*place(project, artifact.name))
-    hint = f"wmtp materialize {artifact.name} --force"
-    same = document.value() == row_schema(dataset_format)
-    yield Finding(
-        SCHEMA.name,
+class SchemaSubject(Subject):
+    """schema.json of a dataset, and the cards beside it."""
+
+    @property
+    def document(self) -> Document:
+        """schema.json."""
+        return Document(self.folder, self.receipt)
+
+
+def schema_checks(project: Project, artifact: Artifact) -> list[Check[SchemaSubject]]:
+    """The checks of a dataset's schema, beside those of every artifact."""
+    return [schema_is_ours, data_files_declared]
+
+
+@check("schema.json is the schema that the rows are checked by.")
+def schema_is_ours(subject: SchemaSubject) -> Outcome:
+    dataset_format = FORMATS[str(subject.artifact.settings["layout"])]
+    same = subject.document.value() == row_schema(dataset_format)
+    return Outcome(
         same,
         f"the schema of {dataset_format.label}",
         "as expected" if same else "another schema",
-        str(document.path),
-        hint="" if same else hint,
+        str(subject.document.path),
+        hint="" if same else f"wmtp materialize {subject.artifact.name} --force",
     )
-    documents = schema_documents(project.store, artifact).files
-    cards = {name: data for name, data in documents.items() if name[-3:] == ".md"}
-    wrong = [name for name, data in cards.items() if (document.folder / name).read_bytes() != data]
-    yield Finding(
-        CARDS.name,
+
+
+@check("README.md declares the rows' files to `load_dataset`.")
+def data_files_declared(subject: SchemaSubject) -> Outcome:
+    folder = subject.folder
+    files = schema_documents(subject.project.store, subject.artifact).files
+    cards = {name: data for name, data in files.items() if name.endswith(".md")}
+    wrong = [name for name, data in cards.items() if (folder / name).read_bytes() != data]
+    return Outcome(
         not wrong,
         "cards that declare the file of every split with rows, and the types of its fields",
         f"another {', '.join(wrong)}" if wrong else "as expected",
-        str(document.folder / (wrong or list(cards))[0]),
-        hint=hint if wrong else "",
+        str(folder / (wrong or list(cards))[0]),
+        hint=f"wmtp materialize {subject.artifact.name} --force" if wrong else "",
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place, source
-from wmtp_assets.artifacts.checks.table import DERIVED
+from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.conversion import upstream_config
 from wmtp_assets.artifacts.documents import (
     Derived,
@@ -17,55 +17,82 @@ from wmtp_assets.artifacts.documents import (
 )
 from wmtp_assets.artifacts.types import Checkpoint, Document, Tokenizer
 from wmtp_assets.catalog import MicroModel
-from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind, model_artifact
+from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
 from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.errors import WmtpError
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Check, Outcome
+
+DESCRIPTION = "Derived from its inputs again, every file is the same, byte for byte."
 
 
-def check_derived(project: Project, artifact: Artifact) -> Finding:
-    """Compares every file of the artifact's folder with what its inputs give now, byte for byte.
+def derived_from_inputs(files: Callable[[Project, Artifact], Derived]) -> Check[Subject]:
+    """The check that compares every file of the artifact's folder with what its inputs give now
+    (`files`), byte for byte. Inputs that give nothing fail it with the error's text."""
 
-    Inputs that give nothing fail it with the error's words.
-    """
-    folder, receipt = place(project, artifact.name)
-    wanted: Mapping[str, bytes] = {}
-    wrong: list[str] = []
-    try:
-        wanted = derived(project, artifact).files
-        wrong += [f"{name}: too many" for name in receipt.files if name not in wanted]
-    except (WmtpError, OSError, ValueError, KeyError) as error:
-        wrong.append(str(error))
-    for name, data in wanted.items():
-        if name not in receipt.files:
-            wrong.append(f"{name}: missing")
-        elif (folder / name).read_bytes() != data:
-            wrong.append(f"{name}: other bytes than its inputs give")
-    return Finding(
-        DERIVED.name,
-        not wrong,
-        f"{len(wanted)} files, as derived from {', '.join(artifact.inputs)}",
-        "; ".join(wrong) or "as expected",
-        str(folder),
-        hint=f"wmtp materialize {artifact.name} --force" if wrong else "",
+    def compute(subject: Subject) -> Outcome:
+        artifact, folder, receipt = subject.artifact, subject.folder, subject.receipt
+        wanted: Mapping[str, bytes] = {}
+        wrong: list[str] = []
+        try:
+            wanted = files(subject.project, artifact).files
+            wrong += [f"{name}: too many" for name in receipt.files if name not in wanted]
+        except (WmtpError, OSError, ValueError, KeyError) as error:
+            wrong.append(str(error))
+        for name, data in wanted.items():
+            if name not in receipt.files:
+                wrong.append(f"{name}: missing")
+            elif (folder / name).read_bytes() != data:
+                wrong.append(f"{name}: other bytes than its inputs give")
+        return Outcome(
+            not wrong,
+            f"{len(wanted)} files, as derived from {', '.join(artifact.inputs)}",
+            "; ".join(wrong) or "as expected",
+            str(folder),
+            hint=f"wmtp materialize {artifact.name} --force" if wrong else "",
+        )
+
+    return Check("derived_from_inputs", DESCRIPTION, compute)
+
+
+def _tokenizer(project: Project, artifact: Artifact) -> Derived:
+    raw = source(project, artifact.inputs[0])
+    return tokenizer_files(raw, project.catalog.tokenizer.vocab_size)
+
+
+def _config(project: Project, artifact: Artifact) -> Derived:
+    checkpoint = _checkpoint(project, artifact)
+    layout = layout_of(project.catalog, artifact.owner)
+    model = project.catalog.models[artifact.owner]
+    if isinstance(model, MicroModel):
+        return config_files(layout, checkpoint.slice()["config"], checkpoint)
+    upstream = upstream_config(model, source(project, artifact.inputs[0]))
+    return config_files(layout, upstream, checkpoint)
+
+
+def _adapter(project: Project, artifact: Artifact) -> Derived:
+    return adapter_files(_config_document(project, artifact), _checkpoint(project, artifact))
+
+
+def _metadata(project: Project, artifact: Artifact) -> Derived:
+    return metadata_files(
+        artifact,
+        layout_of(project.catalog, artifact.owner),
+        project.catalog.models[artifact.owner],
+        _checkpoint(project, artifact),
+        _config_document(project, artifact),
+        Tokenizer(*place(project, TOKENIZER)),
     )
 
 
-def derived(project: Project, artifact: Artifact) -> Derived:
-    """The files of a tokenizer, config, adapter or metadata artifact, derived from its inputs."""
-    owner = artifact.owner
-    if artifact.kind is Kind.TOKENIZER:
-        raw = source(project, artifact.inputs[0])
-        return tokenizer_files(raw, project.catalog.tokenizer.vocab_size)
-    checkpoint = Checkpoint(*place(project, model_artifact(owner)))
-    layout, model = layout_of(project.catalog, owner), project.catalog.models[owner]
-    if artifact.kind is Kind.CONFIG:
-        if isinstance(model, MicroModel):
-            return config_files(layout, checkpoint.slice()["config"], checkpoint)
-        upstream = upstream_config(model, source(project, artifact.inputs[0]))
-        return config_files(layout, upstream, checkpoint)
-    config = Document(*place(project, model_artifact(owner, "config")))
-    if artifact.kind is Kind.ADAPTER:
-        return adapter_files(config, checkpoint)
-    tokenizer = Tokenizer(*place(project, TOKENIZER))
-    return metadata_files(artifact, layout, model, checkpoint, config, tokenizer)
+def _checkpoint(project: Project, artifact: Artifact) -> Checkpoint:
+    return Checkpoint(*place(project, model_artifact(artifact.owner)))
+
+
+def _config_document(project: Project, artifact: Artifact) -> Document:
+    return Document(*place(project, model_artifact(artifact.owner, "config")))
+
+
+tokenizer_derived = derived_from_inputs(_tokenizer)
+config_derived = derived_from_inputs(_config)
+adapter_derived = derived_from_inputs(_adapter)
+metadata_derived = derived_from_inputs(_metadata)

@@ -1,4 +1,4 @@
-"""The answers on what was fetched: the right files of the right commit, and all of them."""
+"""The checks of what was fetched: the right files of the right commit, and all of them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ from fnmatch import fnmatchcase
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import locked
-from wmtp_assets.artifacts.checks.table import FETCHED, KEPT
-from wmtp_assets.artifacts.released_weights import released
+from wmtp_assets.artifacts.checks.subject import Subject
+from wmtp_assets.artifacts.released_weights import checkpoint_of, released
 from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.artifacts.upstream_files import Taken
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Check, Outcome, check
 from wmtp_assets.hub.directory import UNPINNED
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.storage.digests import sha256_files
 
 
-def check_fetched(project: Project, artifact: Artifact, deep: bool = True) -> Finding:
-    """Whether every fetched file is the one that catalog, assets.lock and its record name; without
-    `deep` the records are compared with each other, and no file is read."""
+def checks(project: Project, artifact: Artifact) -> list[Check[Subject]]:
+    """The checks of a raw artifact, beside those of every artifact."""
+    weights = checkpoint_of(project, artifact.name) is not None
+    return [fetched_files, weights_kept] if weights else [fetched_files]
+
+
+@check(
+    "Every fetched file has the SHA-256 recorded on arrival, and the catalog's; of its commit.",
+    quick=True,
+)
+def fetched_files(subject: Subject) -> Outcome:
+    """Whether every fetched file is the one that catalog, assets.lock and its record name. A
+    subject that is not `deep` compares the records with each other, and no file is read."""
+    project, artifact = subject.project, subject.artifact
     there_is = fetched(project.store, artifact.name)
     listing = there_is.files()
     taken = Taken.by(artifact)
@@ -38,7 +49,7 @@ def check_fetched(project: Project, artifact: Artifact, deep: bool = True) -> Fi
     record_of = locked(project, taken.repo)
     if record_of is not None and record_of.commit != there_is.revision:
         wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
-    sums = sha256_files([at for at in paths.values() if at.is_file()]) if deep else {}
+    sums = sha256_files([at for at in paths.values() if at.is_file()]) if subject.deep else {}
     for path, record in listing.items():
         found = sums.get(paths[path], str(record["sha256"]))  # unread: the record against the pin
         known = record_of.files.get(path) if record_of else None
@@ -49,8 +60,7 @@ def check_fetched(project: Project, artifact: Artifact, deep: bool = True) -> Fi
         ):
             if wanted is not None and found != wanted:
                 wrong.append(f"{path}: {found}, but {source}: {wanted}")
-    return Finding(
-        FETCHED.name,
+    return Outcome(
         not wrong,
         f"{len(listing)} files with their recorded SHA-256",
         "; ".join(wrong) or "as expected",
@@ -60,15 +70,18 @@ def check_fetched(project: Project, artifact: Artifact, deep: bool = True) -> Fi
     )
 
 
-def check_kept(project: Project, artifact: Artifact) -> Finding:
+@check(
+    "What the checkpoint was converted from is still here (gc --raw lets it go).", blocking=False
+)
+def weights_kept(subject: Subject) -> Outcome:
     """Whether the weights that a checkpoint was converted from are still here."""
+    project, artifact = subject.project, subject.artifact
     expected = "every weight can be compared with its source again"
     there_is, gone = fetched(project.store, artifact.name), released(project, artifact.name)
     missing = sorted(there_is.lost().keys() & gone.files.keys()) if gone is not None else []
     if gone is None or not missing:
-        return Finding(KEPT.name, True, expected, "as expected", str(there_is.upstream))
-    return Finding(
-        KEPT.name,
+        return Outcome(True, expected, "as expected", str(there_is.upstream))
+    return Outcome(
         False,
         expected,
         f"let go at {gone.at}, when every value had been compared: {', '.join(missing)}",

@@ -1,30 +1,33 @@
-"""The answers on models: checkpoint, certificate, tokenizer and documents."""
+"""The checks of models: checkpoint, shards, certificate, tokenizer and documents."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks.inputs import place, source
-from wmtp_assets.artifacts.checks.table import (
-    CERTIFICATE,
-    OF_SOURCE,
-    WAIVED,
-    own_tokenizer,
-    waiver_of,
+from wmtp_assets.artifacts.checks.derived import (
+    adapter_derived,
+    config_derived,
+    metadata_derived,
+    tokenizer_derived,
 )
+from wmtp_assets.artifacts.checks.inputs import place, source
+from wmtp_assets.artifacts.checks.subject import Subject, one_of
 from wmtp_assets.artifacts.conversion import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.artifacts.documents import certificate_of
 from wmtp_assets.artifacts.released_weights import released
 from wmtp_assets.artifacts.types import SETTLED, Checkpoint, Document, Tokenizer
-from wmtp_assets.catalog import MicroModel
-from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind, model_artifact
+from wmtp_assets.catalog import MicroModel, UpstreamModel
+from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
 from wmtp_assets.catalog.contract import layout_of
-from wmtp_assets.checkpoints.checks import ExpectedCheckpoint, check_checkpoint
+from wmtp_assets.checkpoints import checks as checkpoints
+from wmtp_assets.checkpoints.certificate import Certificate
+from wmtp_assets.checkpoints.checks import ExpectedCheckpoint, StoredCheckpoint
 from wmtp_assets.checkpoints.configs import (
     MTP,
     REWARD,
@@ -40,10 +43,204 @@ from wmtp_assets.checkpoints.slicing import SlicePlan
 from wmtp_assets.checkpoints.tokenizers import check_same_tokenizer, check_tokenizer
 from wmtp_assets.checkpoints.verification import verify_certificate
 from wmtp_assets.checkpoints.vocabulary import check_vocabulary
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
 from wmtp_assets.mtp.checks import check_causal_lm, check_mtp, check_reward_model
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.errors import StorageError
+
+# One model in memory at a time, and torch and transformers have settings of the whole process.
+_LOADING = threading.Lock()
+
+
+class CheckpointSubject(Subject):
+    """A checkpoint: the single file with its certificate, and what executing it tells."""
+
+    @lazy
+    def checkpoint(self) -> Checkpoint:
+        """Its files."""
+        return Checkpoint(self.folder, self.receipt)
+
+    @lazy
+    def made_by(self) -> tuple[ExpectedCheckpoint, Plan | None]:
+        """What catalog and config say of it, and the plan that made it (None: its source is
+        released)."""
+        return expected_of(self.project, self.artifact)
+
+    @lazy
+    def certificate(self) -> Certificate:
+        """What its conversion certified."""
+        return certificate_of(self.checkpoint)
+
+    @lazy
+    def stored(self) -> StoredCheckpoint:
+        """Its file, compared with what is expected, certified, and at the source."""
+        return StoredCheckpoint(
+            self.folder,
+            lambda: self.made_by[0],
+            lambda: self.certificate,
+            lambda: self.made_by[1],
+            self.seed,
+        )
+
+    @lazy
+    def executed(self) -> dict[str, Finding]:
+        """What loading the model and running it finds, by check."""
+        expected, _ = self.made_by
+        layout, config = expected.layout, dict(expected.config)
+        # Waived infinities reach logits, scores and gradients.
+        waived = bool(expected.waived | expected.inherited)
+        finite = not waived or checkpoints.overflow_waived.of(self.stored).passed
+        with _LOADING, tempfile.TemporaryDirectory(prefix="wmtp-check-") as folder:
+            document = Path(folder) / "config.json"
+            if layout != MTP:
+                config = derived_config(layout, config, self.stored.header)
+            document.write_text(json.dumps(config), encoding="utf-8")
+            loads = check_mtp if layout == MTP else check_causal_lm
+            check_loads = check_reward_model if layout == REWARD else loads
+            findings = check_loads(self.stored.path, document, finite=finite)
+        return {finding.name: finding for finding in findings}
+
+    def digests(self) -> dict[str, str]:
+        if not is_computed(self, "stored") or not is_computed(self.stored, "scan"):
+            return {}
+        return {self.stored.path.name: self.stored.scan.sha256}
+
+
+def checkpoint_checks(project: Project, artifact: Artifact) -> list[Check[CheckpointSubject]]:
+    """The checks of a checkpoint, beside those of every artifact."""
+    layout = layout_of(project.catalog, artifact.owner)
+    loads = LOADS_MTP if layout == MTP else LOADS_REWARD if layout == REWARD else LOADS_LLAMA
+    found = [*CHECKPOINT, *loads]
+    if isinstance(project.catalog.models[artifact.owner], MicroModel):
+        found.append(MICRO_SIZE)
+    else:
+        found.append(SOURCE_DTYPE)
+    if waiver_of(project, artifact.owner):
+        found.append(checkpoints.overflow_waived.on(_stored))
+    return found
+
+
+def _stored(subject: CheckpointSubject) -> StoredCheckpoint:
+    return subject.stored
+
+
+def _of_source(one: Check[StoredCheckpoint]) -> Check[CheckpointSubject]:
+    """The check, which a released source has passed."""
+
+    def compute(subject: CheckpointSubject) -> Outcome | Finding:
+        _, plan = subject.made_by
+        return _as_released(subject) if plan is None else one.compute(subject.stored)
+
+    return Check(one.name, one.description, compute, one.blocking)
+
+
+def _as_released(subject: CheckpointSubject) -> Outcome:
+    """The outcome about a source that was released after the checkpoint was compared with it."""
+    project, artifact = subject.project, subject.artifact
+    gone = released(project, artifact.inputs[0])
+    if gone is None:  # there was a record when this was asked first
+        raise StorageError(
+            "The record of released weights changed while it was read",
+            where=project.store.path(artifact.name),
+            hint=f"wmtp materialize {artifact.inputs[0]}",
+        )
+    return Outcome(
+        passed=True,
+        expected="the checkpoint whose every value was compared before its source was let go",
+        found=f"that one, by its digest {gone.checkpoint}; let go at {gone.at}",
+        where=str(project.store.path(artifact.name)),
+    )
+
+
+def _with_records(one: Check[CheckpointSubject]) -> Check[CheckpointSubject]:
+    """The check, with what records beside the certificate say otherwise than the source: what was
+    taken of a slice's base, and what the tensors settled of upstream's config."""
+
+    def compute(subject: CheckpointSubject) -> Outcome | Finding:
+        found = one.compute(subject)
+        wrong = _wrong_records(subject) if found.passed else []
+        if not wrong:
+            return found
+        text = f"{', '.join(wrong)}: otherwise than the source and the catalog give"
+        return replace(found, passed=False, found=text, where=str(subject.folder))
+
+    return replace(one, compute=compute)
+
+
+def _wrong_records(subject: CheckpointSubject) -> list[str]:
+    project, artifact, (_, plan) = subject.project, subject.artifact, subject.made_by
+    if plan is None:
+        return []
+    model = project.catalog.models[artifact.owner]
+    wanted: dict[str, bytes] = {}
+    if isinstance(model, MicroModel):
+        sliced = _slice(project, artifact, model)
+        wanted["slice.json"] = json_bytes({"config": sliced.config, "taken": sliced.taken})
+    elif plan.settled:
+        settled = {"config": dict(plan.settled), "evidence": dict(plan.evidence)}
+        wanted[SETTLED] = json_bytes(settled)
+    there = subject.receipt.files.keys() & {"slice.json", SETTLED}
+    wrong = sorted(there ^ wanted.keys())
+    return wrong + [
+        name
+        for name in sorted(there & wanted.keys())
+        if (subject.folder / name).read_bytes() != wanted[name]
+    ]
+
+
+CHECKPOINT: tuple[Check[CheckpointSubject], ...] = (
+    checkpoints.safetensors_readable.on(_stored),
+    checkpoints.sha256sums_recomputed.on(_stored),
+    checkpoints.dtype_of_every_tensor.on(_stored),
+    checkpoints.names_and_shapes.on(_stored),
+    checkpoints.tensor_count.on(_stored),
+    checkpoints.parameter_count.on(_stored),
+    checkpoints.finite_values.on(_stored),
+    checkpoints.certificate_matches_target.on(_stored),
+    _of_source(checkpoints.sampled_values_equal_source),
+    _of_source(checkpoints.values_survive_cast),
+    _with_records(_of_source(checkpoints.certificate_describes_source)),
+)
+MICRO_SIZE: Check[CheckpointSubject] = checkpoints.file_size_within_limit.on(_stored)
+SOURCE_DTYPE = _of_source(checkpoints.source_dtype_stated)
+
+
+def _executed(subject: CheckpointSubject) -> dict[str, Finding]:
+    return subject.executed
+
+
+LOADS_MTP = (
+    one_of(
+        "mtp_loads_strictly",
+        "The plain-PyTorch transformer loads every tensor, and no other.",
+        _executed,
+    ),
+    one_of(
+        "mtp_forward_shape",
+        "Logits are (batch, seq, n_future_tokens, vocab), and finite.",
+        _executed,
+    ),
+    one_of("mtp_gradients", "A loss over all heads gives every head finite gradients.", _executed),
+)
+LOADS_LLAMA = (
+    one_of(
+        "causal_lm_loads",
+        "AutoModelForCausalLM loads it with no further argument.",
+        _executed,
+    ),
+)
+LOADS_REWARD = (
+    one_of(
+        "reward_model_scores", "The reward head loads it strictly and scores a text.", _executed
+    ),
+)
+
+
+def waiver_of(project: Project, owner: str) -> frozenset[str]:
+    """The tensors for which the catalog waives overflow: a model's, or those of a slice's base."""
+    model = project.catalog.models[owner]
+    base = project.catalog.models[model.slice_of] if isinstance(model, MicroModel) else model
+    return frozenset(base.waive_overflow) if isinstance(base, UpstreamModel) else frozenset()
 
 
 def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoint, Plan | None]:
@@ -92,96 +289,188 @@ def _slice(project: Project, artifact: Artifact, model: MicroModel) -> SlicePlan
     return slice_plan(model, layout_of(project.catalog, artifact.owner), origin, base_config)
 
 
-def check_model_checkpoint(
-    project: Project, artifact: Artifact, seed: int | None = None
-) -> Iterable[Finding]:
-    checkpoint = Checkpoint(*place(project, artifact.name))
-    expected, plan = expected_of(project, artifact)
-    layout, config = expected.layout, dict(expected.config)
-    certificate = certificate_of(checkpoint)
-    findings = check_checkpoint(checkpoint.folder, expected, certificate, plan, seed)
-    if plan is None:
-        findings += _as_released(project, artifact)
-    yield from _with_records(project, artifact, checkpoint, plan, findings)
-    finite = all(f.passed for f in findings if f.name == WAIVED.name)
-    with tempfile.TemporaryDirectory(prefix="wmtp-proof-") as folder:
-        document = Path(folder) / "config.json"
-        if layout != MTP:
-            config = derived_config(layout, config, read_header(checkpoint.path))
-        document.write_text(json.dumps(config), encoding="utf-8")
-        loads = check_mtp if layout == MTP else check_causal_lm
-        check_loads = check_reward_model if layout == REWARD else loads
-        yield from check_loads(checkpoint.path, document, finite=finite)
+class ShardsSubject(Subject):
+    """The sharded view of a checkpoint."""
 
-
-def _as_released(project: Project, artifact: Artifact) -> list[Finding]:
-    """The answers about a source that was let go after the checkpoint was compared with it."""
-    gone = released(project, artifact.inputs[0])
-    if gone is None:  # there was a record when this was asked first
-        raise StorageError(
-            "The record of released weights changed while it was read",
-            where=project.store.path(artifact.name),
-            hint=f"wmtp materialize {artifact.inputs[0]}",
+    @lazy
+    def compared(self) -> tuple[Finding, dict[str, str]]:
+        """What comparing its tensors with the checkpoint's certified digests finds, and the SHA-256
+        of each shard."""
+        checkpoint = Checkpoint(*self.place(self.artifact.inputs[0]))
+        config = Document(*self.place(self.artifact.inputs[1]))
+        digests: dict[str, str] = {}
+        finding = check_sharded(
+            checkpoint.path,
+            self.folder / "sharded",
+            certificate_of(checkpoint),
+            shard_bytes=int(str(self.artifact.settings["shard_bytes"])),
+            beside={"config.json": config.path.read_bytes()},
+            digests=digests,
         )
-    return [
-        Finding(
-            name,
-            passed=True,
-            expected="the checkpoint whose every value was compared before its source was let go",
-            found=f"that one, by its digest {gone.checkpoint}; let go at {gone.at}",
-            where=str(project.store.path(artifact.name)),
-        )
-        for name in OF_SOURCE
-    ]
+        return finding, digests
+
+    def digests(self) -> dict[str, str]:
+        read = self.compared[1] if is_computed(self, "compared") else {}
+        return {f"sharded/{name}": digest for name, digest in read.items()}
 
 
-def _with_records(
-    project: Project,
-    artifact: Artifact,
-    checkpoint: Checkpoint,
-    plan: Plan | None,
-    findings: list[Finding],
-) -> Iterable[Finding]:
-    """The findings, that on the certificate with what other records say otherwise than the source:
-    what was taken of a slice's base, and what the tensors settled of upstream's config."""
-    model = project.catalog.models[artifact.owner]
-    wanted: dict[str, bytes] = {}
-    if isinstance(model, MicroModel):
-        sliced = _slice(project, artifact, model)
-        wanted["slice.json"] = json_bytes({"config": sliced.config, "taken": sliced.taken})
-    elif plan is not None and plan.settled:
-        settled = {"config": dict(plan.settled), "evidence": dict(plan.evidence)}
-        wanted[SETTLED] = json_bytes(settled)
-    there = checkpoint.receipt.files.keys() & {"slice.json", SETTLED}
-    wrong = sorted(there ^ wanted.keys())
-    wrong += [
-        name
-        for name in sorted(there & wanted.keys())
-        if (checkpoint.folder / name).read_bytes() != wanted[name]
-    ]
-    for finding in findings:
-        asked = finding.name == "certificate_describes_source" and plan is not None
-        if asked and finding.passed and wrong:
-            found = f"{', '.join(wrong)}: otherwise than the source and the catalog give"
-            yield replace(finding, passed=False, found=found, where=str(checkpoint.folder))
-        else:
-            yield finding
+def shards_checks(project: Project, artifact: Artifact) -> list[Check[ShardsSubject]]:
+    """The checks of a sharded view, beside those of every artifact."""
+    return [shards_equal_checkpoint]
 
 
-def check_certificate(project: Project, artifact: Artifact) -> Finding:
-    document = Document(*place(project, artifact.name))
-    checkpoint = Checkpoint(*place(project, artifact.inputs[0]))
+@check("The shards hold the single file's tensors, bit for bit.")
+def shards_equal_checkpoint(subject: ShardsSubject) -> Finding:
+    return subject.compared[0]
+
+
+def certificate_checks(project: Project, artifact: Artifact) -> list[Check[Subject]]:
+    """The checks of a published certificate, beside those of every artifact."""
+    return [certificate_of_checkpoint]
+
+
+@check("It certifies the checkpoint that is stored.")
+def certificate_of_checkpoint(subject: Subject) -> Outcome:
+    document = Document(subject.folder, subject.receipt)
+    checkpoint = Checkpoint(*subject.place(subject.artifact.inputs[0]))
     recorded = checkpoint.receipt.files["model.safetensors"].sha256
     certified = str(document.value().get("target_sha256"))
     same = document.path.read_bytes() == checkpoint.certificate.read_bytes()
-    return Finding(
-        CERTIFICATE.name,
+    return Outcome(
         same and certified == recorded,
         recorded,
         certified if same else "another certificate than the conversion wrote",
         str(document.path),
-        hint="" if same else f"wmtp materialize {artifact.name} --force",
+        hint="" if same else f"wmtp materialize {subject.artifact.name} --force",
     )
+
+
+class TokenizerSubject(Subject):
+    """The shared tokenizer."""
+
+    @lazy
+    def compared(self) -> dict[str, Finding]:
+        """What loading it and comparing ids finds, by check."""
+        catalog = self.project.catalog
+        # Where the catalog states no digest, that of the file that was fetched has to do.
+        (record,) = source(self.project, self.artifact.inputs[0]).files().values()
+        file = catalog.upstream_models()[catalog.tokenizer.from_model].files.tokenizer
+        with _LOADING:
+            findings = check_tokenizer(
+                self.folder,
+                vocab_size=catalog.tokenizer.vocab_size,
+                sha256=(file.sha256 if file else None) or str(record["sha256"]),
+            )
+        return {finding.name: finding for finding in findings}
+
+
+def tokenizer_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
+    """The checks of the shared tokenizer, beside those of every artifact."""
+    return [*TOKENIZER_CHECKS, tokenizer_derived]
+
+
+def _compared(subject: TokenizerSubject) -> dict[str, Finding]:
+    return subject.compared
+
+
+TOKENIZER_CHECKS = (
+    one_of("tokenizer_digest", "tokenizer.model is the file that the catalog names.", _compared),
+    one_of("tokenizer_vocabulary", "It has as many pieces as the catalog expects.", _compared),
+    one_of(
+        "tokenizer_ids", "AutoTokenizer gives SentencePiece's ids on a probe corpus.", _compared
+    ),
+)
+
+
+class DocumentSubject(Subject):
+    """A config, adapter or metadata document of a model."""
+
+    @lazy
+    def layout(self) -> str:
+        """The model's layout."""
+        return layout_of(self.project.catalog, self.artifact.owner)
+
+    @lazy
+    def config(self) -> Document:
+        """The model's config (params.json or config.json)."""
+        return Document(*self.place(model_artifact(self.artifact.owner, "config")))
+
+    @lazy
+    def checkpoint(self) -> Checkpoint:
+        """The model's checkpoint."""
+        return Checkpoint(*self.place(model_artifact(self.artifact.owner)))
+
+    @property
+    def document(self) -> Path:
+        """The document."""
+        return Document(self.folder, self.receipt).path
+
+    def agrees(self, adapter: Path | None = None, metadata: Path | None = None) -> list[Finding]:
+        """Whether config, adapter and metadata agree with the tensors: a finding of each."""
+        return check_configs(
+            self.layout,
+            weights=self.checkpoint.path,
+            config=self.config.path,
+            adapter=adapter,
+            metadata=metadata,
+        )
+
+
+def config_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
+    """The checks of a model's config, beside those of every artifact."""
+    return [config_describes_tensors, config_derived]
+
+
+def adapter_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
+    """The checks of meta_adapter.yaml, beside those of every artifact."""
+    return [meta_adapter_agrees, adapter_derived]
+
+
+def metadata_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
+    """The checks of metadata.json, beside those of every artifact."""
+    own = [tokenizer_shared] if own_tokenizer(project, artifact) is not None else []
+    return [metadata_agrees, metadata_derived, tokenizer_fits_model, *own]
+
+
+@check("The config states the sizes that the tensors have.")
+def config_describes_tensors(subject: DocumentSubject) -> Finding:
+    return subject.agrees()[0]
+
+
+@check("meta_adapter.yaml says what params.json and tensors say.")
+def meta_adapter_agrees(subject: DocumentSubject) -> Finding:
+    return subject.agrees(adapter=subject.document)[1]
+
+
+@check("metadata.json says what config and tensors say.")
+def metadata_agrees(subject: DocumentSubject) -> Finding:
+    return subject.agrees(metadata=subject.document)[1]
+
+
+@check("The tokenizer has the embedding's size and the config's special ids.")
+def tokenizer_fits_model(subject: DocumentSubject) -> Finding:
+    return check_vocabulary(
+        Tokenizer(*subject.place(TOKENIZER)).model,
+        subject.config.value(),
+        sizes_of(subject.layout, read_header(subject.checkpoint.path))["vocab_size"],
+    )
+
+
+@check("The model's own tokenizer upstream is the shared one.")
+def tokenizer_shared(subject: DocumentSubject) -> Finding:
+    project, artifact = subject.project, subject.artifact
+    raw = source(project, model_artifact(artifact.owner, "raw"))
+    shared = Tokenizer(*subject.place(TOKENIZER))
+    return check_same_tokenizer(shared.model, raw.paths()[str(own_tokenizer(project, artifact))])
+
+
+def own_tokenizer(project: Project, artifact: Artifact) -> str | None:
+    """The path upstream of a model's own tokenizer, where it is not the one that is shared."""
+    model = project.catalog.models[artifact.owner]
+    is_origin = artifact.owner == project.catalog.tokenizer.from_model
+    if is_origin or not isinstance(model, UpstreamModel) or model.files.tokenizer is None:
+        return None
+    return model.files.tokenizer.path
 
 
 def check_converted_again(project: Project, artifact: Artifact) -> list[Finding]:
@@ -199,56 +488,3 @@ def check_converted_again(project: Project, artifact: Artifact) -> list[Finding]
             hint=f"wmtp materialize {artifact.inputs[0]} --force",
         )
     return verify_certificate(certificate_of(checkpoint), checkpoint.path, against=plan)
-
-
-def check_shards(project: Project, artifact: Artifact) -> Finding:
-    """Whether the sharded view holds the checkpoint's tensors, by their certified digests."""
-    folder, _ = place(project, artifact.name)
-    checkpoint = Checkpoint(*place(project, artifact.inputs[0]))
-    certificate = certificate_of(checkpoint)
-    config = Document(*place(project, artifact.inputs[1]))
-    return check_sharded(
-        checkpoint.path,
-        folder / "sharded",
-        certificate,
-        shard_bytes=int(str(artifact.settings["shard_bytes"])),
-        beside={"config.json": config.path.read_bytes()},
-    )
-
-
-def check_shared_tokenizer(project: Project, artifact: Artifact) -> list[Finding]:
-    # Where the catalog states no digest, that of the file that was fetched has to do.
-    (record,) = source(project, artifact.inputs[0]).files().values()
-    file = project.catalog.upstream_models()[project.catalog.tokenizer.from_model].files.tokenizer
-    return check_tokenizer(
-        project.store.path(artifact.name),
-        vocab_size=project.catalog.tokenizer.vocab_size,
-        sha256=(file.sha256 if file else None) or str(record["sha256"]),
-    )
-
-
-def check_documents(project: Project, artifact: Artifact) -> Iterable[Finding]:
-    layout, owner = layout_of(project.catalog, artifact.owner), artifact.owner
-    document = Document(*place(project, artifact.name)).path
-    config = Document(*place(project, model_artifact(owner, "config"))).path
-    findings = check_configs(
-        layout,
-        weights=Checkpoint(*place(project, model_artifact(owner))).path,
-        config=config,
-        adapter=document if artifact.kind is Kind.ADAPTER else None,
-        metadata=document if artifact.kind is Kind.MODEL_METADATA else None,
-    )
-    # The config's own finding comes first and belongs to the config alone.
-    yield findings[0 if artifact.kind is Kind.CONFIG else 1]
-    if artifact.kind is Kind.MODEL_METADATA:
-        checkpoint = Checkpoint(*place(project, model_artifact(owner)))
-        yield check_vocabulary(
-            Tokenizer(*place(project, TOKENIZER)).model,
-            Document(*place(project, model_artifact(owner, "config"))).value(),
-            sizes_of(layout, read_header(checkpoint.path))["vocab_size"],
-        )
-    own = own_tokenizer(project, artifact)
-    if artifact.kind is Kind.MODEL_METADATA and own is not None:
-        raw = source(project, model_artifact(owner, "raw"))
-        shared = Tokenizer(*place(project, TOKENIZER))
-        yield check_same_tokenizer(shared.model, raw.paths()[own])

@@ -1,18 +1,23 @@
-"""The proofs as Dagster checks: one definition an asset, one check a question.
+"""The checks of artifacts as Dagster's asset checks: one step per asset, one check per `Check`.
 
-Everything that is asked and answered is in `artifacts/checks/`; here it is only shown.
+What is checked, and how, is defined in `artifacts/checks/`; here it is only run and shown.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import checks_of, run_checks
+from wmtp_assets.artifacts.staleness import with_ancestors
+from wmtp_assets.artifacts.verification import findings_of_run, start
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding
 from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO, difficulties_picture, metadata_value
+
+# What can be made goes first; meanwhile, what was made is verified in the background.
+_LATER = {"dagster/priority": "-1"}
 
 
 def artifact_checks(project: Project) -> list[dg.AssetChecksDefinition]:
@@ -22,25 +27,59 @@ def artifact_checks(project: Project) -> list[dg.AssetChecksDefinition]:
 
 def _checks(project: Project, artifact: Artifact) -> dg.AssetChecksDefinition:
     key = key_of(artifact.name)
+    every = checks_of(project, artifact)
 
     @dg.multi_asset_check(
-        # One step an asset: starting one costs more than most of its questions.
-        name=f"{key.to_python_identifier()}_checks",
+        # One step per asset: starting one costs more than most of its checks.
+        name=_step(artifact),
         specs=[
             dg.AssetCheckSpec(
                 check.name, asset=key, description=check.description, blocking=check.blocking
             )
-            for check in checks_of(project, artifact)
+            for check in every
         ],
         can_subset=True,
+        op_tags=_LATER,
     )
     def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         selected = {check.name for check in context.selected_asset_check_keys}
-        for finding in run_checks(project, artifact):
-            if finding.name in selected:
-                yield shown(key, finding)
+        if len(selected) < len(every):
+            findings = run_checks(project, artifact, only=selected)
+        else:
+            start(project, _ready(context, project), context.run.run_id)
+            findings = findings_of_run(project, artifact, context.run.run_id)
+        for finding in findings:
+            yield shown(key, finding)
 
     return checks
+
+
+def verified_in_background(project: Project) -> Callable[[str, dg.AssetKey], None]:
+    """What a run calls when an asset is materialized: its verification begins at once, while the
+    next asset is made. The asset's check step waits for it."""
+
+    def materialized(run_id: str, key: dg.AssetKey) -> None:
+        artifact = project.artifacts.get(key.to_user_string())
+        if artifact is not None:
+            start(project, [artifact], run_id)
+
+    return materialized
+
+
+def _step(artifact: Artifact) -> str:
+    return f"{key_of(artifact.name).to_python_identifier()}_checks"
+
+
+def _ready(context: dg.AssetCheckExecutionContext, project: Project) -> list[Artifact]:
+    """The artifacts whose checks this run executes and that it makes neither themselves nor what
+    they are made from: they are as they will be at its end."""
+    steps = {node.name for node in context.job_def.nodes}
+    made = {name for name in project.artifacts if key_of(name).to_python_identifier() in steps}
+    return [
+        artifact
+        for artifact in project.artifacts.values()
+        if _step(artifact) in steps and made.isdisjoint(with_ancestors(project, [artifact.name]))
+    ]
 
 
 def shown(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:

@@ -1,0 +1,53 @@
+"""The checks of every artifact: its files are those of its receipt, made from what is there now."""
+
+from __future__ import annotations
+
+from wmtp_assets.artifacts.checks.subject import Subject
+from wmtp_assets.artifacts.recipes import CODE_VERSIONS
+from wmtp_assets.artifacts.types import demand
+from wmtp_assets.findings import Outcome, check
+
+
+@check("Every file has the size and SHA-256 that its receipt states.", quick=True)
+def files_unchanged(subject: Subject) -> Outcome:
+    store, receipt = subject.project.store, subject.receipt
+    wrong = store.mismatches(subject.artifact.name, deep=subject.deep, known=subject.digests())
+    return Outcome(
+        not wrong,
+        f"{len(receipt.files)} files, {receipt.size} bytes, as their receipt says",
+        "; ".join(f"{m.file.name}: {m.found}" for m in wrong) or "as expected",
+        str(wrong[0].file) if wrong else str(subject.folder),
+        hint=f"wmtp materialize {subject.artifact.name} --force" if wrong else "",
+        details={"digest": receipt.digest, "made_at": receipt.made_at},
+    )
+
+
+@check(
+    "It was made from what its inputs are now, by what the catalog says of it now, and by this "
+    "version of the code.",
+    quick=True,
+)
+def inputs_current(subject: Subject) -> Outcome:
+    artifact, receipt = subject.artifact, subject.receipt
+    # What a raw artifact was fetched from is no artifact; `fetched_files` looks at its commit.
+    now = {name: demand(subject.project.store, name).digest for name in artifact.inputs}
+    stale = sorted(name for name, digest in now.items() if receipt.inputs.get(name) != digest)
+    wrong = [f"made from another version of {', '.join(stale)}"] if stale else []
+    if receipt.entry_digest != artifact.settings_digest:
+        wrong.append("made by other words of the catalog than it has now")
+    code = CODE_VERSIONS[artifact.kind]
+    if receipt.code_version != code:
+        wrong.append(
+            f"made by an earlier version of this package: made by version {receipt.code_version!r} "
+            f"of the code, not {code!r}"
+        )
+    return Outcome(
+        not wrong,
+        "the inputs' present digests, the catalog's present words, and this version of the code",
+        "; ".join(wrong) or "as expected",
+        str(subject.folder / "receipt.json"),
+        hint=f"wmtp materialize {artifact.name}" if wrong else "",
+    )
+
+
+EVERY = (files_unchanged, inputs_current)

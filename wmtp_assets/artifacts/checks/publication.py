@@ -1,0 +1,65 @@
+"""Whether the contract's paths lead to the artifacts that are verified."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.findings import Finding
+from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.receipts import Mismatch
+
+
+def published(project: Project) -> list[Finding]:
+    """Whether the contract's paths lead to the artifacts' current versions, for every set, and
+    nothing else stands among them. Looks at names and inodes only.
+
+    Something wrong that several sets share (a link in place of `models_v2/`) is one finding.
+    """
+    findings: list[Finding] = []
+    named: set[str] = set()
+    for name, wanted in project.sets.items():
+        optional = name.startswith("models/") and project.artifacts[name].status == "optional"
+        wrong = project.store.unpublished(wanted)
+        with suppress(StorageError):  # a damaged record is among what is wrong
+            if optional and project.store.publication(name) is None:
+                continue
+        for mismatch in wrong:
+            if str(mismatch.file) in named:
+                continue
+            if not optional:
+                named.add(str(mismatch.file))
+            findings.append(_not_published(mismatch, name, blocking=not optional))
+        if not wrong:
+            findings.append(
+                Finding(
+                    "published",
+                    passed=True,
+                    expected="links to the current versions",
+                    found="as expected",
+                    where=name,
+                    blocking=not optional,
+                    details={"set": name},
+                )
+            )
+    others = project.store.strangers(project.sets.values())
+    for mismatch, blocking in (
+        *((mismatch, True) for mismatch in others.inside),
+        *((mismatch, False) for mismatch in others.beside),
+    ):
+        folder = str(mismatch.file.parent.relative_to(project.store.root))
+        findings.append(_not_published(mismatch, folder, blocking=blocking))
+    return findings
+
+
+def _not_published(mismatch: Mismatch, name: str, *, blocking: bool) -> Finding:
+    return Finding(
+        "published",
+        passed=False,
+        expected=mismatch.expected,
+        found=mismatch.found,
+        where=str(mismatch.file),
+        hint=mismatch.hint or f"wmtp materialize {name}",
+        blocking=blocking,
+        details={"set": name},
+    )

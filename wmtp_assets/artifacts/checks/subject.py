@@ -1,0 +1,66 @@
+"""What a check of an artifact looks at: the artifact in its storage, each part read when needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks.inputs import place
+from wmtp_assets.artifacts.types import demand
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.findings import Check, Finding, Outcome, S, lazy
+from wmtp_assets.storage.receipts import Receipt
+
+
+class Subject:
+    """One artifact of one project. All its checks share one subject, so that what several of them
+    need is read once; a check alone reads only what it needs itself.
+
+    `seed` draws what is only sampled (None: a fresh one). `deep` False: no contents beyond headers
+    and records are read.
+    """
+
+    def __init__(
+        self, project: Project, artifact: Artifact, seed: int | None = None, deep: bool = True
+    ) -> None:
+        self.project = project
+        self.artifact = artifact
+        self.seed = seed
+        self.deep = deep
+
+    @lazy
+    def receipt(self) -> Receipt:
+        """Its receipt. Raises StorageError where it was never made or is damaged."""
+        return demand(self.project.store, self.artifact.name)
+
+    @lazy
+    def folder(self) -> Path:
+        """Where its current version lies. Raises StorageError."""
+        return self.project.store.path(self.artifact.name)
+
+    def place(self, name: str) -> tuple[Path, Receipt]:
+        """The folder and the receipt of another artifact that exists; StorageError otherwise."""
+        return place(self.project, name)
+
+    @property
+    def again(self) -> str:
+        """The command that makes the artifact again."""
+        return f"wmtp materialize {self.artifact.name} --force"
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256, by path, of files that other checks of this subject have read whole already."""
+        return {}
+
+
+def one_of(name: str, description: str, found: Callable[[S], Mapping[str, Finding]]) -> Check[S]:
+    """The check `name`, one of several that are computed together (such as: a model is loaded)."""
+
+    def compute(subject: S) -> Outcome | Finding:
+        finding = found(subject).get(name)
+        if finding is None:
+            raise WmtpError("Not known, since an earlier check failed")
+        return finding
+
+    return Check(name, description, compute)

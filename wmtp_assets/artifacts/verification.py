@@ -1,0 +1,228 @@
+"""Verifying artifacts: many in parallel, and each once per run.
+
+Findings are shared within one process and one run only, and only while everything that they were
+computed from is untouched: every file that the checks of an artifact may read is identified by
+device, inode, size and times before and after. A file that changed meanwhile is verified again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import run_checks
+from wmtp_assets.artifacts.checks.inputs import locked
+from wmtp_assets.artifacts.released_weights import checkpoint_of, record_of
+from wmtp_assets.artifacts.types import fetched
+from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.findings import Finding
+from wmtp_assets.hub.lock import LockError
+from wmtp_assets.storage.digests import cores
+from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.receipts import UNREADABLE
+
+Identity = tuple[object, ...]
+_KEPT_RUNS = 4
+_TICK_SECONDS = 0.02  # a file that is changed twice within a tick of the clock has one time
+
+
+def verify_all(
+    project: Project, artifacts: Iterable[Artifact], seed: int | None = None
+) -> dict[str, list[Finding]]:
+    """The findings on each artifact by name, computed anew; see `run_checks`."""
+    return in_parallel(project, artifacts, lambda artifact: run_checks(project, artifact, seed))
+
+
+def verify_all_of_run(
+    project: Project, artifacts: Iterable[Artifact], run_id: str
+) -> dict[str, list[Finding]]:
+    """The findings on each artifact by name; see `findings_of_run`."""
+    return in_parallel(
+        project, artifacts, lambda artifact: findings_of_run(project, artifact, run_id)
+    )
+
+
+def in_parallel(
+    project: Project,
+    artifacts: Iterable[Artifact],
+    verify: Callable[[Artifact], list[Finding]],
+) -> dict[str, list[Finding]]:
+    """Calls `verify` for each artifact on every core, the largest first; the results by name.
+
+    What loads a model waits for another that does (see `checks/models.py`): memory stays bounded.
+    """
+    given = list(artifacts)
+    order = sorted(given, key=lambda artifact: _size(project, artifact), reverse=True)
+    with ThreadPoolExecutor(cores(), thread_name_prefix="verify") as pool:
+        futures = {artifact.name: pool.submit(verify, artifact) for artifact in order}
+        return {artifact.name: futures[artifact.name].result() for artifact in given}
+
+
+class _Run:
+    """What was verified in one run, and what is being verified in the background."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.verified: dict[str, tuple[Identity, Future[list[Finding]]]] = {}
+        self.started: set[str] = set()
+        self.pool = ThreadPoolExecutor(cores(), thread_name_prefix="verify")
+
+
+_RUNS: OrderedDict[tuple[str, Path], _Run] = OrderedDict()
+_RUNS_LOCK = threading.Lock()
+
+
+def findings_of_run(project: Project, artifact: Artifact, run_id: str) -> list[Finding]:
+    """The findings of every check of an artifact, computed in this run and in this process, after
+    the last change of anything that they depend on. Waits for what is being verified already.
+    """
+    identity = identity_of(project, artifact)
+    if identity is None:  # something is missing or damaged: what is found is not kept
+        return run_checks(project, artifact)
+    run = _run(project, run_id)
+    with run.lock:
+        known = run.verified.get(artifact.name)
+        if known is not None and known[0] == identity:
+            future, own = known[1], False
+        else:
+            future, own = Future[list[Finding]](), True
+            run.verified[artifact.name] = identity, future
+    if own:
+        try:
+            findings = run_checks(project, artifact)
+            if identity_of(project, artifact) != identity:
+                with run.lock:
+                    if run.verified.get(artifact.name) == (identity, future):
+                        del run.verified[artifact.name]
+            future.set_result(findings)
+        except BaseException as error:  # nobody may wait for it without end
+            future.set_exception(error)
+            raise
+    return future.result()
+
+
+def start(project: Project, artifacts: Iterable[Artifact], run_id: str) -> None:
+    """Begins to verify artifacts for `findings_of_run` in the background, the largest first; those
+    that were started in this run already are left out."""
+    run = _run(project, run_id)
+    with run.lock:
+        added = [artifact for artifact in artifacts if artifact.name not in run.started]
+        run.started.update(artifact.name for artifact in added)
+    for artifact in sorted(added, key=lambda artifact: _size(project, artifact), reverse=True):
+        run.pool.submit(_in_background, project, artifact, run_id)
+
+
+def _in_background(project: Project, artifact: Artifact, run_id: str) -> None:
+    if threading.main_thread().is_alive():  # the process is not ending
+        findings_of_run(project, artifact, run_id)
+
+
+def _run(project: Project, run_id: str) -> _Run:
+    key = (run_id, project.store.root)
+    with _RUNS_LOCK:
+        run = _RUNS.setdefault(key, _Run())
+        _RUNS.move_to_end(key)
+        while len(_RUNS) > _KEPT_RUNS:
+            _, old = _RUNS.popitem(last=False)
+            old.pool.shutdown(wait=False, cancel_futures=True)
+        return run
+
+
+def _size(project: Project, artifact: Artifact) -> int:
+    """Bytes that verifying an artifact reads, about."""
+    try:
+        receipt = project.store.current(artifact.name)
+        size = receipt.size if receipt is not None else 0
+        if receipt is not None and artifact.is_fetched:
+            files = fetched(project.store, artifact.name).files().values()
+            size += sum(int(str(record["size"])) for record in files)
+    except (StorageError, *UNREADABLE):
+        return 0
+    return size
+
+
+def identity_of(project: Project, artifact: Artifact) -> Identity | None:
+    """What stands for every file that the checks of an artifact may read: its own, those of all
+    that it is made from, what was fetched, and the records of both. None where one is missing."""
+    for _ in range(100):
+        try:
+            found = tuple(_identities(project, artifact))
+        except (LockError, StorageError, *UNREADABLE):
+            return None
+        newest = max((file.changed for file in found if isinstance(file, _File)), default=0)
+        if time.time_ns() - newest > _TICK_SECONDS * 1e9:
+            return found
+        time.sleep(_TICK_SECONDS)  # so that a later change has another time
+    return None
+
+
+class _File(NamedTuple):
+    """A file as it is now; of one that is not there, its path alone."""
+
+    path: str
+    link: bool = False
+    device: int = 0
+    inode: int = 0
+    size: int = 0
+    modified: int = 0
+    changed: int = 0
+
+
+def _identities(project: Project, artifact: Artifact) -> Iterator[object]:
+    for name in _read_by(project, artifact):
+        yield name, str((project.store.versions.home(name) / "current").readlink())
+        yield from map(_file, _below(project.store.path(name)))
+        if not project.artifacts[name].is_fetched:
+            continue
+        paths = fetched(project.store, name).paths()
+        yield from map(_file, paths.values())
+        yield _file(record_of(project, name))
+        # Not the file of assets.lock: every fetch adds to it.
+        repo = locked(project, Taken.by(project.artifacts[name]).repo)
+        yield None if repo is None else (repo.commit, [repo.files.get(path) for path in paths])
+
+
+def _read_by(project: Project, artifact: Artifact) -> list[str]:
+    """The artifact and all that it is made from; where weights are released, also the checkpoint
+    that stands for them."""
+    found: set[str] = set()
+    waiting = [artifact.name]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        waiting += project.artifacts[name].inputs
+        made = checkpoint_of(project, name) if record_of(project, name).exists() else None
+        waiting += [made.name] if made is not None else []
+    return sorted(found)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for above, folders, names in os.walk(folder):
+        for name in sorted([*folders, *names]):
+            yield Path(above) / name
+
+
+def _file(path: Path) -> _File:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return _File(str(path))
+    return _File(
+        str(path),
+        path.is_symlink(),
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )

@@ -1,0 +1,217 @@
+"""Within one run everything is verified once, and again where anything was touched since."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wmtp_assets.artifacts import Project, verification
+from wmtp_assets.artifacts.checks import checks_of, run_checks
+from wmtp_assets.artifacts.checks.common import files_unchanged
+from wmtp_assets.artifacts.checks.datasets import SplitSubject
+from wmtp_assets.artifacts.checks.models import CheckpointSubject
+from wmtp_assets.artifacts.gate import evaluate, verdict_of_run
+from wmtp_assets.artifacts.verification import findings_of_run, identity_of, verify_all
+from wmtp_assets.artifacts.verify import verify
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.findings import Finding, is_computed
+from wmtp_assets_tests.artifact_checks.breaking import flip
+
+MODEL, RAW, SPLIT = "models/micro-ref", "models/ref-sheared-llama-2.7b_raw", "datasets/mbpp_test"
+
+
+class Counted:
+    """`run_checks`, counting by artifact how often it is called."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, project: Project, artifact: Artifact, seed: int | None = None
+    ) -> list[Finding]:
+        with self._lock:
+            self.times[artifact.name] = self.times.get(artifact.name, 0) + 1
+        return run_checks(project, artifact, seed)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    counting = Counted()
+    monkeypatch.setattr(verification, "run_checks", counting)
+    return counting
+
+
+@pytest.fixture
+def run_id(request: pytest.FixtureRequest, copied: Project) -> Iterator[str]:
+    name = request.node.name
+    yield name
+    verification.finish(copied, name)
+
+
+def flip_in_place(path: Path) -> None:
+    """Flips a byte and leaves size, inode and time of modification as they were."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(before.st_size // 2)
+        (byte,) = file.read(1)
+        file.seek(before.st_size // 2)
+        file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def own_file(project: Project) -> Path:
+    return project.store.path(SPLIT) / "test.jsonl"
+
+
+def upstream_file(project: Project) -> Path:
+    (path,) = project.store.upstream.rglob("mbpp/**/test-*.parquet")
+    return path
+
+
+def input_of_input(project: Project) -> Path:
+    return project.store.path("models/tokenizer") / "tokenizer.model"
+
+
+def test_what_was_verified_in_a_run_is_not_verified_again(
+    copied: Project, counted: Counted, run_id: str
+) -> None:
+    artifact = copied.artifacts[SPLIT]
+    first = findings_of_run(copied, artifact, run_id)
+    assert findings_of_run(copied, artifact, run_id) == first
+    assert counted.times == {SPLIT: 1}
+    findings_of_run(copied, artifact, f"{run_id}, another")
+    assert counted.times == {SPLIT: 2}
+
+
+@pytest.mark.parametrize("file", [own_file, upstream_file, input_of_input])
+@pytest.mark.parametrize("change", [flip, flip_in_place])
+def test_a_byte_flipped_between_check_and_gate_is_found(
+    copied: Project,
+    run_id: str,
+    file: Callable[[Project], Path],
+    change: Callable[[Path], None],
+) -> None:
+    """`run_id` names the very run in which the checks passed."""
+    artifact = copied.artifacts[SPLIT]
+    before = findings_of_run(copied, artifact, run_id)
+    assert [finding.name for finding in before if not finding.passed] == []
+    identity = identity_of(copied, artifact)
+    change(file(copied))
+    assert identity_of(copied, artifact) != identity
+    verdict = verdict_of_run(copied, run_id)
+    assert not verdict.open
+    assert "sha256_verified" in {c.name for c in verdict.conditions if not c.met}
+
+
+def test_assets_lock_counts_and_another_repository_in_it_does_not(
+    copied: Project, counted: Counted, run_id: str
+) -> None:
+    artifact = copied.artifacts[RAW]
+    identity = identity_of(copied, artifact)
+    text = copied.lock.path.read_text(encoding="utf-8")
+    repos = copied.lock.repos()
+    mine = repos["models/princeton-nlp/Sheared-LLaMA-2.7B"].commit
+    other = repos["models/facebook/multi-token-prediction"].commit
+    assert mine != other
+    copied.lock.path.write_text(text.replace(other, "0" * 40), encoding="utf-8")
+    assert identity_of(copied, artifact) == identity
+    copied.lock.path.write_text(text.replace(mine, "0" * 40), encoding="utf-8")
+    assert identity_of(copied, artifact) != identity
+
+
+def test_what_does_not_exist_is_never_remembered(copied: Project, run_id: str) -> None:
+    link = copied.store.versions.home(SPLIT) / "current"
+    target = link.readlink()
+    link.unlink()
+    artifact = copied.artifacts[SPLIT]
+    assert identity_of(copied, artifact) is None
+    assert not findings_of_run(copied, artifact, run_id)[0].passed
+    link.symlink_to(target)
+    assert findings_of_run(copied, artifact, run_id)[0].passed
+
+
+@pytest.mark.slow
+def test_a_gate_of_its_own_reads_everything_though_a_run_has_just_verified_it(
+    copied: Project, counted: Counted, run_id: str
+) -> None:
+    required = {a.name for a in copied.artifacts.values() if a.status == "required"}
+    assert evaluate(copied, run_id).open
+    assert evaluate(copied, run_id).open
+    assert counted.times == dict.fromkeys(required, 1)
+    assert evaluate(copied).open
+    assert counted.times == dict.fromkeys(required, 2)
+    assert verify(copied, deep=True).sound
+    assert {counted.times[name] for name in required} == {3}
+
+
+def test_what_is_started_in_the_background_is_what_the_check_waits_for(
+    copied: Project, counted: Counted, run_id: str
+) -> None:
+    artifacts = [copied.artifacts[name] for name in (MODEL, SPLIT)]
+    verification.start(copied, artifacts, run_id)
+    verification.start(copied, artifacts, run_id)
+    found = {one.name: findings_of_run(copied, one, run_id) for one in artifacts}
+    assert all(finding.passed for findings in found.values() for finding in findings)
+    assert counted.times == {MODEL: 1, SPLIT: 1}
+
+
+def test_findings_in_parallel_are_those_one_after_the_other(project: Project) -> None:
+    artifacts = [a for a in project.artifacts.values() if a.name.startswith("datasets/")]
+    found = verify_all(project, artifacts, seed=3)
+    assert list(found) == [artifact.name for artifact in artifacts]
+    for artifact in artifacts:
+        assert found[artifact.name] == run_checks(project, artifact, seed=3)
+
+
+# What a check alone computes.
+
+
+def test_a_check_alone_computes_what_it_needs(project: Project) -> None:
+    artifact = project.artifacts[MODEL]
+    subject = CheckpointSubject(project, artifact)
+    checks = {one.name: one for one in checks_of(project, artifact)}
+    assert checks["tensor_count"].of(subject).passed
+    assert not is_computed(subject.stored, "scan")
+    assert not is_computed(subject, "executed")
+    assert checks["finite_values"].of(subject).passed
+    assert is_computed(subject.stored, "scan")
+    assert not is_computed(subject, "executed")
+    assert not is_computed(subject.stored, "compared")
+
+
+def test_the_digest_of_a_file_that_was_read_whole_is_used(project: Project) -> None:
+    subject = CheckpointSubject(project, project.artifacts[MODEL])
+    assert subject.digests() == {}
+    assert files_unchanged.of(subject).passed
+    assert not is_computed(subject, "stored")
+    scanned = subject.stored.scan
+    assert subject.digests() == {"model.safetensors": scanned.sha256}
+    assert files_unchanged.of(subject).passed
+    rows = SplitSubject(project, project.artifacts[SPLIT])
+    assert rows.stored.scan.digest == rows.digests()["test.jsonl"]
+    assert files_unchanged.of(rows).passed
+
+
+def test_only_the_checks_that_are_asked_for_are_run(copied: Project) -> None:
+    flip(copied.store.path(MODEL) / "model.safetensors", -1)
+    artifact = copied.artifacts[MODEL]
+    (count,) = run_checks(copied, artifact, only={"tensor_count"})
+    assert (count.name, count.passed) == ("tensor_count", True)
+    names = ["files_unchanged", "sha256sums_recomputed"]
+    found = run_checks(copied, artifact, only=set(names))
+    assert [(one.name, one.passed) for one in found] == [(name, False) for name in names]
+
+
+def test_severity_is_that_of_the_check(copied: Project) -> None:
+    for artifact in copied.artifacts.values():
+        blocking = {one.name: one.blocking for one in checks_of(copied, artifact)}
+        (copied.store.versions.home(artifact.name) / "current").unlink()
+        for finding in run_checks(copied, artifact):
+            assert finding.blocking is blocking[finding.name]
+            assert not finding.passed
