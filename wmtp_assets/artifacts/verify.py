@@ -1,6 +1,6 @@
-"""`wmtp verify`: every artifact held against its receipt, quickly or whole.
+"""`wmtp verify`: every artifact compared with its receipt, quickly or whole.
 
-Quick looks at receipts, sizes, headers and the contract's links; deep asks every question of
+Quick looks at receipts, sizes, headers and the contract's links; deep runs every check of
 `artifacts/checks/`, reading every byte. It makes nothing, and reads no status from Dagster.
 """
 
