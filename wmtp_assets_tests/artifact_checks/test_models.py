@@ -378,6 +378,14 @@ def test_a_model_whose_own_tokenizer_is_another_is_told(copied: Project) -> None
     )
 
 
+def test_a_config_of_other_special_ids_than_the_tokenizers_is_told(copied: Project) -> None:
+    change = document("config.json", lambda value: value.update(bos_token_id=7))
+    recommit(copied, f"{REF}_config", change)
+    found = answers(copied, f"{REF}_metadata")["tokenizer_fits_model"]
+    assert not found.passed
+    assert "bos_token_id" in str(found.found)
+
+
 def test_a_shard_that_holds_another_value_is_told(copied: Project) -> None:
     def change(folder: Path) -> None:
         shard = sorted((folder / "sharded").glob("*.safetensors"))[0]

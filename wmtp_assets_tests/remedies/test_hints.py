@@ -185,6 +185,7 @@ ELSEWHERE = {
     "artifacts.checks.fetched.weights_kept": "a warning about a choice: artifacts/test_released.py",
     # What a proof prints when an artifact itself is wrong: test_checks.py breaks each.
     "artifacts.checks._failed": "test_checks.py",
+    "artifacts.checks._found": "test_checks.py",
     "artifacts.checks.datasets.schema_is_ours": "test_checks.py",
     "artifacts.checks.datasets.data_files_declared": "test_checks.py",
     "artifacts.checks.models._as_released": "a race with `wmtp gc --raw`, over when it is printed",
