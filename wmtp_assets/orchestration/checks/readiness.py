@@ -15,6 +15,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         name="gate_is_open",
         description="Every required condition is met, recomputed from the files on disk.",
         config_schema={},
+        op_tags={"dagster/priority": "-2"},  # after the checks, whose findings it shares
     )
     def gate_is_open(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         verdict = verdict_of_run(project, context.run.run_id)
