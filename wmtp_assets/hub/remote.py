@@ -511,8 +511,8 @@ def _unreachable(question: Question, host: str, why: str) -> ComeBackError:
 def _proxy_variable(question: Question, host: str) -> str | None:
     """The variable that names the proxy on the way to `host`, as `_host` gives it."""
     scheme = urlsplit(question.endpoint).scheme
-    parts = urlsplit(f"{scheme}://{host}")
     try:
+        parts = urlsplit(f"{scheme}://{host}")
         port = parts.port or (443 if scheme == "https" else 80)
     except ValueError:
         return None
