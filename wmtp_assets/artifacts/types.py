@@ -199,7 +199,16 @@ class Document(Handle):
         """The document's file."""
         if len(self.receipt.files) == 1:
             return self.folder / next(iter(self.receipt.files))
-        return self.folder / str(self.receipt.facts["document"])
+        name = str(self.receipt.facts.get("document"))
+        if name not in self.receipt.files:
+            raise StorageError(
+                f"The receipt of {self.name} names a document that is none of its files",
+                expected=f"one of {', '.join(self.receipt.files)}",
+                found=name,
+                where=self.folder,
+                hint=self._again,
+            )
+        return self.folder / name
 
     def value(self) -> dict[str, object]:
         """The document, parsed."""

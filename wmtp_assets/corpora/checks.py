@@ -25,6 +25,7 @@ from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.scanned_rows import ScannedRows
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import Check, Finding, Outcome, check, lazy
+from wmtp_assets.storage.digests import sha256_file
 
 _BATCH = 8192
 _SHOWN = 5
@@ -217,7 +218,7 @@ def stats_add_up(split: StoredSplit) -> Outcome:
     found, stats, index = split.scan, split.stats, split.index
     by_difficulty = {json.dumps(value): times for value, times in found.difficulties.items()}
     classed = found.classes["absent"] == 0
-    expected = {
+    expected: dict[str, object] = {
         "total": found.rows,
         "correct": found.classes["correct"] if classed else None,
         "incorrect": found.classes["incorrect"] if classed else None,
@@ -240,9 +241,15 @@ def stats_add_up(split: StoredSplit) -> Outcome:
     distributions = json.loads(json.dumps(tally.document()))
     expected |= distributions
     jsonl = stats.get("jsonl", {})
+    counts = ("total", "correct", "incorrect", "difficulty_dist")
+    known = {*index.facts, *distributions, *counts, "funnel", "index"}
+    file = {"sha256": sha256_file(index.path), "bytes": index.path.stat().st_size}
+    expected |= {**index.facts, "index": file, "further fields": []}
     actual = {
+        **{name: stats.get(name) for name in (*index.facts, "index")},
+        "further fields": sorted(stats.keys() - known),
         **{name: stats.get(name) for name in distributions},
-        **{name: stats.get(name) for name in ("total", "correct", "incorrect", "difficulty_dist")},
+        **{name: stats.get(name) for name in counts},
         "funnel.kept": funnel.get("kept", 0),
         "funnel.candidates": funnel.get("candidates"),
         "jsonl.sha256": jsonl.get("sha256"),
@@ -363,14 +370,25 @@ def check_metadata(metadata: Path, jsonl: Path) -> list[Finding]:
 def metadata_matches_lines(stored: StoredMetadata) -> Outcome:
     parsed = stored.parsed
     differences = [] if parsed is None else _differences(parsed, stored.jsonl)
+    hint = _METADATA_AGAIN
+    if not differences and (described := _unlike_described(stored)):
+        differences, hint = [described], _AGAIN
     return Outcome(
         passed=not differences,
         expected="entry i describes line i, for every i",
         found="as expected" if not differences else differences[0],
         where=str(stored.path),
-        hint=_METADATA_AGAIN,
+        hint=hint,
         details={"first_failures": differences},
     )
+
+
+def _unlike_described(stored: StoredMetadata) -> str:
+    """What the row index says of the metadata file otherwise than it is; readers go by it."""
+    index = RowIndex(stored.jsonl.with_name(f"{stored.jsonl.stem}.index.parquet"))
+    file = {"sha256": sha256_file(stored.path), "bytes": stored.path.stat().st_size}
+    described = index.facts.get("metadata")
+    return "" if described == file else f"the row index describes another file: {described}"
 
 
 @check("Its statistics are those of the lines.")

@@ -118,7 +118,9 @@ def _unlike_stated(source: SplitSource, index: RowIndex, stats: dict[str, Any]) 
         "tokenizer_sha256": digest,
         "rows": len(index),
     }
-    return [
+    others = sorted(index.facts.keys() - wanted.keys() - {"jsonl", "metadata"})
+    unknown = [f"the index says further: {', '.join(others)}"] if others else []
+    return unknown + [
         f"{place} says {name} {said.get(name)!r}, not {value!r}"
         for place, said in (("the index", index.facts), ("the statistics", stats))
         for name, value in wanted.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,17 @@ Change = Callable[[Path], None]
 WEIGHTS = "model.safetensors"
 
 
-def recommit(project: Project, name: str, change: Change) -> None:
-    """Makes a version of `name` whose folder `change` was at, from the same inputs as before."""
+def recommit(
+    project: Project,
+    name: str,
+    change: Change,
+    inputs: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Makes a version of `name` whose folder `change` was at, from the same inputs as before.
+
+    The receipt states `inputs` and `facts` where they are given, else those it stated before.
+    """
     receipt = project.store.current(name)
     assert receipt is not None
     with project.store.stage(name) as staging:
@@ -39,13 +48,14 @@ def recommit(project: Project, name: str, change: Change) -> None:
             shutil.copyfile(project.store.path(name) / file, staging.path / file)
         change(staging.path)
         made = staging.commit(
-            inputs=receipt.inputs,
+            inputs=receipt.inputs if inputs is None else inputs,
             code_version=receipt.code_version,
             entry_digest=receipt.entry_digest,
-            facts=receipt.facts,
+            facts=receipt.facts if facts is None else facts,
             seconds=0.0,
         )
-    assert made.digest != receipt.digest, "the change changed nothing"
+    changed = made.digest != receipt.digest or (inputs, facts) != (None, None)
+    assert changed, "the change changed nothing"
 
 
 def flip(path: Path, at: int | None = None) -> None:

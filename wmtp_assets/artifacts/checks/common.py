@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from wmtp_assets.artifacts.checks.fetched import source_input
 from wmtp_assets.artifacts.checks.subject import Subject
+from wmtp_assets.artifacts.contents import foreign_files
 from wmtp_assets.artifacts.recipes import CODE_VERSIONS
-from wmtp_assets.artifacts.types import demand
+from wmtp_assets.artifacts.types import demand, fetched
+from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.findings import Outcome, check
+from wmtp_assets.storage.receipts import Mismatch
 
 
 @check("Every file has the size and SHA-256 that its receipt states.", quick=True)
 def files_unchanged(subject: Subject) -> Outcome:
     store, receipt = subject.project.store, subject.receipt
     wrong = store.mismatches(subject.artifact.name, deep=subject.deep, known=subject.digests())
+    wrong += [
+        Mismatch(subject.folder / name, "nothing", "a file that no such artifact holds")
+        for name in foreign_files(subject.artifact, receipt)
+    ]
     return Outcome(
         not wrong,
         f"{len(receipt.files)} files, {receipt.size} bytes, as their receipt says",
@@ -29,10 +37,13 @@ def files_unchanged(subject: Subject) -> Outcome:
 )
 def inputs_current(subject: Subject) -> Outcome:
     artifact, receipt = subject.artifact, subject.receipt
-    # What a raw artifact was fetched from is no artifact; `fetched_files` looks at its commit.
     now = {name: demand(subject.project.store, name).digest for name in artifact.inputs}
+    if artifact.kind is Kind.RAW:
+        now = source_input(fetched(subject.project.store, artifact.name), artifact)
     stale = sorted(name for name, digest in now.items() if receipt.inputs.get(name) != digest)
     wrong = [f"made from another version of {', '.join(stale)}"] if stale else []
+    if others := sorted(receipt.inputs.keys() - now.keys()):
+        wrong.append(f"made from what is none of its inputs: {', '.join(others)}")
     if receipt.entry_digest != artifact.settings_digest:
         wrong.append("made by other words of the catalog than it has now")
     code = CODE_VERSIONS[artifact.kind]

@@ -137,7 +137,8 @@ def schema_checks(project: Project, artifact: Artifact) -> list[Check[SchemaSubj
 @check("schema.json is the schema that the rows are checked by.")
 def schema_is_ours(subject: SchemaSubject) -> Outcome:
     dataset_format = FORMATS[str(subject.artifact.settings["layout"])]
-    same = subject.document.value() == row_schema(dataset_format)
+    same = subject.document.path.name == "schema.json"
+    same = same and subject.document.value() == row_schema(dataset_format)
     return Outcome(
         same,
         f"the schema of {dataset_format.label}",

@@ -34,8 +34,11 @@ def derived_from_inputs(files: Callable[[Project, Artifact], Derived]) -> Check[
         wanted: Mapping[str, bytes] = {}
         wrong: list[str] = []
         try:
-            wanted = files(subject.project, artifact).files
+            made = files(subject.project, artifact)
+            wanted = made.files
             wrong += [f"{name}: too many" for name in receipt.files if name not in wanted]
+            if receipt.facts.get("document") != made.facts.get("document"):
+                wrong.append("its receipt names another document")
         except (WmtpError, OSError, ValueError, KeyError) as error:
             wrong.append(str(error))
         for name, data in wanted.items():

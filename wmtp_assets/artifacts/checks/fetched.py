@@ -8,13 +8,24 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import locked
 from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.released_weights import checkpoint_of, released
-from wmtp_assets.artifacts.types import fetched
+from wmtp_assets.artifacts.types import Fetched, fetched
 from wmtp_assets.artifacts.upstream_files import Taken
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Check, Outcome, check
 from wmtp_assets.hub.directory import UNPINNED
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.storage.digests import sha256_files
+
+
+def source_input(there_is: Fetched, artifact: Artifact) -> dict[str, str]:
+    """The one input of a raw artifact: its repository, and the commit that its files are of.
+
+    For a mirror without a record of its commit, what its receipt says stands.
+    """
+    name = f"hub/{Taken.by(artifact).repo}"
+    if there_is.revision != UNPINNED:
+        return {name: there_is.revision}
+    return {name: there_is.receipt.inputs.get(name, "a mirror's files")}
 
 
 def checks(project: Project, artifact: Artifact) -> list[Check[Subject]]:
