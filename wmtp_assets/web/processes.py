@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from wmtp_assets.errors import WmtpError
 from wmtp_assets.web.session import LinkError, link_command, link_file, page_url, read_link
 
 READY_WITHIN_SECONDS = 180
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 HINT = "The link lets one browser in, once; `{command}` prints another. Ctrl-C ends the page."
 WARNING = "NO TOKEN: whoever reaches this address may use the page. Ctrl-C ends it."
 
@@ -69,10 +71,15 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
         stack.callback(link.unlink, missing_ok=True)  # the web server itself ends by the signal
         started: dict[str, subprocess.Popen[bytes]] = {}
         stack.callback(_end_all, started)
+        end_with_parent = _end_with_parent()
 
         def start(name: str, *arguments: str) -> None:
             started[name] = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                [*python, *arguments], cwd=home, start_new_session=True, env=environment
+                [*python, *arguments],
+                cwd=home,
+                start_new_session=True,
+                env=environment,
+                preexec_fn=end_with_parent,  # before any thread of this process is started
             )
 
         start(
@@ -154,6 +161,19 @@ def answers(host: str, port: int) -> bool:
         return refused.code == 401
     except OSError:
         return False
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What a child calls so that it is killed when this process dies, by whatever death: a page
+    whose command is gone would go on serving. None where the system has no such call."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # found before the fork: a child must not search
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return ask
 
 
 def _end_all(started: dict[str, subprocess.Popen[bytes]]) -> None:

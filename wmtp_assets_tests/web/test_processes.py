@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from wmtp_assets.web.processes import PageError, check_port
+from wmtp_assets_tests.web.pages import processes_of, running_page
 
 
 def test_a_taken_port_is_named_with_the_way_out() -> None:
@@ -20,6 +24,20 @@ def test_a_taken_port_is_named_with_the_way_out() -> None:
     assert f"127.0.0.1:{port}" in said
     assert "Address already in use" in said
     assert f"wmtp ui --port {port + 1}" in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of the dead")
+def test_a_page_whose_command_was_killed_serves_no_longer(tmp_path: Path) -> None:
+    with running_page(tmp_path) as page:
+        ours = processes_of(page)
+        assert len(ours) >= 4
+        page.process.kill()
+        page.process.wait()
+        until = time.monotonic() + 60  # what the code server started looks for it every 30 s
+        while any(entry.exists() for entry in ours):
+            assert time.monotonic() < until, [entry.name for entry in ours if entry.exists()]
+            time.sleep(0.2)
+        check_port("127.0.0.1", page.port)
 
 
 def test_a_free_port_is_no_problem_and_stays_free() -> None:
