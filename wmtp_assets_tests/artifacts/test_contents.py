@@ -28,7 +28,6 @@ BEHIND: dict[str, tuple[str, Callable[[dict[str, Any]], object]]] = {
     f"{SMALL}_metadata": ("valid_small_metadata.json", lambda value: value["metadata"].reverse()),
     f"{MICRO}_certificate": ("certificate.json", lambda value: value.update(parameters=1)),
     "datasets/humaneval_schema": ("schema.json", lambda value: value["properties"].clear()),
-    f"{MTP}_config": ("config.json", lambda value: value.update(rope_theta=1e6)),
 }
 
 
