@@ -11,6 +11,7 @@ from wmtp_assets.artifacts.upstream_files import Taken, taken_by
 from wmtp_assets.catalog import Catalog, load_catalog
 from wmtp_assets.catalog.artifacts import Artifact, artifacts_of
 from wmtp_assets.catalog.contract import published_sets
+from wmtp_assets.hub.files import LOCK_NAME
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub, open_hub
 from wmtp_assets.sample import sample_is_complete, write_sample
@@ -58,7 +59,7 @@ class Project:
     @property
     def lock(self) -> Lock:
         """assets.lock: which bytes of which commit this storage was made from."""
-        return Lock(self.store.root / "assets.lock")
+        return Lock(self.store.root / LOCK_NAME)
 
     @property
     def report(self) -> Path:

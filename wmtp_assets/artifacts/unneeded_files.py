@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +15,7 @@ from wmtp_assets.artifacts.upstream_files import Taken
 from wmtp_assets.catalog.artifacts import model_artifact
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
-from wmtp_assets.storage import disk
+from wmtp_assets.storage import locks
 
 
 def orphans(project: Project) -> list[Path]:
@@ -38,7 +36,7 @@ def orphans(project: Project) -> list[Path]:
             wanted = one is not None and _takes(one, inside.name)
             if wanted and not _emptied(path):
                 continue
-            if kind == QUARANTINE or not _held(path):
+            if kind == QUARANTINE or not locks.is_locked(path.with_suffix(JOURNAL)):
                 found.append(path)
     return found
 
@@ -59,21 +57,6 @@ def _takes(taken: Taken, name: str) -> bool:
 def _emptied(path: Path) -> bool:
     """Whether this is a journal without bytes: they were published, and then the process died."""
     return path.suffix == JOURNAL and not path.with_suffix(BYTES).exists()
-
-
-def _held(path: Path) -> bool:
-    """Whether a process is fetching into this partial."""
-    try:
-        descriptor = disk.open_existing(path.with_suffix(JOURNAL))
-    except OSError:  # nothing, or nothing that a fetch of ours could hold
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def release_weights(project: Project, dry_run: bool) -> list[Path]:

@@ -15,9 +15,17 @@ from wmtp_assets.catalog import Catalog, File
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.pin import Listed
 from wmtp_assets.errors import TransientError, WmtpError
-from wmtp_assets.hub.directory import UNPINNED, DirectoryHub
+from wmtp_assets.hub.directory import DirectoryHub
 from wmtp_assets.hub.fetch import fetch
-from wmtp_assets.hub.files import Fetched, RemoteFile, RepoId, WantedFile, WantedRepo, is_commit
+from wmtp_assets.hub.files import (
+    UNPINNED,
+    Fetched,
+    RemoteFile,
+    RepoId,
+    WantedFile,
+    WantedRepo,
+    is_commit,
+)
 from wmtp_assets.hub.lock import Lock, LockError
 from wmtp_assets.hub.refusals import (
     BlockedError,

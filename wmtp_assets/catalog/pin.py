@@ -11,7 +11,7 @@ from typing import cast
 import yaml
 
 from wmtp_assets.catalog.reader import SHIPPED, CatalogError, load_catalog, read_catalog
-from wmtp_assets.catalog.schema import COMMIT
+from wmtp_assets.hub.files import is_commit
 from wmtp_assets.storage.atomic import write_bytes
 
 _ANCHOR = re.compile(r"&\S+\s+")
@@ -71,7 +71,7 @@ def pin(catalog: str, repository: str, commit: str, listing: Mapping[str, Listed
     Raises CatalogError when the commit is none, the catalog does not name the repository, or it
     ships with the package.
     """
-    if not COMMIT.fullmatch(commit):
+    if not is_commit(commit):
         raise CatalogError(
             "This is not a commit",
             expected="40 hex digits",

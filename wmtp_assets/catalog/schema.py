@@ -5,7 +5,6 @@ Read `full.yaml` first; this file is its grammar. Reading and error messages are
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -22,7 +21,8 @@ from pydantic import (
 
 from wmtp_assets.checkpoints.layouts import LayoutName
 from wmtp_assets.corpora.formats import FORMATS
-from wmtp_assets.hub.names import why_unsafe
+from wmtp_assets.hub.files import is_commit
+from wmtp_assets.storage.bounds import why_unsafe
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
@@ -71,7 +71,6 @@ SplitName = Annotated[
 Dtype = Literal["float16", "bfloat16", "float32"]
 SourceDtype = Literal["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]
 Status = Literal["required", "optional"]
-COMMIT = re.compile(r"[0-9a-f]{40}")
 MAX_TOKENS = 65_535  # of a row: the row index holds token counts in 16 bits
 
 
@@ -131,7 +130,7 @@ class Upstream(Entry):
     @property
     def pinned(self) -> bool:
         """Whether `revision` is a commit (40 hex digits) and not a branch or a tag."""
-        return COMMIT.fullmatch(self.revision) is not None
+        return is_commit(self.revision)
 
 
 class Expected(Entry):

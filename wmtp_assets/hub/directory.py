@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wmtp_assets.hub.aside import kind_of
-from wmtp_assets.hub.files import RemoteFile, RepoId
+from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, RemoteFile, RepoId
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import check_name
 from wmtp_assets.hub.refusals import (
@@ -22,13 +22,9 @@ from wmtp_assets.hub.refusals import (
     NoSuchFileError,
     NoSuchRepoError,
     NoSuchRevisionError,
+    RangeRefusedError,
 )
 from wmtp_assets.hub.retry import ComeBackError, Policy
-from wmtp_assets.hub.source import RangeRefusedError
-
-#: The commit of a folder that carries no assets.lock: whatever lies there.
-UNPINNED = "directory"
-LOCK_NAME = "assets.lock"
 
 _READ = 1 << 20  # bytes a read; large enough that system calls cost nothing
 

@@ -20,10 +20,10 @@ from typing import Literal
 
 from wmtp_assets.errors import TransientError, WmtpError
 from wmtp_assets.hub.files import WantedRepo, is_commit
-from wmtp_assets.hub.progress import gigabytes
 from wmtp_assets.hub.refusals import ClientSetupError, HubError, public_url
 from wmtp_assets.hub.retry import Policy
 from wmtp_assets.hub.source import Hub, open_hub
+from wmtp_assets.storage.preflight import gigabytes
 
 State = Literal["ok", "warning", "problem"]
 

@@ -21,8 +21,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from wmtp_assets.hub.aside import clear_folder, require_free
-from wmtp_assets.hub.directory import UNPINNED
-from wmtp_assets.hub.files import Fetched, RemoteFile, RepoId, WantedFile
+from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, Fetched, RemoteFile, RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import check_name, safe_target
 from wmtp_assets.hub.partial import Partial, remove_empty
@@ -143,7 +142,7 @@ def _expect(
     locked = held.files.get(wanted.path) if held and held.commit == commit != UNPINNED else None
     words = {
         "the catalog": (wanted.size, wanted.sha256),
-        "assets.lock": (locked.size, locked.sha256) if locked else (None, None),
+        LOCK_NAME: (locked.size, locked.sha256) if locked else (None, None),
         hub.spec: (remote.size, remote.sha256),
     }
     size, sha256 = (

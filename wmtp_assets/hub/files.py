@@ -13,6 +13,11 @@ from wmtp_assets.errors import WmtpError
 
 Kind = Literal["model", "dataset"]
 
+LOCK_NAME = "assets.lock"
+"""The record of commits and digests at the root of a storage or a directory mirror."""
+UNPINNED = "directory"
+"""What stands for the commit of a directory mirror that records none: whatever lies there."""
+
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

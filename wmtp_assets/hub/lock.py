@@ -19,7 +19,7 @@ from pathlib import Path
 
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.aside import kind_of, set_aside
-from wmtp_assets.hub.files import RepoId
+from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, RepoId, is_commit
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.locks import exclusive
 
@@ -66,7 +66,7 @@ class Lock:
             return _parse(json.loads(_read(self.path)))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise LockError(
-                "assets.lock cannot be read",
+                f"{LOCK_NAME} cannot be read",
                 expected=f"the JSON that this package writes (format {_FORMAT})",
                 found=f"{type(error).__name__}: {str(error)[:200]}",
                 where=self.path,
@@ -148,7 +148,7 @@ def _parse(value: object) -> dict[str, LockedRepo]:
         raise ValueError(f"format {top['format']!r}")
     return {
         folder: LockedRepo(
-            _text(_object(entry, folder)["commit"], re.compile(r"[0-9a-f]{40}|directory")),
+            _commit(_object(entry, folder)["commit"]),
             {
                 path: _file(_object(file, path))
                 for path, file in _object(_object(entry, folder)["files"], folder).items()
@@ -156,6 +156,12 @@ def _parse(value: object) -> dict[str, LockedRepo]:
         )
         for folder, entry in _object(top["repos"], "repos").items()
     }
+
+
+def _commit(value: object) -> str:
+    if isinstance(value, str) and (value == UNPINNED or is_commit(value)):
+        return value
+    raise ValueError(f"{str(value)[:80]!r} where a commit of 40 hex digits belongs")
 
 
 def _file(entry: Mapping[str, object]) -> LockedFile:

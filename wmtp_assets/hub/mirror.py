@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wmtp_assets.hub.directory import LOCK_NAME
 from wmtp_assets.hub.fetch import fetch
-from wmtp_assets.hub.files import Fetched, RepoId, WantedRepo
+from wmtp_assets.hub.files import LOCK_NAME, Fetched, RepoId, WantedRepo
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.storage.digests import write_sha256sums

@@ -6,14 +6,10 @@ and once more against the links that already lie in the folder.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from wmtp_assets.errors import WmtpError
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_DRIVE = re.compile(r"[A-Za-z]:")
-_LONGEST_SEGMENT = 255  # bytes; what every common file system takes
+from wmtp_assets.storage.bounds import why_unsafe
 
 
 class UnsafeNameError(WmtpError):
@@ -23,8 +19,7 @@ class UnsafeNameError(WmtpError):
 def check_name(path: str) -> str:
     """The path itself when it is safe to join to a folder, else UnsafeNameError.
 
-    Safe means relative, with `/` between plain segments: no `..`, `.` or empty segment, no drive
-    letter, backslash, NUL or other control character, no segment over 255 bytes.
+    What is safe is said at `why_unsafe` (storage/bounds.py).
     """
     reason = why_unsafe(path)
     if reason is not None:
@@ -35,32 +30,6 @@ def check_name(path: str) -> str:
             hint="leave this file out of the catalog; the repository may be hostile.",
         )
     return path
-
-
-def why_unsafe(path: str) -> str | None:
-    """Why `check_name` refuses the path; None where it does not."""
-    if not path:
-        return "is empty"
-    if _CONTROL.search(path):
-        return "holds a NUL or another control character"
-    if path.startswith("/"):
-        return "is absolute"
-    if "\\" in path:
-        return "holds a backslash"
-    if _DRIVE.match(path):
-        return "begins with a drive letter"
-    segments = path.split("/")
-    if ".." in segments:
-        return "goes up with '..'"
-    if "" in segments or "." in segments:
-        return "has an empty segment or '.'"
-    try:
-        longest = max(len(segment.encode()) for segment in segments)
-    except UnicodeEncodeError:
-        return "is not valid Unicode"
-    if longest > _LONGEST_SEGMENT:
-        return f"has a segment of {longest} bytes"
-    return None
 
 
 def safe_target(root: Path, relative: str) -> Path:

@@ -14,7 +14,6 @@ holder dies.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -27,10 +26,9 @@ from pathlib import Path
 
 import xxhash
 
-from wmtp_assets.hub.aside import NO_LOCKS, clear_file
+from wmtp_assets.hub.aside import clear_file
 from wmtp_assets.hub.etags import plain_etag
-from wmtp_assets.hub.refusals import HubError
-from wmtp_assets.storage import disk, page_cache
+from wmtp_assets.storage import disk, locks, page_cache
 
 BYTES, JOURNAL = ".bytes", ".journal"
 """Suffixes of a partial's two files."""
@@ -264,22 +262,9 @@ def _hold(journal: Path, note: Callable[[str], None]) -> int:
         except FileNotFoundError:
             continue  # another process removed the empty folder in between
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not locks.try_lock_open(fd, journal):
                 note("another process is fetching this file; waiting for it")
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
-                raise HubError(
-                    "The file system of the storage has no file locks",
-                    expected="flock, which keeps two processes from writing one file",
-                    found=error.strerror,
-                    where=journal,
-                    hint="set WMTP_STORAGE to a folder on a local disk, or mount this file system "
-                    "with locks (Lustre: -o flock; NFS: without nolock).",
-                ) from None
+                locks.lock_open(fd, journal)
             with suppress(FileNotFoundError):
                 if disk.status(journal).st_ino == os.fstat(fd).st_ino:
                     if os.fstat(fd).st_nlink == 1:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
+from wmtp_assets.storage.preflight import gigabytes
+
 _LINE_EVERY = 10.0  # seconds between two lines about one file in a log
 _DRAW_EVERY = 0.2  # seconds between two drawings of a bar
 
@@ -126,14 +128,6 @@ class BarProgress:
     def end(self) -> None:
         self._screen.write("\r\x1b[2K")
         self._screen.flush()
-
-
-def gigabytes(count: float) -> str:
-    """A number of bytes as people write it, in powers of ten."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return f"{count:.0f} B"
 
 
 def _tail(text: str, length: int) -> str:

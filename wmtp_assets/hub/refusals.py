@@ -34,6 +34,10 @@ class ClientSetupError(HubError):
     """The environment (token, certificates, proxies) keeps every request from being made."""
 
 
+class RangeRefusedError(Exception):
+    """The source will not send the range that was asked for (an HTTP 416)."""
+
+
 class HubRefusalError(HubError):
     """The Hub says no; the subclass says to what."""
 

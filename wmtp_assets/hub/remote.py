@@ -37,12 +37,12 @@ from wmtp_assets.hub.refusals import (
     ClientSetupError,
     HubError,
     Question,
+    RangeRefusedError,
     answer_to_error,
     public_url,
     scrub,
 )
 from wmtp_assets.hub.retry import ComeBackError, Patience, Policy, persist, retry_after, stalled
-from wmtp_assets.hub.source import RangeRefusedError
 from wmtp_assets.hub.wire import Answer, BadEncodingError, BodyTooLargeError, Headers, ask
 
 _LOG = logging.getLogger(__name__)

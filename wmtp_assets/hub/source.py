@@ -42,10 +42,6 @@ class Body(Protocol):
         ...
 
 
-class RangeRefusedError(Exception):
-    """The source will not send the range that was asked for (an HTTP 416)."""
-
-
 class Place(Protocol):
     """Where one file's bytes can be had just now (a signed URL expires).
 

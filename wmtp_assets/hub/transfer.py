@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from wmtp_assets.hub.files import RemoteFile, RepoId, is_commit
 from wmtp_assets.hub.partial import Identity, Partial
-from wmtp_assets.hub.refusals import AnotherCommitError, HubError
+from wmtp_assets.hub.refusals import AnotherCommitError, HubError, RangeRefusedError
 from wmtp_assets.hub.retry import ComeBackError, Patience, persist, stalled
-from wmtp_assets.hub.source import Body, Hub, Place, RangeRefusedError
+from wmtp_assets.hub.source import Body, Hub, Place
 
 _PIECE = 32 << 20  # bytes a request: long enough to hide the round trip of making it
 _PARALLEL_FROM = 64 << 20  # bytes that must be missing before more connections pay

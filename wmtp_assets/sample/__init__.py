@@ -7,24 +7,23 @@ parquet files' bytes may differ, with pyarrow's version. torch is never needed.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from pathlib import Path
 
+from wmtp_assets.hub.files import LOCK_NAME
 from wmtp_assets.sample.datasets import write_code_contests
 from wmtp_assets.sample.evalsets import write_evalsets
 from wmtp_assets.sample.files import write_new
 from wmtp_assets.sample.models import write_models
 from wmtp_assets.sample.tokenizer import tokenizer_model
-from wmtp_assets.storage import disk
+from wmtp_assets.storage import disk, locks
 from wmtp_assets.storage.receipts import record_bytes
 
 FORMAT_VERSION = 1
 """Raise it when any byte of the sample changes: revisions and completeness follow from it."""
 
-LOCK_NAME = "assets.lock"
 WRITTEN_AT = "2026-01-01T00:00:00Z"
 """What the lock says of every file's time: the same on every machine, like the files."""
 _WRITING = ".writing"
@@ -45,7 +44,7 @@ def write_sample(root: Path) -> None:
     disk.make_folders(root)
     folder = disk.open_existing(root)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # let go by the system when the process dies
+        locks.lock_open(folder, root)
         if not sample_is_complete(root):
             _replace(root)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
@@ -11,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from wmtp_assets.storage import disk
+from wmtp_assets.storage import disk, locks
 from wmtp_assets.storage.errors import storage_errors
 
 if TYPE_CHECKING:
@@ -93,21 +92,17 @@ def claimed(temporary: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
+        yield locks.try_lock_open(descriptor, temporary)
     finally:
         os.close(descriptor)
 
 
 def _open_temporary(folder: Path) -> tuple[Path, int]:
-    """A new temporary file, locked for as long as it is open, so that `gc` lets it be."""
+    """A new temporary file, locked for as long as it is open, so that `gc` keeps it."""
     while True:
         temporary = disk.fresh(folder, disk.TEMPORARY)
         descriptor = disk.create(temporary)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        locks.lock_open(descriptor, temporary)
         if os.fstat(descriptor).st_nlink:  # else gc came between the two lines above
             return temporary, descriptor
         os.close(descriptor)

@@ -1,16 +1,22 @@
-"""Which names may be written: inside the storage, through no link."""
+"""Which names and paths may be written: inside their folder, through no link.
+
+The one set of rules, for names from upstream (`hub/names.py`), from a catalog and from a receipt.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from wmtp_assets.storage.errors import StorageError
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*")
 VERSION = re.compile(r"[0-9a-f]{12}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_LONGEST_SEGMENT = 255  # bytes; what every common file system takes
 
 
 def usable_name(part: str) -> bool:
@@ -30,13 +36,41 @@ def checked_name(name: str) -> str:
     return name
 
 
+def why_unsafe(path: str) -> str | None:
+    """Why a path is not safe to join to a folder; None where it is.
+
+    Safe means relative, with `/` between plain segments: no `..`, `.` or empty segment, no drive
+    letter, backslash, NUL or other control character, no segment over 255 bytes.
+    """
+    if not path:
+        return "is empty"
+    if _CONTROL.search(path):
+        return "holds a NUL or another control character"
+    if path.startswith("/"):
+        return "is absolute"
+    if "\\" in path:
+        return "holds a backslash"
+    if _DRIVE.match(path):
+        return "begins with a drive letter"
+    segments = path.split("/")
+    if ".." in segments:
+        return "goes up with '..'"
+    if "" in segments or "." in segments:
+        return "has an empty segment or '.'"
+    try:
+        longest = max(len(segment.encode()) for segment in segments)
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    if longest > _LONGEST_SEGMENT:
+        return f"has a segment of {longest} bytes"
+    return None
+
+
 def plain_path(path: str) -> str:
-    """`path` itself, if it is relative, plain and leads nowhere else; `ValueError` otherwise."""
-    pure = PurePosixPath(path)
-    if path != str(pure) or pure.is_absolute() or not pure.parts or ".." in pure.parts:
-        raise ValueError(f"{path!r} is no relative path without '..', '.', or empty parts")
-    if "\0" in path:
-        raise ValueError(f"{path!r} holds a NUL")
+    """`path` itself, if `why_unsafe` has nothing against it; `ValueError` otherwise."""
+    reason = why_unsafe(path)
+    if reason is not None:
+        raise ValueError(f"{path!a} {reason}")
     return path
 
 

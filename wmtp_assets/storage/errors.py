@@ -46,7 +46,8 @@ def lacking(what: str, where: str | os.PathLike[str], error: OSError) -> Storage
         found=f"{error.strerror} ({errno.errorcode.get(error.errno or 0, 'no code')})",
         where=os.fspath(where),
         hint="set WMTP_STORAGE to a folder of a file system that has them, such as ext4 or XFS; "
-        "FAT, exFAT and many object stores do not, and NFS needs its lock service.",
+        "FAT, exFAT and many object stores do not; for locks, mount NFS without nolock and "
+        "Lustre with -o flock.",
     )
 
 

@@ -1,8 +1,9 @@
-"""Locks between processes: one works, the others wait, and the dead hold nothing.
+"""Locks between processes: one works, the others wait, and a dead process holds nothing.
 
-A lock is the kernel's `flock` on a file under `.locks/`. The kernel drops it when its holder dies,
-by whatever death. Lock files are never removed: a file that comes and goes would let two processes
-lock two files of one name.
+The only module that calls `flock`. A lock of the storage is one on a file under `.locks/`; the
+kernel releases it when its holder dies, however it dies. Those files are never removed: a file that
+comes and goes would let two processes lock two files of one name. A file or folder that is open
+anyway (a temporary, a journal, a mirror's folder) is locked itself: `lock_open`, `try_lock_open`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,35 @@ def _drop_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_drop_in_child)
+
+
+def lock_open(descriptor: int, where: Path) -> None:
+    """Locks what is open, exclusively, until it is closed; waits for another holder.
+
+    Raises `StorageError` where the file system has no locks.
+    """
+    _flock(descriptor, fcntl.LOCK_EX, where)
+
+
+def try_lock_open(descriptor: int, where: Path) -> bool:
+    """As `lock_open`, without waiting: False where another process holds the lock."""
+    try:
+        _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, where)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file that is there, opened as this package opens files."""
+    try:
+        descriptor = disk.open_existing(path)
+    except OSError:  # nothing, or nothing that this package could hold
+        return False
+    try:
+        return not try_lock_open(descriptor, path)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -90,7 +120,7 @@ class Hold:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.release: Callable[[], object] = lambda: None
-        with suppress(OSError):
+        with suppress(OSError, StorageError):
             descriptor = _wait(path, fcntl.LOCK_SH)
             _held.discard(descriptor)  # not to be closed in a child
             self.release = weakref.finalize(self, os.close, descriptor)
@@ -128,22 +158,26 @@ def _wait(path: Path, kind: int) -> int:
     while True:
         descriptor = _open(path, kind)
         try:
-            fcntl.flock(descriptor, kind)
+            _flock(descriptor, kind, path)
             there, mine = disk.status(path), os.fstat(descriptor)
             if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
                 _held.add(descriptor)
                 return descriptor
         except FileNotFoundError:
             pass  # somebody removed the lock file while we waited: lock the one that is there now
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in LACKING | {errno.ENOLCK}:
-                raise lacking("locks", path, error) from error
-            raise
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+
+
+def _flock(descriptor: int, kind: int, where: Path) -> None:
+    try:
+        fcntl.flock(descriptor, kind)
+    except OSError as error:
+        if error.errno in LACKING | {errno.ENOLCK}:
+            raise lacking("locks", where, error) from error
+        raise
 
 
 def _open(path: Path, kind: int) -> int:

@@ -284,7 +284,7 @@ class Staging:
                     disk.chmod(path, wanted)
                 if name in files:
                     disk.sync(path)
-                    names.add(path.relative_to(self.path).as_posix())
+                    names.add(bounds.checked_path(path.relative_to(self.path).as_posix()))
             disk.sync(here)
         if not names or receipts.NAME in names:
             raise StorageError(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.hub.partial import Identity, Partial
-from wmtp_assets.hub.refusals import HubError
+from wmtp_assets.storage import StorageError
 
 WHOSE = Identity(commit="1" * 40, etag='"e"', size=1000, digest="d" * 64)
 DATA = random.Random(3).randbytes(1000)
@@ -123,7 +123,7 @@ def test_a_file_system_without_locks_is_named_with_what_to_do(
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(HubError, match="has no file locks") as caught:
+    with pytest.raises(StorageError, match="has no locks") as caught:
         put(stem, (0, 100))
     assert str(stem) in str(caught.value)
     assert "WMTP_STORAGE" in str(caught.value)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from wmtp_assets.hub.files import LOCK_NAME
 from wmtp_assets.sample import (
-    LOCK_NAME,
     sample_is_complete,
     sample_revision,
     write_sample,

@@ -12,8 +12,7 @@ from wmtp_assets.artifacts.types import Fetched, fetched
 from wmtp_assets.artifacts.upstream_files import Taken
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Check, Outcome, check
-from wmtp_assets.hub.directory import UNPINNED
-from wmtp_assets.hub.files import is_commit
+from wmtp_assets.hub.files import UNPINNED, is_commit
 from wmtp_assets.storage.digests import sha256_files
 
 
