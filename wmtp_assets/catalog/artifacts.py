@@ -110,6 +110,11 @@ def split_artifact(dataset: str, split: str, part: str = "") -> str:
 
 def artifacts_of(catalog: Catalog) -> dict[str, Artifact]:
     """Every artifact of `catalog` by name, each after the artifacts that it is made from."""
+    return {artifact.name: artifact for artifact in every_artifact(catalog)}
+
+
+def every_artifact(catalog: Catalog) -> list[Artifact]:
+    """As `artifacts_of`, and also where two have one name (which `consistency.py` refuses)."""
     found = _tokenizer(catalog)
     for name, model in catalog.upstream_models().items():
         found += _fetched_model(name, model)
@@ -117,7 +122,7 @@ def artifacts_of(catalog: Catalog) -> dict[str, Artifact]:
         found += _micro_model(name, micro, catalog)
     for name, dataset in catalog.datasets.items():
         found += _dataset(name, dataset)
-    return {artifact.name: artifact for artifact in found}
+    return found
 
 
 def _raw(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
-from wmtp_assets.catalog.artifacts import artifacts_of
+from wmtp_assets.catalog.artifacts import Kind, every_artifact
 from wmtp_assets.catalog.schema import Catalog, File, MicroModel, Upstream, UpstreamModel
+from wmtp_assets.storage.bounds import usable_name
 
 Location = tuple[str | int, ...]
 Mistake = tuple[Location, str]
 
 # The layouts whose tensors `checkpoints/slicing.py` can cut.
 _SLICED = ("meta-mtp", "llama")
-_RESERVED = {"tokenizer": "the shared tokenizer's artifacts"}
+# Each stands for something else where an artifact's name could hold a split's.
+_PARTS = ("checks", "metadata", "raw", "schema", "small")
+_GROUPS = {"tokenizer": "the shared tokenizer", "hub": "the sources", "gate": "the gate"}
 
 
 def mistakes_of(catalog: Catalog) -> list[Mistake]:
@@ -24,7 +28,7 @@ def mistakes_of(catalog: Catalog) -> list[Mistake]:
         *_files(catalog),
     ]
     # Artifacts follow from a catalog only where its references hold.
-    return found or list(_artifacts(catalog))
+    return found or list(_coincidences(catalog))
 
 
 def _references(catalog: Catalog) -> Iterator[Mistake]:
@@ -53,11 +57,22 @@ def _references(catalog: Catalog) -> Iterator[Mistake]:
 
 def _names(catalog: Catalog) -> Iterator[Mistake]:
     for name in catalog.models:
-        if name in _RESERVED:
-            yield ("models", name), f"the name {name!r} is that of {_RESERVED[name]}"
-    for name in catalog.datasets:
+        if name in _GROUPS:
+            yield ("models", name), f"the name {name!r} is that of {_GROUPS[name]}"
+        elif not usable_name(name):
+            yield ("models", name), f"the storage gives {name!r} a meaning: choose another name"
+    for name, dataset in catalog.datasets.items():
         if name in catalog.models:
             yield ("datasets", name), f"a model is called {name!r} already"
+        elif name in _GROUPS:
+            yield ("datasets", name), f"the name {name!r} is that of {_GROUPS[name]}"
+        for split in dataset.splits:
+            if split in _PARTS:
+                yield (
+                    ("datasets", name, "splits", split),
+                    f"a split cannot be called {split!r}: {', '.join(_PARTS)} name what is beside "
+                    "a dataset's splits",
+                )
 
 
 def _repositories(catalog: Catalog) -> Iterator[Mistake]:
@@ -102,20 +117,46 @@ def _files(catalog: Catalog) -> Iterator[Mistake]:
                 )
 
 
-def _artifacts(catalog: Catalog) -> Iterator[Mistake]:
-    """Dagster calls an operation as its asset, with one character for all that it does not take."""
-    first: dict[str, str] = {}
-    named: set[str] = set()
-    for artifact in artifacts_of(catalog).values():
-        plain = artifact.name.replace("-", "_").replace(".", "_")
-        other = first.setdefault(plain, artifact.name)
-        if other != artifact.name and artifact.owner not in named:
-            named.add(artifact.owner)
-            section = "models" if artifact.name.startswith("models/") else "datasets"
-            yield (
-                (section, artifact.owner),
-                f"{artifact.name} and {other} differ in '-', '.' and '_' only: choose another name",
-            )
+def _coincidences(catalog: Catalog) -> Iterator[Mistake]:
+    """No two things of a catalog have one name, in Dagster or under the contract's paths."""
+    first: dict[tuple[str, str], str] = {}
+    named: set[Location] = set()
+    for what, name, owner, where in _claims(catalog):
+        other = first.setdefault((what, name), owner)
+        if other != owner and where not in named:
+            named.add(where)
+            remedy = "leave one of them out" if "upstream" in where else "choose another name"
+            yield where, f"{owner} and {other} have one {what}, {name}: {remedy}"
+
+
+def _claims(catalog: Catalog) -> Iterator[tuple[str, str, str, Location]]:
+    """What must be one thing's alone: what it is, as it is compared, whose, and where it is said.
+
+    Dagster calls the operation of an asset as its key, with `_` for whatever it does not take, and
+    the one of its checks by that name with `_checks`.
+    """
+    for section, upstreams in _upstreams(catalog).items():
+        for name, upstream in upstreams.items():
+            source = f"{section[:-1]} repository {upstream.repository}"
+            where: Location = (section, name, "upstream", "repository")
+            yield "operation", _operation("hub", *upstream.repository.split("/")), source, where
+    for artifact in every_artifact(catalog):
+        section = artifact.name.partition("/")[0]
+        where = (section, artifact.owner)
+        owner = f"{artifact.name} ({artifact.kind})"
+        operation = _operation(*artifact.name.split("/"))
+        yield "operation", operation, owner, where
+        yield "operation", f"{operation}_checks", f"the checks of {owner}", where
+        group = f"{section}.{artifact.owner}"
+        if artifact.kind in (Kind.SMALL_SPLIT, Kind.SMALL_METADATA):
+            group = f"the small copy of {group}"
+        yield "group", artifact.group, _GROUPS.get(artifact.group, group), where
+        for path in artifact.links:
+            yield "published path", path.casefold(), owner, where
+
+
+def _operation(*key: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]", "_", "__".join(key))
 
 
 def _upstreams(catalog: Catalog) -> Mapping[str, Mapping[str, Upstream]]:

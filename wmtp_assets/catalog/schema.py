@@ -64,9 +64,10 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[int, Field(gt=0, strict=True)]
 Truth = Annotated[bool, Field(strict=True)]
-AssetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+# The longest file name that is made of both has 96 + 96 + 23 characters, and may have 255.
+AssetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,95}$")]
 SplitName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*$"), AfterValidator(_no_word_of_datasets)
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,95}$"), AfterValidator(_no_word_of_datasets)
 ]
 Dtype = Literal["float16", "bfloat16", "float32"]
 SourceDtype = Literal["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]

@@ -214,10 +214,11 @@ def test_one_repository_twice_at_one_revision_is_fine(tmp_path: Path) -> None:
     assert "mbpp-too" in load_catalog(path).datasets
 
 
-def test_a_model_and_a_dataset_may_have_repositories_of_one_name(tmp_path: Path) -> None:
+def test_a_model_and_a_dataset_cannot_have_repositories_of_one_name(tmp_path: Path) -> None:
+    """Dagster would know both sources by one key."""
     catalog = yaml.safe_load(SAMPLE)
     repository = catalog["models"]["starling-rm-7b"]["upstream"]["repository"]
     catalog["datasets"]["mbpp"]["upstream"]["repository"] = repository
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(catalog), encoding="utf-8")
-    assert load_catalog(path).datasets["mbpp"].upstream.repository == repository
+    said = _refusal(tmp_path / "mine.yaml", catalog)
+    assert "datasets.mbpp.upstream.repository: " in said
+    assert "leave one of them out" in said
