@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
+from tqdm import tqdm
+
 from wmtp_assets.storage.preflight import gigabytes
 
 _LINE_EVERY = 10.0  # seconds between two lines about one file in a log
-_DRAW_EVERY = 0.2  # seconds between two drawings of a bar
+_NUMBERS = 70  # columns of a bar with its numbers; a name has what is left of the line
 
 
 class Progress(Protocol):
-    """What is told about one file at a time."""
+    """Receives what happens to one file at a time."""
 
     def begin(self, path: str, size: int) -> None: ...
 
@@ -62,7 +64,7 @@ class _Rate:
 
 
 class LinesProgress:
-    """At most one line in ten seconds a file, and every note."""
+    """At most one line per file in ten seconds, and every note."""
 
     def __init__(
         self, log: Callable[[str], None], clock: Callable[[], float] = time.monotonic
@@ -91,47 +93,43 @@ class LinesProgress:
 
 
 class BarProgress:
-    """One line at the bottom of a terminal, drawn over itself."""
+    """tqdm's bar at the bottom of a terminal; the line is cleared at the end."""
 
-    def __init__(self, screen: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, screen: TextIO) -> None:
         self._screen = screen
-        self._clock = clock
-        self._rate = _Rate("", 0)
-        self._last = 0.0
+        self._path = ""
+        self._size = 0
+        self._bar: tqdm | None = None
 
     def begin(self, path: str, size: int) -> None:
-        self._rate = _Rate(path, size)
-        self._last = 0.0
+        self._path, self._size = path, size
 
     def at(self, count: int) -> None:
-        now = self._clock()
-        text = self._rate.describe(count, now)
-        if now - self._last < _DRAW_EVERY and count < self._rate.size:
-            return
-        self._last = now
         columns = shutil.get_terminal_size().columns - 1
-        room = max(0, columns - len(text) - 15)
-        name = (
-            self._rate.path
-            if len(self._rate.path) <= room
-            else "..." + _tail(self._rate.path, room - 3)
-        )
-        done = int(10 * count / self._rate.size) if self._rate.size else 10
-        line = f"{name:<{room}} [{'#' * done}{'.' * (10 - done)}] {text}"
-        self._screen.write(f"\r\x1b[2K{line[:columns]}")
-        self._screen.flush()
+        if self._bar is None:
+            room = max(0, columns - _NUMBERS)
+            self._bar = tqdm(
+                desc=self._path[-room:] if room else "",
+                initial=count,  # what an earlier call left does not count as speed
+                total=self._size,
+                file=self._screen,
+                ncols=columns,
+                leave=False,
+                unit="B",
+                unit_scale=True,
+            )
+        self._bar.ncols = columns
+        self._bar.update(count - self._bar.n)
+        if count == self._size:
+            self._bar.refresh()
 
     def note(self, text: str) -> None:
-        self._screen.write(f"\r\x1b[2K{self._rate.path}: {text}\n")
-        self._screen.flush()
+        tqdm.write(f"{self._path}: {text}", file=self._screen)
 
     def end(self) -> None:
-        self._screen.write("\r\x1b[2K")
-        self._screen.flush()
-
-
-def _tail(text: str, length: int) -> str:
-    return text[-length:] if length > 0 else ""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 def _clock(seconds: float) -> str:

@@ -52,16 +52,35 @@ def test_a_bar_stays_on_its_line_and_is_gone_at_the_end(
     columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    clock, screen = Clock(), io.StringIO()
-    progress = BarProgress(screen, clock)
-    progress.begin("a/long/path/in/a/repository/" + "x" * 60 + ".bin", 2_000_000_000)
+    screen = io.StringIO()
+    progress = BarProgress(screen)
+    path = "a/long/path/in/a/repository/" + "x" * 60 + ".bin"
+    progress.begin(path, 2_000_000_000)
     for step in range(1, 11):
-        clock.now += 0.5
         progress.at(step * 200_000_000)
+    progress.note("another process is fetching this file")
     progress.end()
-    drawn = screen.getvalue().split("\r\x1b[2K")
-    assert len(drawn) == 12
-    assert all(len(line) < int(columns) for line in drawn)
-    assert drawn[-1] == ""
+    assert f"{path}: another process is fetching this file\n" in screen.getvalue()
+    drawn = screen.getvalue().replace(f"{path}: another process is fetching this file\n", "")
+    lines = drawn.split("\r")
+    assert all(len(line) < int(columns) for line in lines)
+    assert lines[-1] == ""
+    assert lines[-2].strip() == ""
     if columns == "200":
-        assert "[#####.....]  50%  1.00 GB of 2.00 GB  400.0 MB/s  0:02 left" in drawn[5]
+        assert any("10%" in line and "200M/2.00G" in line for line in lines)
+        assert any("100%" in line and "2.00G/2.00G" in line for line in lines)
+
+
+def test_a_bar_begins_where_an_earlier_call_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    screen = io.StringIO()
+    progress = BarProgress(screen)
+    progress.begin("weights.bin", 1_000_000_000)
+    progress.at(900_000_000)
+    first = screen.getvalue().split("\r")[-1]
+    assert "90%" in first
+    assert "?B/s" in first, "what was there already is not taken for speed"
+    progress.end()
+    progress.begin("small.json", 0)
+    progress.at(0)
+    progress.end()

@@ -28,8 +28,8 @@ wanted = [WantedFile("config.json"), WantedFile("weights.bin")]
 fetch(open_hub(None), RepoId("model", "org/name"), "main", wanted, root, Lock(root / "lock"))
 """
 BAR = re.compile(
-    r"weights\.bin +\[([#.]{10})\] +(\d+)%  ([\d.]+) MB of 3\.00 MB  [\d.,]+ MB/s  "
-    r"(\d+:\d\d left|time left unknown)"
+    r"weights\.bin: +(\d+)%\|[^|]*\| [\d.]+[kM]?/3\.00M \[\d\d:\d\d<(\d\d:\d\d|\?), +"
+    r"([\d.]+[kMG]?|\?)B/s\]"
 )
 
 
@@ -70,16 +70,17 @@ def test_a_bar_for_each_file_shows_rate_and_time_left_and_grows(
     slow: LoopbackHub, tmp_path: Path
 ) -> None:
     drawn = on_a_terminal([sys.executable, "-c", FETCH, str(tmp_path)], columns=110)
-    frames = [frame for frame in drawn.split("\r\x1b[2K") if frame]
-    bars = [found for frame in frames if (found := BAR.fullmatch(frame))]
+    frames = [frame for frame in drawn.split("\r") if frame.strip()]
+    bars = [found for frame in frames if (found := BAR.fullmatch(frame.strip()))]
     assert len(bars) >= 3, drawn
-    shares = [int(bar[2]) for bar in bars]
+    shares = [int(bar[1]) for bar in bars]
     assert shares == sorted(shares)
     assert shares[-1] == 100
-    assert [bar for bar in bars if bar[4].endswith("left")], "once a rate is known, so is the rest"
+    assert [bar for bar in bars if bar[2] != "?"], "once a rate is known, so is the rest"
     assert [frame for frame in frames if frame.startswith("config.json")]
     assert all(len(frame) < 110 for frame in frames)
-    assert drawn.endswith("\r\x1b[2K"), "the line is given back"
+    assert drawn.endswith("\r"), "the line is given back"
+    assert drawn.split("\r")[-2].strip() == "", "and cleared"
 
 
 def test_nothing_is_drawn_where_there_is_no_terminal(slow: LoopbackHub, tmp_path: Path) -> None:
