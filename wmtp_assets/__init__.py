@@ -1,4 +1,4 @@
-"""Secures the checkpoints, datasets and metadata that WMTP research starts from.
+"""Fetches, converts and verifies the checkpoints and datasets that WMTP research starts from.
 
 corpus = wmtp_assets.open_corpus("storage", "codecontests", "train")
 """

@@ -6,7 +6,7 @@ from __future__ import annotations
 def printable(text: str) -> str:
     """`text` with escapes for whatever could not be printed, or would rewrite a terminal or page.
 
-    Errors quote what strangers wrote. Line breaks stay.
+    Errors quote text from untrusted input. Line breaks stay.
     """
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 

@@ -1,10 +1,10 @@
-"""How a command ends when it is told to: within seconds, with the status a shell expects.
+"""How a command ends on a signal: within seconds, with the status that a shell expects.
 
-What is stored survives the death of a process at any moment, so a command that is told to end does
+What is stored survives the death of a process at any moment, so a command that is interrupted does
 not unwind: libraries' threads, C code and Dagster's own handling of signals could each delay that
 or turn it into something else. The command runs in a thread of its own; the main thread only waits,
-and on a signal says one line, runs what was registered by `before_ending`, ends the processes that
-were started, and exits.
+and on a signal writes one line, runs what was registered by `before_ending`, ends the processes
+that were started, and exits.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_SECONDS = 2.5  # for what is registered; the whole must stay under five
 
-_last_words: list[Callable[[], None]] = []
+_before_ending: list[Callable[[], None]] = []
 _terminal: list[int] = []
 
 
 def install() -> None:
     """From now on each of `SIGNALS` ends this process with status 128 + its number.
 
-    To be called in the main thread, before anything slow is imported. SIGHUP stays ignored where
-    `nohup` said so.
+    To be called in the main thread, before anything slow is imported. SIGHUP stays ignored under
+    `nohup`.
     """
     if not _terminal:
         # Dagster points standard error elsewhere while steps run.
@@ -49,15 +49,15 @@ def install() -> None:
 @contextlib.contextmanager
 def before_ending(action: Callable[[], None]) -> Iterator[None]:
     """While the block runs, a signal calls `action`, in a thread, and waits for it a little."""
-    _last_words.append(action)
+    _before_ending.append(action)
     try:
         yield
     finally:
-        _last_words.remove(action)
+        _before_ending.remove(action)
 
 
 def in_a_thread(work: Callable[[], T]) -> T:
-    """Calls `work` in a thread, so that this one is free to answer signals; its result, or what it
+    """Calls `work` in a thread, so that this one is free to handle signals; its result, or what it
     raised."""
     results: list[T] = []
     errors: list[BaseException] = []
@@ -78,9 +78,9 @@ def in_a_thread(work: Callable[[], T]) -> T:
 
 
 def leave(status: int) -> NoReturn:
-    """Ends the process, without tearing down under the feet of threads that still run: that has
+    """Ends the process, without tearing down what threads that still run are using: that has
     crashed in C code."""
-    with contextlib.suppress(OSError):  # the reader has read enough, or the disk is full: was said
+    with contextlib.suppress(OSError):  # a closed pipe, a full disk: reported already
         sys.stdout.flush()
         sys.stderr.flush()
     atexit._run_exitfuncs()
@@ -95,7 +95,7 @@ def _end(number: int, frame: FrameType | None) -> None:
     line = f"wmtp: interrupted by {name}; the same command continues where this one ended.\n"
     with contextlib.suppress(OSError, IndexError):
         os.write(_terminal[0], line.encode())
-    threads = [threading.Thread(target=action, daemon=True) for action in list(_last_words)]
+    threads = [threading.Thread(target=action, daemon=True) for action in list(_before_ending)]
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with contextlib.suppress(RuntimeError):  # too many threads: what is registered must not matter
         for thread in threads:
@@ -120,7 +120,7 @@ def end_descendants() -> None:
 
 
 def _descendants(root: int) -> list[int]:
-    """The living processes below `root`, as /proc tells; none where there is no /proc."""
+    """The living processes below `root`, as /proc lists them; none where there is no /proc."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):

@@ -158,3 +158,13 @@ def _plain(requirement: str) -> str:
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name is not None, requirement
     return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def test_one_module_locks_files() -> None:
+    found = [
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "flock"
+    ]
+    assert set(found) == {f"{PACKAGE}.storage.locks"}

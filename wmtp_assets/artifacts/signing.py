@@ -67,8 +67,8 @@ def misled(project: Project) -> list[Mismatch]:
     """Where readers would not get the files that a signature is over, or would find others beside
     them: a signature says nothing of what it does not list. Raises StorageError."""
     sets = [name for name in project.sets if project.store.publication(name) is not None]
-    wrong = [mismatch for name in sets for mismatch in project.store.mislaid(name)]
-    return wrong + project.store.strangers(project.sets.values()).inside
+    wrong = [mismatch for name in sets for mismatch in project.store.misplaced(name)]
+    return wrong + project.store.unexpected(project.sets.values()).inside
 
 
 def sign(project: Project, private_key: Path, out: Path) -> int:

@@ -1,6 +1,8 @@
-"""What is to be secured, as data: `full.yaml`, `sample.yaml`, and the typed schema that reads them.
+"""Which models and datasets are wanted, as data: `full.yaml`, `sample.yaml`, and their schema.
 
-Nothing about a model or dataset (its files, dtype, counts, licence) is decided anywhere else.
+Here: the schema, reading with errors by file, line and field, pinning, and what follows from a
+catalog alone (artifact names, published paths). Nothing about a model or dataset (its files, dtype,
+counts, licence) is decided anywhere else. Not here: fetching, files of the storage, Dagster.
 """
 
 from wmtp_assets.catalog.reader import CatalogError, load_catalog

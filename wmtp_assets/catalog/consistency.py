@@ -1,4 +1,4 @@
-"""What a catalog's entries must say of each other; each entry by itself is held to `schema.py`."""
+"""Rules between the entries of a catalog; `schema.py` has those for each entry by itself."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def _names(catalog: Catalog) -> Iterator[Mistake]:
 
 
 def _repositories(catalog: Catalog) -> Iterator[Mistake]:
-    """One revision a repository: what is fetched of it lies in one folder."""
+    """One revision per repository: what is fetched from it is in one folder."""
     for section, upstreams in _upstreams(catalog).items():
         first: dict[str, tuple[str, Upstream]] = {}
         for name, upstream in upstreams.items():
-            # The Hub does not tell repositories apart by case, and not every file system does.
+            # Names of repositories are case-insensitive on the Hub, and on some file systems.
             other, seen = first.setdefault(upstream.repository.casefold(), (name, upstream))
             where = (section, name, "upstream")
             if seen.repository != upstream.repository:
@@ -130,7 +130,7 @@ def _coincidences(catalog: Catalog) -> Iterator[Mistake]:
 
 
 def _claims(catalog: Catalog) -> Iterator[tuple[str, str, str, Location]]:
-    """What must be one thing's alone: what it is, as it is compared, whose, and where it is said.
+    """What must be unique: what it is, the name as compared, its owner, and its field.
 
     Dagster calls the operation of an asset as its key, with `_` for whatever it does not take, and
     the one of its checks by that name with `_checks`.

@@ -1,6 +1,6 @@
 """Which catalog this is: its digest, and whether it is one that this package ships.
 
-A name proves nothing: a copy of `full.yaml` with one digest removed still calls itself `full`. So
+A name is no evidence: a copy of `full.yaml` with one digest removed still calls itself `full`. So
 the validated contents are compared.
 """
 

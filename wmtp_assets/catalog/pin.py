@@ -1,4 +1,4 @@
-"""Moves a repository's pin in a catalog of one's own: a few words change, comments stay."""
+"""Moves a repository's pin in a user's catalog: only revision and digests change, comments stay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ANCHOR = re.compile(r"&\S+\s+")
 
 
 class HiddenDigestError(CatalogError):
-    """Upstream hides what would be written down from whoever was not let in."""
+    """Upstream hides the digests of a gated repository from accounts without access."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ def pin(catalog: str, repository: str, commit: str, listing: Mapping[str, Listed
     check_own(catalog, repository, commit)
     path = Path(catalog)
     text = path.read_text(encoding="utf-8")
-    said: list[str] = []
+    notes: list[str] = []
     edits: list[_Edit] = []
     for entry in _entries(yaml.compose(text, Loader=yaml.SafeLoader), repository):
-        edits += _of_entry(entry, commit, listing, said)
+        edits += _of_entry(entry, commit, listing, notes)
     lines = [f"{edit.what}: {edit.node.value} -> {edit.new}" for edit in edits]
     # An alias leads to the node that it stands for, which is one place of the text.
     places = {edit.node.start_mark.index: edit for edit in edits}
@@ -94,7 +94,7 @@ def pin(catalog: str, repository: str, commit: str, listing: Mapping[str, Listed
         text = text[: anchor.end() if anchor else at] + places[at].new + text[end:]
     _check_moved(path, text, repository, commit)
     write_bytes(path.parent.resolve() / path.name, text.encode())
-    return [f"{path}: {line}" for line in dict.fromkeys([*lines, *said])]
+    return [f"{path}: {line}" for line in dict.fromkeys([*lines, *notes])]
 
 
 def _check_moved(path: Path, text: str, repository: str, commit: str) -> None:
@@ -114,9 +114,9 @@ def _check_moved(path: Path, text: str, repository: str, commit: str) -> None:
 
 
 def _of_entry(
-    entry: yaml.MappingNode, commit: str, listing: Mapping[str, Listed], said: list[str]
+    entry: yaml.MappingNode, commit: str, listing: Mapping[str, Listed], notes: list[str]
 ) -> Iterator[_Edit]:
-    """The edits of one model or dataset; what cannot be settled here goes to `said`."""
+    """The edits of one model or dataset; what cannot be settled here goes to `notes`."""
     upstream = _fields(_fields(entry)["upstream"])
     revision = cast("yaml.ScalarNode", upstream["revision"])  # the schema has read it as a text
     yield _Edit(revision, commit, f"revision of {upstream['repository'].value}")
@@ -144,7 +144,7 @@ def _of_entry(
                     "catalog is as it was.",
                 )
             if now is None:
-                said.append(f"{what} of {name} stays; whether it is this commit's is not known")
+                notes.append(f"{what} of {name} stays; whether it is this commit's is not known")
             elif held.value != now:
                 yield _Edit(held, now, f"{what} of {name}")
 

@@ -82,10 +82,10 @@ class Entry(BaseModel):
 
 
 class File(Entry):
-    """A file that is taken from a repository, or a pattern (`*`) and how many files it must find.
+    """A file of a repository, or a pattern (`*`) and how many files it must match.
 
     `sha256` is checked on arrival where it is known beforehand; what is not known is computed on
-    arrival and written down in `assets.lock`.
+    arrival and recorded in `assets.lock`.
     """
 
     path: FileName
@@ -142,7 +142,7 @@ class Expected(Entry):
 
 
 class ModelFiles(Entry):
-    """The files of a model's repository that are taken; nothing else in it ever is."""
+    """The files of a model's repository that are fetched; no others ever are."""
 
     weights: Annotated[list[FileField], Field(min_length=1)]
     config: FileField
@@ -303,7 +303,7 @@ class Tokenizer(Entry):
 
 
 class Catalog(Entry):
-    """Everything that is secured. `hub: sample` means: the sample, unless WMTP_HUB is set.
+    """All models and datasets. `hub: sample` means: the sample, unless WMTP_HUB is set.
 
     With `commits_only` nothing is fetched from a repository whose revision is a branch or a tag.
     Without, a branch is resolved once, and assets.lock holds it to that commit from then on. What

@@ -1,8 +1,9 @@
-"""`wmtp`: the same things as the pages do, for machines without a browser.
+"""`wmtp`: everything that the pages do, for machines without a browser.
 
-Exit status: 0 done and sound, 1 something is wrong with what is secured (a blocking check failed,
-the gate is closed), 2 it could not be tried (a mistake in the call or the catalog, no network, a
-full disk).
+Here: arguments, output and exit statuses. What a command does is in `artifacts/`, `orchestration/`
+and `web/`. Exit status: 0 done and sound, 1 something is wrong with the artifacts (a blocking check
+failed, the gate is closed), 2 it could not be tried (a mistake in the call or the catalog, no
+network, a full disk).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _PATHS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; what a person must mend is one message on standard error.
+    """Runs one command; an error that a person must act on is one message on standard error.
 
     Without `arguments` it is the process's own command line: the process then ends here, and on
     SIGINT, SIGTERM and SIGHUP with 130, 143 and 129.
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _start_unoptimized() -> NoReturn:
     """Becomes the same command of a Python that keeps docstrings and asserts.
 
-    Libraries that prove checkpoints build classes from docstrings, and fail without them.
+    Libraries that load checkpoints build classes from docstrings, and fail without them.
     """
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     environment = {n: value for n, value in os.environ.items() if n != "PYTHONOPTIMIZE"}
@@ -60,7 +61,7 @@ def _start_unoptimized() -> NoReturn:
 
 def _attempt(arguments: Sequence[str] | None) -> int:
     for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        os.environ.setdefault(name, "1")  # bars of libraries drown what a person reads
+        os.environ.setdefault(name, "1")  # bars of libraries hide what a person reads
     for name in _PATHS:  # Dagster's processes work in another folder than the user does
         if (path := os.environ.get(name)) and not path.startswith("~"):
             os.environ[name] = str(Path(path).absolute())
@@ -94,11 +95,11 @@ def _one_line(error: Exception) -> str:
 
     if isinstance(error, WmtpError):
         return plain(f"wmtp: {error}")
-    words = " ".join(str(error).split())
+    text = " ".join(str(error).split())
     if isinstance(error, OSError):
-        return plain(f"wmtp: {words}")
+        return plain(f"wmtp: {text}")
     return plain(
-        f"wmtp: {type(error).__name__}: {words} (unexpected; with WMTP_DEBUG=1 the same command "
+        f"wmtp: {type(error).__name__}: {text} (unexpected; with WMTP_DEBUG=1 the same command "
         "shows where)"
     )
 
@@ -110,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="wmtp",
-        description="Secures the checkpoints, datasets and metadata of WMTP research.",
+        description="Fetches, converts and verifies the checkpoints and datasets of WMTP research.",
         epilog="The environment: WMTP_CATALOG (sample, full, or a path), WMTP_STORAGE (default "
         "storage), WMTP_HUB (a directory mirror; default the Hub, or the sample), WMTP_DEBUG=1 "
         "(where an unexpected error comes from).",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DONE, WRONG, REFUSED = 0, 1, 2
 
 
-def project(settings: Settings | None = None) -> Project:
+def open_project(settings: Settings | None = None) -> Project:
     """The project of `settings`, else the one that WMTP_CATALOG, WMTP_STORAGE and WMTP_HUB name.
 
     Raises CatalogError, SettingsError.

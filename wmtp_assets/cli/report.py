@@ -14,7 +14,7 @@ from wmtp_assets.orchestration.run import CheckResult, Run
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.preflight import gigabytes
 
-SHOWN = 3  # reasons a condition; all of them are in the report
+SHOWN = 3  # reasons per condition; all of them are in the report
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def rows(project: Project, checks: Iterable[CheckResult]) -> list[Row]:
 
 
 def _file(artifact: Artifact) -> str:
-    """The contract's path of the artifact, or where it lies if it has none."""
+    """The contract's path of the artifact, or its folder in the storage if it has none."""
     return next(iter(artifact.links), f"versions/{artifact.name}")
 
 
@@ -109,7 +109,7 @@ def run_text(project: Project, run: Run, summary: Collection[Row], verdict: Verd
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """The gate's word, and for each condition that is not met what to do."""
+    """The gate's verdict, and for each condition that is not met what to do."""
     lines = []
     for condition in verdict.conditions:
         if condition.met:
@@ -118,7 +118,7 @@ def verdict_text(verdict: Verdict) -> str:
         lines.append(f"  {word}: {condition.name} ({condition.description})")
         for reason in condition.reasons[:SHOWN]:
             lines.append(f"    {reason}")
-            lines.append(f"      in {reason.file}; mend: {reason.hint}")
+            lines.append(f"      in {reason.file}; hint: {reason.hint}")
         if len(condition.reasons) > SHOWN:
             lines.append(f"    and {len(condition.reasons) - SHOWN} more (wmtp gate --json)")
     met = sum(condition.met for condition in verdict.conditions if condition.required)
@@ -127,6 +127,6 @@ def verdict_text(verdict: Verdict) -> str:
     lines.append(f"Catalog: {verdict.catalog}. Code: wmtp-assets {verdict.code['wmtp-assets']}.")
     lines.append(
         f"The gate is {word}: {met} of {required} required conditions are met, by "
-        f"{verdict.checks} proofs recomputed from the files."
+        f"{verdict.checks} checks recomputed from the files."
     )
     return "\n".join(lines)

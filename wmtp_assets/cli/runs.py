@@ -1,4 +1,4 @@
-"""The commands that make and prove: run, materialize, verify, gate, ui, list, sample, validate."""
+"""The commands that make and verify: run, materialize, verify, gate, ui, list, sample, validate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmtp_assets.cli.common import DONE, REFUSED, WRONG, add_json, plain, project, show
+from wmtp_assets.cli.common import DONE, REFUSED, WRONG, add_json, open_project, plain, show
 from wmtp_assets.cli.signing import add_signatures, signature_findings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def register(commands: Any) -> None:
     _serving(run)
     run.set_defaults(run=_run, serves=True)
 
-    make = commands.add_parser("materialize", help="make what is stale, prove everything")
+    make = commands.add_parser("materialize", help="make what is stale, verify everything")
     make.add_argument(
         "selection",
         nargs="?",
@@ -35,7 +35,7 @@ def register(commands: Any) -> None:
     add_json(make)
     make.set_defaults(run=_materialize)
 
-    verify = commands.add_parser("verify", help="prove what is stored; makes nothing")
+    verify = commands.add_parser("verify", help="verify what is stored; makes nothing")
     verify.add_argument("--deep", action="store_true", help="recompute every digest and value")
     verify.add_argument(
         "--against-source",
@@ -46,7 +46,7 @@ def register(commands: Any) -> None:
         "--sample",
         type=_nth,
         metavar="1/N",
-        help="ask another Nth of the artifacts deeply each day (for a schedule)",
+        help="verify another Nth of the artifacts deeply each day (for a schedule)",
     )
     verify.add_argument(
         "--seed", type=int, help="repeat a sample of --deep by the seed that a finding reported"
@@ -66,7 +66,7 @@ def register(commands: Any) -> None:
     )
     ui.set_defaults(run=_ui, serves=True)
 
-    listing = commands.add_parser("list", help="every asset, what it is made from, where it lies")
+    listing = commands.add_parser("list", help="every asset, what it is made from, and its paths")
     add_json(listing)
     listing.set_defaults(run=_list)
 
@@ -109,26 +109,26 @@ def _run(given: argparse.Namespace) -> int:
     from wmtp_assets.interrupts import in_a_thread
     from wmtp_assets.web.processes import check_port
 
-    check_port(given.host, given.port)  # said before the work, not after it
+    check_port(given.host, given.port)  # reported before the work, not after it
     settings = Settings.from_environment()  # before Dagster's home is entered
-    status = in_a_thread(lambda: _make(project(settings), None, force=False, as_json=False))
+    status = in_a_thread(lambda: _make(open_project(settings), None, force=False, as_json=False))
     print(flush=True)
     return _serve(given, settings) or status
 
 
 def _materialize(given: argparse.Namespace) -> int:
-    return _make(project(), given.selection, given.force, given.json)
+    return _make(open_project(), given.selection, given.force, given.json)
 
 
-def _make(secured: Project, selection: str | None, force: bool, as_json: bool) -> int:
+def _make(project: Project, selection: str | None, force: bool, as_json: bool) -> int:
     from wmtp_assets.artifacts.gate import verdict_of_run
     from wmtp_assets.cli.report import rows, run_text
     from wmtp_assets.orchestration.run import run
 
-    result = run(secured, selection, force)
-    verdict = verdict_of_run(secured, result.run_id)
+    result = run(project, selection, force)
+    verdict = verdict_of_run(project, result.run_id)
     asked = {check.asset for check in result.checks} | set(result.made)
-    summary = [row for row in rows(secured, result.checks) if row.asset in asked]
+    summary = [row for row in rows(project, result.checks) if row.asset in asked]
     if as_json:
         value = {
             "run_id": result.run_id,
@@ -142,7 +142,7 @@ def _make(secured: Project, selection: str | None, force: bool, as_json: bool) -
         }
         print(json.dumps(value, indent=2))
     else:
-        print(plain(run_text(secured, result, summary, verdict)))
+        print(plain(run_text(project, result, summary, verdict)))
     if result.succeeded:
         return DONE
     wrong = any(not check.passed and check.blocking for check in result.checks)
@@ -153,9 +153,9 @@ def _make(secured: Project, selection: str | None, force: bool, as_json: bool) -
 def _verify(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.verify import verify
 
-    secured = project()
-    signed = signature_findings(secured, given)
-    report = verify(secured, given.deep, given.against_source, given.sample, signed, given.seed)
+    project = open_project()
+    signed = signature_findings(project, given)
+    report = verify(project, given.deep, given.against_source, given.sample, signed, given.seed)
     show(given, report.to_json(), report.text())
     return DONE if report.sound else WRONG
 
@@ -165,10 +165,10 @@ def _gate(given: argparse.Namespace) -> int:
     from wmtp_assets.cli.report import verdict_text
     from wmtp_assets.storage.errors import StorageError
 
-    secured = project()
-    verdict = evaluate(secured)
+    project = open_project()
+    verdict = evaluate(project)
     try:
-        write_report(secured, verdict)
+        write_report(project, verdict)
     except StorageError as error:  # a read-only disk: the answer stands without its report
         print(plain(f"wmtp: {error}"), file=sys.stderr)
     show(given, verdict.to_json(), verdict_text(verdict))
@@ -191,14 +191,14 @@ def _serve(given: argparse.Namespace, settings: Settings) -> int:
     from wmtp_assets.orchestration.home import home
     from wmtp_assets.web.processes import serve
 
-    project(settings)  # a mistake in the catalog is said here, not by a process of Dagster's
+    open_project(settings)  # reports a mistake in the catalog before Dagster starts
     os.environ.update(settings.environment())  # Dagster's processes work in another folder
     serve(home(), given.host, given.port, given.read_only, not given.no_token)
     return DONE
 
 
 def _list(given: argparse.Namespace) -> int:
-    artifacts = project().artifacts.values()
+    artifacts = open_project().artifacts.values()
     if given.json:
         print(json.dumps([asdict(artifact) for artifact in artifacts], indent=2))
         return DONE
@@ -222,7 +222,7 @@ def _validate(given: argparse.Namespace) -> int:
     from wmtp_assets.orchestration.home import home
 
     settings = Settings.from_environment()
-    project(settings)
+    open_project(settings)
     there = home()
     # Named here: a home need not hold a workspace.yaml.
     command = [sys.executable, "-m", "dagster", "definitions", "validate"]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wmtp_assets.cli.common import DONE, project
+from wmtp_assets.cli.common import DONE, open_project
 from wmtp_assets.errors import WmtpError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def register(commands: Any) -> None:
 def add_signatures(verify: argparse.ArgumentParser) -> None:
     """The flags of `wmtp verify` that are about signatures."""
     verify.add_argument(
-        "--signatures", action="store_true", help="also prove the signature by --public-key"
+        "--signatures", action="store_true", help="also verify the signature with --public-key"
     )
     verify.add_argument("--public-key", type=Path, metavar="KEY", help="the signer's key (PEM)")
     verify.add_argument(
@@ -35,30 +35,30 @@ def add_signatures(verify: argparse.ArgumentParser) -> None:
     )
 
 
-def signature_findings(secured: Project, given: argparse.Namespace) -> list[Finding]:
+def signature_findings(project: Project, given: argparse.Namespace) -> list[Finding]:
     """What the signature says, where that was asked for. Raises WmtpError without a key."""
     if not given.signatures:
         return []
     if given.public_key is None:
         raise WmtpError(
-            "A signature is proven against a key that you trust",
+            "A signature is verified against a key that you trust",
             expected="--public-key KEY",
             found="no key",
-            hint="name the signer's public key; one that lies in the storage proves nothing.",
+            hint="name the signer's public key; a key from the storage itself proves nothing.",
         )
     from wmtp_assets.artifacts.signing import check_signature, signature_path
 
-    return [check_signature(secured, given.public_key, given.signature or signature_path(secured))]
+    return [check_signature(project, given.public_key, given.signature or signature_path(project))]
 
 
 def _sign(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.signing import sign, signature_path
 
-    secured = project()
-    out = given.out or signature_path(secured)
-    count = sign(secured, given.key, out)
-    print(f"{count} published files are signed in {out}. Who has your public key can tell:")
+    project = open_project()
+    out = given.out or signature_path(project)
+    count = sign(project, given.key, out)
+    print(f"{count} published files are signed in {out}. With your public key, verify them by:")
     print(f"    wmtp verify --signatures --public-key KEY.pub --signature {out}")
-    print(f"    model_signing verify key {secured.storage} --signature {out} \\")
+    print(f"    model_signing verify key {project.storage} --signature {out} \\")
     print("        --public_key KEY.pub --allow_symlinks --ignore_unsigned_files")
     return DONE

@@ -1,4 +1,4 @@
-"""The commands about where things come from: doctor, mirror, pin."""
+"""The commands about sources: doctor, mirror, pin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wmtp_assets.cli.common import DONE, WRONG, add_json, project, show
+from wmtp_assets.cli.common import DONE, WRONG, add_json, open_project, show
 
 
 def register(commands: Any) -> None:
@@ -34,7 +34,7 @@ def register(commands: Any) -> None:
 def _doctor(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.requirements import examine, page
 
-    facts = examine(project())
+    facts = examine(open_project())
     sound = not any(fact.state == "problem" for fact in facts)
     show(given, {"sound": sound, "facts": [asdict(fact) for fact in facts]}, page(facts))
     return DONE if sound else WRONG
@@ -44,13 +44,14 @@ def _mirror(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.upstream_files import require_pins, wanted_of
     from wmtp_assets.hub.mirror import mirror
 
-    secured = project()
-    require_pins(secured.catalog, secured.taken())
-    hub = secured.hub()
-    wanted = [wanted_of(hub, taken) for taken in secured.taken()]
+    project = open_project()
+    require_pins(project.catalog, project.taken())
+    hub = project.hub()
+    wanted = [wanted_of(hub, taken) for taken in project.taken()]
     fetched = mirror(hub, wanted, given.directory)
     count = sum(len(files) for files in fetched.values())
-    print(f"{count} files are in {given.directory}, verified; `sha256sum -c SHA256SUMS` proves it.")
+    print(f"{count} files are in {given.directory}, verified.")
+    print("`sha256sum -c SHA256SUMS`, in that folder, verifies them again.")
     print(f"Use it with WMTP_HUB={given.directory.absolute()}")
     return DONE
 
@@ -62,9 +63,9 @@ def _pin(given: argparse.Namespace) -> int:
 
     catalog = Settings.from_environment().catalog
     check_own(catalog, given.repository, given.revision)
-    secured = project()
-    (taken,) = [one for one in secured.taken() if one.repo.name == given.repository]
-    commit, listing, trouble = listing_at(secured.hub(), taken.repo, given.revision)
+    project = open_project()
+    (taken,) = [one for one in project.taken() if one.repo.name == given.repository]
+    commit, listing, trouble = listing_at(project.hub(), taken.repo, given.revision)
     for line in pin(catalog, given.repository, commit, listing):
         print(line)
     if trouble is not None:

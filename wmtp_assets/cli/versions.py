@@ -1,11 +1,11 @@
-"""The commands about what is kept: history, rollback, gc."""
+"""The commands about versions: history, rollback, gc."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from wmtp_assets.cli.common import DONE, add_json, project, show
+from wmtp_assets.cli.common import DONE, add_json, open_project, show
 from wmtp_assets.errors import WmtpError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(commands: Any) -> None:
     gc.add_argument(
         "--raw",
         action="store_true",
-        help="also fetched weights whose conversion is proven now, value by value; "
+        help="also fetched weights whose conversion is verified now, value by value; "
         "a run that needs them fetches them again",
     )
     add_json(gc)
@@ -40,9 +40,9 @@ def register(commands: Any) -> None:
 
 
 def _history(given: argparse.Namespace) -> int:
-    secured = project()
-    name = _set_of(secured, given.asset)
-    store = secured.store
+    project = open_project()
+    name = _set_of(project, given.asset)
+    store = project.store
     current = store.publication(name)
     versions = [
         {
@@ -62,9 +62,9 @@ def _history(given: argparse.Namespace) -> int:
 
 
 def _rollback(given: argparse.Namespace) -> int:
-    secured = project()
-    name = _set_of(secured, given.asset)
-    publication = secured.store.rollback(name, given.version)
+    project = open_project()
+    name = _set_of(project, given.asset)
+    publication = project.store.rollback(name, given.version)
     print(f"{name} is {publication.version} again, with all that is published with it.")
     return DONE
 
@@ -73,9 +73,9 @@ def _gc(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.unneeded_files import orphans, release_weights
     from wmtp_assets.storage.preflight import gigabytes
 
-    secured = project()
-    also = [*orphans(secured), *(release_weights(secured, given.dry_run) if given.raw else [])]
-    done = secured.store.gc(keep=given.keep, dry_run=given.dry_run, also=also)
+    project = open_project()
+    also = [*orphans(project), *(release_weights(project, given.dry_run) if given.raw else [])]
+    done = project.store.gc(keep=given.keep, dry_run=given.dry_run, also=also)
     word = "would be removed" if given.dry_run else "removed"
     lines = [f"{one.path}: {gigabytes(one.size)}, {one.reason}" for one in done.removed]
     lines += [f"{name}: left alone, {reason}" for name, reason in done.held.items()]
@@ -92,14 +92,14 @@ def _gc(given: argparse.Namespace) -> int:
     return DONE
 
 
-def _set_of(secured: Project, asset: str) -> str:
+def _set_of(project: Project, asset: str) -> str:
     """The set that an asset is published in, or the set of that name."""
-    for name, published in secured.sets.items():
-        if asset == name or (asset in published.artifacts and asset not in secured.sets):
+    for name, published in project.sets.items():
+        if asset == name or (asset in published.artifacts and asset not in project.sets):
             return name
     raise WmtpError(
         "This asset is not published",
-        expected=f"one of {', '.join(secured.sets)}",
+        expected=f"one of {', '.join(project.sets)}",
         found=asset,
-        hint="`wmtp list` shows what lies where.",
+        hint="`wmtp list` shows every asset with its paths.",
     )

@@ -26,7 +26,7 @@ def set_aside(path: Path, why: str, note: Callable[[str], None]) -> Path:
         if not os.path.lexists(target):
             break
     disk.rename(path, target)
-    note(f"{path} is unreadable ({why}); it is set aside as {target.name} and begun anew")
+    note(f"{path} is unreadable ({why}); it is moved to {target.name} and started anew")
     return target
 
 

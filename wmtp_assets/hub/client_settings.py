@@ -89,10 +89,10 @@ def _what(character: str) -> str:
 
 
 def require_online() -> None:
-    """Raises ClientSetupError where huggingface_hub is told to stay offline."""
+    """Raises ClientSetupError where huggingface_hub is set to stay offline."""
     if constants.is_offline_mode() or is_set("HF_HUB_OFFLINE"):
         raise ClientSetupError(
-            "huggingface_hub is told to stay offline",
+            "huggingface_hub is set to stay offline",
             found="HF_HUB_OFFLINE is set",
             hint="unset HF_HUB_OFFLINE, or set WMTP_HUB to a directory mirror.",
         )

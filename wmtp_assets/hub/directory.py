@@ -26,11 +26,11 @@ from wmtp_assets.hub.refusals import (
 )
 from wmtp_assets.hub.retry import ComeBackError, Policy
 
-_READ = 1 << 20  # bytes a read; large enough that system calls cost nothing
+_READ = 1 << 20  # bytes per read; large enough that system calls cost nothing
 
 
 class DirectoryHub:
-    """A directory mirror at `root`; an assets.lock at its root tells commits and digests."""
+    """A directory mirror at `root`; an assets.lock at its root records commits and digests."""
 
     connections = 1  # a disk gives nothing more to a second reader
 
@@ -50,7 +50,7 @@ class DirectoryHub:
     def resolve(self, repo: RepoId, revision: str) -> str:
         """The commit of the mirror's lock, which is all it has.
 
-        A folder without a record answers to every revision: it cannot tell one from another, and
+        A folder without a record answers to every revision: it does not know its commit, and
         the catalog's digests decide. One with a record answers to its own commit, and to a branch
         or tag (which it takes for the one it was made from).
         """

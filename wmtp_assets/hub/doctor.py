@@ -1,7 +1,7 @@
 """What can be known before a byte is fetched: the machine, the token, the gates.
 
 Every answer is a `Fact`; nothing here raises for what it finds. Without a network the answer
-comes once, within seconds, not once a repository.
+comes once, within seconds, not once per repository.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wmtp_assets.storage.preflight import gigabytes
 State = Literal["ok", "warning", "problem"]
 
 _HURRIED = Policy(tries=1, connect=3.0, stall=6.0, answer=10.0)
-_DEADLINE = 14.0  # seconds for all questions to the Hub together; a name server may hang longer
+_DEADLINE = 14.0  # seconds for all requests to the Hub together; a name server may hang longer
 _ALONGSIDE = 4  # repositories asked at a time
 _PACKAGES = ("torch", "safetensors", "huggingface_hub", "datasets", "pyarrow", "dagster")
 
@@ -98,7 +98,7 @@ def _versions() -> list[Fact]:
 
 
 def _disk(disk: Mapping[Path, int]) -> list[Fact]:
-    """One fact a file system, however many of the folders lie on it."""
+    """One fact per file system, however many of the folders are on it."""
     needs: dict[int, tuple[Path, int]] = {}
     for folder, count in disk.items():
         there = folder.absolute()
@@ -138,7 +138,7 @@ def _memory(needed: int) -> Fact:
     return Fact(
         "memory",
         "ok" if enough else "problem",
-        "cannot be told here" if available is None else f"{gigabytes(available)} available",
+        "cannot be determined here" if available is None else f"{gigabytes(available)} available",
         gigabytes(needed),
         "" if enough else "end other programs, or use a machine with more memory.",
     )
@@ -200,7 +200,7 @@ def _client(spec: str | None) -> tuple[list[Fact], bool]:
     try:
         home = Address.of(RemoteHub(_HURRIED).endpoint)
     except (HubError, BadAddressError):
-        return [], True  # said where the Hub is opened
+        return [], True  # reported where the Hub is opened
     try:
         if client_settings.token() and home.scheme == "http" and not home.is_loopback:
             facts.append(
@@ -214,7 +214,7 @@ def _client(spec: str | None) -> tuple[list[Fact], bool]:
                 )
             )
     except ClientSetupError:
-        usable = False  # said of the token
+        usable = False  # reported for the token
     for name, check in (
         ("offline", client_settings.require_online),
         ("certificates", client_settings.tls),

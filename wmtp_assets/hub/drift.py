@@ -12,7 +12,7 @@ from wmtp_assets.hub.source import Hub
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """A taken file that is another at upstream's head; None where it is not there at all.
+    """A wanted file that differs at upstream's head; None where it is not there at all.
 
     `before` and `after` are digests (SHA-256, or git's blob id for small files).
     """
@@ -38,7 +38,7 @@ class Drift:
 
 
 def drift(hub: Hub, repo: RepoId, pinned: str, files: Sequence[WantedFile]) -> Drift:
-    """Compare upstream's head with the commit `pinned`, for the files that are taken.
+    """Compare upstream's head with the commit `pinned`, for the wanted files.
 
     Two listings, no file: a file counts as changed when its digest at head is not the one that
     the catalog names, or that it had at the pin. Raises as `Hub.head` does.

@@ -62,8 +62,8 @@ def fetch(
 
     `into` is the root of a directory hub (`storage/upstream`): a file lands at
     `into/<repo.folder>/<path>`. A file that stands there already is read again and kept when it
-    is right. Progress goes to `log`, at most a line in ten seconds a file; without one, to a bar
-    on a terminal.
+    is right. Progress goes to `log`, at most one line per file in ten seconds; without one,
+    to a bar on a terminal.
 
     Raises HubRefusalError (six kinds), GaveUpError (patience spent: run it again, it resumes),
     DigestMismatchError, PinnedElsewhereError, UnsafeNameError, StorageError.
@@ -140,13 +140,13 @@ def _expect(
         )
     held = lock.known(repo)
     locked = held.files.get(wanted.path) if held and held.commit == commit != UNPINNED else None
-    words = {
+    stated = {
         "the catalog": (wanted.size, wanted.sha256),
         LOCK_NAME: (locked.size, locked.sha256) if locked else (None, None),
         hub.spec: (remote.size, remote.sha256),
     }
     size, sha256 = (
-        _agreed(f"{wanted.path} of {repo} at {commit}", what, {k: v[i] for k, v in words.items()})
+        _agreed(f"{wanted.path} of {repo} at {commit}", what, {k: v[i] for k, v in stated.items()})
         for i, what in enumerate(("size", "SHA-256"))
     )
     return RemoteFile(
@@ -172,10 +172,10 @@ def _announced(hub: Hub, repo: RepoId, commit: str, path: str) -> int:
     return size
 
 
-def _agreed(where: str, what: str, words: dict[str, int | str | None]) -> int | str | None:
+def _agreed(where: str, what: str, stated: dict[str, int | str | None]) -> int | str | None:
     """The one value that everybody names who names any."""
-    said = {who: value for who, value in words.items() if value is not None}
-    first, *others = said.items() or [("", None)]
+    known = {who: value for who, value in stated.items() if value is not None}
+    first, *others = known.items() or [("", None)]
     for who, value in others:
         if value != first[1]:
             raise PinnedElsewhereError(
@@ -238,13 +238,13 @@ def _standing(task: _Task) -> str | None:
 def _transfer(
     hub: Hub, task: _Task, partial: Partial, quarantined: Path, progress: Progress
 ) -> Arrived:
-    """The whole file in `partial`, verified; what arrives wrong is put aside and fetched again."""
+    """The whole file in `partial`, verified; a wrong one is quarantined and fetched again."""
     problem, where = "", f"{task.file.path} of {task.repo} at {task.commit}"
     expected: object = None
     found: object = None
     for again in range(_TRIES):
         if again:
-            progress.note(f"{problem}; it is put aside at {quarantined} and fetched once more")
+            progress.note(f"{problem}; it is kept in {quarantined} and fetched once more")
         job = Job(task.repo, task.commit, task.file, task.size, task.digest)
         try:
             arrived = Transfer(hub, job, partial, progress.note, progress.at).run()

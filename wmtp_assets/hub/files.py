@@ -1,4 +1,4 @@
-"""The words of this package: repositories and files, as upstream lists them and as they arrived.
+"""The types of this package: repositories and files, as upstream lists them and as they arrived.
 
 Plain values only; what can be done with them is in the other modules.
 """
@@ -16,7 +16,7 @@ Kind = Literal["model", "dataset"]
 LOCK_NAME = "assets.lock"
 """The record of commits and digests at the root of a storage or a directory mirror."""
 UNPINNED = "directory"
-"""What stands for the commit of a directory mirror that records none: whatever lies there."""
+"""What stands for the commit of a directory mirror that records none: whatever is there."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -46,7 +46,7 @@ class RepoId:
 
     @property
     def folder(self) -> str:
-        """Where its files lie in a directory hub: `models/<org>/<name>`."""
+        """The folder of its files in a directory mirror: `models/<org>/<name>`."""
         return f"{self.kind}s/{self.name}"
 
     @property
@@ -59,7 +59,7 @@ class RepoId:
 
 
 def is_commit(revision: str) -> bool:
-    """Whether a revision names one commit for ever (40 hex digits), not a branch or a tag."""
+    """Whether a revision is a commit (40 hex digits), not a branch or a tag."""
     return _COMMIT.fullmatch(revision) is not None
 
 
@@ -91,9 +91,9 @@ class WantedFile:
 
 @dataclass(frozen=True)
 class WantedRepo:
-    """What is taken of one repository: `revision` is a commit, or a branch still to be pinned.
+    """What is fetched from one repository: `revision` is a commit, or a branch still to be pinned.
 
-    `licence` and `gated` are the catalog's words, for the doctor.
+    `licence` and `gated` are from the catalog, for the doctor.
     """
 
     repo: RepoId
@@ -105,7 +105,7 @@ class WantedRepo:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that stands verified under its name.
+    """A file that is there under its name, verified.
 
     `seconds` is wall time spent on it; `resumed_from` counts the bytes that an earlier call had
     left and that were kept; `received` the bytes that were asked of the source in this call (0

@@ -2,7 +2,7 @@
 
 Per repository the commit; per file its size, SHA-256 and the time it arrived. Two machines with
 the same lock get the same bytes. The file is JSON with sorted keys, meant to be read, compared
-and copied; every change is a whole new file, made under a lock that other processes honour.
+and copied; every change is a whole new file, made under a lock between processes.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ class Lock:
         sha256: str,
         note: Callable[[str], None] = _LOG.warning,
     ) -> None:
-        """Write down that a file stands verified.
+        """Record that a file is there and verified.
 
         A file that is recorded with the same bytes keeps its time, so that a second call changes
-        nothing. When the commit moved, the old commit's files are forgotten: they were another
-        revision's. A record that cannot be read is set aside, which `note` is told.
+        nothing. When the commit moved, the old commit's records are dropped: they were another
+        revision's. A record that cannot be read is set aside, which `note` reports.
         """
         with exclusive(self.path.parent / ".locks" / self.path.name):
             try:

@@ -22,7 +22,7 @@ def mirror(
 ) -> dict[RepoId, list[Fetched]]:
     """Make or complete a mirror of `wanted` in `directory`; WMTP_HUB can point at it afterwards.
 
-    A second call verifies what is there and fetches what is missing. `assets.lock` tells the
+    A second call verifies what is there and fetches what is missing. `assets.lock` records the
     mirror's readers commits and digests; `SHA256SUMS` lets `sha256sum -c` verify it with nothing
     of ours installed. Both cover every file that was ever mirrored there. Raises as `fetch` does;
     what was fetched before an error stays, recorded.

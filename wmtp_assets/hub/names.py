@@ -1,7 +1,7 @@
 """Which names from upstream may become paths here.
 
 A file name in a repository is whatever its owner typed. It is checked before anything is written,
-and once more against the links that already lie in the folder.
+and once more against the links that are in the folder already.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class UnsafeNameError(WmtpError):
 def check_name(path: str) -> str:
     """The path itself when it is safe to join to a folder, else UnsafeNameError.
 
-    What is safe is said at `why_unsafe` (storage/bounds.py).
+    The rules are at `why_unsafe` (storage/bounds.py).
     """
     reason = why_unsafe(path)
     if reason is not None:

@@ -1,7 +1,7 @@
 """The bytes of a file that is still arriving, and the journal that lets them be kept.
 
-Two files: the bytes at their final offsets, and a journal of one line a block (offset, length,
-XXH3) under a first line that says whose bytes they are. A block is journalled after it is
+Two files: the bytes at their final offsets, and a journal of one line per block (offset, length,
+XXH3) under a first line that identifies the file. A block is journalled after it is
 written, so a process killed at any instant loses at most the block that was under way. Nothing is
 synced on the way: after a power loss a block whose bytes did not reach the disk fails its checksum
 when the journal is read again, and is fetched again. The checksum only guards what is kept (XXH3
@@ -34,7 +34,7 @@ BYTES, JOURNAL = ".bytes", ".journal"
 """Suffixes of a partial's two files."""
 
 _BLOCK_LINE = re.compile(rb"(\d{1,15}) (\d{1,15}) ([0-9a-f]{16})")
-_READ = 1 << 20  # bytes a read while blocks are checked
+_READ = 1 << 20  # bytes per read while blocks are checked
 _LONGEST_JOURNAL = 64 << 20  # bytes; a block a second for two weeks
 
 Interval = tuple[int, int]
@@ -42,7 +42,7 @@ Interval = tuple[int, int]
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose bytes these are. Any difference means that they are another file's.
+    """Which file these bytes belong to. Any difference means another file.
 
     `etag` is the Hub's name for the content, `size` in bytes, `digest` the expected SHA-256 or
     git blob id, where there is one.
@@ -216,7 +216,7 @@ class Partial:
         return self._have[0][1] if self._have and self._have[0][0] == 0 else 0
 
     def _is_new(self, start: int, end: int) -> bool:
-        """Whether a block lies in the file and says nothing of bytes that are known already."""
+        """Whether a block is inside the file and overlaps no other."""
         known = any(start < had[1] and had[0] < end for had in self._have)
         return start < end <= self._size and not known
 
@@ -244,7 +244,7 @@ class Partial:
 
 def remove_empty(folder: Path) -> None:
     """Remove an emptied folder and those above it, up to and with the hidden one they are in."""
-    with suppress(OSError):  # not empty: somebody else's partial is there
+    with suppress(OSError):  # not empty: another partial is there
         while True:
             disk.rmdir(folder)
             if folder.name.startswith("."):

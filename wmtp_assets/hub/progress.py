@@ -115,6 +115,7 @@ class BarProgress:
                 file=self._screen,
                 ncols=columns,
                 leave=False,
+                disable=False,  # TQDM_DISABLE, which `wmtp` sets, is for bars of libraries
                 unit="B",
                 unit_scale=True,
             )

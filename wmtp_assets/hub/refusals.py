@@ -2,7 +2,7 @@
 
 Six refusals that look alike in other tools (no token, a token without access, blocked, no such
 repository, revision, file) are six classes here, each with the page to open. Whatever the server
-said is shown only after `scrub`, so that no token or signed URL is ever part of a message.
+stated is shown only after `scrub`, so that no token or signed URL is ever part of a message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wmtp_assets.hub.retry import ComeBackError, retry_after
 
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _WAIT_IN_RATELIMIT = re.compile(r"(?:^|;)\s*t\s*=\s*([0-9]{1,9})(?![0-9])")
-_LONGEST_QUOTE = 200  # characters of upstream's own words that a message repeats
+_LONGEST_QUOTE = 200  # characters of upstream's own text that a message repeats
 
 
 class HubError(WmtpError):
@@ -43,7 +43,7 @@ class HubRefusalError(HubError):
 
 
 class NoTokenError(HubRefusalError):
-    """The Hub wants to know who asks, and no token, or none that it accepts, was sent."""
+    """The Hub requires a login, and no token, or none that it accepts, was sent."""
 
 
 class TokenWithoutAccessError(HubRefusalError):
@@ -67,8 +67,8 @@ class NoSuchFileError(HubRefusalError):
 
 
 @dataclass(frozen=True)
-class Question:
-    """What the Hub was asked: for messages. `endpoint` without user names or queries."""
+class HubRequest:
+    """A request to the Hub, as messages name it. `endpoint` without user names or queries."""
 
     endpoint: str
     repo: RepoId
@@ -85,7 +85,7 @@ class Question:
 
 
 def answer_to_error(
-    question: Question,
+    request: HubRequest,
     status: int,
     headers: Mapping[str, str],
     *,
@@ -93,75 +93,75 @@ def answer_to_error(
 ) -> WmtpError:
     """The error that an HTTP answer of the Hub (status 400 and up) stands for.
 
-    `headers` must be case-insensitive or lower-case. The token is only looked at to tell whether
+    `headers` must be case-insensitive or lower-case. The token is only looked at to know whether
     one was sent and to keep it out of the message.
     """
-    said = scrub(headers.get("x-error-message", ""), token)
+    stated = scrub(headers.get("x-error-message", ""), token)
     withheld = os.environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN") and not token
-    found = f"HTTP {status}" + (f", {said!r}" if said else "")
+    found = f"HTTP {status}" + (f", {stated!r}" if stated else "")
     if status in _TRANSIENT_STATUS:
-        busy = "asks for patience" if status == 429 else "has trouble"
+        busy = "limits the rate" if status == 429 else "has trouble"
         return ComeBackError(
             f"The Hub {busy} (HTTP {status})",
             after=retry_after(headers.get("retry-after")) or _ratelimit_wait(headers),
             expected="an answer",
             found=found,
-            where=question,
+            where=request,
         )
-    kind, problem, hint = _refusal(question, status, headers, has_token=bool(token))
+    kind, problem, hint = _refusal(request, status, headers, has_token=bool(token))
     if withheld and kind in (NoTokenError, NoSuchRepoError):
         hint = (
             "HF_HUB_DISABLE_IMPLICIT_TOKEN is set, so that no token is sent: unset it. Then: "
             + hint
         )
-    return kind(problem, found=found, where=question, hint=hint)
+    return kind(problem, found=found, where=request, hint=hint)
 
 
 def _refusal(
-    question: Question, status: int, headers: Mapping[str, str], *, has_token: bool
+    request: HubRequest, status: int, headers: Mapping[str, str], *, has_token: bool
 ) -> tuple[type[HubError], str, str]:
     code = headers.get("x-error-code", "")
-    tokens = f"{question.endpoint}/settings/tokens"
+    tokens = f"{request.endpoint}/settings/tokens"
     gated = code == "GatedRepo"
     if code == "RevisionNotFound":
         return (
             NoSuchRevisionError,
-            f"{question.repo} has no revision {question.revision}",
-            f"see the commits at {question.page}/commits/main and correct the catalog's revision.",
+            f"{request.repo} has no revision {request.revision}",
+            f"see the commits at {request.page}/commits/main and correct the catalog's revision.",
         )
     if code == "EntryNotFound":
         return (
             NoSuchFileError,
-            f"{question.repo} has no file {question.path} at this revision",
-            f"see the files at {question.page}/tree/{question.revision or 'main'} and correct "
+            f"{request.repo} has no file {request.path} at this revision",
+            f"see the files at {request.page}/tree/{request.revision or 'main'} and correct "
             "the catalog.",
         )
-    if code == "RepoNotFound" or (status == 404 and question.path is None):
+    if code == "RepoNotFound" or (status == 404 and request.path is None):
         hint = "" if has_token else f" If it is private, set HF_TOKEN (make one at {tokens})."
         return (
             NoSuchRepoError,
-            f"There is no {question.repo.kind} {question.repo}, or it is not shown to you",
-            f"open {question.page} in a browser and correct the name in the catalog.{hint}",
+            f"There is no {request.repo.kind} {request.repo}, or it is not shown to you",
+            f"open {request.page} in a browser and correct the name in the catalog.{hint}",
         )
     if status == 404:
         return (
             NoSuchFileError,
-            f"{question.path} was not found in {question.repo} (the server says no more)",
-            f"see the files at {question.page}/tree/{question.revision or 'main'}.",
+            f"{request.path} was not found in {request.repo} (the server says no more)",
+            f"see the files at {request.page}/tree/{request.revision or 'main'}.",
         )
     if (status == 401 or gated) and not has_token:
         why = "is gated" if gated else "is not open to anonymous readers"
         return (
             NoTokenError,
-            f"{question.repo} {why}, and no token was sent",
-            f"accept the licence at {question.page}, make a token with read access at {tokens}, "
+            f"{request.repo} {why}, and no token was sent",
+            f"accept the licence at {request.page}, make a token with read access at {tokens}, "
             "and set HF_TOKEN (or run `hf auth login`).",
         )
     if gated:
         return (
             TokenWithoutAccessError,
-            f"{question.repo} is gated, and the account of this token has not been let in",
-            f"open {question.page} with the same account and accept the licence, or wait until "
+            f"{request.repo} is gated, and the account of this token has not been let in",
+            f"open {request.page} with the same account and accept the licence, or wait until "
             "the authors grant it; then run the same command again.",
         )
     if status == 401:
@@ -173,15 +173,15 @@ def _refusal(
     if status in (403, 451):
         return (
             BlockedError,
-            f"Access to {question.repo} is blocked, and not by its gate",
-            f"see whether {question.page} opens in a browser; a fine-grained token needs read "
+            f"Access to {request.repo} is blocked, and not by its gate",
+            f"see whether {request.page} opens in a browser; a fine-grained token needs read "
             f"access to gated repositories ({tokens}); a proxy, a region or the Hub's staff may "
             "also block.",
         )
     return (
         HubError,
         "The Hub gave an answer that is not understood",
-        f"see whether {question.page} opens in a browser, and what stands between (a proxy?).",
+        f"see whether {request.page} opens in a browser, and what stands between (a proxy?).",
     )
 
 
@@ -192,7 +192,7 @@ def _ratelimit_wait(headers: Mapping[str, str]) -> float | None:
 
 
 def scrub(text: str, token: str | None) -> str:
-    """Upstream's words made fit to print: no token, no control characters, no long tail."""
+    """Upstream's text, fit to print: no token, no control characters, no long tail."""
     if token:
         text = text.replace(token, "(token)")
     text = re.sub(r"hf_[A-Za-z0-9]{8,}", "(token)", text)

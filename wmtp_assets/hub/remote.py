@@ -36,7 +36,7 @@ from wmtp_assets.hub.refusals import (
     AnotherCommitError,
     ClientSetupError,
     HubError,
-    Question,
+    HubRequest,
     RangeRefusedError,
     answer_to_error,
     public_url,
@@ -98,23 +98,23 @@ class RemoteHub:
 
     def _info(self, repo: RepoId, revision: str | None) -> Listing:
         """The commit that a revision names, and its files; one request, retried as needed."""
-        question = Question(self.spec, repo, revision)
-        listing = persist(lambda: _listing(self, question), Patience(self.policy, _LOG.warning))
+        request = HubRequest(self.spec, repo, revision)
+        listing = persist(lambda: _listing(self, request), Patience(self.policy, _LOG.warning))
         self._listings[repo, listing.commit] = listing.files
         return listing
 
     def locate(self, repo: RepoId, commit: str, path: str) -> _RemotePlace:
-        question = Question(self.spec, repo, commit, path)
-        with _translated(question, self.policy):
+        request = HubRequest(self.spec, repo, commit, path)
+        with _translated(request, self.policy):
             url = hf_hub_url(
                 repo.name, path, repo_type=repo.kind, revision=commit, endpoint=self.endpoint
             )
-            with self._follow("HEAD", url, question, {"accept-encoding": "identity"}) as last:
-                return _place(self, question, last)
+            with self._follow("HEAD", url, request, {"accept-encoding": "identity"}) as last:
+                return _place(self, request, last)
 
     @contextmanager
     def _follow(
-        self, method: str, url: str, question: Question, wanted: Mapping[str, str]
+        self, method: str, url: str, request: HubRequest, wanted: Mapping[str, str]
     ) -> Iterator[_Last]:
         """The answer at the end of a chain of redirects.
 
@@ -126,15 +126,15 @@ class RemoteHub:
             headers = _headers_for(url, self.endpoint)
             headers.update(wanted)
             with _naming(url), ask(method, url, headers, self.policy) as answer:
-                said = answer.headers.get("x-repo-commit")
-                if said is not None:
-                    commits.add(said)
-                _hold_to(question, commits)
+                stated = answer.headers.get("x-repo-commit")
+                if stated is not None:
+                    commits.add(stated)
+                _hold_to(request, commits)
                 location = answer.location
                 if location is None:
                     yield _Last(answer, url, commits)
                     return
-                target = _onward(url, location, question)
+                target = _onward(url, location, request)
                 if method == "HEAD" and commits and not self._is_hub(target):
                     yield _Last(answer, target, commits)
                     return
@@ -142,7 +142,7 @@ class RemoteHub:
         raise HubError(
             "The Hub redirects in circles",
             expected=f"an answer within {_LONGEST_CHAIN} redirects",
-            where=question,
+            where=request,
             hint=_BETWEEN,
         )
 
@@ -172,17 +172,17 @@ def _require_address(endpoint: str) -> None:
         ) from None
 
 
-def _listing(hub: RemoteHub, question: Question) -> Listing:
-    url = f"{hub.endpoint}/api/{question.repo.folder}"
-    if question.revision is not None:
-        url += f"/revision/{quote(question.revision, safe='')}"
+def _listing(hub: RemoteHub, request: HubRequest) -> Listing:
+    url = f"{hub.endpoint}/api/{request.repo.folder}"
+    if request.revision is not None:
+        url += f"/revision/{quote(request.revision, safe='')}"
     with (
-        _translated(question, hub.policy),
-        hub._follow("GET", url + "?blobs=true", question, {"accept-encoding": "gzip"}) as last,
+        _translated(request, hub.policy),
+        hub._follow("GET", url + "?blobs=true", request, {"accept-encoding": "gzip"}) as last,
     ):
         answer = last.answer
         if answer.status >= 400:
-            raise _refused(question, answer)
+            raise _refused(request, answer)
         try:
             if answer.status != 200:
                 raise UnreadableAnswerError(f"HTTP {answer.status}")
@@ -192,39 +192,39 @@ def _listing(hub: RemoteHub, question: Question) -> Listing:
                 "The Hub's answer is not what its API documents",
                 expected=f"at most {LARGEST:,} bytes of JSON",
                 found="more" if isinstance(error, BodyTooLargeError) else str(error),
-                where=question,
+                where=request,
                 hint=_BETWEEN,
             ) from None
-    _hold_to(question, {listing.commit, *last.commits})
+    _hold_to(request, {listing.commit, *last.commits})
     return listing
 
 
-def _hold_to(question: Question, commits: set[str]) -> None:
+def _hold_to(request: HubRequest, commits: set[str]) -> None:
     """Raises AnotherCommitError when an answer names another commit than was asked for."""
-    asked = question.revision
+    asked = request.revision
     others = commits - {asked} if asked is not None and is_commit(asked) else set()
     if others or len(commits) > 1:
         raise AnotherCommitError(
             "Upstream serves another commit than was asked for",
             expected=asked,
             found=", ".join(scrub(ascii(other)[:60], None) for other in sorted(others or commits)),
-            where=question,
+            where=request,
             hint="run it again; if it goes on, a cache between here and the Hub is stale.",
         )
 
 
-def _place(hub: RemoteHub, question: Question, last: _Last) -> _RemotePlace:
+def _place(hub: RemoteHub, request: HubRequest, last: _Last) -> _RemotePlace:
     answer, headers = last.answer, last.answer.headers
     if answer.status >= 400:
-        raise _refused(question, answer)
+        raise _refused(request, answer)
     if answer.status != 200 and answer.location is None:
-        raise _not_understood(question, answer)
+        raise _not_understood(request, answer)
     if not last.commits:
         raise HubError(
             "This server does not say which commit it serves",
             expected="an X-Repo-Commit header, as the Hub sends",
             found="none",
-            where=question,
+            where=request,
             hint=_BETWEEN,
         )
     size = headers.get("x-linked-size")
@@ -233,7 +233,7 @@ def _place(hub: RemoteHub, question: Question, last: _Last) -> _RemotePlace:
     etag = plain_etag(headers.get("x-linked-etag")) or plain_etag(headers.get("etag"))
     (commit,) = last.commits
     known = int(size) if size is not None and _NUMBER.fullmatch(size) else None
-    return _RemotePlace(hub, question, last.url, commit, etag, known)
+    return _RemotePlace(hub, request, last.url, commit, etag, known)
 
 
 @dataclass(frozen=True, repr=False)
@@ -241,7 +241,7 @@ class _RemotePlace:
     """A URL that serves one file; it may be signed, so it is never printed."""
 
     hub: RemoteHub
-    question: Question
+    request: HubRequest
     url: str
     commit: str
     etag: str | None
@@ -256,8 +256,8 @@ class _RemotePlace:
             if if_range:
                 wanted["if-range"] = if_range
         with (
-            _translated(self.question, self.hub.policy),
-            self.hub._follow("GET", self.url, self.question, wanted) as last,
+            _translated(self.request, self.hub.policy),
+            self.hub._follow("GET", self.url, self.request, wanted) as last,
         ):
             asked = (start, stop) if ranged else None
             yield _body(self, last, asked)
@@ -266,7 +266,7 @@ class _RemotePlace:
 def _body(place: _RemotePlace, last: _Last, asked: tuple[int, int | None] | None) -> _RemoteBody:
     """An answer with bytes. `asked` is the range, its end exclusive; None for the whole file."""
     answer = last.answer
-    status, headers, question = answer.status, answer.headers, place.question
+    status, headers, request = answer.status, answer.headers, place.request
     if status == 416:
         raise RangeRefusedError
     if status >= 400 and not place.hub._is_hub(last.url):
@@ -275,30 +275,30 @@ def _body(place: _RemotePlace, last: _Last, asked: tuple[int, int | None] | None
             f"The storage host refused a signed address (HTTP {status})",
             after=retry_after(headers.get("retry-after")),
             found=f"HTTP {status} from {Address.of(last.url).authority}",
-            where=question,
+            where=request,
         )
     if status >= 400:
-        raise _refused(question, answer)
+        raise _refused(request, answer)
     if status not in (200, 206) or headers.get("content-encoding", "identity") != "identity":
-        raise _not_understood(question, answer)
+        raise _not_understood(request, answer)
     text = headers.get("content-length", "")
     length = int(text) if _NUMBER.fullmatch(text) else None
     start, total = 0, length
     if status == 206:
-        start, total = _range(question, headers, asked)
+        start, total = _range(request, headers, asked)
     return _RemoteBody(
         answer, start, status == 206, strong_etag(headers.get("etag")), length, total
     )
 
 
 def _range(
-    question: Question,
+    request: HubRequest,
     headers: Mapping[str, str],
     asked: tuple[int, int | None] | None,
 ) -> tuple[int, int | None]:
     """Where a partial answer begins, and the size of the file, once it is what was asked for.
 
-    That as many bytes come as it says is for whoever writes them to see.
+    The caller checks that as many bytes come.
     """
     text = headers.get("content-range", "")
     span = _CONTENT_RANGE.fullmatch(text)
@@ -320,7 +320,7 @@ def _range(
             "The server did not send the range that was asked for",
             expected="the whole file" if asked is None else f"bytes from {asked[0]:,}",
             found=problem,
-            where=question,
+            where=request,
             hint=_BETWEEN,
         )
     return start, total
@@ -339,22 +339,22 @@ class _RemoteBody:
         return self.answer.chunks()
 
 
-def _refused(question: Question, answer: Answer) -> WmtpError:
-    return answer_to_error(question, answer.status, answer.headers, token=client_settings.token())
+def _refused(request: HubRequest, answer: Answer) -> WmtpError:
+    return answer_to_error(request, answer.status, answer.headers, token=client_settings.token())
 
 
-def _not_understood(question: Question, answer: Answer) -> HubError:
+def _not_understood(request: HubRequest, answer: Answer) -> HubError:
     encoding = scrub(answer.headers.get("content-encoding", "no encoding"), None)
     return HubError(
         "The server did not send the file's plain bytes",
         expected="HTTP 200 or 206 without Content-Encoding",
         found=f"HTTP {answer.status}, {encoding}",
-        where=question,
+        where=request,
         hint=_BETWEEN,
     )
 
 
-def _onward(url: str, location: str, question: Question) -> str:
+def _onward(url: str, location: str, request: HubRequest) -> str:
     try:
         return addresses.onward(url, location)
     except BadAddressError as error:
@@ -362,7 +362,7 @@ def _onward(url: str, location: str, question: Question) -> str:
             "The server redirects to an address that is not followed",
             expected="an http or https address, and https from https",
             found=error,
-            where=question,
+            where=request,
             hint=_BETWEEN,
         ) from None
 
@@ -373,8 +373,8 @@ def _headers_for(url: str, endpoint: str) -> Headers:
     headers = Headers(build_hf_headers(token=False, library_name="wmtp_assets"))
     there, home = Address.of(url), Address.of(endpoint)
     if there.origin == home.origin and home.user is not None:
-        words = f"{unquote(home.user)}:{unquote(home.password or '')}"
-        headers["authorization"] = f"Basic {base64.b64encode(words.encode()).decode()}"
+        login = f"{unquote(home.user)}:{unquote(home.password or '')}"
+        headers["authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     elif there.origin in (home.origin, addresses.HUB) and client_settings.token():
         headers["authorization"] = f"Bearer {client_settings.token()}"
         if there.scheme == "http" and not there.is_loopback and there.authority not in _warned:
@@ -402,7 +402,7 @@ def _naming(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _translated(question: Question, policy: Policy) -> Iterator[None]:
+def _translated(request: HubRequest, policy: Policy) -> Iterator[None]:
     """Turn the client's exceptions into ours, and cut their chain: it may quote what was sent."""
     error: WmtpError
     seen: Exception
@@ -411,31 +411,31 @@ def _translated(question: Question, policy: Policy) -> Iterator[None]:
         return
     except httpcore2.ConnectError as caught:
         seen = caught
-        host = _host(caught, question)
-        error = _tls_error(caught, host, question) or _unreachable(question, host, _words(caught))
+        host = _host(caught, request)
+        error = _tls_error(caught, host, request) or _unreachable(request, host, _words(caught))
     except httpcore2.ConnectTimeout as caught:
         seen = caught
         why = f"no answer in time {_words(caught)}".strip()
-        error = _unreachable(question, _host(caught, question), why)
+        error = _unreachable(request, _host(caught, request), why)
     except httpcore2.ProxyError as caught:
         seen = caught
-        error = _proxy_error(question, _host(caught, question), _words(caught))
+        error = _proxy_error(request, _host(caught, request), _words(caught))
     except httpcore2.TimeoutException as caught:
         seen = caught
-        error = stalled(f"no byte for {policy.stall:g} s", question)
+        error = stalled(f"no byte for {policy.stall:g} s", request)
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as caught:
         seen = caught
         error = ComeBackError(
             "The connection broke off",
             found=f"{type(caught).__name__}: {_words(caught)}",
-            where=question,
+            where=request,
         )
     except (BadEncodingError, BadAddressError, HFValidationError) as caught:
         seen = caught
         error = HubError(
-            "huggingface_hub does not accept this question",
+            "huggingface_hub does not accept this request",
             found=_words(caught),
-            where=question,
+            where=request,
             hint="correct HF_ENDPOINT, or the name in the catalog.",
         )
     _without_frames(seen)
@@ -450,10 +450,10 @@ def _without_frames(caught: BaseException) -> None:
         seen = seen.__cause__ or seen.__context__
 
 
-def _host(caught: BaseException, question: Question) -> str:
+def _host(caught: BaseException, request: HubRequest) -> str:
     """The host that `_naming` named, else the endpoint's."""
     notes: list[str] = getattr(caught, "__notes__", [])
-    return notes[0] if notes else public_url(question.endpoint).partition("://")[2]
+    return notes[0] if notes else public_url(request.endpoint).partition("://")[2]
 
 
 def _words(caught: Exception) -> str:
@@ -464,7 +464,7 @@ def _words(caught: Exception) -> str:
     return scrub(str(caught), secret)
 
 
-def _tls_error(caught: BaseException, host: str, question: Question) -> ClientSetupError | None:
+def _tls_error(caught: BaseException, host: str, request: HubRequest) -> ClientSetupError | None:
     """What a certificate that is not trusted means; None for another failure."""
     cause: BaseException | None = caught
     while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
@@ -476,41 +476,41 @@ def _tls_error(caught: BaseException, host: str, question: Question) -> ClientSe
         f"The certificate of {host} is not trusted",
         expected=f"one that {named} vouch for",
         found=cause.verify_message,
-        where=question,
+        where=request,
         hint="if a proxy of your organization stands between, set SSL_CERT_FILE (or "
         "REQUESTS_CA_BUNDLE) to the PEM file with its authority's certificate; else check "
         "HF_ENDPOINT and this machine's clock.",
     )
 
 
-def _proxy_error(question: Question, host: str, why: str) -> WmtpError:
+def _proxy_error(request: HubRequest, host: str, why: str) -> WmtpError:
     if why[:1] == "4":
         return ClientSetupError(
             f"The proxy refuses to connect to {host}",
             found=why,
-            where=question,
+            where=request,
             hint="check user and password in HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY), unset it, or "
             "list the host in NO_PROXY.",
         )
-    return _unreachable(question, host, f"the proxy says {why}")
+    return _unreachable(request, host, f"the proxy says {why}")
 
 
-def _unreachable(question: Question, host: str, why: str) -> ComeBackError:
-    proxy = _proxy_variable(question, host)
+def _unreachable(request: HubRequest, host: str, why: str) -> ComeBackError:
+    proxy = _proxy_variable(request, host)
     through = f" through the proxy that {proxy} names" if proxy else ""
     return ComeBackError(
         f"Cannot reach {host}{through}",
         expected="a connection",
         found=why,
-        where=question,
+        where=request,
         hint=f"check the network, HF_ENDPOINT and {proxy or 'HTTPS_PROXY'}; without a network set "
         "WMTP_HUB to a directory mirror (`wmtp mirror DIR` makes one).",
     )
 
 
-def _proxy_variable(question: Question, host: str) -> str | None:
+def _proxy_variable(request: HubRequest, host: str) -> str | None:
     """The variable that names the proxy on the way to `host`, as `_host` gives it."""
-    scheme = urlsplit(question.endpoint).scheme
+    scheme = urlsplit(request.endpoint).scheme
     try:
         parts = urlsplit(f"{scheme}://{host}")
         port = parts.port or (443 if scheme == "https" else 80)

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ComeBackError(TransientError):
-    """Something that another try may mend; `after` is the server's Retry-After, in seconds."""
+    """A failure that may not recur; `after` is the server's Retry-After, in seconds."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Policy:
     is never given up on. `stall` is how long a connection may be silent (or under 1 kB
     a second), and how long the headers of an answer may take, before it is named stalled and made
     anew. `answer` is how long the whole of an answer of the API may take. A Retry-After beyond
-    `longest_wait` is not waited for but told.
+    `longest_wait` is not waited for but reported.
     """
 
     tries: int = 6

@@ -1,4 +1,4 @@
-"""What every source of bytes can do, be it the Hub or a directory, and how one is opened."""
+"""The interface of every source, the Hub or a directory mirror, and how one is opened."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Body(Protocol):
 
     @property
     def ranged(self) -> bool:
-        """Whether the source honours ranges (an HTTP 206), not the whole file from 0."""
+        """Whether the source supports ranges (an HTTP 206), not the whole file from 0."""
         ...
 
     @property
@@ -34,7 +34,7 @@ class Body(Protocol):
 
     @property
     def total(self) -> int | None:
-        """The size of the whole file by the source's word; None when it does not say."""
+        """The size of the whole file as the source states it; None when it does not say."""
         ...
 
     def chunks(self) -> Iterator[bytes]:
@@ -43,7 +43,7 @@ class Body(Protocol):
 
 
 class Place(Protocol):
-    """Where one file's bytes can be had just now (a signed URL expires).
+    """Where one file can be read at the moment (a signed URL expires).
 
     `etag` is the source's name for these bytes, None where it has none; `size` in bytes.
     """

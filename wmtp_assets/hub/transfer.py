@@ -3,7 +3,7 @@
 Workers, one a connection, take pieces of what is missing and write them where they belong; the
 calling thread hashes the unbroken prefix behind them, out of the page cache, so that the digest is
 of what stands on the disk and is ready when the last byte is. More connections are opened only when
-the first answer showed that the source honours ranges, and the first connection that it is slow
+the first answer showed that the source supports ranges, and the first connection that it is slow
 enough to gain from them: on a fast line they only cost the processor more.
 """
 
@@ -26,11 +26,11 @@ _PIECE = 32 << 20  # bytes a request: long enough to hide the round trip of maki
 _PARALLEL_FROM = 64 << 20  # bytes that must be missing before more connections pay
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16 << 10, 1 << 20
 _HASH_READ = 1 << 20
-_FAST = 200e6  # bytes a second; a connection that gives as much gains nothing from others beside it
+_FAST = 200e6  # bytes per second; beside a connection this fast, others gain nothing
 _JUDGE_AFTER = 0.5  # seconds that the first connection has to show how fast it is
 _SETTLE_EVERY = 32 << 20  # bytes hashed between two nudges to the disk
 _LONGEST_UNWRITTEN = 1.0  # seconds; what a slow line may lose when the process is killed
-_SLOWEST = 1000  # bytes a second; less is no progress but a stall that trickles
+_SLOWEST = 1000  # bytes per second; less is no progress but a stall that trickles
 _RESTARTS = 3  # how often a file may have to be begun anew before we give up
 
 
@@ -94,7 +94,7 @@ class Transfer:
         self._progress = progress
         self._size = job.size
         self._block = min(_LARGEST_BLOCK, max(_SMALLEST_BLOCK, self._size >> 10))
-        self._ranges: bool | None = None  # whether the source honours them; None: not yet seen
+        self._ranges: bool | None = None  # whether the source supports them; None: not yet seen
         self._heeds_etags = True
         self._pieces: deque[tuple[int, int]] = deque()
         self._stop = threading.Event()
@@ -252,7 +252,7 @@ class Transfer:
             return _Piece(*self._pieces.popleft())
 
     def _pull(self, place: Place, piece: _Piece) -> None:
-        """Bring a piece as far as one request goes; `piece.start` tells how far that was."""
+        """Bring a piece as far as one request goes; `piece.start` is then where it ended."""
         untouched = piece.start == 0 and not self._partial.kept and self._ranges is not True
         plain = untouched and (self._ranges is False or self._size < _PARALLEL_FROM)
         stop = None if plain else piece.end

@@ -129,11 +129,11 @@ def ask(method: str, url: str, headers: Headers, policy: Policy) -> Iterator[Ans
 
 def _headers_of(answer: httpcore2.Response) -> Headers:
     """The values of a header that comes more than once are joined by commas."""
-    said = Headers()
+    headers = Headers()
     for raw_name, raw_value in answer.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
-        said[name] = f"{said[name]}, {value}" if name in said else value
-    return said
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 # Connections.
@@ -294,9 +294,9 @@ class _Stream(httpcore2.NetworkStream):
     ) -> httpcore2.NetworkStream:
         with _cut_off(self._inner.get_extra_info("socket"), timeout) as was_cut:
             try:
-                secured = _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout))
+                encrypted = _Stream(self._inner.start_tls(ssl_context, server_hostname, timeout))
                 _renew()
-                return secured
+                return encrypted
             except httpcore2.ConnectError:
                 if was_cut():
                     raise httpcore2.ConnectTimeout("the TLS handshake took too long") from None

@@ -1,8 +1,8 @@
-"""The sample: a directory hub in miniature, written by own code, the same bytes on every machine.
+"""The sample: a small directory mirror, written by this package, the same bytes on every machine.
 
-It holds the three models and three datasets of the mission at small size, with upstream's file
-layout and upstream's traps, so that the whole product runs without a Hub account. Only the
-parquet files' bytes may differ, with pyarrow's version. torch is never needed.
+It holds the catalog's three fetched models and three datasets at small size, with upstream's file
+layout and upstream's irregularities, so that the whole platform runs without a Hub account. Only
+the parquet files' bytes may differ, with pyarrow's version. torch is never needed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def write_sample(root: Path) -> None:
     """Write the hub at `root`, in some 2 seconds; nothing is done where it is complete already.
 
     What stood at `root/models`, `root/datasets` and the lock is replaced, other files there stay.
-    The lock is written last, so that what a killed writer left is not taken for a sample; of
+    The lock is written last, so that what a killed writer left does not count as a sample; of
     several writers the first does the work and the others wait for it. Writes through no link.
     """
     disk.make_folders(root)

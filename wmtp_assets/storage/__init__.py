@@ -1,6 +1,8 @@
-"""Where everything rests, and how it is proven: digests, receipts, versions, published sets.
+"""The files of every artifact: digests, receipts, versions, published sets, locks.
 
-No Dagster here. Start with `store.py`.
+Here: whatever writes to the disk or records what was written; an object store would begin at
+`disk.py` and `store.py`. Not here: what an artifact means, how it is made or checked, Dagster.
+Start with `store.py`.
 """
 
 from wmtp_assets.storage.atomic import atomic_write, write_json

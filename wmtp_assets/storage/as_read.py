@@ -1,7 +1,7 @@
-"""What a reader of the contract's paths finds, held against the files that are proven.
+"""What a reader of the contract's paths finds, compared with the files that were verified.
 
 A path is right when it ends, through however many links, at the very file that the artifact's
-version holds: device and inode are compared, never what a link says. A published folder holds what
+version holds: device and inode are compared, never a link's text. A published folder holds what
 belongs there and nothing else, for a loader picks up whatever it finds (`generation_config.json`).
 Only names and inodes are looked at, no contents.
 """
@@ -19,7 +19,7 @@ from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.publications import RECORD, PublishedSet
 from wmtp_assets.storage.receipts import Mismatch
 
-SAME = "the very file that was proven"
+SAME = "the very file that was verified"
 
 
 def same_file(one: Path, other: Path) -> bool:
@@ -30,7 +30,7 @@ def same_file(one: Path, other: Path) -> bool:
         return False
 
 
-def mislaid(root: Path, links: Mapping[str, Path], mounts: Sequence[str]) -> list[Mismatch]:
+def misplaced(root: Path, links: Mapping[str, Path], mounts: Sequence[str]) -> list[Mismatch]:
     """Where readers do not find what is published, or find something else beside it.
 
     `links`: contract path -> the file or folder of an artifact's version that belongs there. The
@@ -51,11 +51,11 @@ def mislaid(root: Path, links: Mapping[str, Path], mounts: Sequence[str]) -> lis
     return found
 
 
-def strangers_in_farm(farm: Path, links: Iterable[str]) -> list[Path]:
-    """What lies in a publication's folder and does not belong there, links by themselves.
+def unexpected_in_farm(farm: Path, links: Iterable[str]) -> list[Path]:
+    """What is in a publication's folder and does not belong there; links are not followed.
 
     Things of another kind than belongs there count too: a file or a folder in place of a link, a
-    link in place of a folder. What lies in a strange folder is not listed.
+    link in place of a folder. The contents of an unexpected folder are not listed.
     """
     wanted = frozenset(links)
     folders = _folders_above(wanted)
@@ -75,10 +75,10 @@ def strangers_in_farm(farm: Path, links: Iterable[str]) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Strangers:
+class Unexpected:
     """What stands at or among the contract's paths of a catalog and is none of them.
 
-    `inside` lies in the folder of a model or dataset, where readers may pick it up; `beside` lies
+    `inside` is in the folder of a model or dataset, where readers may pick it up; `beside` is
     next to those folders.
     """
 
@@ -86,7 +86,7 @@ class Strangers:
     beside: list[Mismatch]
 
 
-def strangers(root: Path, sets: Iterable[PublishedSet], published: Path) -> Strangers:
+def unexpected(root: Path, sets: Iterable[PublishedSet], published: Path) -> Unexpected:
     """What does not belong in the folders that several sets share, by all sets of a catalog.
 
     `published` is the folder of all publications: a link into it is one of an earlier catalog.
@@ -97,7 +97,7 @@ def strangers(root: Path, sets: Iterable[PublishedSet], published: Path) -> Stra
     for folder in sorted(_folders_above(mounts)):
         place = root / folder
         if place.is_symlink() or not place.is_dir():
-            continue  # told by whoever looks at the mounts below it
+            continue  # reported for the mounts below it
         known = {
             PurePosixPath(path).parts[len(PurePosixPath(folder).parts)]
             for path in mounts
@@ -105,13 +105,13 @@ def strangers(root: Path, sets: Iterable[PublishedSet], published: Path) -> Stra
         }
         for name in sorted(os.listdir(place)):  # noqa: PTH208  (names, not paths)
             if name not in known:
-                stranger = _stranger(root, place / name, published)
-                (inside if "/" in folder else beside).append(stranger)
-    return Strangers(inside, beside)
+                extra = _unexpected(root, place / name, published)
+                (inside if "/" in folder else beside).append(extra)
+    return Unexpected(inside, beside)
 
 
-def words(path: Path) -> str:
-    """What stands at a path, in words."""
+def described(path: Path) -> str:
+    """A description of what is at a path."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
@@ -119,7 +119,7 @@ def words(path: Path) -> str:
             return f"a link to {path.readlink()}{nowhere}"
     except FileNotFoundError:
         return "nothing"
-    except (OSError, RuntimeError) as error:  # a link that goes round
+    except (OSError, RuntimeError) as error:  # a link loop
         return f"something that cannot be opened ({error})"
     if stat.S_ISDIR(mode):
         return "a folder"
@@ -147,16 +147,16 @@ def _folder(root: Path, folder: str, links: Mapping[str, Path]) -> Iterator[Mism
         elif path in folders and (root / path).is_dir():
             yield from _folder(root, path, links)
         else:
-            yield Mismatch(root / path, "a folder", words(root / path))
+            yield Mismatch(root / path, "a folder", described(root / path))
     for name in sorted(there - known):
-        stranger = place / name
-        yield Mismatch(stranger, "nothing", f"{words(stranger)} that does not belong here")
+        extra = place / name
+        yield Mismatch(extra, "nothing", f"{described(extra)} that does not belong here")
 
 
 def _compared(path: Path, target: Path) -> Mismatch | None:
     if same_file(path, target):
         return None
-    found = words(path)
+    found = described(path)
     if not found.startswith(("nothing", "something")) and path.exists():
         found += ", which is another file" if path.is_file() else ", which is something else"
     return Mismatch(path, f"{SAME}, {target}", found)
@@ -176,7 +176,7 @@ def relocated(root: Path, paths: Iterable[Path]) -> list[Mismatch]:
     return list(found.values())
 
 
-def _stranger(root: Path, path: Path, published: Path) -> Mismatch:
+def _unexpected(root: Path, path: Path, published: Path) -> Mismatch:
     if path.is_symlink():
         target = Path(os.path.normpath(path.parent / path.readlink()))
         if target.is_relative_to(published):
@@ -190,7 +190,7 @@ def _stranger(root: Path, path: Path, published: Path) -> Mismatch:
     return Mismatch(
         path,
         "nothing",
-        f"{words(path)} that does not belong here",
+        f"{described(path)} that does not belong here",
         f"`{aside.command(root, path)}`",
     )
 

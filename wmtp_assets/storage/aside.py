@@ -1,9 +1,9 @@
-"""What is in the way and not ours: moved below `.set-aside/`, never deleted.
+"""What is in the way and was not made here: moved below `.set-aside/`, never deleted.
 
     .set-aside/<id>/<path below the root>    moved there by this package
     .set-aside/<path below the root>         moved there by a person, as a message proposed
 
-`gc` does not look there: whoever put the files into the storage decides what becomes of them.
+`gc` does not look there: the files are for their owner to keep or delete.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def command(root: Path, path: Path) -> str:
 
 
 def quoted(path: Path) -> str:
-    """A path as a shell reads it."""
+    """A path, quoted for a shell."""
     return shlex.quote(str(path))
 
 

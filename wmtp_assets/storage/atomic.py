@@ -42,7 +42,7 @@ def atomic_write(path: Path, scratch: Path | None = None) -> Iterator[BinaryIO]:
     """Writes a temporary file and renames it over `path` when the block ends well.
 
     The bytes, and then the folder's entry, are on the device before this returns. The mode follows
-    the umask. The temporary lies beside `path`, or in `scratch` if `gc` does not look there. When
+    the umask. The temporary is beside `path`, or in `scratch` if `gc` does not look there. When
     the block raises, nothing is left behind and `path` is as it was. Raises `StorageError` when
     the disk refuses.
     """

@@ -85,7 +85,7 @@ def checked_path(path: str) -> str:
 def require_inside(root: Path, path: Path) -> Path:
     """`path` itself, if writing there stays within `root`; raises `StorageError` otherwise.
 
-    Looks at every folder on the way from `root` to `path` that is there already, for a clear word
+    Looks at every folder on the way from `root` to `path` that is there already, for a clear error
     before anything is done; `disk` follows no link in any case.
     """
     try:
@@ -93,7 +93,7 @@ def require_inside(root: Path, path: Path) -> Path:
     except ValueError:
         parts = ("..",)
     if ".." in parts:
-        raise StorageError("This lies outside the storage", expected=f"under {root}", found=path)
+        raise StorageError("This path is outside the storage", expected=f"under {root}", found=path)
     step = root
     for part in parts[:-1]:
         step = step / part

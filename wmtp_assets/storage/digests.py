@@ -23,7 +23,7 @@ _LARGE = 64 << 20  # a smaller file may stay in the page cache
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex. Memory: 256 KiB. Raises `StorageError`.
 
-    The kernel reads ahead while this hashes, and is told to forget the pages of a large file
+    The kernel reads ahead while this hashes, and is asked to drop the pages of a large file
     behind it: verifying 27 GB must not push out of memory what others are reading.
     """
     with storage_errors(f"Reading {path.name}", path):

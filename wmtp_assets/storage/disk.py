@@ -1,7 +1,7 @@
 """Every operation by which this package changes the disk, and nothing else.
 
-The first part is one operation a function; a test that wants to see what a crash or a failing disk
-does replaces these (`wmtp_assets_tests/storage/faults.py`). The second part is what the rest of the
+The first part is one operation per function; a test of what a crash or a failing disk does
+replaces these (`wmtp_assets_tests/storage/faults.py`). The second part is what the rest of the
 package builds on, made of the first. Nobody else in the package calls `os.replace` and its like: a
 test reads the sources and says so.
 
@@ -87,7 +87,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def symlink(target: str, path: Path) -> None:
-    """A new link at `path` that says `target`."""
+    """A new link at `path` to `target`."""
     with _at(path) as (folder, name):
         try:
             os.symlink(target, name, dir_fd=folder)
@@ -98,7 +98,7 @@ def symlink(target: str, path: Path) -> None:
 
 
 def hardlink(source: Path, path: Path) -> None:
-    """A second name for a file, or for a link itself; `FileExistsError` if the name is taken."""
+    """A second name for a file, or for a link itself; `FileExistsError` if the name exists."""
     with _at(source) as (here, name), _at(path) as (there, new):
         os.link(name, new, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
 
@@ -269,7 +269,7 @@ def open_unshared(path: Path, flags: int = 0) -> int:
 
 
 def point(link: Path, target: str, scratch: Path) -> None:
-    """Makes `link` say `target` in one step, whatever it said before, and makes that last.
+    """Points `link` to `target` in one step, whatever its target was, and makes that durable.
 
     `scratch` is the folder for the temporary link: one that `gc` looks into, under a lock that the
     caller holds.

@@ -1,4 +1,4 @@
-"""What a failing disk looks like to a user: one `StorageError`, whatever the system call said."""
+"""How a failing disk is reported: one `StorageError`, whatever the system call returns."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class StorageError(WmtpError):
     """The storage is full, broken, forbidden, or not as this package left it."""
 
 
-# What the disk itself may answer at any moment, and what a person can do about it.
+# What the disk itself may report at any moment, and the hint for it.
 _FREE = "free some room (`wmtp gc` removes leftovers and old versions) and run it again."
 _ALLOW = "give this user the right to write there, or set WMTP_STORAGE to a folder of your own."
-_MENDS = {
+_HINTS = {
     errno.ENOSPC: _FREE,
     errno.EDQUOT: _FREE,
     errno.EIO: "the device reported an error: look at the kernel's log before you run it again.",
@@ -26,7 +26,7 @@ _MENDS = {
     errno.EACCES: _ALLOW,
     errno.EPERM: _ALLOW,
 }
-# What stands in the way, by what the system says of it; the remedy names the place.
+# What is in the way, by errno; the hint names the path.
 _IN_THE_WAY = {
     errno.ELOOP: "look at what the link leads to, then remove the link (`rm {place}`), which "
     "leaves that as it is, and run it again. To keep files on another disk, move the whole storage "
@@ -55,7 +55,7 @@ def lacking(what: str, where: str | os.PathLike[str], error: OSError) -> Storage
 def storage_errors(
     doing: str, where: str | os.PathLike[str], *, disk_only: bool = False
 ) -> Iterator[None]:
-    """Turns an `OSError` of the block into one `StorageError`, with the system's words in it.
+    """Turns an `OSError` of the block into one `StorageError`, with the system's message in it.
 
     `disk_only` is for blocks that hold a caller's code: there, only what a disk says (full,
     broken, read-only, forbidden, a link in the way) is turned, and anything else is the caller's
@@ -65,11 +65,11 @@ def storage_errors(
         yield
     except OSError as error:
         code = error.errno or 0
-        if disk_only and code not in _MENDS and code != errno.ELOOP:
+        if disk_only and code not in _HINTS and code != errno.ELOOP:
             raise
         found = error.strerror or str(error)
         place = error.filename if isinstance(error.filename, str) else os.fspath(where)
-        hint = _MENDS.get(code) or _IN_THE_WAY.get(code, "").format(place=shlex.quote(place))
+        hint = _HINTS.get(code) or _IN_THE_WAY.get(code, "").format(place=shlex.quote(place))
         raise StorageError(
             f"{doing} did not succeed; what was published before is still as it was",
             found=f"{found} ({errno.errorcode.get(code, 'no code')})",

@@ -1,6 +1,6 @@
-"""What may be taken away: leftovers of killed processes, and versions beyond the kept number.
+"""What may be removed: leftovers of killed processes, and versions beyond the kept number.
 
-Never taken: what is current or published, what a kept publication links to, what a lock or a
+Never removed: what is current or published, what a kept publication links to, what a lock or a
 reader holds, and older versions of an artifact whose current one is not whole (one of them may be
 the last good copy).
 """
@@ -51,8 +51,8 @@ def collect(
     """Removes leftovers, and all but the last `keep` publications and versions (at least 1).
 
     `also` are files below the root that the caller knows to be unneeded (orphaned partial
-    downloads, raw files whose conversion is proven). With `dry_run` nothing is removed. Raises
-    `StorageError` when the disk refuses or a path in `also` lies outside the storage.
+    downloads, raw files whose conversion is verified). With `dry_run` nothing is removed. Raises
+    `StorageError` when the disk refuses or a path in `also` is outside the storage.
     """
     if keep < 1:
         raise StorageError(
@@ -106,7 +106,7 @@ class _Sweep:
             if unread:
                 history = _kept(history, current, self._keep)
             else:
-                self.done.held[name] = "somebody is reading it"
+                self.done.held[name] = "a process is reading it"
             for made in history:
                 for artifact, member in made.members.items():
                     self._referenced.add(published.versions.home(artifact) / member.version)
@@ -131,7 +131,7 @@ class _Sweep:
                 self.remove(leftover, "left by a killed process")
             current = current_version(home)
             if not unread:
-                self.done.held[artifact] = "somebody is reading it"
+                self.done.held[artifact] = "a process is reading it"
             elif current is None or versions.mismatches(artifact, deep=False):
                 self.done.held[artifact] = "its current version is not whole"
             elif not self._blind:

@@ -66,7 +66,7 @@ def is_locked(path: Path) -> bool:
 
 @contextmanager
 def exclusive(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Holds the lock for the block; waits for it, after telling `on_wait` who has it."""
+    """Holds the lock for the block; waits for it, after calling `on_wait` with its holder."""
     descriptor = _try(path, fcntl.LOCK_EX)
     if descriptor is None:
         if on_wait is not None:
@@ -81,7 +81,7 @@ def exclusive(path: Path, on_wait: Callable[[str], None] | None = None) -> Itera
 
 @contextmanager
 def exclusive_now(path: Path) -> Iterator[bool]:
-    """Holds the lock for the block and yields True, or yields False at once if somebody has it."""
+    """Holds the lock for the block and yields True, or yields False at once if it is held."""
     descriptor = _try(path, fcntl.LOCK_EX)
     try:
         if descriptor is not None:
@@ -96,8 +96,8 @@ def exclusive_now(path: Path) -> Iterator[bool]:
 def shared(path: Path) -> Iterator[None]:
     """Holds the lock together with other readers; only `exclusive_now` elsewhere is refused.
 
-    A reader who may not write in the storage and finds no lock file goes without: whoever cannot
-    write there is not who `gc` runs as, and reading must work on a read-only disk.
+    A reader who may not write in the storage and finds no lock file goes without: the account that
+    runs `gc` can write, and reading must work on a read-only disk.
     """
     descriptor = None
     with suppress(OSError, StorageError):
@@ -130,7 +130,7 @@ class Hold:
 
 
 def holder(path: Path) -> str:
-    """Who signed the lock last, in words."""
+    """A description of who signed the lock last."""
     try:
         note = json.loads(_note(path))
         return f"process {note['pid']} on {note['host']} since {note['since']}"
@@ -164,7 +164,7 @@ def _wait(path: Path, kind: int) -> int:
                 _held.add(descriptor)
                 return descriptor
         except FileNotFoundError:
-            pass  # somebody removed the lock file while we waited: lock the one that is there now
+            pass  # removed meanwhile: lock the file that is there now
         except BaseException:
             os.close(descriptor)
             raise

@@ -1,4 +1,4 @@
-"""What the kernel is told of reads to come and reads done; nothing, where it cannot be told."""
+"""Hints to the kernel about reads to come and reads done; none where the platform has no call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_in_order(descriptor: int) -> None:
 
 
 def read_at_random(descriptor: int) -> None:
-    """What lies around a read is not read next."""
+    """Reads are at random: no read-ahead."""
     if _TOLD:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
 

@@ -31,7 +31,7 @@ class PublishedSet:
     """What is to be published together.
 
     `links`: contract path, relative to the storage's root -> (artifact, file in it). `mounts`: the
-    files and folders among the contract's paths that become links; each link lies at or below
+    files and folders among the contract's paths that become links; each link is at or below
     exactly one mount. Raises `StorageError` when they do not fit together.
     """
 
@@ -53,7 +53,7 @@ class PublishedSet:
             above = [str(mount) for mount in mounts if PurePosixPath(path).is_relative_to(mount)]
             if len(above) != 1:
                 raise StorageError(
-                    "A published file must lie below exactly one mount",
+                    "A published file must be below exactly one mount",
                     expected="one mount at or above it",
                     found=above or "none",
                     where=f"{self.name}: {path}",

@@ -100,16 +100,16 @@ class Published:
                 break
         return found
 
-    def mislaid(self, name: str) -> list[Mismatch]:
+    def misplaced(self, name: str) -> list[Mismatch]:
         """Where readers do not find what is published of a set (which may be older than the
-        artifacts), or find something else beside it. Nothing published is nothing mislaid.
+        artifacts), or find something else beside it. Nothing published is nothing misplaced.
 
         Raises `StorageError` where the record of what is published is damaged.
         """
         publication = self.current(name)
-        return [] if publication is None else self._mislaid(publication)
+        return [] if publication is None else self._misplaced(publication)
 
-    def _mislaid(self, publication: Publication) -> list[Mismatch]:
+    def _misplaced(self, publication: Publication) -> list[Mismatch]:
         ways = [self.home(publication.name) / CURRENT]
         ways += [self.versions.home(artifact) / CURRENT for artifact in publication.members]
         ways += [self.root / path for path in publication.mounts]
@@ -117,7 +117,7 @@ class Published:
             return moved
         farm = self.home(publication.name) / publication.version
         if farm.is_symlink() or not farm.is_dir():
-            return [Mismatch(farm, "a folder", as_read.words(farm))]
+            return [Mismatch(farm, "a folder", as_read.described(farm))]
         files = {
             path: self.versions.home(artifact) / publication.members[artifact].version / file
             for path, (artifact, file) in publication.links.items()
@@ -125,16 +125,16 @@ class Published:
         found = self._wrong_mounts(publication.name, publication.mounts)
         wrong = {mismatch.file for mismatch in found}
         mounts = [path for path in publication.mounts if self.root / path not in wrong]
-        found += as_read.mislaid(self.root, files, mounts)
-        told = {os.path.realpath(mismatch.file.parent) for mismatch in found}
-        for stranger in as_read.strangers_in_farm(farm, publication.links):
+        found += as_read.misplaced(self.root, files, mounts)
+        reported = {os.path.realpath(mismatch.file.parent) for mismatch in found}
+        for extra in as_read.unexpected_in_farm(farm, publication.links):
             # Behind a mount a reader's path has been named; a file may stand in place of its own.
-            if os.path.realpath(stranger.parent) not in told and not any(
-                stranger == farm / path and as_read.same_file(stranger, target)
+            if os.path.realpath(extra.parent) not in reported and not any(
+                extra == farm / path and as_read.same_file(extra, target)
                 for path, target in files.items()
             ):
-                there = f"{as_read.words(stranger)} that does not belong here"
-                found.append(Mismatch(stranger, "nothing", there))
+                there = f"{as_read.described(extra)} that does not belong here"
+                found.append(Mismatch(extra, "nothing", there))
         return found
 
     def _wrong_mounts(self, name: str, mounts: Sequence[str]) -> list[Mismatch]:
@@ -146,7 +146,7 @@ class Published:
         ]
         hint = f"{', '.join(moves)}, then `wmtp materialize {name}`" if moves else ""
         expected = f"a link that leads to what is published of {name}"
-        return [Mismatch(place, expected, as_read.words(place), hint) for place in places]
+        return [Mismatch(place, expected, as_read.described(place), hint) for place in places]
 
     def _mismatches(self, wanted: PublishedSet) -> list[Mismatch]:
         absent = [path for path in wanted.mounts if not os.path.lexists(self.root / path)]
@@ -167,9 +167,9 @@ class Published:
         if publication.version != asked.version:
             there = f"version {publication.version}"
             return [*found, Mismatch(home / CURRENT, f"version {asked.version}", there)]
-        mislaid = self._mislaid(publication)
+        misplaced = self._misplaced(publication)
         missing = {mismatch.file for mismatch in found}
-        return found + [mismatch for mismatch in mislaid if mismatch.file not in missing]
+        return found + [mismatch for mismatch in misplaced if mismatch.file not in missing]
 
     def _is_tidy(self, publication: Publication) -> bool:
         """Whether every link is one that this package makes: such a path follows the next swap."""
@@ -327,17 +327,17 @@ class Published:
         """The farm of a publication, whole and on the device, under its name."""
         home = self.home(publication.name)
         farm = home / publication.version
-        # The farm that is there is mended in place: each of its links says the same as before.
+        # An existing farm is repaired in place: each of its links has the same target as before.
         if os.path.lexists(farm) and not disk.is_folder(farm):
             aside.set_aside(self.root, farm)
         building = farm if os.path.lexists(farm) else disk.fresh(home, disk.STAGING)
         disk.make_folders(building)
         links = self._farm_links(publication)
-        for stranger in as_read.strangers_in_farm(building, links):
-            if stranger.relative_to(building).as_posix() in links and stranger.is_file():
-                aside.keep_a_name(self.root, stranger)  # and the link takes its place in one step
+        for extra in as_read.unexpected_in_farm(building, links):
+            if extra.relative_to(building).as_posix() in links and extra.is_file():
+                aside.keep_a_name(self.root, extra)  # and the link takes its place in one step
             else:
-                aside.set_aside(self.root, stranger)
+                aside.set_aside(self.root, extra)
         for path, target in links.items():
             link = building / path
             if os.path.lexists(link):
@@ -354,7 +354,7 @@ class Published:
             disk.sync(home)
 
     def _mount_target(self, name: str, path: str) -> str:
-        """What the link at a contract path says."""
+        """The target of the link at a contract path."""
         return os.path.relpath(self.home(name) / CURRENT / path, (self.root / path).parent)
 
     def _check_mounts(self, name: str, mounts: Sequence[str]) -> None:
@@ -407,7 +407,7 @@ class Published:
 
 
 def _readlink(path: Path) -> str:
-    """What a link says, or in words what is there instead."""
+    """The target of a link, or a description of what is there instead."""
     try:
         return str(path.readlink())
     except FileNotFoundError:
@@ -418,9 +418,9 @@ def _readlink(path: Path) -> str:
 
 def _not_ours(root: Path, path: Path, expected: str) -> StorageError:
     return StorageError(
-        "Something that is not ours stands where a published path belongs",
+        "Something else stands where a published path belongs",
         expected=expected,
-        found=as_read.words(path),
+        found=as_read.described(path),
         where=path,
         hint=f"look at it, and move it away (`{aside.command(root, path)}`), "
         "then `wmtp materialize`.",

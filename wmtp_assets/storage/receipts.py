@@ -102,7 +102,7 @@ class Receipt:
         """Reads and checks a stored receipt.
 
         Raises `StorageError` when it cannot be read, was changed by anything but this package, or
-        does not belong to the folder it lies in.
+        does not belong to its folder.
         """
         try:
             receipt = _read(record_bytes(path))
@@ -136,7 +136,7 @@ class Receipt:
         )
 
 
-# What reading a record may raise that somebody else wrote in its place.
+# What reading a record may raise that another program wrote in its place.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _LARGEST = 64 << 20  # bytes; a receipt of ten thousand files has 2 MB
 
@@ -177,9 +177,9 @@ def _read(data: bytes) -> Receipt | None:
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A file that is not what the storage's own records say: expected beside found.
+    """A path that is not as the storage's records state: expected beside found.
 
-    `mend` is a shell command that sets it right, where making or publishing again would not.
+    `hint` is a shell command that repairs it, where making or publishing again would not.
     """
 
     file: Path

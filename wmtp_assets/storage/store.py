@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from wmtp_assets.storage import as_read, bounds, garbage
-from wmtp_assets.storage.as_read import Strangers
+from wmtp_assets.storage.as_read import Unexpected
 from wmtp_assets.storage.garbage import Collection
 from wmtp_assets.storage.publications import Publication, PublishedSet
 from wmtp_assets.storage.publishing import Published
@@ -102,13 +102,13 @@ class Store:
         """Where the contract's paths do not lead to the current versions of a set's artifacts."""
         return self.published.mismatches(wanted)
 
-    def mislaid(self, name: str) -> list[Mismatch]:
+    def misplaced(self, name: str) -> list[Mismatch]:
         """Where readers do not find what is published of a set, or find something beside it."""
-        return self.published.mislaid(name)
+        return self.published.misplaced(name)
 
-    def strangers(self, sets: Iterable[PublishedSet]) -> Strangers:
+    def unexpected(self, sets: Iterable[PublishedSet]) -> Unexpected:
         """What stands among the contract's paths of all `sets` of a catalog and is none of them."""
-        return as_read.strangers(self.root, sets, self.published.folder)
+        return as_read.unexpected(self.root, sets, self.published.folder)
 
     def reading_set(self, name: str) -> AbstractContextManager[Path]:
         """The folder of what is published of a set now, safe from `gc` while the block runs."""

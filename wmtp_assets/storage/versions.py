@@ -2,7 +2,7 @@
 
 versions/<artifact>/<version>/...     the files, and receipt.json
 versions/<artifact>/current           a link to <version>
-versions/<artifact>/.staging-<id>/    what is being made, by whoever holds the lock
+versions/<artifact>/.staging-<id>/    what is being made, by the holder of the lock
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Versions:
         return self.folder / bounds.checked_name(artifact)
 
     def lock(self, artifact: str) -> Path:
-        """The lock of whoever makes, moves or removes versions of this artifact."""
+        """The lock for making, moving or removing versions of this artifact."""
         return self.root / ".locks" / "artifacts" / f"{bounds.checked_name(artifact)}.lock"
 
     def readers(self, artifact: str) -> Path:
@@ -65,7 +65,7 @@ class Versions:
         receipt = Receipt.read(path)
         if receipt.artifact != artifact:
             raise StorageError(
-                "A receipt lies with the wrong artifact",
+                "A receipt is in the folder of another artifact",
                 expected=artifact,
                 found=receipt.artifact,
                 where=path,
@@ -148,7 +148,7 @@ class Versions:
     ) -> Iterator[Staging]:
         """A folder to make a version of `artifact` in, under the artifact's lock.
 
-        Another process that has the lock is waited for (`on_wait` is told who); ask
+        Another process that has the lock is waited for (`on_wait` is called with its holder); ask
         `Staging.reuse` first, for it may have done the work. What a killed holder left is removed.
         When the block ends without `commit`, what it wrote is removed too.
         """
@@ -219,7 +219,8 @@ class Staging:
         `digests` holds SHA-256 that are known already, by path within the folder: those files are
         not read again. All files and folders are on the device before the version gets its name,
         and it has its name before `current` moves. A version with the same bytes is kept; its
-        files are replaced by these, so that a damaged one is mended, and its receipt with them.
+        files are replaced by these, so that a damaged version is repaired, and its
+        receipt with them.
         """
         versions, artifact = self._versions, self._artifact
         home = versions.home(artifact)
@@ -297,8 +298,8 @@ class Staging:
     def _renew(self, version: Path, receipt: Receipt) -> None:
         """Replaces each file of a version by the same file, as it was made this time."""
         root = self._versions.root
-        for stranger in _strangers(version, receipt):
-            aside.set_aside(root, stranger)
+        for extra in _unexpected(version, receipt):
+            aside.set_aside(root, extra)
         for name in receipt.files:
             disk.make_folders((version / name).parent)
             disk.rename(self.path / name, version / name)
@@ -337,7 +338,7 @@ def version_folders(home: Path) -> list[Path]:
 
 
 def leftovers(home: Path) -> list[Path]:
-    """What a killed process left in `home`; only meaningful to whoever holds its lock."""
+    """What a killed process left in `home`; only meaningful to the holder of its lock."""
     if not home.is_dir():
         return []
     return sorted(path for path in home.iterdir() if path.name.startswith(disk.LEFTOVERS))
@@ -385,7 +386,7 @@ def _entries(
 ) -> Iterator[tuple[str, os.stat_result]]:
     """Everything below a folder by its path from there, but the `known` folders; follows no link.
 
-    What lies in a folder that is not known is not listed.
+    The contents of an unknown folder are not listed.
     """
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -397,12 +398,12 @@ def _entries(
 
 
 def _folders(receipt: Receipt) -> set[str]:
-    """The folders that a version's files lie in."""
+    """The folders of a version's files."""
     return {str(above) for name in receipt.files for above in PurePosixPath(name).parents} - {"."}
 
 
-def _strangers(folder: Path, receipt: Receipt) -> list[Path]:
-    """What lies in a version and is no file of it, or stands in place of one and is none."""
+def _unexpected(folder: Path, receipt: Receipt) -> list[Path]:
+    """What is in a version and is no file of it, or stands in place of one and is none."""
     return [
         folder / name
         for name, entry in _entries(str(folder), _folders(receipt))

@@ -51,15 +51,16 @@ class Guard:
             return "Refused: this Host is not served here. WMTP_UI_HOSTS names further hosts."
         if not all(origin.lower() in self._origins for origin in headers.getlist("origin")):
             return "Refused: the request comes from another site."
-        # The router behind may read a path more kindly than it is written here.
-        words = [word for word in str(scope["path"]).lower().split("/") if word not in ("", ".")]
+        # The router behind may normalize a path further.
+        path = str(scope["path"]).lower()
+        segments = [segment for segment in path.split("/") if segment not in ("", ".")]
         reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         asked_by = {site.strip().lower() for site in headers.getlist("sec-fetch-site")}
-        if (not reads or "graphql" in words) and not asked_by <= OWN_SITES:
+        if (not reads or "graphql" in segments) and not asked_by <= OWN_SITES:
             return "Refused: the request comes from another site."
-        if any(word.startswith(REPORTING) for word in words):
+        if any(one.startswith(REPORTING) for one in segments):
             return "Refused: results are reported by runs, never from outside."
-        if "graphql" in words and "query" in QueryParams(scope["query_string"]):
+        if "graphql" in segments and "query" in QueryParams(scope["query_string"]):
             return "Refused: GraphQL is answered by POST only."
         if not reads and (scope["type"], scope.get("method"), scope["path"]) not in WRITES:
             return "Refused: the page makes no such request."

@@ -1,4 +1,4 @@
-"""What every answer of the page tells the browser: not to frame it, guess types or pass on URLs."""
+"""Security headers of every response: no framing, no type sniffing, no referrer."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
     whoever reaches the port may use the page: for a proxy with a login of its own.
 
     Raises:
-        PageError: the port is taken, or one of the processes ended by itself.
+        PageError: the port is in use, or one of the processes ended by itself.
     """
     check_port(host, port)
     folder = Path(tempfile.mkdtemp(prefix="wmtp-"))  # a Unix socket's path must be short
@@ -63,7 +63,7 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
     python = [sys.executable, "-m"]
     # Bars of libraries would freeze the log's page.
     environment = {**os.environ, "TQDM_DISABLE": "1", "DAGSTER_HOME": str(home)}
-    # Dagster's own sockets lie here too: nobody else may enter this folder.
+    # Dagster's own sockets are here too: no other account may enter this folder.
     environment["TMPDIR"] = str(folder)
     link = link_file(home, host, port)
     with _asked_to_stop() as stop, contextlib.ExitStack() as stack:
@@ -144,7 +144,7 @@ def _wait_until(
                 raise PageError(
                     f"Dagster's {name} ended by itself",
                     found=f"exit status {process.returncode}",
-                    hint="see its words above; `wmtp validate` checks the definitions.",
+                    hint="see its output above; `wmtp validate` checks the definitions.",
                 )
         if deadline is not None and time.monotonic() > deadline:
             raise PageError(f"Dagster was not ready within {seconds:.0f} s")

@@ -24,7 +24,7 @@ from wmtp_assets.web.session import Login, Sessions, page_url
 
 
 def main() -> None:
-    """Serves until it is told to stop by a signal."""
+    """Serves until a signal stops it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("host")
     parser.add_argument("port", type=int)

@@ -49,7 +49,8 @@ def on_a_terminal(command: list[str], columns: int) -> str:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=os.environ | {"COLUMNS": str(columns)},
+        # `wmtp` silences the bars of libraries, and not its own.
+        env=os.environ | {"COLUMNS": str(columns), "TQDM_DISABLE": "1"},
     )
     os.close(theirs)
     drawn = b""

@@ -11,7 +11,7 @@ import pytest
 from wmtp_assets.hub.fetch import fetch
 from wmtp_assets.hub.files import RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
-from wmtp_assets.hub.refusals import Question, answer_to_error, public_url, scrub
+from wmtp_assets.hub.refusals import HubRequest, answer_to_error, public_url, scrub
 from wmtp_assets.hub.source import open_hub
 from wmtp_assets_tests.hub.conftest import CANARY, QUICK
 from wmtp_assets_tests.hub.loopback import LoopbackHub
@@ -60,7 +60,7 @@ def test_what_upstream_says_is_quoted_without_secrets_or_tricks() -> None:
 
 def test_an_error_made_of_an_answer_that_echoes_the_token_does_not() -> None:
     error = answer_to_error(
-        Question("https://hub.example", REPO, "main", "weights.bin"),
+        HubRequest("https://hub.example", REPO, "main", "weights.bin"),
         403,
         {"x-error-message": f"no access for Bearer {CANARY}"},
         token=CANARY,

@@ -38,7 +38,7 @@ def shell(world: Tiny, command: str, **more: str) -> subprocess.CompletedProcess
 def printed_commands(text: str) -> list[str]:
     """What a person would copy from a message: what its hints say after "what to do", in order."""
     commands = []
-    for hint in re.findall(r"(?:[Ww]hat to do|mend): (.*)", text):
+    for hint in re.findall(r"(?:[Ww]hat to do|hint): (.*)", text):
         commands += [one or other for one, other in COMMAND.findall(hint)]
     return list(dict.fromkeys(commands))
 
@@ -163,8 +163,8 @@ SCENARIOS = [
 ELSEWHERE = {
     "orchestration.home._made": "sets a variable of the person's shell: orchestration/test_home.py",
     "orchestration.home.open_instance": "as above",
-    "orchestration.run._selected": "`wmtp list` shows names, and mends nothing",
-    "cli.versions._set_of": "`wmtp list` shows names, and mends nothing",
+    "orchestration.run._selected": "`wmtp list` shows names, and repairs nothing",
+    "cli.versions._set_of": "`wmtp list` shows names, and repairs nothing",
     "catalog.pin.check_own": "catalog/test_pin.py executes it",
     "checkpoints.libtorch.load": "a broken installation of torch, which this one is not",
     "artifacts.signing.check_signature": "KEY is the person's: artifacts/test_signing.py",
@@ -174,13 +174,13 @@ ELSEWHERE = {
     "hub.directory._no_file": "another machine's mirror: hub/test_mirror.py makes one",
     "hub.directory.DirectoryHub._folder": "as above",
     "hub.fetch._agreed": "which of two files is right, a person decides",
-    "hub.remote._unreachable": "without a network nothing here can mend it",
+    "hub.remote._unreachable": "without a network nothing here can repair it",
     "storage.errors": "a full disk: artifacts/test_real_disks.py",
     "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
     "storage.publishing.Published._rollback_target": "`wmtp history` shows versions",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
     "web.processes.running_link": "starts the page: web/test_real_server.py",
-    "web.processes._wait_until": "`wmtp validate` shows what is wrong, and mends nothing",
+    "web.processes._wait_until": "`wmtp validate` shows what is wrong, and repairs nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
     "artifacts.checks.fetched.weights_kept": "a warning about a choice: artifacts/test_released.py",
     # What a proof prints when an artifact itself is wrong: test_checks.py breaks each.
@@ -198,7 +198,7 @@ ELSEWHERE = {
     "storage.versions.Versions.path": "as artifacts.types.demand",
     "artifacts.checks.inputs.source": "as artifacts.checks.fetched.fetched_files",
     "artifacts.checks.inputs.locked": "as storage.versions.current_version",
-    "artifacts.signing._what_readers_see.Readers.hash": "`wmtp verify --deep` mends nothing",
+    "artifacts.signing._what_readers_see.Readers.hash": "`wmtp verify --deep` repairs nothing",
 }
 
 
@@ -222,14 +222,14 @@ def test_commands_are_read_from_what_is_printed() -> None:
         "mv a b",
         "wmtp materialize",
     ]
-    assert printed_commands("in f; mend: wmtp materialize datasets/x_test --force") == [
+    assert printed_commands("in f; hint: wmtp materialize datasets/x_test --force") == [
         "wmtp materialize datasets/x_test --force"
     ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: f"{one.place} {one.hint[:20]}")
-def test_the_printed_command_mends_what_it_was_printed_for(
+def test_the_printed_command_repairs_what_it_was_printed_for(
     scenario: Scenario, project: Project, tmp_path: Path
 ) -> None:
     world = tiny.rows(project, tmp_path / "world")
@@ -247,5 +247,5 @@ def test_the_printed_command_mends_what_it_was_printed_for(
             if shell(world, "wmtp gate").returncode == 0:
                 return
         commands = printed_commands(done.stdout + shell(world, "wmtp gate").stdout)
-        assert commands, "what was printed did not mend it, and nothing else is printed"
+        assert commands, "what was printed did not repair it, and nothing else is printed"
     pytest.fail(f"still closed after what was printed: {json.dumps(commands)}")

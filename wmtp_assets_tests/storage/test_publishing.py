@@ -120,7 +120,7 @@ def test_what_is_not_ours_is_never_replaced(place: str, kind: str, tmp_path: Pat
     else:
         theirs.symlink_to(tmp_path / "elsewhere")
     before = sorted(path for path in tmp_path.rglob("*") if "_v2" in str(path))
-    with pytest.raises(StorageError, match=rf"(not ours|link).*{place}"):
+    with pytest.raises(StorageError, match=rf"(Something else|link).*{place}"):
         materialize(Store(tmp_path), "one")
     assert sorted(path for path in tmp_path.rglob("*") if "_v2" in str(path)) == before
     assert kind != "file" or theirs.read_bytes() == b"theirs"
@@ -132,7 +132,7 @@ def test_another_sets_path_is_not_taken_over(tmp_path: Path) -> None:
     store = Store(tmp_path)
     materialize(store, "one")
     thief = PublishedSet("thief", {"models_v2/mtp": (MODEL, "SHA256SUMS")}, ["models_v2/mtp"])
-    with pytest.raises(StorageError, match="not ours"):
+    with pytest.raises(StorageError, match="Something else stands"):
         store.publish(thief)
 
 

@@ -144,7 +144,7 @@ def test_a_receipt_in_another_artifacts_folder_is_refused(tmp_path: Path) -> Non
     make(store, "models/other", {"a": b"1"})
     stolen = (store.path("models/other") / "receipt.json").read_bytes()
     (store.path(MODEL) / "receipt.json").write_bytes(stolen)
-    with pytest.raises(StorageError, match="wrong artifact"):
+    with pytest.raises(StorageError, match="folder of another artifact"):
         store.current(MODEL)
 
 
