@@ -9,7 +9,7 @@ installed_dev := .venv/.installed-dev
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(installed) ## secure every asset of the catalog (WMTP_CATALOG, default sample), then serve the UI
+run: $(installed) ## make every asset of the catalog (WMTP_CATALOG, default sample), then serve the UI
 	@$(wmtp) run
 
 materialize: $(installed) ## the same without the UI; exits non-zero when a blocking check fails

@@ -18,7 +18,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 @dataclass(frozen=True)
-class Taken:
+class Measured:
     """What a whole process tree took: wall and CPU seconds, its greatest anonymous memory, the
     bytes that its read calls returned and those that came from the disk (page faults of mapped
     files included), and the JSON value that it printed."""
@@ -28,10 +28,10 @@ class Taken:
     peak_mb: float
     read_bytes: int
     disk_bytes: int
-    said: dict[str, object]
+    result: dict[str, object]
 
 
-def run(arguments: list[str], environment: Mapping[str, str] | None = None) -> Taken:
+def run(arguments: list[str], environment: Mapping[str, str] | None = None) -> Measured:
     """Run `python -m ARGUMENTS`; what it prints on standard output ends in a JSON value.
 
     `environment` is added to this process's own.
@@ -75,7 +75,7 @@ def run(arguments: list[str], environment: Mapping[str, str] | None = None) -> T
         raise RuntimeError(f"{arguments[:2]}: status {process.returncode}\n{errors[0].decode()}")
     # The kernel adds a child's counts to its parent's when the child is reaped.
     read, disk = (now - then for now, then in zip(_bytes_read(), before, strict=True))
-    return Taken(wall, cpu, peak.kilobytes / 1000, read - len(printed), disk, _value(printed))
+    return Measured(wall, cpu, peak.kilobytes / 1000, read - len(printed), disk, _value(printed))
 
 
 def forget(path: Path) -> None:

@@ -27,8 +27,8 @@ LAYERS = (
     ("hub",),
     ("catalog", "checkpoints", "corpora", "mtp", "sample"),
     ("artifacts",),
-    ("orchestration", "definitions"),
-    ("web", "cli"),
+    ("orchestration",),
+    ("web", "cli", "definitions"),
 )
 # Dagster's side of the house; everything else is plain Python that a training job can import.
 FACES = frozenset({"orchestration", "definitions", "web", "cli"})

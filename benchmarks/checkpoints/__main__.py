@@ -1,7 +1,7 @@
 """`make bench-checkpoints`: a JSON line a figure, a table on standard error, 1 if a bar is missed.
 
 Environment: SCALE (1.0 is 2.7 GB of float32; `full` is the whole 26.95 GB model, without the ways
-that hold it in memory), ROUNDS (default 3), BENCH_DIR (where the files lie while it runs).
+that hold it in memory), ROUNDS (default 3), BENCH_DIR (the folder for the files while it runs).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.checkpoints import generate
-from benchmarks.checkpoints.measure import Taken, remove, run_way
+from benchmarks.checkpoints.measure import Measured, remove, run_way
 from benchmarks.measure import forget
 from benchmarks.report import Report
 from wmtp_assets.checkpoints.safetensors_file import read_header
@@ -61,16 +61,16 @@ def bench(folder: Path, size: float, peers: Sequence[str], rounds: int, report: 
         shards.mkdir()
         generate.write_shards(generate.llama_config(read_params(source)), shards)
     target = folder / "model.safetensors"
-    taken: dict[str, list[Taken]] = {}
+    measured: dict[str, list[Measured]] = {}
     for _ in range(rounds):
         for way in ("floor", "ours", "sourced", "certified", *peers):
             origin = shards if way == "pretrained" else source
             result = folder / "pretrained" if way == "pretrained" else target
-            taken.setdefault(way, []).append(run_way(way, origin, result))
-            print(f"  {way}: {taken[way][-1].wall:.1f} s", file=sys.stderr, flush=True)
+            measured.setdefault(way, []).append(run_way(way, origin, result))
+            print(f"  {way}: {measured[way][-1].wall:.1f} s", file=sys.stderr, flush=True)
             remove(folder / "pretrained")
-    table(source, taken)
-    figures(source, taken, report)
+    table(source, measured)
+    figures(source, measured, report)
     remove(shards)
     run_way("ours", source, target)
     verification(source, target, rounds, report)
@@ -93,14 +93,14 @@ def read_params(source: Path) -> dict[str, object]:
     return value
 
 
-def figures(source: Path, taken: dict[str, list[Taken]], report: Report) -> None:
+def figures(source: Path, measured: dict[str, list[Measured]], report: Report) -> None:
     """Ratios of medians, and the floor's by round: the disk's mood changes between rounds."""
     size = source.stat().st_size
     large = size >= 20e9
     report.figure("source_gb", size / 1e9, None)
-    floors = [one.seconds for one in taken["floor"]]
+    floors = [one.seconds for one in measured["floor"]]
     for way, name in (("ours", "conversion"), ("certified", "certified_conversion")):
-        ratios = [one.seconds / floor for one, floor in zip(taken[way], floors, strict=True)]
+        ratios = [one.seconds / floor for one, floor in zip(measured[way], floors, strict=True)]
         bar = (1.15 if large else 1.35) if way == "ours" else None
         report.figure(f"{name}_over_io_floor", statistics.median(ratios), bar)
     for way, name, bar in (
@@ -109,22 +109,22 @@ def figures(source: Path, taken: dict[str, list[Taken]], report: Report) -> None
     ):
         added = [
             more.seconds / plain.seconds
-            for more, plain in zip(taken[way], taken["ours"], strict=True)
+            for more, plain in zip(measured[way], measured["ours"], strict=True)
         ]
         report.figure(name, statistics.median(added), bar)
-    peak = max(one.peak_mb for way in ("ours", "sourced", "certified") for one in taken[way])
+    peak = max(one.peak_mb for way in ("ours", "sourced", "certified") for one in measured[way])
     report.figure("peak_anonymous_mb", peak, 256)
-    moved = median(taken["ours"], lambda one: one.bytes_moved)
+    moved = median(measured["ours"], lambda one: one.bytes_moved)
     report.figure("bytes_moved_over_source_plus_target", moved / (size * 1.5), 1.02)
-    if "naive" in taken:
+    if "naive" in measured:
         for what, bar in (("wall", 0.33), ("cpu", 0.22)):
             naive, ours = (
-                statistics.median(getattr(one, what) for one in taken[way])
+                statistics.median(getattr(one, what) for one in measured[way])
                 for way in ("naive", "ours")
             )
             report.figure(f"{what}_over_torch_safetensors_hashlib", ours / naive, bar)
         same = {
-            one.sha256 for way in ("naive", "ours", "sourced", "certified") for one in taken[way]
+            one.sha256 for way in ("naive", "ours", "sourced", "certified") for one in measured[way]
         }
         report.figure("different_results", len(same) - 1, 0)
 
@@ -185,7 +185,7 @@ def read_so_far() -> int:
 def linear(folder: Path, size: float, rounds: int, report: Report) -> None:
     """Cost a byte at 1x, 2x and 4x: CPU (which no disk's mood sways) and wall time."""
     target = folder / "model.safetensors"
-    costs: dict[int, list[Taken]] = {}
+    costs: dict[int, list[Measured]] = {}
     sizes: dict[int, int] = {}
     for times in (1, 2, 4):
         place = folder / f"{times}x"
@@ -207,13 +207,13 @@ def linear(folder: Path, size: float, rounds: int, report: Report) -> None:
     report.figure("peak_mb_added_by_4x", peaks[1] - peaks[0], 16)
 
 
-def table(source: Path, taken: dict[str, list[Taken]]) -> None:
+def table(source: Path, measured: dict[str, list[Measured]]) -> None:
     """Medians and ranges, as benchmarks/checkpoints/README.md shows them."""
     columns = ("wall s", "apart from imports s", "CPU s", "peak anonymous MB", "GB moved")
     title = f"{source.stat().st_size / 1e9:.2f} GB float32 to float16"
     print(f"\n| {' | '.join((title, *columns))} |", file=sys.stderr)
     print("| --- | --- | --- | --- | --- | --- |", file=sys.stderr)
-    for way, runs in taken.items():
+    for way, runs in measured.items():
         walls = [one.wall for one in runs]
         print(
             f"| {SAYS[way]} | {statistics.median(walls):.1f} ({min(walls):.1f}-{max(walls):.1f})"
@@ -225,7 +225,7 @@ def table(source: Path, taken: dict[str, list[Taken]]) -> None:
         )
 
 
-def median(runs: Sequence[Taken], of: Callable[[Taken], float]) -> float:
+def median(runs: Sequence[Measured], of: Callable[[Measured], float]) -> float:
     return statistics.median(of(one) for one in runs)
 
 

@@ -16,7 +16,7 @@ from benchmarks.measure import forget
 
 
 @dataclass(frozen=True)
-class Taken:
+class Measured:
     """What one run took. `seconds` is apart from imports, `wall` is the whole process."""
 
     wall: float
@@ -27,7 +27,7 @@ class Taken:
     sha256: str
 
 
-def run_way(way: str, source: Path, target: Path) -> Taken:
+def run_way(way: str, source: Path, target: Path) -> Measured:
     """Run `way` (see `ways.py`) from a cold source to a target that is not there yet."""
     remove(target)
     if way == "pretrained":
@@ -46,14 +46,14 @@ def run_way(way: str, source: Path, target: Path) -> Taken:
     peak.stop()
     if process.returncode:
         raise SystemExit(f"{way} failed with status {process.returncode}")
-    said = json.loads(lines[-1])
-    return Taken(
+    result = json.loads(lines[-1])
+    return Measured(
         wall=wall,
         cpu=usage.ru_utime + usage.ru_stime,
-        seconds=said["seconds"],
+        seconds=result["seconds"],
         peak_mb=peak.kilobytes / 1000,
-        bytes_moved=said["bytes_moved"],
-        sha256=said["sha256"],
+        bytes_moved=result["bytes_moved"],
+        sha256=result["sha256"],
     )
 
 

@@ -1,8 +1,9 @@
 """`make bench-codecontests`: one JSON line a figure, 1 if a bar is missed.
 
 Environment: SCALE (the fraction of upstream's size, default 0.02), ROUNDS (default 3), BENCH_DIR
-(where the files lie while it runs), TOKENIZER (a SentencePiece model; without one the real LLaMA
-model beside the repository, if it is there). A peer that isn't installed is left out, and said so.
+(the folder for the files while it runs), TOKENIZER (a SentencePiece model; without one the real
+LLaMA model beside the repository, if it is there). A peer that isn't installed is left out, and the
+output names it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from benchmarks.codecontests import reading
 from benchmarks.codecontests.generator import write_shards
-from benchmarks.measure import Taken, run
+from benchmarks.measure import Measured, run
 from benchmarks.report import Report
 
 _HERE = "benchmarks.codecontests"
@@ -66,40 +67,42 @@ def bench_transform(
     peers = [peer for peer in PEERS if importlib.util.find_spec(PEERS[peer][0])]
     for peer in PEERS.keys() - set(peers):
         print(f"{peer} is not installed: left out", file=sys.stderr)
-    taken: dict[str, list[Taken]] = {}
+    measured: dict[str, list[Measured]] = {}
     for at in range(rounds):
         # Seconds each, and the machine swings: several to a round.
         for way in (*("ours1", "ours2", "floor") * _REPEATED, *peers):
-            taken.setdefault(way, []).append(_run(way, folder, shards, tokenizer))
-            print(f"round {at}: {way} {taken[way][-1]}", file=sys.stderr)
+            measured.setdefault(way, []).append(_run(way, folder, shards, tokenizer))
+            print(f"round {at}: {way} {measured[way][-1]}", file=sys.stderr)
     beside = {way: _once(way, folder, shards, tokenizer) for way in SLOW}
-    taken |= {way: [found] for way, (found, _) in beside.items()}
-    ours = taken["ours1"][0].said
+    measured |= {way: [found] for way, (found, _) in beside.items()}
+    ours = measured["ours1"][0].result
     report.figure("transform.rows", _number(ours["rows"]))
     for part in ("decode", "tokenize", "escape", "write", "hash"):
-        report.figure(f"floor.{part}_cpu_s", _median(taken["floor"], _said(part)))
-    floor = [sum(map(_number, each.said.values())) for each in taken["floor"]]
+        report.figure(f"floor.{part}_cpu_s", _median(measured["floor"], _result(part)))
+    floor = [sum(map(_number, each.result.values())) for each in measured["floor"]]
     for processes, bar in ((1, 1.5), (2, 1.7)):
-        mine = taken[f"ours{processes}"]
+        mine = measured[f"ours{processes}"]
         report.figure(f"ours.{processes}_process.wall_s", _median(mine, _wall))
         report.figure(f"ours.{processes}_process.cpu_s", _median(mine, _cpu))
         report.figure(f"ours.{processes}_process.peak_mb", max(each.peak_mb for each in mine), 700)
-        over = [_number(each.said["cpu"]) / least for each, least in zip(mine, floor, strict=True)]
+        over = [
+            _number(each.result["cpu"]) / least for each, least in zip(mine, floor, strict=True)
+        ]
         report.figure(f"ours.{processes}_process.cpu_over_floor", statistics.median(over), bar)
     bars = {**PEERS, **{way: ("datasets", bar, None) for way, bar in SLOW.items()}}
     for peer in (*peers, *SLOW):
         _, cpu_bar, wall_bar = bars[peer]
-        found = taken[peer]
-        assert found[0].said["rows"] == ours["rows"], f"{peer} made other rows"
-        same = found[0].said["sha256"] == ours["sha256"]
+        found = measured[peer]
+        assert found[0].result["rows"] == ours["rows"], f"{peer} made other rows"
+        same = found[0].result["sha256"] == ours["sha256"]
         report.figure(f"{peer}.wall_s", _median(found, _wall))
         report.figure(f"{peer}.cpu_s", _median(found, _cpu))
         report.figure(f"{peer}.peak_mb", max(each.peak_mb for each in found))
         report.figure(f"{peer}.same_bytes", float(same))
-        mine = beside[peer][1] if peer in beside else taken["ours1"]
+        mine = beside[peer][1] if peer in beside else measured["ours1"]
         times_cpu = _median(found, _cpu) / _median(mine, _cpu)
         report.figure(f"{peer}.cpu_over_ours", times_cpu, cpu_bar, least=True)
-        times_wall = _median(found, _wall) / _median(taken["ours2"], _wall)
+        times_wall = _median(found, _wall) / _median(measured["ours2"], _wall)
         report.figure(f"{peer}.wall_over_ours", times_wall, wall_bar, least=True)
 
 
@@ -108,10 +111,10 @@ def bench_growth(folder: Path, scale: float, tokenizer: Path, report: Report) ->
     costs = []
     for times in (1, 2, 4):
         shards = write_shards(folder / f"hub{times}", scale * times / 2, seed=11)
-        taken = _run("ours2", folder, shards, tokenizer)
-        costs.append(_number(taken.said["cpu"]) / _number(taken.said["rows"]))
+        measured = _run("ours2", folder, shards, tokenizer)
+        costs.append(_number(measured.result["cpu"]) / _number(measured.result["rows"]))
         report.figure(f"growth.{times}x.cpu_us_a_row", costs[-1] * 1e6)
-        report.figure(f"growth.{times}x.peak_mb", taken.peak_mb, 700)
+        report.figure(f"growth.{times}x.peak_mb", measured.peak_mb, 700)
         for shard in shards:
             shard.unlink()
     report.figure("growth.last_over_first", costs[-1] / costs[0], 1.2)
@@ -125,8 +128,8 @@ def bench_reading(folder: Path, rounds: int, report: Report) -> None:
     for name, bars in (("metadata", (1.0, 120.0)), ("json", (None, None))):
         found = [run([f"{_HERE}.reading", name, str(big)]) for _ in range(rounds)]
         label = "open_and_pick" if name == "metadata" else "json_load"
-        report.figure(f"reading.{label}.s", _median(found, _said("seconds")), bars[0])
-        report.figure(f"reading.{label}.new_mb", _median(found, _said("mb")), bars[1])
+        report.figure(f"reading.{label}.s", _median(found, _result("seconds")), bars[0])
+        report.figure(f"reading.{label}.new_mb", _median(found, _result("mb")), bars[1])
     small, large = folder / "ours1.jsonl", folder / "large.jsonl"
     rates = _rates(small, folder / "cache", rounds, report, "rows")
     reading.repeat(small, large, _LARGE)
@@ -147,14 +150,14 @@ def _rates(jsonl: Path, cache: Path, rounds: int, report: Report, label: str) ->
     """Rows a second of each way of reading, cold and then warm; medians."""
     arguments = [str(jsonl), str(cache)]
     run([f"{_HERE}.reading", "datasets_batch", *arguments])  # writes the cache
-    found: dict[str, list[Taken]] = {}
+    found: dict[str, list[Measured]] = {}
     for _ in range(rounds):
         for way in ("disk", *reading.WAYS):
             found.setdefault(way, []).append(run([f"{_HERE}.reading", way, *arguments]))
-    report.figure(f"{label}.disk_alone_s", _median(found.pop("disk"), _said("seconds")))
+    report.figure(f"{label}.disk_alone_s", _median(found.pop("disk"), _result("seconds")))
     rates = {
-        f"{way}_{state}": _median(taken, _said(state))
-        for way, taken in found.items()
+        f"{way}_{state}": _median(measured, _result(state))
+        for way, measured in found.items()
         for state in ("cold", "warm")
     }
     for name, rate in rates.items():
@@ -162,7 +165,9 @@ def _rates(jsonl: Path, cache: Path, rounds: int, report: Report, label: str) ->
     return rates
 
 
-def _once(way: str, folder: Path, shards: list[Path], tokenizer: Path) -> tuple[Taken, list[Taken]]:
+def _once(
+    way: str, folder: Path, shards: list[Path], tokenizer: Path
+) -> tuple[Measured, list[Measured]]:
     """A way that takes minutes, and ours just before and just after it: the machine swings."""
     before = [_run("ours1", folder, shards, tokenizer) for _ in range(_REPEATED)]
     found = _run(way, folder, shards, tokenizer)
@@ -171,14 +176,14 @@ def _once(way: str, folder: Path, shards: list[Path], tokenizer: Path) -> tuple[
     return found, before + after
 
 
-def _run(way: str, folder: Path, shards: list[Path], tokenizer: Path) -> Taken:
+def _run(way: str, folder: Path, shards: list[Path], tokenizer: Path) -> Measured:
     names = [str(shard) for shard in shards]
     if way == "floor":
         lines = folder / "ours1.jsonl"
         return run([f"{_HERE}.floors", str(tokenizer), str(folder / "x"), str(lines), *names])
     kind, processes = ("ours", way[-1]) if way.startswith("ours") else (way, "2")
     target = folder / f"{way}.jsonl"
-    target.unlink(missing_ok=True)  # the kernel's time to let go of an old file is nobody's
+    target.unlink(missing_ok=True)  # the kernel's time to free an old file is not measured
     try:
         return run([f"{_HERE}.ways", kind, str(tokenizer), str(target), processes, *names])
     finally:
@@ -190,20 +195,20 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _wall(taken: Taken) -> float:
-    return taken.wall
+def _wall(measured: Measured) -> float:
+    return measured.wall
 
 
-def _cpu(taken: Taken) -> float:
-    return taken.cpu
+def _cpu(measured: Measured) -> float:
+    return measured.cpu
 
 
-def _said(name: str) -> Callable[[Taken], float]:
-    return lambda taken: _number(taken.said[name])
+def _result(name: str) -> Callable[[Measured], float]:
+    return lambda measured: _number(measured.result[name])
 
 
-def _median(taken: list[Taken], what: Callable[[Taken], float]) -> float:
-    return statistics.median(map(what, taken))
+def _median(measured: list[Measured], what: Callable[[Measured], float]) -> float:
+    return statistics.median(map(what, measured))
 
 
 if __name__ == "__main__":

@@ -408,8 +408,8 @@ def main(way: str, tokenizer: str, target: str, processes: str, *shards: str) ->
     digest, rows = hashlib.sha256(), 0
     if way == "ours":  # hashed and counted while it was written
         stats = json.loads(out.with_name(f"{out.stem}_stats.json").read_bytes())
-        said = {"rows": stats["rows"], "sha256": stats["jsonl"]["sha256"]}
-        print(json.dumps({**said, "cpu": sum(os.times()[:4]) - imported}))
+        result = {"rows": stats["rows"], "sha256": stats["jsonl"]["sha256"]}
+        print(json.dumps({**result, "cpu": sum(os.times()[:4]) - imported}))
         return
     with out.open("rb") as file:
         while block := file.read(1 << 20):

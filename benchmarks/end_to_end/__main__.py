@@ -1,8 +1,8 @@
 """`make bench-end-to-end`: a JSON line per figure, 1 if a bar is missed.
 
-Environment: SCALE (default 1.0, see `world.py`; 9.66 is the real MTP model), BENCH_DIR (where the
-files lie while it runs), TOKENIZER (LLaMA's SentencePiece model; without one the real model beside
-the repository, if it is there), KEEP (a folder that is kept, and continued from, for debugging).
+Environment: SCALE (default 1.0, see `world.py`; 9.66 is the real MTP model), BENCH_DIR (the folder
+for the files while it runs), TOKENIZER (LLaMA's SentencePiece model; without one the real model
+beside the repository, if it is there), KEEP (a folder to keep and to continue from).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.checkpoints.measure import run_way
 from benchmarks.codecontests.__main__ import default_tokenizer
 from benchmarks.end_to_end.world import write_world
-from benchmarks.measure import Taken, forget, run
+from benchmarks.measure import Measured, forget, run
 from benchmarks.report import Report
 
 _PARTS = "benchmarks.end_to_end.parts"
@@ -55,14 +55,14 @@ def bench(folder: Path, scale: float, tokenizer: Path, report: Report) -> None:
         "DAGSTER_HOME": str(home),
     }
 
-    def wmtp(*arguments: str) -> Taken:
-        taken = run(["wmtp_assets.cli", *arguments, "--json"], environment)
-        print(f"wmtp {' '.join(arguments)}: {_words(taken)}", file=sys.stderr, flush=True)
-        return taken
+    def wmtp(*arguments: str) -> Measured:
+        measured = run(["wmtp_assets.cli", *arguments, "--json"], environment)
+        print(f"wmtp {' '.join(arguments)}: {_words(measured)}", file=sys.stderr, flush=True)
+        return measured
 
     forget(mirror)
     whole = wmtp("materialize")
-    assert whole.said["succeeded"], whole.said["failures"]
+    assert whole.result["succeeded"], whole.result["failures"]
     seconds = made_in(storage)
     making = sum(seconds.values())
     stored = sum(file.stat().st_size for file in _files(storage / "versions", storage / "upstream"))
@@ -75,16 +75,16 @@ def bench(folder: Path, scale: float, tokenizer: Path, report: Report) -> None:
     deep = wmtp("verify", "--deep")
     unchanged = wmtp("materialize")
     gate = wmtp("gate")
-    assert gate.said["open"], gate.said["conditions"]
+    assert gate.result["open"], gate.result["conditions"]
     idle = wmtp("list")  # imports and the catalog, and nothing of the storage
     report.figure("verify_deep.wall_s", deep.wall)
     report.figure("unchanged.wall_s", unchanged.wall)
     report.figure("unchanged.over_verify_deep", unchanged.wall / deep.wall, 1.15)
     report.figure("gate.wall_s", gate.wall)
-    for name, taken in (("verify_deep", deep), ("unchanged", unchanged), ("gate", gate)):
-        read = taken.read_bytes - idle.read_bytes
+    for name, measured in (("verify_deep", deep), ("unchanged", unchanged), ("gate", gate)):
+        read = measured.read_bytes - idle.read_bytes
         report.figure(f"{name}.read_over_stored", read / stored, 1.1)
-    peak = max(taken.peak_mb for taken in (whole, deep, unchanged, gate))
+    peak = max(measured.peak_mb for measured in (whole, deep, unchanged, gate))
     report.figure("peak_mb", peak, 3000)
 
     rows = run([_PARTS, "verify", _TRAIN], environment)
@@ -104,12 +104,12 @@ def executing(storage: Path, environment: dict[str, str], report: Report) -> Non
     forget(weights)
     floor = run([_PARTS, "read", str(weights)], environment)
     forget(weights)
-    taken = run([_PARTS, "execute", "meta-mtp", str(weights), str(config)], environment)
+    measured = run([_PARTS, "execute", "meta-mtp", str(weights), str(config)], environment)
     report.figure("execute.file_gb", weights.stat().st_size / 1e9)
     report.figure("execute.read_s", _seconds(floor))
-    report.figure("execute.s", _seconds(taken))
-    report.figure("execute.peak_mb", taken.peak_mb, 3000)
-    report.figure("execute.over_read", _seconds(taken) / _seconds(floor), 3)
+    report.figure("execute.s", _seconds(measured))
+    report.figure("execute.peak_mb", measured.peak_mb, 3000)
+    report.figure("execute.over_read", _seconds(measured) / _seconds(floor), 3)
 
 
 def certified(mirror: Path, folder: Path, report: Report) -> None:
@@ -122,8 +122,8 @@ def certified(mirror: Path, folder: Path, report: Report) -> None:
     ratios = []
     try:
         for _ in range(3):
-            floor, taken = (run_way(way, source, target) for way in ("floor", "certified"))
-            ratios.append(taken.seconds / floor.seconds)
+            floor, measured = (run_way(way, source, target) for way in ("floor", "certified"))
+            ratios.append(measured.seconds / floor.seconds)
     finally:
         beside.unlink()
         target.unlink(missing_ok=True)
@@ -143,14 +143,14 @@ def _files(*folders: Path) -> list[Path]:
     return [p for folder in folders for p in folder.rglob("*") if p.is_file()]
 
 
-def _seconds(taken: Taken) -> float:
-    return float(str(taken.said["seconds"]))
+def _seconds(measured: Measured) -> float:
+    return float(str(measured.result["seconds"]))
 
 
-def _words(taken: Taken) -> str:
+def _words(measured: Measured) -> str:
     return (
-        f"{taken.wall:.1f} s, {taken.cpu:.1f} s CPU, {taken.peak_mb:,.0f} MB, "
-        f"{taken.read_bytes / 1e9:.2f} GB read"
+        f"{measured.wall:.1f} s, {measured.cpu:.1f} s CPU, {measured.peak_mb:,.0f} MB, "
+        f"{measured.read_bytes / 1e9:.2f} GB read"
     )
 
 

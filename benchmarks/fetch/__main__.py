@@ -1,7 +1,7 @@
 """Fetch one large file from a loopback Hub: ours beside curl + a digest, and huggingface_hub.
 
 Every candidate is a whole process, started in turn, several rounds; the server is another process
-and the same for all. Prints a line of JSON a figure, {"name", "value", "bar", "ok"}; exits 1 when
+and the same for all. Prints a line of JSON per figure, {"name", "value", "bar", "ok"}; exits 1 when
 a bar is missed. SIZE= (bytes, default 3e9), ROUNDS= (default 3), TMPDIR as usual.
 """
 

@@ -128,7 +128,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets_tests.artifacts.editions import planted, small
 made = Project(load_catalog("sample"), Path(sys.argv[2]), sys.argv[3])
 ours = planted(made, small(made.catalog, "optional"), Path(sys.argv[1]) / "storage")
-wmtp_assets.cli.runs.project = lambda: ours
+wmtp_assets.cli.runs.open_project = lambda: ours
 subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
 print("status", main(["gate"]), main(["verify"]))
 """
