@@ -95,7 +95,7 @@ def _repositories(catalog: Catalog) -> Iterator[Mistake]:
 
 
 def _files(catalog: Catalog) -> Iterator[Mistake]:
-    """No file stands twice in a list, and none is given two digests or sizes."""
+    """No file occurs twice in a list, and none is given two digests or sizes."""
     known: dict[tuple[str, str, str], tuple[str, File]] = {}
     for section, name, upstream, field, files in _lists(catalog):
         here: set[str] = set()
@@ -104,7 +104,7 @@ def _files(catalog: Catalog) -> Iterator[Mistake]:
             if len(files) > 1:
                 where = (*where, place)
             if file.path in here:
-                yield where, f"{file.path!r} stands twice in this list"
+                yield where, f"{file.path!r} occurs twice in this list"
                 continue
             here.add(file.path)
             key = (section, upstream.repository, file.path)

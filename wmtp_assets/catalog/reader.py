@@ -189,7 +189,7 @@ def _text_of(name_or_path: str | Path) -> tuple[Path, str]:
 
 
 def _note_lines(node: yaml.Node, at: Field, lines: dict[Field, int]) -> list[tuple[int, str]]:
-    """Notes the line of every field below `node`; returns the keys that stand twice."""
+    """Notes the line of every field below `node`; returns the keys that occur twice."""
     lines[at] = node.start_mark.line + 1
     twice: list[tuple[int, str]] = []
     if isinstance(node, yaml.MappingNode):

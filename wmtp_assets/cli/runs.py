@@ -169,7 +169,7 @@ def _gate(given: argparse.Namespace) -> int:
     verdict = evaluate(project)
     try:
         write_report(project, verdict)
-    except StorageError as error:  # a read-only disk: the answer stands without its report
+    except StorageError as error:  # a read-only disk: the verdict is printed without its report
         print(plain(f"wmtp: {error}"), file=sys.stderr)
     show(given, verdict.to_json(), verdict_text(verdict))
     return DONE if verdict.open else WRONG

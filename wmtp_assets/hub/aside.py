@@ -31,7 +31,7 @@ def set_aside(path: Path, why: str, note: Callable[[str], None]) -> Path:
 
 
 def clear_file(path: Path, note: Callable[[str], None]) -> None:
-    """Set aside what stands at `path` unless it is a plain file that can be read and written."""
+    """Move away what is at `path` unless it is a plain file that can be read and written."""
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -43,7 +43,7 @@ def clear_file(path: Path, note: Callable[[str], None]) -> None:
 
 
 def clear_folder(root: Path, relative: str, note: Callable[[str], None]) -> None:
-    """Set aside what stands in the way of making the folder `relative` below `root`.
+    """Move away what is in the way of making the folder `relative` below `root`.
 
     Links are for `safe_target` to judge; one that leads to a folder is in nobody's way.
     """
@@ -58,7 +58,7 @@ def clear_folder(root: Path, relative: str, note: Callable[[str], None]) -> None
 
 
 def require_free(root: Path, target: Path, what: str) -> None:
-    """Raises HubError where something other than a file stands at `target` below `root`."""
+    """Raises HubError where something other than a file is at `target` below `root`."""
     places = [target, *target.parents]
     for place in reversed(places[: places.index(root)]):
         if not os.path.lexists(place):
@@ -66,7 +66,7 @@ def require_free(root: Path, target: Path, what: str) -> None:
         wanted = place.is_file() or not place.exists() if place == target else place.is_dir()
         if not wanted:
             raise HubError(
-                f"Something else stands where {what} belongs",
+                f"Something else is in the place of {what}",
                 expected="a file" if place == target else "a folder",
                 found=kind_of(os.lstat(place).st_mode),
                 where=place,

@@ -109,7 +109,7 @@ class DirectoryHub:
 
 
 def _missing(root: Path, folder: Path) -> str | None:
-    """What stands where a mirror or its repository should; None when it is there and readable."""
+    """What is in the place of a mirror or its repository; None when it is there and readable."""
     for place in (root, folder):
         try:
             mode = place.stat().st_mode
@@ -137,7 +137,7 @@ def _unreadable(error: OSError, where: object) -> HubError:
         found=error.strerror,
         where=where,
         hint="give this user the right to read it, or check the disk or the network mount that it "
-        "lies on; WMTP_HUB names the mirror.",
+        "is on; WMTP_HUB names the mirror.",
     )
 
 

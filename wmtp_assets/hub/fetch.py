@@ -61,7 +61,7 @@ def fetch(
     """Bring `files` of `repo` at `revision` under `into`, and write them down in `lock`.
 
     `into` is the root of a directory hub (`storage/upstream`): a file lands at
-    `into/<repo.folder>/<path>`. A file that stands there already is read again and kept when it
+    `into/<repo.folder>/<path>`. A file that is there already is read again and kept when it
     is right. Progress goes to `log`, at most one line per file in ten seconds; without one,
     to a bar on a terminal.
 
@@ -92,7 +92,7 @@ def fetch(
 
 @dataclass(frozen=True)
 class _Task:
-    """One file that is to stand at `target`; `file` is what source, catalog and lock agree on."""
+    """One file to be written to `target`; `file` is what source, catalog and lock agree on."""
 
     repo: RepoId
     commit: str

@@ -75,7 +75,7 @@ class Lock:
             ) from None
 
     def known(self, repo: RepoId) -> LockedRepo | None:
-        """As `repo`, for whoever is about to fetch: an unreadable record counts as none.
+        """As `repo`, before a fetch: an unreadable record counts as none.
 
         `record` then sets it aside.
         """

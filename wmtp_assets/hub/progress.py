@@ -89,7 +89,7 @@ class LinesProgress:
         self._log(f"{self._rate.path}: {text}")
 
     def end(self) -> None:
-        """A log needs no line for an end: whoever called says what was fetched."""
+        """A log needs no line for an end: the caller logs what was fetched."""
 
 
 class BarProgress:

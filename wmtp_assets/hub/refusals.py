@@ -181,7 +181,7 @@ def _refusal(
     return (
         HubError,
         "The Hub gave an answer that is not understood",
-        f"see whether {request.page} opens in a browser, and what stands between (a proxy?).",
+        f"see whether {request.page} opens in a browser, and what is in between (a proxy?).",
     )
 
 

@@ -52,7 +52,7 @@ logging.getLogger("httpcore2").setLevel(logging.WARNING)
 _LONGEST_CHAIN = 8  # redirects before we say that they go in circles
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_BETWEEN = "check HF_ENDPOINT, and any proxy or cache that stands between."
+_BETWEEN = "check HF_ENDPOINT, and any proxy or cache in between."
 
 _OF_A_HOST = (
     httpcore2.NetworkError,
@@ -270,7 +270,7 @@ def _body(place: _RemotePlace, last: _Last, asked: tuple[int, int | None] | None
     if status == 416:
         raise RangeRefusedError
     if status >= 400 and not place.hub._is_hub(last.url):
-        # A signed URL that has expired answers 403 (or 400, 401, 404): another is to be had.
+        # A signed URL that has expired answers 403 (or 400, 401, 404): a new one can be requested.
         raise ComeBackError(
             f"The storage host refused a signed address (HTTP {status})",
             after=retry_after(headers.get("retry-after")),
@@ -477,7 +477,7 @@ def _tls_error(caught: BaseException, host: str, request: HubRequest) -> ClientS
         expected=f"one that {named} vouch for",
         found=cause.verify_message,
         where=request,
-        hint="if a proxy of your organization stands between, set SSL_CERT_FILE (or "
+        hint="if a proxy of your organization is in between, set SSL_CERT_FILE (or "
         "REQUESTS_CA_BUNDLE) to the PEM file with its authority's certificate; else check "
         "HF_ENDPOINT and this machine's clock.",
     )

@@ -2,7 +2,7 @@
 
 Workers, one a connection, take pieces of what is missing and write them where they belong; the
 calling thread hashes the unbroken prefix behind them, out of the page cache, so that the digest is
-of what stands on the disk and is ready when the last byte is. More connections are opened only when
+of what is on the disk and is ready when the last byte is. More connections are opened only when
 the first answer showed that the source supports ranges, and the first connection that it is slow
 enough to gain from them: on a fast line they only cost the processor more.
 """

@@ -1,4 +1,4 @@
-"""New files of the sample, below a folder that nobody else writes to."""
+"""New files of the sample, below a folder that no other process writes to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three model repositories in miniature: upstream's file layout, names, dtypes and traps.
+"""The three model repositories in miniature: upstream's layout, names, dtypes and irregularities.
 
 Facts from the upstream repositories' file lists and configs; the weights are made up (see
 weights.py). What upstream has beside the model is here as well, so that a fetcher which takes a
@@ -161,7 +161,7 @@ def _llama_shapes(layers: int, prefix: str) -> dict[str, tuple[int, ...]]:
 
 
 def _weights(model: str, dtype: str, shapes: Shapes) -> dict[str, Tensor]:
-    """A tensor with its own storage for each name; those with one axis (the norms) lie near 1."""
+    """A tensor with its own storage for each name; those with one axis (the norms) are near 1."""
 
     def chunks(name: str, shape: tuple[int, ...], numel: int) -> Iterator[bytes]:
         mean = 1.0 if len(shape) == 1 else 0.0
@@ -178,7 +178,7 @@ def _weights(model: str, dtype: str, shapes: Shapes) -> dict[str, Tensor]:
 
 
 def _trap(path: str) -> Call:
-    """A pickled call that gives itself away: whoever runs it sees an error, and tests an attribute.
+    """A pickled call that shows that it ran: running it raises an error, and tests an attribute.
 
     A reader that runs nothing meets the forbidden name and stops before it.
     """

@@ -1,4 +1,4 @@
-"""What upstream's code_contests is known to hold, planted in the sample one oddity a problem.
+"""What upstream's code_contests is known to hold, planted in the sample one oddity per problem.
 
 Each function changes one problem; ODDITIES and EXACT say which, by the problem's number.
 """

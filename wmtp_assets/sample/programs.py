@@ -1,7 +1,7 @@
 """Program texts around a family's answer: the ways in which contestants read and print.
 
 The numbers are code_contests' languages. Only Python programs do what they claim; the others are
-there to be left out by whoever builds the corpus.
+there to be left out of the corpus.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # As LLaMA's initialisation. The sum of four 16-bit uniforms below is bounded at 3.46 of these, so
-# every value lies well within float16.
+# every value is well within float16.
 STANDARD_DEVIATION = 0.02
 _CHUNK = 1 << 20  # elements drawn at a time: the 27 GB benchmark file is made of these too
 

@@ -76,7 +76,7 @@ def unexpected_in_farm(farm: Path, links: Iterable[str]) -> list[Path]:
 
 @dataclass(frozen=True)
 class Unexpected:
-    """What stands at or among the contract's paths of a catalog and is none of them.
+    """What is at or among the contract's paths of a catalog and belongs to none of them.
 
     `inside` is in the folder of a model or dataset, where readers may pick it up; `beside` is
     next to those folders.

@@ -18,7 +18,7 @@ FOLDER = ".set-aside"
 
 
 def set_aside(root: Path, path: Path) -> Path:
-    """Moves what stands at `path`, a link by itself, out of the way; where it is now.
+    """Moves what is at `path`, a link by itself, out of the way; where it is now.
 
     Raises `OSError`.
     """

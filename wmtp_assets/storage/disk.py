@@ -3,7 +3,7 @@
 The first part is one operation per function; a test of what a crash or a failing disk does
 replaces these (`wmtp_assets_tests/storage/faults.py`). The second part is what the rest of the
 package builds on, made of the first. Nobody else in the package calls `os.replace` and its like: a
-test reads the sources and says so.
+test of the sources verifies that.
 
 No symbolic link is ever followed here, neither the last component of a path nor a folder on the
 way to it: each path is walked from `/` by folder descriptors (`openat`, `O_NOFOLLOW`), so a link
@@ -70,7 +70,7 @@ def fsync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems have no fsync for folders, and say so with EINVAL.
+        # Some network file systems have no fsync for folders, and return EINVAL.
         if error.errno != errno.EINVAL:
             raise
 
@@ -140,7 +140,7 @@ def open_existing(path: Path) -> int:
 
 
 def status(path: Path) -> os.stat_result:
-    """What stands at `path`, a link by itself; `FileNotFoundError` for nothing."""
+    """The status of what is at `path`, a link by itself; `FileNotFoundError` for nothing."""
     with _at(path) as (folder, name):
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
 
@@ -221,7 +221,7 @@ def _plain(descriptor: int, *, folders_too: bool = False) -> int:
     if stat.S_ISREG(mode) or (folders_too and stat.S_ISDIR(mode)):
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EEXIST, "something else than a file stands there")
+    raise OSError(errno.EEXIST, "something else than a file is there")
 
 
 # What is built of them.

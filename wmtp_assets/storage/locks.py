@@ -112,8 +112,8 @@ def shared(path: Path) -> Iterator[None]:
 class Hold:
     """A reader's share of a lock for as long as this object lives, or until `release`.
 
-    A forked child holds it too, for its copy of what is read. A pickled one is its path: whoever
-    loads it takes a share of its own. As with `shared`, a reader who may not open the lock file
+    A forked child holds it too, for its copy of what is read. A pickled one is its path: unpickling
+    it takes another share. As with `shared`, a reader who may not open the lock file
     goes without.
     """
 

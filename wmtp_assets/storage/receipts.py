@@ -1,4 +1,4 @@
-"""The record that stands beside every artifact: what it is, and what it was made of.
+"""The record beside every version of an artifact: what it is, and what it was made of.
 
 A receipt vouches for itself (`seal`), for its files (`files`, `digest`), and, through `inputs`,
 for the receipts it was made from: `wmtp verify` walks them from the outputs back to the sources.

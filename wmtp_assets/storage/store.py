@@ -107,7 +107,7 @@ class Store:
         return self.published.misplaced(name)
 
     def unexpected(self, sets: Iterable[PublishedSet]) -> Unexpected:
-        """What stands among the contract's paths of all `sets` of a catalog and is none of them."""
+        """What is among the paths of all `sets` of a catalog and belongs to none of them."""
         return as_read.unexpected(self.root, sets, self.published.folder)
 
     def reading_set(self, name: str) -> AbstractContextManager[Path]:

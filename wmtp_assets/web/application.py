@@ -66,7 +66,7 @@ class OnlyListedMutations(ValidationRule):
     """Refuses a GraphQL document that calls a mutation which is not in MUTATIONS."""
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
-        """Reports the field, wherever it stands: in the operation itself or in a fragment."""
+        """Reports the field, wherever it is: in the operation itself or in a fragment."""
         parent, name = self.context.get_parent_type(), node.name.value
         mutates = parent is not None and parent is self.context.schema.mutation_type
         if mutates and name not in MUTATIONS and name != "__typename":

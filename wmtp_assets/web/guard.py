@@ -1,4 +1,4 @@
-"""What stands between the network and Dagster's web server, which has no login of its own.
+"""The guard between the network and Dagster's web server, which has no login of its own.
 
 Left alone, that server lets any web page that the user visits start runs or forge a check's result
 (seen: POST /report_asset_check without a token and with a foreign Origin; a mutation by GET).

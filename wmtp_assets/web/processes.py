@@ -26,7 +26,7 @@ from wmtp_assets.web.session import LinkError, link_command, link_file, page_url
 READY_WITHIN_SECONDS = 180
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 HINT = "The link lets one browser in, once; `{command}` prints another. Ctrl-C ends the page."
-WARNING = "NO TOKEN: whoever reaches this address may use the page. Ctrl-C ends it."
+WARNING = "NO TOKEN: anyone who reaches this address may use the page. Ctrl-C ends it."
 
 
 class PageError(WmtpError):
@@ -52,7 +52,7 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
     """Serves Dagster's UI until Ctrl-C or SIGTERM, then ends every process that it started.
 
     `home` is the folder with dagster.yaml; every process runs in it. Unless `ask_for_token`,
-    whoever reaches the port may use the page: for a proxy with a login of its own.
+    anyone who reaches the port may use the page: for a proxy with a login of its own.
 
     Raises:
         PageError: the port is in use, or one of the processes ended by itself.

@@ -1,4 +1,4 @@
-"""Who may use the page: whoever opens a link that this machine's user printed, once per browser.
+"""Who may use the page: anyone who opens a link that this machine's user printed, once per browser.
 
 A link carries a token that works once. Whoever presents it gets a session cookie; the link file
 then holds the next token, which `wmtp ui --link` prints. Both are random, 256 bits, and are kept
