@@ -102,7 +102,13 @@ def _open_temporary(folder: Path) -> tuple[Path, int]:
     while True:
         temporary = disk.fresh(folder, disk.TEMPORARY)
         descriptor = disk.create(temporary)
-        locks.lock_open(descriptor, temporary)
+        try:
+            locks.lock_open(descriptor, temporary)
+        except BaseException:
+            os.close(descriptor)
+            with suppress(OSError):
+                disk.unlink(temporary)
+            raise
         if os.fstat(descriptor).st_nlink:  # else gc came between the two lines above
             return temporary, descriptor
         os.close(descriptor)

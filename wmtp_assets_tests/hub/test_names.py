@@ -14,6 +14,8 @@ from wmtp_assets.hub.files import RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import UnsafeNameError, check_name, safe_target
 from wmtp_assets.hub.source import open_hub
+from wmtp_assets.storage.bounds import checked_path
+from wmtp_assets.storage.errors import StorageError
 from wmtp_assets_tests.hub.conftest import QUICK
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 
@@ -39,6 +41,8 @@ HOSTILE = {
 def test_a_name_that_could_leave_its_folder_is_refused(path: str) -> None:
     with pytest.raises(UnsafeNameError):
         check_name(path)
+    with pytest.raises(StorageError):  # nor may a receipt or a catalog name it
+        checked_path(path)
 
 
 @pytest.mark.parametrize(

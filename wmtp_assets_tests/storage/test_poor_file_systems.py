@@ -13,7 +13,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from wmtp_assets.storage import StorageError, Store
+from wmtp_assets.sample import write_sample
+from wmtp_assets.storage import StorageError, Store, write_json
+from wmtp_assets.storage.locks import Hold
 from wmtp_assets_tests.storage.worlds import MODEL, make
 
 
@@ -48,3 +50,17 @@ def test_a_file_system_without_locks_is_named_as_such(
     assert "WMTP_STORAGE" in str(refused.value)
     with store.reading(MODEL) as folder:  # a reader needs none
         assert (folder / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_documents_and_the_sample_name_it_too_and_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", answering(code))
+    with pytest.raises(StorageError, match="no locks"):
+        write_json(tmp_path / "document.json", {})
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StorageError, match="no locks"):
+        write_sample(tmp_path / "sample")
+    assert list((tmp_path / "sample").iterdir()) == []
+    Hold(tmp_path / "readers").release()  # a reader goes without

@@ -191,6 +191,18 @@ def test_links_and_devices_are_not_artifacts(tmp_path: Path) -> None:
             staging.commit(**SAME, seconds=0)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "back\\slash", "c:x", "\udcff", "deep/\x7f"])
+def test_a_file_whose_name_no_receipt_may_hold_is_refused(tmp_path: Path, name: str) -> None:
+    store = Store(tmp_path)
+    kept = make(store, MODEL, {"a": b"1"})
+    with store.stage(MODEL) as staging:
+        (staging.path / name).parent.mkdir(exist_ok=True)
+        (staging.path / name).write_bytes(b"2")
+        with pytest.raises(StorageError, match="A path in the storage is not usable"):
+            staging.commit(**SAME, seconds=0)
+    assert store.current(MODEL) == kept
+
+
 def test_an_artifact_without_files_or_with_its_own_receipt_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for name in (None, "receipt.json"):
