@@ -105,7 +105,8 @@ class BarProgress:
         self._path, self._size = path, size
 
     def at(self, count: int) -> None:
-        columns = shutil.get_terminal_size().columns - 1
+        size = shutil.get_terminal_size()
+        columns = size.columns - 1
         if self._bar is None:
             room = max(0, columns - _NUMBERS)
             self._bar = tqdm(
@@ -114,6 +115,7 @@ class BarProgress:
                 total=self._size,
                 file=self._screen,
                 ncols=columns,
+                nrows=size.lines,  # tqdm draws nothing on a terminal that states no height
                 leave=False,
                 disable=False,  # TQDM_DISABLE, which `wmtp` sets, is for bars of libraries
                 unit="B",

@@ -106,7 +106,7 @@ def test_whatever_is_accepted_has_no_coincidence_and_the_rest_is_named_by_line(
     ("models", "datasets", "splits", "field"),
     [
         (("tokenizer",), ("d",), ("train",), "models.tokenizer"),
-        (("a", "a-raw"), ("d",), ("train",), "models.a-raw"),
+        (("a", "a-metadata"), ("d",), ("train",), "models.a-metadata"),
         (("a", "a-checks"), ("d",), ("train",), "models.a-checks"),
         (("a", "a.config"), ("d",), ("train",), "models.a.config"),
         (("current",), ("d",), ("train",), "models.current"),
