@@ -158,7 +158,7 @@ def test_an_unexpected_error_is_one_line_and_says_how_to_see_more(
     def broken() -> Project:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("wmtp_assets.cli.versions.project", broken)
+    monkeypatch.setattr("wmtp_assets.cli.versions.open_project", broken)
     assert "WMTP_DEBUG=1" in refused(capsys, "history", "x")
     monkeypatch.setenv("WMTP_DEBUG", "1")
     assert main(["history", "x"]) == 2

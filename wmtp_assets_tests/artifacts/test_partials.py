@@ -60,7 +60,7 @@ def test_a_partial_of_a_repository_that_is_no_longer_taken_goes(
         if {path.suffix for path in left} == {".bytes", ".journal"}:
             break
     assert len(left) == 2
-    monkeypatch.setattr("wmtp_assets.cli.versions.project", lambda: ours)
+    monkeypatch.setattr("wmtp_assets.cli.versions.open_project", lambda: ours)
     assert main(["gc", "--dry-run"]) == 0
     assert left_behind(ours) == left
     assert main(["gc"]) == 0

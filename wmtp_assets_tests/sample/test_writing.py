@@ -126,7 +126,8 @@ def test_a_damaged_sample_is_noticed_and_written_anew(tmp_path: Path, damage: st
 
 def test_what_a_killed_writer_left_is_not_taken_for_a_sample(hub: Path, tmp_path: Path) -> None:
     writer = _writer(tmp_path)
-    while not (tmp_path / ".writing").exists():
+    while not list(tmp_path.glob(".writing*")):
+        assert writer.poll() is None
         time.sleep(0.002)
     writer.send_signal(signal.SIGKILL)
     writer.wait()
