@@ -42,7 +42,7 @@ def published(project: Project) -> list[Finding]:
                     details={"set": name},
                 )
             )
-    others = project.store.strangers(project.sets.values())
+    others = project.store.unexpected(project.sets.values())
     for mismatch, blocking in (
         *((mismatch, True) for mismatch in others.inside),
         *((mismatch, False) for mismatch in others.beside),
