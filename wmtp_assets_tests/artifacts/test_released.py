@@ -24,7 +24,7 @@ RAW = f"{CHECKPOINT}_raw"
 @pytest.fixture
 def ours(memory: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     ours = planted(project, model_alone(project.catalog), memory / "storage")
-    for module in ("making", "keeping"):
+    for module in ("runs", "versions"):
         monkeypatch.setattr(f"wmtp_assets.cli.{module}.project", lambda: ours)
     return ours
 
