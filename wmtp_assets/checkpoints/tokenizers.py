@@ -8,7 +8,7 @@ it ranks merges by id and not by score, so runs of spaces split differently (the
 of LLaMA have early ids and the lowest of all scores); its LlamaTokenizer drops the dummy prefix
 before a leading space; and it reads a literal "<s>" in a text as the control token. So a whole
 `tokenizer.json` is derived, `tokenizer_config.json` names the class that uses it as it is, and
-`split_special_tokens` keeps text text. `prove_tokenizer` compares ids on a probe corpus.
+`split_special_tokens` keeps text text. `check_tokenizer` compares ids on a probe corpus.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def test_rows_edited_to_match_are_caught_by_the_statistics_and_the_metadata(
 
 def test_a_stale_downstream_is_told_without_reading_contents(at_hand: Project) -> None:
     config = f"{CHECKPOINT}_config"
-    recommit(at_hand, config, document("params.json", lambda value: value.update(note="newer")))
+    recommit(at_hand, config, document("params.json", lambda value: value.update(norm_eps=1e-6)))
     report = verify(at_hand)
     assert not report.sound
     told = {p.artifact: p for p in report.problems if p.question == "inputs_current"}

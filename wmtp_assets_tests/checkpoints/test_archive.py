@@ -147,7 +147,7 @@ def test_reading_an_archive_imports_no_torch(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
         "from wmtp_assets.checkpoints.source import open_source\n"
-        "from wmtp_assets.checkpoints import convert, proofs, sharded, slicing, verification\n"
+        "from wmtp_assets.checkpoints import checks, convert, sharded, slicing, verification\n"
         f"assert open_source([Path({str(path)!r})]).tensors['w'].shape == (2,)\n"
         "assert 'torch' not in sys.modules and 'dagster' not in sys.modules"
     )

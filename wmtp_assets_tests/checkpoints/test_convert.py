@@ -45,7 +45,8 @@ def our_threads() -> list[str]:
     return [name for name in names if name.startswith(("read-", "write", "hash-"))]
 
 
-FLOATS = [dtype for dtype in DType if dtype.is_float]
+# float8 is cast encoding by encoding in test_wrapped.py.
+FLOATS = [dtype for dtype in DType if dtype.is_float and dtype.itemsize > 1]
 
 
 def plan_of(path: Path, dtype: DType, waive: frozenset[str] = frozenset()) -> Plan:
@@ -147,6 +148,10 @@ def test_every_cast_is_torchs_cast_and_its_numbers_are_right(
     cast = source.to(torch.float32 if before != "float64" else torch.float64)
     wanted = cast.to(getattr(torch, after))
     plan = plan_of(save({"w": source}, folder / "a.pth"), after, frozenset({"w"}))
+    if source.any() and not wanted.any():
+        with pytest.raises(ConversionError, match="zero"):
+            convert(plan, folder / "m.safetensors")
+        return
     certificate = convert(plan, folder / "m.safetensors")
     found = load_file(folder / "m.safetensors")["w"]
     assert torch.equal(found.nan_to_num(nan=7.0), wanted.nan_to_num(nan=7.0))

@@ -403,7 +403,12 @@ def test_every_float8_encoding_is_cast_as_torch_casts_it(dtype: DType, after: DT
     assert torch.equal(cast.view(width)[finite], wanted.view(width)[finite])
     exact = values.to(torch.float64)
     assert stats == CastStats(
-        nan=int(exact.isnan().sum()), inf=int(exact.isinf().sum()), overflow=0, error=0.0
+        nan=int(exact.isnan().sum()),
+        inf=int(exact.isinf().sum()),
+        zeros=int((exact == 0).sum()),
+        zeroed=0,
+        overflow=0,
+        error=0.0,
     )
 
 
