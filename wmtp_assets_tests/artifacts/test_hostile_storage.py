@@ -36,7 +36,7 @@ ASKED = (
 @pytest.fixture
 def ours(memory: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     secured = planted(project, small(project.catalog, "optional"), memory / "storage")
-    for module in ("making", "keeping"):
+    for module in ("runs", "versions"):
         monkeypatch.setattr(f"wmtp_assets.cli.{module}.project", lambda: secured)
     return secured
 
