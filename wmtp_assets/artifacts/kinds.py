@@ -29,7 +29,9 @@ class ArtifactKind:
     """What is the same for all artifacts of a kind.
 
     `make` fills the artifact's folder from the inputs that `loads` names (the others count for
-    staleness only), `loaded_as` is the handle that readers get. `code_version` gets a new number
+    staleness only), `loaded_as` is the handle that readers get, `checks` names its `KindChecks`
+    (by "module:name": checks compare artifacts with their recipes, which need this table).
+    `code_version` gets a new number
     when `make` gives other bytes for the same inputs: what the old code made is then made again.
     `describe`, `icon` (one that Dagster has) and `row_schema` (the JSON Schema of a line, where the
     artifact has lines) are for the page, `counted` is for the table of a run.
@@ -37,6 +39,7 @@ class ArtifactKind:
 
     make: Maker
     loaded_as: type[Handle]
+    checks: str
     describe: Callable[[Catalog, Artifact], str]
     icon: str
     code_version: str = "1"
@@ -100,6 +103,7 @@ def _row_schema(catalog: Catalog, artifact: Artifact) -> Mapping[str, Any]:
 _ROW_METADATA = ArtifactKind(
     make=datasets.describe_rows,
     loaded_as=Document,
+    checks="wmtp_assets.artifacts.checks.datasets:SPLIT_METADATA",
     describe=_text(
         "Entry i holds class and difficulty of line i of the JSONL, so that training picks rows "
         "without reading them."
@@ -112,12 +116,14 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.RAW: ArtifactKind(
         make=fetched.fetch_files,
         loaded_as=Fetched,
+        checks="wmtp_assets.artifacts.checks.fetched:FETCHED",
         describe=_files_of_repository,
         icon="huggingface",
     ),
     Kind.TOKENIZER: ArtifactKind(
         make=models.write_tokenizer,
         loaded_as=Tokenizer,
+        checks="wmtp_assets.artifacts.checks.models:TOKENIZERS",
         describe=_text(
             "LLaMA's SentencePiece model, and the documents with which transformers' AutoTokenizer "
             "gives the same ids. Every model shares it."
@@ -128,6 +134,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.CHECKPOINT: ArtifactKind(
         make=models.make_checkpoint,
         loaded_as=Checkpoint,
+        checks="wmtp_assets.artifacts.checks.models:CHECKPOINTS",
         describe=_converted_or_sliced,
         icon="pytorch",  # Dagster has none for safetensors
         code_version="2",  # {"format": "pt"} in the header; what became zero in the certificate
@@ -136,6 +143,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.SHARDS: ArtifactKind(
         make=models.write_shards,
         loaded_as=Handle,  # no artifact is made from shards
+        checks="wmtp_assets.artifacts.checks.models:SHARDS",
         describe=_shards,
         icon="pytorch",
         code_version="2",  # as of the checkpoint
@@ -143,6 +151,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.CERTIFICATE: ArtifactKind(
         make=models.write_certificate,
         loaded_as=Document,
+        checks="wmtp_assets.artifacts.checks.models:CERTIFICATES",
         describe=_text(
             "What came out of what, tensor by tensor: names, shapes, dtypes and SHA-256 before and "
             "after, the greatest cast error, and the reason for every entry left out."
@@ -152,6 +161,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.CONFIG: ArtifactKind(
         make=models.write_config,
         loaded_as=Document,
+        checks="wmtp_assets.artifacts.checks.models:CONFIGS",
         describe=_text(
             "The model's config: upstream's known settings, with sizes and dtype that the tensors "
             "show."
@@ -162,6 +172,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.ADAPTER: ArtifactKind(
         make=models.write_adapter,
         loaded_as=Document,
+        checks="wmtp_assets.artifacts.checks.models:ADAPTERS",
         describe=_text(
             "What training needs and params.json does not state, derived from it and the tensors."
         ),
@@ -170,6 +181,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.MODEL_METADATA: ArtifactKind(
         make=models.write_metadata,
         loaded_as=Document,
+        checks="wmtp_assets.artifacts.checks.models:METADATA",
         describe=_text(
             "What this model is: counts, dtype, digests, where it came from and what was done."
         ),
@@ -180,6 +192,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.SPLIT: ArtifactKind(
         make=datasets.build_rows,
         loaded_as=Split,
+        checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         describe=_rows,
         icon="dataset",  # Dagster has none for JSONL
         code_version="2",  # struct fields are read by name
@@ -190,6 +203,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.SCHEMA: ArtifactKind(
         make=datasets.write_schema,
         loaded_as=Document,
+        checks="wmtp_assets.artifacts.checks.datasets:SCHEMAS",
         describe=_text(
             "JSON Schema of a row, and the cards that declare the rows' files to `datasets`."
         ),
@@ -200,6 +214,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.SMALL_SPLIT: ArtifactKind(
         make=datasets.choose_rows,
         loaded_as=Split,
+        checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         describe=_chosen_rows,
         icon="dataset",
         counted="rows",

@@ -10,23 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
-from wmtp_assets.artifacts.kinds import KINDS
+from wmtp_assets.artifacts.kinds import KINDS, kind_of
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.upstream_files import Taken, identity
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
 from wmtp_assets.storage.versions import Staging
 
-# Of each kind; see `kinds.py`.
-CODE_VERSIONS: Mapping[Kind, str] = {kind: row.code_version for kind, row in KINDS.items()}
-
 
 def code_versions() -> dict[str, str]:
     """The version of this package, and by kind the version of what makes artifacts of that kind."""
-    kinds = {str(kind): version for kind, version in CODE_VERSIONS.items()}
+    kinds = {str(kind): row.code_version for kind, row in KINDS.items()}
     return {"wmtp-assets": metadata.version("wmtp-assets"), **kinds}
 
 
@@ -41,7 +38,7 @@ class Recipe:
     @classmethod
     def of(cls, artifact: Artifact, inputs: Mapping[str, str]) -> Recipe:
         """The recipe of `artifact` when made from `inputs`."""
-        return cls(dict(inputs), CODE_VERSIONS[artifact.kind], artifact.settings_digest)
+        return cls(dict(inputs), kind_of(artifact).code_version, artifact.settings_digest)
 
     def made(self, store: Store, name: str) -> Receipt | None:
         """The receipt of the artifact if it was made by this recipe and its files are there."""

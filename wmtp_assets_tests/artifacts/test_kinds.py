@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks.of_kind import checks_of_kind
 from wmtp_assets.artifacts.kinds import KINDS, kind_of
 from wmtp_assets.artifacts.make.task import Task
 from wmtp_assets.artifacts.making import load_inputs
@@ -17,8 +18,6 @@ from wmtp_assets.catalog.artifacts import Kind
 
 PACKAGE = Path(__file__).parents[2] / "wmtp_assets"
 TABLES = {"artifacts/kinds.py", "catalog/artifacts.py"}
-# Which checks a kind has is still listed beside the checks.
-CHECKS = {"artifacts/gate.py", "artifacts/recipes.py"}
 
 
 def kinds_named_in(path: Path) -> list[int]:
@@ -42,9 +41,13 @@ def test_only_the_tables_name_kinds() -> None:
         for path in PACKAGE.rglob("*.py")
         if (lines := kinds_named_in(path))
     }
-    others = {name for name in naming if not name.startswith("artifacts/checks/")}
-    assert others - TABLES - CHECKS == set(), naming
+    assert set(naming) - TABLES == set(), naming
     assert "artifacts/kinds.py" in naming
+
+
+def test_every_row_names_checks_that_exist(project: Project) -> None:
+    for artifact in project.artifacts.values():
+        assert list(checks_of_kind(artifact).listed(project, artifact)), artifact.name
 
 
 @pytest.mark.parametrize("name", ["sample", "full"])

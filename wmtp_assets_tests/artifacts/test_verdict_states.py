@@ -10,7 +10,7 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Verdict, judge, write_report
-from wmtp_assets.artifacts.recipes import CODE_VERSIONS
+from wmtp_assets.artifacts.kinds import KINDS
 from wmtp_assets.catalog import Catalog, load_catalog
 from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.catalog.identity import catalog_digest, identify
@@ -77,6 +77,6 @@ def test_the_report_holds_the_digest_and_the_code(tmp_path: Path) -> None:
     assert written["catalog_digest"] == catalog_digest(catalog)
     assert written["catalog_shipped"] is True
     assert written["code"]["wmtp-assets"]
-    assert written["code"]["checkpoint"] == CODE_VERSIONS[Kind.CHECKPOINT]
+    assert written["code"]["checkpoint"] == KINDS[Kind.CHECKPOINT].code_version
     assert Verdict.from_json(written) == verdict
     assert f"wmtp-assets {written['code']['wmtp-assets']}" in verdict_text(verdict)

@@ -8,17 +8,17 @@ computes it. The modules here define the checks of one area each and list them p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks import datasets, fetched, models
 from wmtp_assets.artifacts.checks.common import EVERY, files_unchanged
+from wmtp_assets.artifacts.checks.of_kind import checks_of_kind
 from wmtp_assets.artifacts.checks.publication import published
 from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.types import demand
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Check, Finding, check
 
@@ -35,28 +35,10 @@ __all__ = [
 
 ArtifactCheck = Check[Any]  # of the kind's own subject
 
-# What is checked beside `EVERY`: the class of the kind's subject, and its checks.
-_KINDS: Mapping[
-    Kind, tuple[type[Subject], Callable[[Project, Artifact], Collection[ArtifactCheck]]]
-] = {
-    Kind.RAW: (Subject, fetched.checks),
-    Kind.CHECKPOINT: (models.CheckpointSubject, models.checkpoint_checks),
-    Kind.TOKENIZER: (models.TokenizerSubject, models.tokenizer_checks),
-    Kind.CERTIFICATE: (Subject, models.certificate_checks),
-    Kind.SHARDS: (models.ShardsSubject, models.shards_checks),
-    Kind.CONFIG: (models.DocumentSubject, models.config_checks),
-    Kind.ADAPTER: (models.DocumentSubject, models.adapter_checks),
-    Kind.MODEL_METADATA: (models.DocumentSubject, models.metadata_checks),
-    Kind.SPLIT: (datasets.SplitSubject, datasets.split_checks),
-    Kind.SMALL_SPLIT: (datasets.SplitSubject, datasets.split_checks),
-    Kind.SPLIT_METADATA: (datasets.MetadataSubject, datasets.metadata_checks),
-    Kind.SMALL_METADATA: (datasets.MetadataSubject, datasets.metadata_checks),
-    Kind.SCHEMA: (datasets.SchemaSubject, datasets.schema_checks),
-}
-_ADDED: dict[Kind, list[ArtifactCheck]] = {}
+_ADDED: dict[str, list[ArtifactCheck]] = {}
 
 
-def add_check(one: ArtifactCheck, *kinds: Kind) -> None:
+def add_check(one: ArtifactCheck, *kinds: str) -> None:
     """Adds a check to every artifact of these kinds; its function is given the kind's subject.
 
     To be called before Dagster's definitions are built. Raises ValueError for a name that a kind
@@ -71,8 +53,8 @@ def add_check(one: ArtifactCheck, *kinds: Kind) -> None:
 
 def checks_of(project: Project, artifact: Artifact) -> list[ArtifactCheck]:
     """The checks of an artifact, in the order in which their findings are listed."""
-    _, of_kind = _KINDS[artifact.kind]
-    return [*EVERY, *of_kind(project, artifact), *_ADDED.get(artifact.kind, ())]
+    own = checks_of_kind(artifact).listed(project, artifact)
+    return [*EVERY, *own, *_ADDED.get(artifact.kind, ())]
 
 
 def run_checks(
@@ -120,8 +102,7 @@ def quick(project: Project, artifact: Artifact) -> list[Finding]:
 def _subject(
     project: Project, artifact: Artifact, seed: int | None = None, deep: bool = True
 ) -> Subject:
-    of_kind, _ = _KINDS[artifact.kind]
-    return of_kind(project, artifact, seed, deep)
+    return checks_of_kind(artifact).subject(project, artifact, seed, deep)
 
 
 def _found(subject: Subject, one: ArtifactCheck) -> Finding:

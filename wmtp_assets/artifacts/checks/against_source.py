@@ -8,30 +8,11 @@ again, documents derived again. Only temporary files outside of the storage are 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks.datasets import (
-    SchemaSubject,
-    check_rows_of_source,
-    schema_checks,
-)
-from wmtp_assets.artifacts.checks.derived import (
-    adapter_derived,
-    config_derived,
-    metadata_derived,
-    tokenizer_derived,
-)
-from wmtp_assets.artifacts.checks.fetched import fetched_files
-from wmtp_assets.artifacts.checks.models import (
-    ShardsSubject,
-    certificate_of_checkpoint,
-    check_converted_again,
-    shards_equal_checkpoint,
-)
-from wmtp_assets.artifacts.checks.subject import Subject
+from wmtp_assets.artifacts.checks.of_kind import checks_of_kind
 from wmtp_assets.artifacts.types import demand
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 
@@ -45,7 +26,7 @@ def check_against_source(project: Project, artifact: Artifact) -> list[Finding]:
     """
     try:
         demand(project.store, artifact.name)
-        return list(_findings(project, artifact))
+        return list(checks_of_kind(artifact).against_source(project, artifact))
     except (WmtpError, OSError, ValueError, KeyError, TypeError) as error:
         known = isinstance(error, WmtpError | OSError | json.JSONDecodeError)
         return [
@@ -58,29 +39,3 @@ def check_against_source(project: Project, artifact: Artifact) -> list[Finding]:
                 hint=f"wmtp materialize {artifact.name} --force",
             )
         ]
-
-
-def _findings(project: Project, artifact: Artifact) -> Iterable[Finding]:
-    subject = Subject(project, artifact)
-    match artifact.kind:
-        case Kind.RAW:
-            yield fetched_files.of(subject)
-        case Kind.CHECKPOINT:
-            yield from check_converted_again(project, artifact)
-        case Kind.SHARDS:
-            yield shards_equal_checkpoint.of(ShardsSubject(project, artifact))
-        case Kind.CERTIFICATE:
-            yield certificate_of_checkpoint.of(subject)
-        case Kind.TOKENIZER:
-            yield tokenizer_derived.of(subject)
-        case Kind.CONFIG:
-            yield config_derived.of(subject)
-        case Kind.ADAPTER:
-            yield adapter_derived.of(subject)
-        case Kind.MODEL_METADATA:
-            yield metadata_derived.of(subject)
-        case Kind.SPLIT | Kind.SMALL_SPLIT:
-            yield check_rows_of_source(project, artifact, rebuild=True)
-        case Kind.SCHEMA:
-            schema = SchemaSubject(project, artifact)
-            yield from (one.of(schema) for one in schema_checks(project, artifact))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from wmtp_assets.artifacts.checks.fetched import source_input
 from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.contents import foreign_files
-from wmtp_assets.artifacts.recipes import CODE_VERSIONS
+from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.types import demand, fetched
-from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.findings import Outcome, check
 from wmtp_assets.storage.receipts import Mismatch
 
@@ -38,7 +37,7 @@ def files_unchanged(subject: Subject) -> Outcome:
 def inputs_current(subject: Subject) -> Outcome:
     artifact, receipt = subject.artifact, subject.receipt
     now = {name: demand(subject.project.store, name).digest for name in artifact.inputs}
-    if artifact.kind is Kind.RAW:
+    if artifact.is_fetched:
         now = source_input(fetched(subject.project.store, artifact.name), artifact)
     stale = sorted(name for name, digest in now.items() if receipt.inputs.get(name) != digest)
     wrong = [f"made from another version of {', '.join(stale)}"] if stale else []
@@ -46,7 +45,7 @@ def inputs_current(subject: Subject) -> Outcome:
         wrong.append(f"made from what is none of its inputs: {', '.join(others)}")
     if receipt.entry_digest != artifact.settings_digest:
         wrong.append("made by other words of the catalog than it has now")
-    code = CODE_VERSIONS[artifact.kind]
+    code = kind_of(artifact).code_version
     if receipt.code_version != code:
         wrong.append(
             f"made by an earlier version of this package: made by version {receipt.code_version!r} "

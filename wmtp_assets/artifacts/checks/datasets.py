@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place, source
-from wmtp_assets.artifacts.checks.subject import Subject
+from wmtp_assets.artifacts.checks.subject import KindChecks, Subject
 from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
 from wmtp_assets.catalog import Dataset
@@ -161,3 +161,21 @@ def data_files_declared(subject: SchemaSubject) -> Outcome:
         str(folder / (wrong or list(cards))[0]),
         hint=f"wmtp materialize {subject.artifact.name} --force" if wrong else "",
     )
+
+
+def _rows_made_again(project: Project, artifact: Artifact) -> list[Finding]:
+    return [check_rows_of_source(project, artifact, rebuild=True)]
+
+
+def _compared_with_split(project: Project, artifact: Artifact) -> list[Finding]:
+    return []  # its split's comparison includes it
+
+
+def _schema_made_again(project: Project, artifact: Artifact) -> list[Finding]:
+    subject = SchemaSubject(project, artifact)
+    return [one.of(subject) for one in schema_checks(project, artifact)]
+
+
+SPLITS = KindChecks(SplitSubject, split_checks, _rows_made_again)
+SPLIT_METADATA = KindChecks(MetadataSubject, metadata_checks, _compared_with_split)
+SCHEMAS = KindChecks(SchemaSubject, schema_checks, _schema_made_again)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import locked
-from wmtp_assets.artifacts.checks.subject import Subject
+from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by
 from wmtp_assets.artifacts.released_weights import checkpoint_of, released
 from wmtp_assets.artifacts.types import Fetched, fetched
 from wmtp_assets.artifacts.upstream_files import Taken
@@ -114,3 +114,6 @@ def _unlike_selection(taken: Taken, folder: object, paths: list[str]) -> list[st
     if paths != sorted(paths):
         wrong.append("listed in another order than upstream's")
     return wrong
+
+
+FETCHED = KindChecks(Subject, checks, by(fetched_files))

@@ -17,7 +17,7 @@ from wmtp_assets.artifacts.checks.derived import (
     tokenizer_derived,
 )
 from wmtp_assets.artifacts.checks.inputs import place, source
-from wmtp_assets.artifacts.checks.subject import Subject, one_of
+from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by, one_of
 from wmtp_assets.artifacts.conversion import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.artifacts.documents import certificate_of
 from wmtp_assets.artifacts.released_weights import released
@@ -488,3 +488,12 @@ def check_converted_again(project: Project, artifact: Artifact) -> list[Finding]
             hint=f"wmtp materialize {artifact.inputs[0]} --force",
         )
     return verify_certificate(certificate_of(checkpoint), checkpoint.path, against=plan)
+
+
+CHECKPOINTS = KindChecks(CheckpointSubject, checkpoint_checks, check_converted_again)
+SHARDS = KindChecks(ShardsSubject, shards_checks, by(shards_equal_checkpoint, ShardsSubject))
+CERTIFICATES = KindChecks(Subject, certificate_checks, by(certificate_of_checkpoint))
+TOKENIZERS = KindChecks(TokenizerSubject, tokenizer_checks, by(tokenizer_derived))
+CONFIGS = KindChecks(DocumentSubject, config_checks, by(config_derived))
+ADAPTERS = KindChecks(DocumentSubject, adapter_checks, by(adapter_derived))
+METADATA = KindChecks(DocumentSubject, metadata_checks, by(metadata_derived))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place
@@ -54,6 +56,22 @@ class Subject:
         return {}
 
 
+KindComparison = Callable[[Project, Artifact], Iterable[Finding]]
+
+
+@dataclass(frozen=True)
+class KindChecks:
+    """The checks of a kind of artifact, beside those of every artifact.
+
+    `listed` gives those of one artifact, each a check of `subject`; `against_source` makes an
+    artifact again from its source, in memory, and compares.
+    """
+
+    subject: type[Subject]
+    listed: Callable[[Project, Artifact], Iterable[Check[Any]]]
+    against_source: KindComparison
+
+
 def one_of(name: str, description: str, found: Callable[[S], Mapping[str, Finding]]) -> Check[S]:
     """The check `name`, one of several that are computed together (such as: a model is loaded)."""
 
@@ -64,3 +82,8 @@ def one_of(name: str, description: str, found: Callable[[S], Mapping[str, Findin
         return finding
 
     return Check(name, description, compute)
+
+
+def by(one: Check[Any], subject: type[Subject] = Subject) -> KindComparison:
+    """Comparing with the source by a check that derives or reads all of an artifact anyway."""
+    return lambda project, artifact: [one.of(subject(project, artifact))]
