@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -17,25 +19,37 @@ from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 LOGGER = "wmtp_assets.console"
 
 
+@dataclass(frozen=True)
+class _Steps:
+    """The steps of a run that were started, and those that were not tried."""
+
+    started: set[str] = field(default_factory=set)
+    untried: set[str] = field(default_factory=set)
+
+
+@lru_cache(maxsize=16)
+def _steps_of(run_id: str | None) -> _Steps:
+    """One for each run: Dagster makes a logger for its steps, and another for the run itself."""
+    return _Steps()
+
+
 class _Brief(logging.Formatter):
     """One short line for the events that matter to a person; an empty one for all others.
 
     Dagster says of each step that it does not try what failed before it; here that is one line.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._started: set[str] = set()
-        self._untried: set[str] = set()
-
     def format(self, record: logging.LogRecord) -> str:
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
+        steps = _steps_of(meta.get("run_id"))
         if event is None:
-            return self._words(record, meta.get("step_key") or "", meta.get("orig_message") or "")
+            return self._words(
+                record, steps, meta.get("step_key") or "", meta.get("orig_message") or ""
+            )
         match event.event_type:
             case DagsterEventType.STEP_START:
-                self._started.add(event.step_key)
+                steps.started.add(event.step_key)
                 return ""
             case DagsterEventType.ASSET_MATERIALIZATION:
                 data = event.step_materialization_data.materialization
@@ -55,17 +69,17 @@ class _Brief(logging.Formatter):
                 error = event.step_failure_data.error
                 cause = error.cause or error if error else None
                 return f"FAILED {event.step_key}: {(cause.message if cause else '').strip()}"
-            case DagsterEventType.RUN_FAILURE if self._untried:
-                count = len(self._untried)
+            case DagsterEventType.RUN_FAILURE if steps.untried:
+                count = len(steps.untried)
                 return f"{count} steps were not tried: what they need failed or was not made."
             case _:
                 return ""
 
-    def _words(self, record: logging.LogRecord, step: str, message: str) -> str:
+    def _words(self, record: logging.LogRecord, steps: _Steps, step: str, message: str) -> str:
         if record.levelno < logging.INFO:
             return ""
-        if step and step not in self._started:
-            self._untried.add(step)
+        if step and step not in steps.started:
+            steps.untried.add(step)
             return ""
         return f"  {step}: {message}"
 
