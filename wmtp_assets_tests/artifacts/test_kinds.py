@@ -18,6 +18,8 @@ from wmtp_assets.catalog.artifacts import Kind
 
 PACKAGE = Path(__file__).parents[2] / "wmtp_assets"
 TABLES = {"artifacts/kinds.py", "catalog/artifacts.py"}
+# Which files a kind holds, and which split a small one belongs to.
+OTHERS = {"artifacts/contents.py", "catalog/consistency.py"}
 
 
 def kinds_named_in(path: Path) -> list[int]:
@@ -41,7 +43,7 @@ def test_only_the_tables_name_kinds() -> None:
         for path in PACKAGE.rglob("*.py")
         if (lines := kinds_named_in(path))
     }
-    assert set(naming) - TABLES == set(), naming
+    assert set(naming) - TABLES - OTHERS == set(), naming
     assert "artifacts/kinds.py" in naming
 
 
