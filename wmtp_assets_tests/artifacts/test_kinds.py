@@ -18,8 +18,8 @@ from wmtp_assets.catalog.artifacts import Kind
 
 PACKAGE = Path(__file__).parents[2] / "wmtp_assets"
 TABLES = {"artifacts/kinds.py", "catalog/artifacts.py"}
-# Which files a kind holds, and which split a small one belongs to.
-OTHERS = {"artifacts/contents.py", "catalog/consistency.py"}
+# Which files a kind holds, which split a small one belongs to, and which metadata has a split.
+OTHERS = {"artifacts/contents.py", "catalog/consistency.py", "catalog/contract.py"}
 
 
 def kinds_named_in(path: Path) -> list[int]:
