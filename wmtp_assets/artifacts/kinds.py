@@ -137,7 +137,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         checks="wmtp_assets.artifacts.checks.models:CHECKPOINTS",
         describe=_converted_or_sliced,
         icon="pytorch",  # Dagster has none for safetensors
-        code_version="2",  # {"format": "pt"} in the header; what became zero in the certificate
+        code_version="3",  # the certificate digests tensors with BLAKE3
         counted="parameters",
     ),
     Kind.SHARDS: ArtifactKind(
@@ -153,7 +153,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         checks="wmtp_assets.artifacts.checks.models:CERTIFICATES",
         describe=_text(
-            "What came out of what, tensor by tensor: names, shapes, dtypes and SHA-256 before and "
+            "What came out of what, tensor by tensor: names, shapes, dtypes and digests before and "
             "after, the greatest cast error, and the reason for every entry left out."
         ),
         icon="json",

@@ -9,25 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2  # since tensors are digested with BLAKE3
 
 
 @dataclass(frozen=True, slots=True)
 class TensorCertificate:
-    """One tensor. Digests are SHA-256 over its row-major bytes; counts and error: `CastStats`."""
+    """One tensor. Digests are of its row-major bytes; counts and error: `CastStats`."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
-    sha256: str
+    digest: str
     source_name: str
     source_file: str
     source_dtype: DType
-    source_sha256: str
+    source_digest: str
     nan: int
     inf: int
     overflow: int
@@ -53,11 +54,12 @@ class Certificate:
     """A conversion's record. File names are without folders, so that the record can be moved.
 
     `warnings` say what was odd about the source and did not matter; the JSON has them only where
-    there are any.
+    there are any. `digest_algorithm` is that of the tensors' digests; files have SHA-256.
     """
 
     layout: str
     dtype: DType
+    digest_algorithm: Literal["blake3"]
     source_files: Mapping[str, int]
     target_file: str
     target_size: int

@@ -29,7 +29,7 @@ from wmtp_assets.checkpoints.certificate import (
     Certificate,
     TensorCertificate,
 )
-from wmtp_assets.checkpoints.digests import TensorDigests
+from wmtp_assets.checkpoints.digests import ALGORITHM, TensorDigests
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError, ConversionError
 from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring, in_turn
@@ -286,11 +286,11 @@ class Run:
                 name=tensor.spec.name,
                 dtype=tensor.spec.dtype,
                 shape=tensor.spec.shape,
-                sha256=target if digested else source,
+                digest=target if digested else source,
                 source_name=tensor.source.name,
                 source_file=tensor.source.file.name,
                 source_dtype=tensor.source.dtype,
-                source_sha256=source,
+                source_digest=source,
                 nan=stats.nan,
                 inf=stats.inf,
                 overflow=stats.overflow,
@@ -310,6 +310,7 @@ class Run:
         return Certificate(
             layout=plan.layout,
             dtype=plan.dtype,
+            digest_algorithm=ALGORITHM,
             source_files={path.name: path.stat().st_size for path in files},
             target_file=target_name,
             target_size=plan.target_size,

@@ -21,7 +21,6 @@ assets.lock as well, only a digest pinned in the catalog or a signature helps.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import secrets
@@ -35,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.checkpoints.casts import Cast, CastStats, make_cast
+from wmtp_assets.checkpoints.digests import digest_of
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor
 from wmtp_assets.checkpoints.safetensors_file import Header
@@ -55,9 +55,9 @@ def fresh_seed() -> int:
 
 @dataclass(frozen=True)
 class Whole:
-    """A tensor that was compared whole: SHA-256 of its source's bytes, and what the cast did."""
+    """A tensor that was compared whole: the digest of its source's bytes, and what the cast did."""
 
-    source_sha256: str
+    source_digest: str
     stats: CastStats
 
 
@@ -115,8 +115,7 @@ def _compare(
     if not np.array_equal(made, after):
         found.different.append(tensor.spec.name)
     if is_whole(tensor):
-        digest = hashlib.sha256(before.data).hexdigest()
-        found.whole[tensor.spec.name] = Whole(digest, stats)
+        found.whole[tensor.spec.name] = Whole(digest_of(before), stats)
 
 
 def _both_sides(

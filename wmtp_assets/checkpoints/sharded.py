@@ -114,7 +114,7 @@ def check_sharded(
         if certificate is None:
             wanted = dict(scan_file(header).tensors)
         else:
-            wanted = {tensor.name: tensor.sha256 for tensor in certificate.tensors}
+            wanted = {tensor.name: tensor.digest for tensor in certificate.tensors}
         found: dict[str, str] = {}
         for shard in shards:
             shard_header = read_header(shard)

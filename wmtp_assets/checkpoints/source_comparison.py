@@ -137,7 +137,7 @@ def _unlike_certified(
     if whole := compared.whole.get(spec.name):
         stats = whole.stats
         found |= {
-            "source_sha256": whole.source_sha256,
+            "source_digest": whole.source_digest,
             "nan": stats.nan,
             "inf": stats.inf,
             "overflow": stats.overflow,
@@ -145,7 +145,7 @@ def _unlike_certified(
             "max_cast_error": stats.error,
         }
     elif source.dtype is spec.dtype:
-        found["source_sha256"] = stated.sha256
+        found["source_digest"] = stated.digest
     return [
         f"{field} of {spec.name} is {getattr(stated, field)}, not {value}"
         for field, value in found.items()

@@ -40,6 +40,7 @@ def verify_certificate(
 def certificate_matches(certificate: Certificate, header: Header, scan: Scan) -> Finding:
     """Whether every tensor of the scanned file is, in name, type, shape and bytes, as certified."""
     certified = {tensor.name: tensor for tensor in certificate.tensors}
+    algorithm = certificate.digest_algorithm
     wrong: list[str] = []
     for name in certified.keys() | header.tensors.keys():
         tensor, info = certified.get(name), header.tensors.get(name)
@@ -47,8 +48,8 @@ def certificate_matches(certificate: Certificate, header: Header, scan: Scan) ->
             wrong.append(f"{name}: {'not certified' if tensor is None else 'missing'}")
         elif (info.dtype, info.shape) != (tensor.dtype, tensor.shape):
             wrong.append(f"{name}: {info.dtype} {list(info.shape)}")
-        elif scan.tensors[name] != tensor.sha256:
-            wrong.append(f"{name}: sha256 {scan.tensors[name][:12]}, not {tensor.sha256[:12]}")
+        elif scan.tensors[name] != tensor.digest:
+            wrong.append(f"{name}: {algorithm} {scan.tensors[name][:12]}, not {tensor.digest[:12]}")
     if not wrong and scan.sha256 != certificate.target_sha256:
         wrong.append(f"the file: sha256 {scan.sha256[:12]}, not {certificate.target_sha256[:12]}")
     finding = _finding("certificate_matches_target", wrong, header.path, _CONVERT_AGAIN)
@@ -87,9 +88,9 @@ def _name(entry: DroppedCertificate) -> str:
 
 def _difference(certified: TensorCertificate, made: TensorCertificate) -> str:
     """What differs first between two certificates of one tensor, or nothing."""
-    if certified.source_sha256 != made.source_sha256:
+    if certified.source_digest != made.source_digest:
         return f"its bytes at the source ({certified.source_name}) are no longer those certified"
-    if certified.sha256 != made.sha256:
+    if certified.digest != made.digest:
         return "the cast of its source gives other bytes"
     for field in ("source_name", "source_file", "source_dtype", "dtype", "shape"):
         if getattr(certified, field) != getattr(made, field):

@@ -131,7 +131,7 @@ def settle_checkpoint(folder: Path) -> None:
     tensors = tuple(
         replace(
             tensor,
-            sha256=scan.tensors[tensor.name],
+            digest=scan.tensors[tensor.name],
             dtype=header.tensors[tensor.name].dtype,
             shape=header.tensors[tensor.name].shape,
         )

@@ -18,9 +18,18 @@ REBUILT = {Kind.CHECKPOINT, Kind.SHARDS, Kind.CONFIG, Kind.TOKENIZER, Kind.MODEL
 
 
 def as_before(folder: Path) -> None:
-    """Rewrites what the first version wrote otherwise: headers, and the tokenizer's config."""
+    """Rewrites what the first version wrote otherwise: headers, certificates, a config."""
     for path in folder.rglob("*.safetensors"):
         save_file(load_file(path), path)
+    certificate = folder / "certificate.json"
+    if certificate.exists():
+        document = json.loads(certificate.read_bytes())
+        document["format"] = 1
+        del document["digest_algorithm"]
+        for tensor in document["tensors"]:
+            tensor["sha256"], tensor["source_sha256"] = tensor["digest"], tensor["source_digest"]
+            del tensor["digest"], tensor["source_digest"]
+        certificate.write_text(json.dumps(document, indent=2))
     config = folder / "tokenizer_config.json"
     if config.exists():
         document = json.loads(config.read_bytes())

@@ -118,7 +118,7 @@ def test_weights_with_a_certificate_edited_too_are_caught_by_what_was_made_from_
     certificate = json.loads((folder / "certificate.json").read_bytes())
     certificate["target_sha256"] = scan.sha256
     for tensor in certificate["tensors"]:
-        tensor["sha256"] = scan.tensors[tensor["name"]]
+        tensor["digest"] = scan.tensors[tensor["name"]]
     (folder / "certificate.json").write_text(json.dumps(certificate, indent=2), encoding="utf-8")
     flip(folder / WEIGHTS)  # `edited_to_match` flips it again
 

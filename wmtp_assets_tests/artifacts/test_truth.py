@@ -235,7 +235,7 @@ CERTIFIED: dict[str, Callable[[dict[str, Any]], object]] = {
     "a tensor's source": lambda value: value["tensors"][0].update(source_name="other"),
     "a tensor's source dtype": lambda value: value["tensors"][0].update(source_dtype="bfloat16"),
     "a tensor's digest at the source": lambda value: value["tensors"][0].update(
-        source_sha256="0" * 64
+        source_digest="0" * 64
     ),
     "a count": lambda value: value["tensors"][0].update(overflow=3),
     "an error": lambda value: value["tensors"][0].update(max_cast_error=0.0),

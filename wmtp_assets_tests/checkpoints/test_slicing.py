@@ -96,7 +96,7 @@ def test_the_certificate_of_a_slice_is_of_the_slice(mtp_base: Path, tmp_path: Pa
     shape = MicroShape(layers=3, dim=32, ffn=96)
     sliced = slice_mtp(mtp_base, MTP_PARAMS, shape, tmp_path / "m.safetensors")
     for tensor in sliced.certificate.tensors:
-        assert tensor.sha256 == tensor.source_sha256
+        assert tensor.digest == tensor.source_digest
         assert tensor.shape == expected_shapes("meta-mtp", sliced.config)[tensor.name]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert, plan_conversion
+from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.planning import Plan
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.scan import scan_file
@@ -129,7 +130,7 @@ def test_a_certificate_that_was_edited_to_match_a_changed_target_fails_at_the_so
         world.certificate,
         target_sha256=scan.sha256,
         tensors=tuple(
-            replace(tensor, sha256=scan.tensors[tensor.name])
+            replace(tensor, digest=scan.tensors[tensor.name])
             for tensor in world.certificate.tensors
         ),
     )
@@ -186,3 +187,14 @@ def _lines(finding: Finding) -> list[str]:
     lines = finding.details["differing"]
     assert isinstance(lines, list)
     return lines
+
+
+def test_a_certificate_names_the_algorithm_of_its_digests(world: World) -> None:
+    value = world.certificate.to_json()
+    assert (value["format"], value["digest_algorithm"]) == (2, "blake3")
+    for change in ({"digest_algorithm": "sha256"}, {"format": 1}):
+        with pytest.raises(CheckpointError, match="no certificate that can be read"):
+            Certificate.from_json({**value, **change})
+    del value["digest_algorithm"]
+    with pytest.raises(CheckpointError, match="digest_algorithm"):
+        Certificate.from_json(value)
