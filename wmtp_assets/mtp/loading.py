@@ -62,18 +62,38 @@ def load_mtp(
 ) -> MTPTransformer:
     """The same from a file of weights and an already read params.json."""
     tensors = read_tensors(weights, dtype, device)
-    gate = tensors.get("layers.0.feed_forward.w1.weight")
-    ffn_dim = None if gate is None else gate.shape[0]  # the tensors know it, params.json implies it
-    with torch.device("meta"):  # no memory, no initialization: every parameter is replaced below
-        model = MTPTransformer(ModelArgs.from_params(params, ffn_dim))
+    model = mtp_without_weights(params, shapes_of(tensors))
     assign_strictly(model, tensors, weights)
     return model
 
 
+def mtp_without_weights(
+    params: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]
+) -> MTPTransformer:
+    """The network on the meta device: no memory, no initialization. Raises ParamsError.
+
+    `shapes` are those of the tensors that it will get: they state the FFN's width, which
+    params.json only implies.
+    """
+    gate = shapes.get("layers.0.feed_forward.w1.weight")
+    with torch.device("meta"):
+        return MTPTransformer(ModelArgs.from_params(params, gate[0] if gate else None))
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor, by name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
 def assign_strictly(model: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
     """Make `tensors` the model's parameters; raise LoadError unless all and only they fit."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    require_fit(model, shapes_of(tensors), where)
+    model.load_state_dict(dict(tensors), strict=True, assign=True)
+
+
+def require_fit(model: nn.Module, found: Mapping[str, tuple[int, ...]], where: Path) -> None:
+    """Raise LoadError unless these names and shapes are exactly those of the model's tensors."""
+    wanted = shapes_of(model.state_dict())
     wrong = {n: found[n] for n in wanted.keys() & found.keys() if wanted[n] != found[n]}
     faults = [
         f"{len(names)} {what}: {', '.join(sorted(names)[:SHOWN])}"
@@ -93,7 +113,6 @@ def assign_strictly(model: nn.Module, tensors: Mapping[str, Tensor], where: Path
             where=where,
             hint="materialize the model and its config again; they belong to different models",
         )
-    model.load_state_dict(dict(tensors), strict=True, assign=True)
 
 
 def read_tensors(

@@ -190,7 +190,11 @@ class MTPTransformer(nn.Module):
         Returns (batch, seq, n_future_tokens, vocab): entry k at position t is about token t+1+k.
         With `return_all_heads=False` (batch, seq, 1, vocab): the next token only.
         """
-        hidden, angles = self.trunk(tokens), self.angles(tokens)
+        return self.predictions(self.trunk(tokens), tokens, return_all_heads)
+
+    def predictions(self, hidden: Tensor, tokens: Tensor, return_all_heads: bool = True) -> Tensor:
+        """The logits of `forward`, from what `trunk` gives for the same tokens."""
+        angles = self.angles(tokens)
         heads = [self.layers[-1], *self.extra_heads] if return_all_heads else [self.layers[-1]]
         stacked = torch.stack([head(hidden, angles) for head in heads], dim=-2)
         logits: Tensor = self.output(self.norm(stacked))

@@ -45,6 +45,24 @@ class RewardModel(nn.Module):
         return values[rows, lengths.to(tokens.device) - 1].float()
 
 
+def reward_config(path: Path) -> LlamaConfig:
+    """The trunk's config from its config.json. Raises LoadError where that is none."""
+    config = LlamaConfig.from_dict(read_json(path))
+    choose_implementation(config)
+    return config
+
+
+def reward_without_weights(config: LlamaConfig, bias: bool) -> RewardModel:
+    """The network on the meta device: no memory, no initialization."""
+    with torch.device("meta"):
+        return RewardModel(config, bias)
+
+
+def network_name(name: str) -> str:
+    """What the network calls a tensor of the checkpoint."""
+    return name if name in (WEIGHT, BIAS) else f"model.{name}"
+
+
 def load_reward_model(
     weights: Path,
     config: Path,
@@ -57,11 +75,9 @@ def load_reward_model(
         LoadError: a file is missing or broken, or the tensors are not exactly the model's.
     """
     tensors = read_tensors(weights, dtype, device)
-    named = {n if n in (WEIGHT, BIAS) else f"model.{n}": tensor for n, tensor in tensors.items()}
-    args = LlamaConfig.from_dict(read_json(config))
-    choose_implementation(args)
-    with torch.device("meta"):  # no memory, no initialization: every parameter is replaced below
-        model = RewardModel(args, bias=BIAS in tensors)
+    named = {network_name(name): tensor for name, tensor in tensors.items()}
+    args = reward_config(config)
+    model = reward_without_weights(args, bias=BIAS in tensors)
     assign_strictly(model, named, weights)
     # transformers keeps rotary frequencies in a buffer that no file holds: made where it is needed.
     with torch.device(device):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.safetensors_file import Header, TensorInfo
 from wmtp_assets.checkpoints.tensors import read_exactly
 from wmtp_assets.storage import page_cache
@@ -34,13 +35,15 @@ TORCH_DTYPES = {
 
 @dataclass
 class Gradient:
-    """What was seen of a matrix's gradient: whether it is finite, and not zero everywhere."""
+    """What was seen of a parameter's gradient: if there is one, all finite, and not all zero."""
 
     finite: bool = True
     nonzero: bool = False
+    reached: bool = False
 
     def add(self, block: Tensor) -> None:
         """Take a block of it into account."""
+        self.reached = True
         self.finite = self.finite and bool(block.isfinite().all())
         self.nonzero = self.nonzero or bool(block.any())
 
@@ -115,10 +118,19 @@ class StreamedWeights:
 
     `names` maps the network's parameter names to the file's where they differ. Use it as a context:
     the file is open until its end. The caller has compared names and shapes already
-    (`loading.assign_strictly`'s rules).
+    (`loading.require_fit`). Raises CheckpointError where a tensor is of no dtype that is executed.
     """
 
     def __init__(self, model: nn.Module, header: Header, names: Mapping[str, str]) -> None:
+        for name, info in header.tensors.items():
+            if info.dtype not in TORCH_DTYPES:
+                raise CheckpointError(
+                    f"The tensor {name} is of a dtype that is not executed",
+                    expected=" or ".join(TORCH_DTYPES),
+                    found=info.dtype,
+                    where=header.path,
+                    hint="Keep one of these as dtype in the catalog.",
+                )
         self.model = model
         self._matrices: dict[str, StreamedMatrix] = {}
         self._watched: dict[str, nn.Parameter] = {}

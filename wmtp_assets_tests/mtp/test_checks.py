@@ -95,6 +95,53 @@ def test_a_head_that_nothing_flows_through_fails_the_gradients(mtp: tuple[Path, 
     assert "extra_heads.2.feed_forward.w1.weight" in str(finding.found)
 
 
+def test_small_gradients_of_a_model_in_half_precision_are_seen(tmp_path: Path) -> None:
+    """In float16 arithmetic some of them came out as zero, and a sound model failed."""
+    params = {**PARAMS, "dim": 256, "n_heads": 8, "n_kv_heads": 8}
+    model = network(params)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" not in name:
+                parameter.mul_(0.2)  # a standard deviation of 0.02, as real models have it
+    directory = write_directory(model.half(), params, tmp_path)
+    weights = directory / "safetensors" / "model.safetensors"
+    findings = check_mtp(weights, directory / "configs" / "params.json")
+    assert [(f.name, f.passed) for f in findings][1:] == [
+        ("mtp_forward_shape", True),
+        ("mtp_gradients", True),
+    ], findings[-1].found
+
+
+def test_a_dtype_that_is_not_executed_is_named(mtp: tuple[Path, Path]) -> None:
+    tensors = load_file(mtp[0])
+    tensors["output.weight"] = tensors["output.weight"].to(torch.int32)
+    save_file(tensors, mtp[0])
+    (finding,) = check_mtp(*mtp)
+    assert not finding.passed
+    assert "output.weight" in str(finding.found)
+
+
+def test_weights_that_may_be_infinite_are_asked_for_shapes_alone(mtp: tuple[Path, Path]) -> None:
+    change(mtp[0], "output.weight", float("inf"))
+    assert all(finding.passed for finding in check_mtp(*mtp, finite=False))
+
+
+def test_a_head_of_a_model_with_transformers_names_may_be_the_embedding(tmp_path: Path) -> None:
+    model = as_llama(network(PARAMS), head=0).half()
+    tensors = dict(model.state_dict())
+    head = tensors.pop("lm_head.weight")
+    config = {**model.config.to_dict(), "dtype": "float16", "tie_word_embeddings": True}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights = tmp_path / "model.safetensors"
+    save_file(tensors, weights)
+    (finding,) = check_causal_lm(weights, tmp_path / "config.json")
+    assert finding.passed, finding.found
+    save_file({**tensors, "lm_head.weight": head}, weights)
+    (finding,) = check_causal_lm(weights, tmp_path / "config.json")
+    assert not finding.passed
+    assert "unexpected_keys: lm_head.weight" in str(finding.found)
+
+
 def test_a_sound_llama_loads_with_transformers(llama: tuple[Path, Path]) -> None:
     (finding,) = check_causal_lm(*llama)
     assert finding.passed, finding.found
