@@ -20,8 +20,9 @@ from benchmarks.checkpoints import generate
 from benchmarks.checkpoints.measure import Measured, remove, run_way
 from benchmarks.measure import forget
 from benchmarks.report import Report
+from wmtp_assets.checkpoints.cutting import MicroShape
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets.checkpoints.slicing import MicroShape, slice_mtp
+from wmtp_assets.checkpoints.slicing import slice_model
 from wmtp_assets.storage.digests import sha256_files
 
 ONE = 2_700_000_000
@@ -164,7 +165,13 @@ def slicing(params: dict[str, object], target: Path, report: Report) -> None:
     micro = target.with_name("micro.safetensors")
     before = read_so_far()
     start = time.perf_counter()
-    slice_mtp(target, params, MicroShape(layers=4, dim=min(512, dim_of(params)), ffn=1536), micro)
+    slice_model(
+        "meta-mtp",
+        target,
+        params,
+        MicroShape(layers=4, dim=min(512, dim_of(params)), ffn=1536),
+        micro,
+    )
     report.figure("slicing_seconds", time.perf_counter() - start, None)
     header = read_header(target).data_start
     asked = read_so_far() - before - header

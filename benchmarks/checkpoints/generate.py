@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wmtp_assets.checkpoints.layouts import LayoutName, expected_shapes
+from wmtp_assets.checkpoints.layouts import expected_shapes
 from wmtp_assets.sample.torch_archive import Storage, Tensor, write_archive
 
 _VALUES = 8 << 20
@@ -75,7 +75,7 @@ def llama_config(params: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def write_checkpoint(layout: LayoutName, config: Mapping[str, object], path: Path) -> None:
+def write_checkpoint(layout: str, config: Mapping[str, object], path: Path) -> None:
     """The layout's tensors, in its order, in one archive."""
     shapes = expected_shapes(layout, config)
     _write({name: shapes[name] for name in shapes}, path)

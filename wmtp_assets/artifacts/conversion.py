@@ -1,6 +1,6 @@
-"""From the catalog's words on a model to the plan that makes its checkpoint.
+"""From the catalog's entry of a model to the plan that makes its checkpoint.
 
-The assets make checkpoints by these plans, and the proofs hold what was made against them.
+The assets make checkpoints by these plans, and the checks compare what was made with them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,9 @@ from collections.abc import Mapping
 from wmtp_assets.artifacts.types import Checkpoint, Fetched
 from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.checkpoints import strict_json
-from wmtp_assets.checkpoints.configs import MTP, REWARD
-from wmtp_assets.checkpoints.errors import LayoutError
+from wmtp_assets.checkpoints.cutting import MicroShape
 from wmtp_assets.checkpoints.planning import Plan, plan_conversion
-from wmtp_assets.checkpoints.slicing import (
-    MicroShape,
-    SlicePlan,
-    plan_llama_slice,
-    plan_mtp_slice,
-)
+from wmtp_assets.checkpoints.slicing import SlicePlan, plan_slice
 from wmtp_assets.checkpoints.source import open_source
 
 
@@ -49,7 +43,7 @@ def weights_of(model: UpstreamModel, raw: Fetched) -> list[str]:
 def conversion_plan(model: UpstreamModel, raw: Fetched) -> Plan:
     """How a fetched model is converted. Reads headers, no weights. Raises CheckpointError.
 
-    Whether the source is of the dtypes that the catalog states is `require_stated`'s question.
+    Whether the source is of the dtypes that the catalog states `require_stated` checks.
     """
     paths = raw.paths()
     index = model.files.index
@@ -68,12 +62,5 @@ def slice_plan(
     micro: MicroModel, layout: str, base: Checkpoint, config: Mapping[str, object]
 ) -> SlicePlan:
     """How a micro model is cut from `base`, whose config is `config`. Raises LayoutError."""
-    if layout == REWARD:
-        raise LayoutError(
-            "A reward model cannot be sliced",
-            expected="slice_of: a model of the layout meta-mtp or llama",
-            found=f"{micro.slice_of}, of the layout {layout}",
-            hint="Name another model in slice_of in the catalog.",
-        )
-    plan = plan_mtp_slice if layout == MTP else plan_llama_slice
-    return plan(base.path, config, MicroShape(layers=micro.layers, dim=micro.dim, ffn=micro.ffn))
+    shape = MicroShape(layers=micro.layers, dim=micro.dim, ffn=micro.ffn)
+    return plan_slice(layout, base.path, config, shape)

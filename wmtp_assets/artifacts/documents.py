@@ -19,14 +19,8 @@ from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.checkpoints.certificate import Certificate
-from wmtp_assets.checkpoints.configs import (
-    MTP,
-    derived_config,
-    derived_params,
-    meta_adapter,
-    metadata_facts,
-    mtp_config,
-)
+from wmtp_assets.checkpoints.configs import metadata_facts
+from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
 from wmtp_assets.checkpoints.vocabulary import require_vocabulary
@@ -63,22 +57,17 @@ def tokenizer_files(raw: Fetched, vocab_size: int) -> Derived:
 
 
 def config_files(layout: str, upstream: dict[str, object], checkpoint: Checkpoint) -> Derived:
-    """config.json (and params.json of a multi-token-prediction model), from upstream's.
+    """The config documents that the layout writes, from upstream's.
 
     What upstream's leaves open is as the conversion settled it. Raises LayoutError where a setting
     is not known, ConfigError or ParamsError where config and tensors disagree.
     """
     header = read_header(checkpoint.path)
     upstream = {**upstream, **checkpoint.settled()["config"]}
-    if layout == MTP:
-        params = derived_params(upstream, header)
-        files = {
-            "params.json": json_bytes(params),
-            "config.json": json_bytes(mtp_config(params, header)),
-        }
-        return Derived(files, {"document": "params.json"})
-    config = derived_config(layout, upstream, header)
-    return Derived({"config.json": json_bytes(config)}, {"document": "config.json"})
+    known = layout_named(layout)
+    documents = known.documents(upstream, header)
+    files = {name: json_bytes(document) for name, document in documents.items()}
+    return Derived(files, {"document": known.config_files[0]})
 
 
 def certificate_of(checkpoint: Checkpoint) -> Certificate:
@@ -101,9 +90,9 @@ def certificate_files(checkpoint: Checkpoint) -> Derived:
     return Derived({"certificate.json": json_bytes(recorded.to_json())}, facts)
 
 
-def adapter_files(model_config: Document, checkpoint: Checkpoint) -> Derived:
+def adapter_files(layout: str, model_config: Document, checkpoint: Checkpoint) -> Derived:
     """meta_adapter.yaml. Raises ConfigError or ParamsError."""
-    derived = meta_adapter(model_config.value(), read_header(checkpoint.path))
+    derived = layout_named(layout).adapter(model_config.value(), read_header(checkpoint.path))
     text = yaml.safe_dump(derived, sort_keys=False)
     return Derived({"meta_adapter.yaml": text.encode()}, derived)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.upstream_files import how_to_pin, unpinned
 from wmtp_assets.catalog import UpstreamModel
+from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import WantedFile, WantedRepo
@@ -63,7 +64,7 @@ def disk_needed(project: Project) -> int:
     for model in project.catalog.models.values():
         parameters = model.expected.parameters
         if isinstance(model, UpstreamModel):
-            copies = 2 if model.layout == "llama-reward" else 1
+            copies = layout_named(model.layout).copies_at_source
             needed += parameters * (_BYTES[model.source_dtype] * copies + _BYTES[model.dtype])
         else:
             needed += parameters * 2

@@ -22,6 +22,7 @@ from wmtp_assets.catalog.schema import (
     Upstream,
     UpstreamModel,
 )
+from wmtp_assets.checkpoints.layouts import layout_named
 
 
 class Kind(StrEnum):
@@ -261,19 +262,17 @@ def _documents(
             settings=settings or {},
         )
 
-    is_mtp = layout == "meta-mtp"
-    configs = ["configs/params.json"] if is_mtp else []
+    known = layout_named(layout)
     config = document(
         Kind.CONFIG,
         "config",
         dict.fromkeys((config_from, model.name)),
-        *configs,
-        "configs/config.json",
+        *(f"configs/{file}" for file in known.config_files),
         settings={"layout": layout},
     )
     certificate = document(Kind.CERTIFICATE, "certificate", [model.name], "certificate.json")
     made = [config, certificate]
-    if is_mtp:
+    if known.has_adapter:
         inputs = [config.name, model.name]
         made.append(document(Kind.ADAPTER, "adapter", inputs, "configs/meta_adapter.yaml"))
     members = [model.name, *(one.name for one in made), TOKENIZER]

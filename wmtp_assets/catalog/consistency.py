@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 
 from wmtp_assets.catalog.artifacts import Kind, every_artifact
 from wmtp_assets.catalog.schema import Catalog, File, MicroModel, Upstream, UpstreamModel
+from wmtp_assets.checkpoints.layouts import sliced_layouts
 from wmtp_assets.storage.bounds import usable_name
 
 Location = tuple[str | int, ...]
 Mistake = tuple[Location, str]
 
-# The layouts whose tensors `checkpoints/slicing.py` can cut.
-_SLICED = ("meta-mtp", "llama")
 # Each stands for something else where an artifact's name could hold a split's.
 _PARTS = ("checks", "metadata", "raw", "schema", "small")
 _GROUPS = {"tokenizer": "the shared tokenizer", "hub": "the sources", "gate": "the gate"}
@@ -45,10 +44,10 @@ def _references(catalog: Catalog) -> Iterator[Mistake]:
         if not isinstance(base, UpstreamModel):
             what = "a slice itself" if base is not None else "no model of this catalog"
             fault = f"{model.slice_of!r} is {what}: name a model that is fetched"
-        elif base.layout not in _SLICED:
+        elif base.layout not in sliced_layouts():
             fault = (
                 f"{model.slice_of!r} has the layout {base.layout}, which cannot be sliced: "
-                f"name a model of {' or '.join(_SLICED)}"
+                f"name a model of {' or '.join(sliced_layouts())}"
             )
         else:
             continue

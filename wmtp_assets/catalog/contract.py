@@ -13,8 +13,8 @@ from wmtp_assets.catalog.artifacts import (
     model_artifact,
 )
 from wmtp_assets.catalog.schema import Catalog, MicroModel
-from wmtp_assets.checkpoints.configs import HF_VIEW, hf_view
-from wmtp_assets.checkpoints.layouts import LayoutName
+from wmtp_assets.checkpoints.configs import HF_VIEW
+from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.storage import PublishedSet
 
 Links = dict[str, tuple[str, str]]
@@ -33,7 +33,7 @@ def published_sets(catalog: Catalog) -> list[PublishedSet]:
         links |= {f"{folder}/tokenizer/{file}": (TOKENIZER, file) for file in TOKENIZER_FILES}
         links |= {
             f"{folder}/{HF_VIEW}/{name}": links[f"{folder}/{target}"]
-            for name, target in hf_view(layout_of(catalog, model)).items()
+            for name, target in layout_named(layout_of(catalog, model)).hf_view.items()
         }
         sets.append(PublishedSet(model_artifact(model), links, mounts=(folder,)))
     for name, artifact in artifacts.items():
@@ -45,7 +45,7 @@ def published_sets(catalog: Catalog) -> list[PublishedSet]:
     return sets
 
 
-def layout_of(catalog: Catalog, model: str) -> LayoutName:
+def layout_of(catalog: Catalog, model: str) -> str:
     """The layout of a model; a micro model has its base's."""
     entry = catalog.models[model]
     if isinstance(entry, MicroModel):

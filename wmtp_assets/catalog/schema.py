@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from wmtp_assets.checkpoints.layouts import LayoutName
+from wmtp_assets.checkpoints.layouts import LAYOUTS
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.storage.bounds import why_unsafe
@@ -113,6 +113,14 @@ def _keys_from_string(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _known_layout(name: str) -> str:
+    if name not in LAYOUTS:
+        known = ", ".join(map(repr, LAYOUTS))
+        raise ValueError(f"no layout is called {name!r}: name one of {known}")
+    return name
+
+
+ModelLayout = Annotated[str, AfterValidator(_known_layout)]
 WeightsKey = Annotated[
     tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...],
     Field(max_length=4),
@@ -165,7 +173,7 @@ class ModelFiles(Entry):
 class UpstreamModel(Entry):
     """A checkpoint that is fetched and converted.
 
-    `layout` names how its tensors are called and shaped (`checkpoints/layouts.py`); `source_dtype`
+    `layout` names how its tensors are called and shaped (`checkpoints/layouts/`); `source_dtype`
     is what upstream stores, `dtype` what we store; a tensor that is converted and is of another
     dtype at the source is refused, unless `source_dtype_of` names it (as upstream does; `*` stands
     for anything) with the dtype that it has. `waive_overflow` names tensors (as the converted file
@@ -178,7 +186,7 @@ class UpstreamModel(Entry):
     (`module.`, `_orig_mod.`), `strip_prefix` names it.
     """
 
-    layout: LayoutName
+    layout: ModelLayout
     upstream: Upstream
     files: ModelFiles
     source_dtype: SourceDtype

@@ -14,7 +14,8 @@ from pathlib import Path
 from wmtp_assets.checkpoints.certificate import Certificate, TensorCertificate
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
-from wmtp_assets.checkpoints.layouts import Config, LayoutName, expected_shapes, optional_shapes
+from wmtp_assets.checkpoints.layout import Config
+from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.planning import Plan
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.sampling import Comparison, compare_samples, fresh_seed
@@ -44,7 +45,7 @@ class ExpectedCheckpoint:
     for tensors by name or pattern (None: not asked, as for a slice).
     """
 
-    layout: LayoutName
+    layout: str
     config: Config
     dtype: DType
     parameters: int
@@ -185,10 +186,10 @@ def names_and_shapes(stored: StoredCheckpoint) -> Outcome:
     wrong: list[str] = []
     demanded = f"the tensors that the layout {expected.layout} and the config demand"
     try:
-        wanted = expected_shapes(expected.layout, expected.config)
+        known = layout_named(expected.layout)
+        wanted = known.shapes(expected.config)
         demanded = f"the {len(wanted)} tensors that {expected.layout} and the config demand"
-        optional = optional_shapes(expected.layout)
-        wanted |= {name: optional[name] for name in optional.keys() & found.keys()}
+        wanted |= {name: known.optional[name] for name in known.optional.keys() & found.keys()}
         for name in sorted(wanted.keys() | found.keys()):
             if name not in found:
                 wrong.append(f"{name} is missing")

@@ -48,26 +48,6 @@ NEUTRAL_BY_TYPE: Mapping[str, Mapping[str, tuple[object, ...]]] = {
     "qwen2": {"attention_bias": (True,), "qkv_bias": (True,)},
     "qwen3": {"use_qk_norm": (True,), "qk_norm": (True,)},
 }
-# The settings of reward heads: the head is one layer, whose bias is there where its tensor is, and
-# its score is taken as it is.
-NEUTRAL_BY_LAYOUT: Mapping[str, Mapping[str, tuple[object, ...]]] = {
-    "llama-reward": {
-        "score_dim": (1,),
-        "do_normalize": (False,),
-        "normalize_reward": (False,),
-        "mean": (0,),
-        "std": (1,),
-        "var": (1,),
-    },
-}
-IRRELEVANT_BY_LAYOUT: Mapping[str, frozenset[str]] = {
-    "llama-reward": frozenset(
-        """
-        score_type score_bias bias normalizer_type normalize_function momentum
-        value_head_prefix packing_samples
-        """.split()
-    ),
-}
 # Left out whatever they say: where a file came from, how it is loaded, trained or sampled from.
 IRRELEVANT = frozenset(
     """

@@ -108,26 +108,3 @@ FAMILIES: Mapping[str, Family] = {
         ),
     )
 }
-
-# By layout: the model types that it accepts, and the classes that `architectures` may name beside
-# the type's own (reward models are saved under their authors' names).
-ACCEPTED: Mapping[str, tuple[str, ...]] = {
-    "llama": tuple(FAMILIES),
-    "llama-reward": ("llama",),
-}
-OTHER_CLASSES: Mapping[str, tuple[str, ...]] = {
-    "llama": ("LLaMAForCausalLM",),
-    "llama-reward": (
-        "LLMForSequenceRegression",  # Starling
-        "LlamaModel",
-        "LlamaForSequenceClassification",
-        "LlamaForRewardModel",
-        "LlamaForScore",  # PKU Beaver
-        "LlamaModelForScore",  # its first releases
-        "LlamaRewardModel",  # UltraRM
-        "LlamaForCausalLMWithValueHead",
-        "AutoModelForCausalLMWithValueHead",
-        "GPTRewardModel",
-        "RewardModel",
-    ),
-}

@@ -1,6 +1,6 @@
 """What a conversion will do, settled before a weight is read: every tensor's source and target.
 
-Layouts say what is wanted (`layouts.py`); here it is matched with what a source holds, and refused
+Layouts say what is wanted (`layouts/`); here it is matched with what a source holds, and refused
 where the two disagree. `convert.py` then does exactly what the plan says.
 """
 
@@ -14,16 +14,9 @@ from wmtp_assets.checkpoints.casts import can_cast
 from wmtp_assets.checkpoints.certificate import DroppedCertificate
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ConversionError, LayoutError
-from wmtp_assets.checkpoints.layouts import (
-    COUNTERS,
-    RECOMPUTED,
-    Assignment,
-    Config,
-    LayoutName,
-    assign,
-    is_table,
-)
-from wmtp_assets.checkpoints.rotary import check_tables, theta_of
+from wmtp_assets.checkpoints.layout import COUNTERS, RECOMPUTED, Assignment, Config
+from wmtp_assets.checkpoints.layouts import assign, layout_named
+from wmtp_assets.checkpoints.rotary import check_tables
 from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
 from wmtp_assets.checkpoints.source import Source
 from wmtp_assets.checkpoints.tensors import SourceTensor
@@ -69,9 +62,8 @@ class Plan:
     @property
     def vocabulary(self) -> int:
         """Rows of the embedding; 0 where there is none."""
-        of = {tensor.spec.name.removeprefix("model."): tensor.spec for tensor in self.tensors}
-        embeddings = ("tok_embeddings.weight", "embed_tokens.weight")
-        return next((of[name].shape[0] for name in embeddings if name in of), 0)
+        name = layout_named(self.layout).embedding
+        return next((t.spec.shape[0] for t in self.tensors if t.spec.name == name), 0)
 
     @property
     def parameters(self) -> int:
@@ -81,7 +73,7 @@ class Plan:
 
 def plan_conversion(
     source: Source,
-    layout: LayoutName,
+    layout: str,
     config: Config,
     dtype: DType | str,
     waive_overflow: Collection[str] = (),
@@ -93,11 +85,12 @@ def plan_conversion(
     be cast or a copy cannot be a copy.
     """
     wanted_dtype = DType(dtype)
-    settled, evidence = _settle(source, layout, config)
+    known = layout_named(layout)
+    settled, evidence = known.settle(config, source.tensors)
     config = {**config, **settled}
     assignment = _assign(source, layout, config)
     tables = [n for n, reason in assignment.left_out.items() if reason == RECOMPUTED]
-    check_tables(layout, config, [source.tensors[name] for name in tables])
+    check_tables(*known.rope(config), [source.tensors[name] for name in tables])
     planned: list[PlannedTensor] = []
     twins: dict[str, SourceTensor] = {}
     for name, wanted in assignment.wanted.items():
@@ -144,26 +137,7 @@ def plan_conversion(
     )
 
 
-def _settle(
-    source: Source, layout: LayoutName, config: Config
-) -> tuple[dict[str, object], dict[str, str]]:
-    """What Meta's params.json may leave open: rope_theta, and vocab_size (-1: the tokenizer's)."""
-    settled: dict[str, object] = {}
-    evidence: dict[str, str] = {}
-    if layout != "meta-mtp":
-        return settled, evidence
-    embedding = source.tensors.get("tok_embeddings.weight")
-    if config.get("vocab_size") == -1 and embedding is not None and len(embedding.shape) == 2:
-        settled["vocab_size"] = embedding.shape[0]
-        evidence["vocab_size"] = f"params.json says -1: the rows of {embedding.name}"
-    if config.get("rope_theta") is None:
-        tables = [tensor for name, tensor in source.tensors.items() if is_table(name)]
-        settled["rope_theta"], table = theta_of(config, tables)
-        evidence["rope_theta"] = f"not in params.json: derived from the stored table {table}"
-    return settled, evidence
-
-
-def _assign(source: Source, layout: LayoutName, config: Config) -> Assignment:
+def _assign(source: Source, layout: str, config: Config) -> Assignment:
     """As `assign`; an error repeats what was odd about the source, which may be the reason."""
     try:
         return assign(layout, config, source.tensors)
@@ -177,7 +151,7 @@ def _assign(source: Source, layout: LayoutName, config: Config) -> Assignment:
         ) from None
 
 
-def _prefix_advice(source: Source, layout: LayoutName, config: Config) -> str | None:
+def _prefix_advice(source: Source, layout: str, config: Config) -> str | None:
     """What to write into the catalog where all names fit but for what they begin with."""
     names = [name for name in source.tensors if name not in COUNTERS]
     parts = names[0].split(".")[:-1] if names else []

@@ -11,17 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import LayoutError
-from wmtp_assets.checkpoints.families import FAMILIES
-from wmtp_assets.checkpoints.layouts import number
-from wmtp_assets.checkpoints.rope import Frequencies, Rope, inverse_frequencies, read_rope
-from wmtp_assets.checkpoints.settings import settled_config, settled_params
+from wmtp_assets.checkpoints.rope import Frequencies, Rope, inverse_frequencies
 from wmtp_assets.checkpoints.tensors import SourceTensor, read_tensor
 
 Config = Mapping[str, object]
@@ -40,13 +36,8 @@ _OF_ANGLE = 4e-6  # float32 arithmetic of position * frequency, relative to the 
 _DIGITS = 7
 
 
-def check_tables(layout: str, config: Config, tables: Iterable[SourceTensor]) -> None:
-    """Compare every stored table with the config's; LayoutError where one contradicts it.
-
-    Args:
-        config: params.json (with a rope_theta) or config.json, as `layout` demands.
-    """
-    rope, head_dim = _meant(layout, config)
+def check_tables(rope: Rope, head_dim: int, tables: Iterable[SourceTensor]) -> None:
+    """Compare every stored table with the config's `rope`; LayoutError where one contradicts it."""
     for table in tables:
         found = _Table(table, head_dim)
         if not any(found.agrees(frequencies) for frequencies in rope.frequencies(head_dim)):
@@ -83,16 +74,6 @@ def theta_of(params: Config, tables: Sequence[SourceTensor]) -> tuple[float, str
         where="params.json",
         hint="Find out with which theta the model was trained, add rope_theta to params.json in a "
         "directory mirror, and point WMTP_HUB at that.",
-    )
-
-
-def _meant(layout: str, config: Config) -> tuple[Rope, int]:
-    if layout == "meta-mtp":
-        dim, heads = number(config, "dim"), number(config, "n_heads")
-        return Rope(cast("float", settled_params(config)["rope_theta"])), dim // heads
-    settled = settled_config(layout, config)
-    return read_rope(settled, FAMILIES[str(settled["model_type"])].theta), number(
-        settled, "head_dim"
     )
 
 

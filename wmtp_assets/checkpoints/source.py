@@ -15,7 +15,7 @@ import numpy as np
 
 from wmtp_assets.checkpoints.archive import read_archive
 from wmtp_assets.checkpoints.errors import CheckpointError, IndexJsonError
-from wmtp_assets.checkpoints.layouts import COUNTERS
+from wmtp_assets.checkpoints.layout import COUNTERS
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.shard_index import ShardIndex
 from wmtp_assets.checkpoints.tensors import SourceTensor, pieces, read_piece
@@ -50,7 +50,7 @@ def open_source(
     """Open one file, or a sharded set, with or without its `index`.
 
     In torch archives the tensors lie behind `weights_key`, one key within the other. Every name
-    but `layouts.COUNTERS` begins with `strip_prefix`, which the source's names do without.
+    but `layout.COUNTERS` begins with `strip_prefix`, which the source's names do without.
 
     What the files hold is what counts; where the index differs, the source carries a warning.
     Reads headers, and whole tensors only where one name occurs in several files. Raises

@@ -9,12 +9,13 @@ CPU, and small gradients vanish in it. What a header or a digest can tell is che
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
@@ -220,6 +221,14 @@ def check_reward_model(weights: Path, config: Path, *, finite: bool = True) -> l
     return [
         _finding("reward_model_scores", weights, expected, None if works else str(scores.tolist()))
     ]
+
+
+EXECUTE: Mapping[Network, Callable[..., list[Finding]]] = {
+    "mtp": check_mtp,
+    "causal_lm": check_causal_lm,
+    "reward_model": check_reward_model,
+}
+"""By what a layout calls its network: (weights, config, *, finite) -> findings."""
 
 
 def _shapes(header: Header) -> dict[str, tuple[int, ...]]:

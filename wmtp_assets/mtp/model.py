@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that every PyTorch reader knows
 
-from wmtp_assets.mtp.params import check_sizes, ffn_dim_of, integer, number
+from wmtp_assets.checkpoints.params import check_sizes, ffn_dim_of, integer, positive
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class ModelArgs:
             n_future_tokens=integer(params, "n_future_tokens", default=1),
             vocab_size=integer(params, "vocab_size"),
             ffn_dim=ffn_dim_of(params) if ffn_dim is None else ffn_dim,
-            norm_eps=number(params, "norm_eps"),
-            rope_theta=number(params, "rope_theta", default=10000.0),
+            norm_eps=positive(params, "norm_eps"),
+            rope_theta=positive(params, "rope_theta", default=10000.0),
         )
 
     @property

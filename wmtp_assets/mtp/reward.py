@@ -2,8 +2,9 @@
 
 The checkpoint (layout `llama-reward`) holds each tensor of the trunk once, under the names that
 transformers' LlamaModel gives them, `v_head.weight` (1, hidden), and where the model has one
-`v_head.bias` (1,); what upstream may call them is in `checkpoints/layouts.py`. The score of a text
-is the head's value at its last token, as the authors' class computes it for a padded batch.
+`v_head.bias` (1,); what upstream may call them is in `checkpoints/layouts/llama_reward.py`. The
+score of a text is the head's value at its last token, as the authors' class computes it for a
+padded batch.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from wmtp_assets.checkpoints.layouts import LayoutName, expected_shapes
+from wmtp_assets.checkpoints.layouts import expected_shapes
 
 MTP_PARAMS: dict[str, object] = {
     "dim": 64,
@@ -40,7 +40,7 @@ Tensors = dict[str, torch.Tensor]
 
 
 def random_tensors(
-    layout: LayoutName, config: Mapping[str, object], dtype: torch.dtype = torch.float32
+    layout: str, config: Mapping[str, object], dtype: torch.dtype = torch.float32
 ) -> Tensors:
     """Tensors of the layout's names and shapes, drawn from a fixed seed."""
     generator = torch.Generator().manual_seed(7)

@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.checks import ExpectedCheckpoint, check_checkpoint
 from wmtp_assets.checkpoints.convert import convert, plan_conversion
+from wmtp_assets.checkpoints.cutting import MicroShape
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.planning import Plan
-from wmtp_assets.checkpoints.slicing import MicroShape, plan_mtp_slice
+from wmtp_assets.checkpoints.slicing import plan_slice
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.findings import Finding
 from wmtp_assets.storage.digests import sha256_file, write_sha256sums
@@ -177,7 +178,7 @@ def test_a_micro_model_over_its_limit_is_found(world: World) -> None:
 def test_a_slice_is_proven_against_its_base(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "micro"
     folder.mkdir()
-    sliced = plan_mtp_slice(world.path, MTP_PARAMS, MicroShape(layers=3, dim=32, ffn=96))
+    sliced = plan_slice("meta-mtp", world.path, MTP_PARAMS, MicroShape(layers=3, dim=32, ffn=96))
     micro = folder / "model.safetensors"
     certificate = convert(sliced.plan, micro)
     write_sha256sums(folder / "SHA256SUMS", {micro.name: certificate.target_sha256})

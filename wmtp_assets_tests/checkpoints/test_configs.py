@@ -12,18 +12,17 @@ import yaml
 
 from wmtp_assets.checkpoints.configs import (
     HF_VIEW,
-    ConfigError,
     check_configs,
     derived_config,
-    dtype_of,
-    hf_view,
-    meta_adapter,
     metadata_facts,
-    mtp_config,
 )
 from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.layouts import LAYOUTS
 from wmtp_assets.checkpoints.safetensors_file import Header, TensorInfo
+from wmtp_assets.checkpoints.sizes import ConfigError, dtype_of
 from wmtp_assets.findings import Finding
+
+MTP = LAYOUTS["meta-mtp"]
 
 PUBLISHED: Mapping[str, object] = {
     "dim": 4096,
@@ -107,7 +106,7 @@ SMALL_HEADER = header_of(mtp_shapes(64, 176, 512, 32, 3, 3))
 
 def test_the_adapter_of_the_published_model_states_what_params_json_leaves_unsaid() -> None:
     header = header_of(mtp_shapes(4096, 11008, 32000, 4096, 29, 3))
-    assert meta_adapter(PUBLISHED, header) == {
+    assert MTP.adapter(PUBLISHED, header) == {
         "n_future_tokens": 4,
         "trunk_layers": 28,
         "hidden_size": 4096,
@@ -137,7 +136,7 @@ def test_no_adapter_is_derived_from_params_of_another_model(
     change: dict[str, object], named: str
 ) -> None:
     with pytest.raises(ConfigError, match=named):
-        meta_adapter({**SMALL, **change}, SMALL_HEADER)
+        MTP.adapter({**SMALL, **change}, SMALL_HEADER)
 
 
 def test_tensors_of_two_dtypes_have_no_dtype_to_state() -> None:
@@ -149,7 +148,7 @@ def test_tensors_of_two_dtypes_have_no_dtype_to_state() -> None:
 
 def test_a_header_of_another_layout_is_refused_by_tensor_name() -> None:
     with pytest.raises(ConfigError, match=r"no tensor|tok_embeddings\.weight"):
-        meta_adapter(SMALL, header_of(llama_shapes()))
+        MTP.adapter(SMALL, header_of(llama_shapes()))
 
 
 @pytest.mark.parametrize("dtype", [DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32])
@@ -180,7 +179,7 @@ def test_an_mtp_config_json_is_nothing_that_transformers_would_fill_with_random_
 ) -> None:
     from transformers import AutoModelForCausalLM
 
-    config = mtp_config(SMALL, SMALL_HEADER)
+    config = MTP.documents(SMALL, SMALL_HEADER)["config.json"]
     assert (config["num_hidden_layers"], config["dtype"]) == (6, "float16")
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="meta-mtp"):
@@ -189,7 +188,7 @@ def test_an_mtp_config_json_is_nothing_that_transformers_would_fill_with_random_
 
 def test_the_published_micro_model_is_one_layer_and_three_extra_heads() -> None:
     micro = {**PUBLISHED, "dim": 512, "n_layers": 4, "n_heads": 4, "n_kv_heads": 4}
-    adapter = meta_adapter(micro, header_of(mtp_shapes(512, 1536, 32000, 512, 1, 3)))
+    adapter = MTP.adapter(micro, header_of(mtp_shapes(512, 1536, 32000, 512, 1, 3)))
     assert (adapter["trunk_layers"], adapter["parameters"]) == (0, 46_404_096)
 
 
@@ -201,7 +200,7 @@ def model(tmp_path: Path) -> Path:
 
     directory = write_directory(network(SMALL).half(), SMALL, tmp_path)
     header = read_header(directory / "safetensors" / "model.safetensors")
-    adapter = yaml.safe_dump(meta_adapter(SMALL, header))
+    adapter = yaml.safe_dump(MTP.adapter(SMALL, header))
     (directory / "configs" / "meta_adapter.yaml").write_text(adapter)
     metadata = {"model": "small", **metadata_facts("meta-mtp", SMALL, header)}
     (directory / "metadata.json").write_text(json.dumps(metadata))
@@ -324,7 +323,7 @@ def test_transformers_loads_model_and_tokenizer_from_the_view_with_no_further_ar
     (tmp_path / "tokenizer" / "tokenizer.model").write_bytes(tokenizer_model())
     for name, document in tokenizer_documents(tmp_path / "tokenizer" / "tokenizer.model").items():
         (tmp_path / "tokenizer" / name).write_text(json.dumps(document))
-    for name, target in hf_view("llama").items():
+    for name, target in LAYOUTS["llama"].hf_view.items():
         (tmp_path / HF_VIEW / name).symlink_to(os.path.join("..", target))  # noqa: PTH118 - the text of a link, not a path
 
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / HF_VIEW)
@@ -338,4 +337,4 @@ def test_transformers_loads_model_and_tokenizer_from_the_view_with_no_further_ar
 
 
 def test_an_mtp_model_has_no_view_because_transformers_knows_no_such_architecture() -> None:
-    assert hf_view("meta-mtp") == {}
+    assert MTP.hf_view == {}

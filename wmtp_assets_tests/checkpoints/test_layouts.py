@@ -7,18 +7,15 @@ import math
 import pytest
 
 from wmtp_assets.checkpoints.errors import LayoutError
-from wmtp_assets.checkpoints.layouts import (
-    RECOMPUTED,
+from wmtp_assets.checkpoints.layout import RECOMPUTED, Wanted
+from wmtp_assets.checkpoints.layouts import assign, expected_shapes
+from wmtp_assets.checkpoints.layouts.llama import TIED_HEAD
+from wmtp_assets.checkpoints.layouts.llama_reward import (
     SECOND_TRUNK,
-    TIED_HEAD,
     UNUSED_HEAD,
     UNUSED_NORMALIZER,
-    LayoutName,
-    Wanted,
-    assign,
-    expected_shapes,
-    mtp_ffn,
 )
+from wmtp_assets.checkpoints.params import ffn_dim_of
 from wmtp_assets_tests.checkpoints.models import (
     LLAMA_CONFIG,
     MTP_PARAMS,
@@ -57,9 +54,9 @@ def test_the_real_models_have_the_published_parameter_counts() -> None:
 
 
 def test_metas_rule_gives_the_real_feed_forward_width() -> None:
-    assert mtp_ffn(REAL_MTP) == 11008
-    assert mtp_ffn(REAL_MTP | {"dim": 512}) == 1536
-    assert mtp_ffn(REAL_MTP | {"ffn_dim_multiplier": None}) == 11008
+    assert ffn_dim_of(REAL_MTP) == 11008
+    assert ffn_dim_of(REAL_MTP | {"dim": 512}) == 1536
+    assert ffn_dim_of(REAL_MTP | {"ffn_dim_multiplier": None}) == 11008
 
 
 def test_rotary_tables_are_left_out_by_name_and_not_missed() -> None:
@@ -224,6 +221,6 @@ def test_a_llama_with_biases_is_no_known_layout() -> None:
 
 
 @pytest.mark.parametrize("layout", ["llama", "llama-reward"])
-def test_a_config_of_more_layers_than_any_network_is_refused_at_once(layout: LayoutName) -> None:
+def test_a_config_of_more_layers_than_any_network_is_refused_at_once(layout: str) -> None:
     with pytest.raises(LayoutError, match="num_hidden_layers is not usable"):
         expected_shapes(layout, LLAMA_CONFIG | {"num_hidden_layers": 4_294_967_296})

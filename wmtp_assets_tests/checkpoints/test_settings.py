@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from wmtp_assets.checkpoints.configs import derived_config, derived_params
+from wmtp_assets.checkpoints.configs import derived_config
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import LayoutError
-from wmtp_assets.checkpoints.layouts import LayoutName, expected_shapes
+from wmtp_assets.checkpoints.layouts import expected_shapes
 from wmtp_assets.checkpoints.safetensors_file import Header, TensorInfo
 from wmtp_assets_tests.checkpoints.models import LLAMA_CONFIG, MTP_PARAMS
 
 
-def header_of(layout: LayoutName, config: dict[str, Any]) -> Header:
+def header_of(layout: str, config: dict[str, Any]) -> Header:
     shapes = expected_shapes(layout, config)
     tensors = {n: TensorInfo(DType.FLOAT16, shape, 0, 0) for n, shape in shapes.items()}
     return Header(Path("model.safetensors"), tensors, 0, 0)
 
 
-def derived(config: dict[str, Any], layout: LayoutName = "llama") -> dict[str, Any]:
+def derived(config: dict[str, Any], layout: str = "llama") -> dict[str, Any]:
     return derived_config(layout, config, header_of(layout, config))
 
 
@@ -624,9 +624,12 @@ def test_rope_is_stated_for_transformers_4_and_5(
 
 def test_params_json_is_kept_as_numbers_under_known_names() -> None:
     header = header_of("meta-mtp", MTP_PARAMS)
-    assert derived_params(MTP_PARAMS, header) == MTP_PARAMS
+    assert derived_config("meta-mtp", MTP_PARAMS, header) == MTP_PARAMS
     extra = {"max_seq_len": 2048, "use_scaled_rope": False, "head_dim": 16, "moe": None}
-    assert derived_params({**MTP_PARAMS, **extra}, header) == {**MTP_PARAMS, "max_seq_len": 2048}
+    assert derived_config("meta-mtp", {**MTP_PARAMS, **extra}, header) == {
+        **MTP_PARAMS,
+        "max_seq_len": 2048,
+    }
 
 
 @pytest.mark.parametrize(

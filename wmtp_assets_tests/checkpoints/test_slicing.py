@@ -13,16 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from wmtp_assets.checkpoints.cutting import MicroShape
 from wmtp_assets.checkpoints.errors import LayoutError
 from wmtp_assets.checkpoints.layouts import expected_shapes
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets.checkpoints.slicing import (
-    MicroShape,
-    plan_llama_slice,
-    plan_mtp_slice,
-    slice_llama,
-    slice_mtp,
-)
+from wmtp_assets.checkpoints.slicing import plan_slice, slice_model
 from wmtp_assets_tests.checkpoints.models import LLAMA_CONFIG, MTP_PARAMS, random_tensors
 
 
@@ -42,7 +37,9 @@ def test_a_micro_mtp_keeps_the_next_token_head_and_every_extra_head(
     mtp_base: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "micro.safetensors"
-    sliced = slice_mtp(mtp_base, MTP_PARAMS, MicroShape(layers=3, dim=32, ffn=96), target)
+    sliced = slice_model(
+        "meta-mtp", mtp_base, MTP_PARAMS, MicroShape(layers=3, dim=32, ffn=96), target
+    )
     base, micro = load_file(mtp_base), load_file(target)
     # Four `layers` in the base, of which the last is the next-token head, and two extra heads.
     assert sliced.taken["layers"] == [3]
@@ -64,14 +61,14 @@ def test_a_micro_mtp_keeps_the_next_token_head_and_every_extra_head(
 
 def test_more_layers_are_spread_over_the_trunk_and_end_with_the_head(mtp_base: Path) -> None:
     shape = MicroShape(layers=5, dim=32, ffn=96)
-    assert plan_mtp_slice(mtp_base, MTP_PARAMS, shape).taken["layers"] == [0, 2, 3]
+    assert plan_slice("meta-mtp", mtp_base, MTP_PARAMS, shape).taken["layers"] == [0, 2, 3]
 
 
 def test_heads_stay_whole_and_key_value_heads_stay_with_their_group(
     llama_base: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "micro.safetensors"
-    sliced = slice_llama(llama_base, LLAMA_CONFIG, MicroShape(3, dim=32, ffn=64), target)
+    sliced = slice_model("llama", llama_base, LLAMA_CONFIG, MicroShape(3, dim=32, ffn=64), target)
     base, micro = load_file(llama_base), load_file(target)
     assert sliced.config["num_attention_heads"] == 2
     assert sliced.config["num_key_value_heads"] == 1
@@ -86,7 +83,7 @@ def test_heads_stay_whole_and_key_value_heads_stay_with_their_group(
 
 def test_the_vocabulary_can_be_cut_too(llama_base: Path, tmp_path: Path) -> None:
     shape = MicroShape(layers=2, dim=32, ffn=64, vocab=40)
-    sliced = slice_llama(llama_base, LLAMA_CONFIG, shape, tmp_path / "m.safetensors")
+    sliced = slice_model("llama", llama_base, LLAMA_CONFIG, shape, tmp_path / "m.safetensors")
     header = read_header(tmp_path / "m.safetensors")
     assert header.tensors["lm_head.weight"].shape == (40, 32)
     assert (sliced.config["vocab_size"], sliced.taken["vocabulary"]) == (40, [0, 40])
@@ -94,7 +91,7 @@ def test_the_vocabulary_can_be_cut_too(llama_base: Path, tmp_path: Path) -> None
 
 def test_the_certificate_of_a_slice_is_of_the_slice(mtp_base: Path, tmp_path: Path) -> None:
     shape = MicroShape(layers=3, dim=32, ffn=96)
-    sliced = slice_mtp(mtp_base, MTP_PARAMS, shape, tmp_path / "m.safetensors")
+    sliced = slice_model("meta-mtp", mtp_base, MTP_PARAMS, shape, tmp_path / "m.safetensors")
     for tensor in sliced.certificate.tensors:
         assert tensor.digest == tensor.source_digest
         assert tensor.shape == expected_shapes("meta-mtp", sliced.config)[tensor.name]
@@ -129,18 +126,19 @@ def test_a_shape_that_cannot_be_cut_is_refused(
     mtp_base: Path, micro: MicroShape, problem: str
 ) -> None:
     with pytest.raises(LayoutError, match=problem):
-        plan_mtp_slice(mtp_base, MTP_PARAMS, micro)
+        plan_slice("meta-mtp", mtp_base, MTP_PARAMS, micro)
 
 
 def test_a_llama_of_one_key_value_group_a_head_cannot_lose_half_a_group(llama_base: Path) -> None:
     with pytest.raises(LayoutError, match="multiple of 32"):
-        plan_llama_slice(llama_base, LLAMA_CONFIG, MicroShape(2, dim=16, ffn=64))
+        plan_slice("llama", llama_base, LLAMA_CONFIG, MicroShape(2, dim=16, ffn=64))
 
 
 READ = """
 import json, sys
 from pathlib import Path
-from wmtp_assets.checkpoints.slicing import MicroShape, slice_llama
+from wmtp_assets.checkpoints.cutting import MicroShape
+from wmtp_assets.checkpoints.slicing import plan_slice, slice_model
 
 def read() -> int:
     return int(Path("/proc/self/io").read_text().split()[1])
@@ -148,7 +146,8 @@ def read() -> int:
 folder, config = Path(sys.argv[1]), json.loads(sys.argv[2])
 import pydantic, wmtp_assets.checkpoints.convert  # what is imported is read as well
 before = read()
-sliced = slice_llama(folder / "ref.safetensors", config, MicroShape(2, 32, 64), folder / "m")
+micro = MicroShape(2, 32, 64)
+sliced = slice_model("llama", folder / "ref.safetensors", config, micro, folder / "m")
 print(read() - before, (folder / "m").stat().st_size)
 """
 

@@ -27,7 +27,7 @@ from wmtp_assets.checkpoints.casts import CastStats, can_cast, count_nonfinite, 
 from wmtp_assets.checkpoints.convert import convert, plan_conversion
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ArchiveError, CheckpointError, LayoutError
-from wmtp_assets.checkpoints.layouts import COUNTER
+from wmtp_assets.checkpoints.layout import COUNTER
 from wmtp_assets.checkpoints.pickles import _OWN_ATTRIBUTE
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.checkpoints.tensors import read_tensor

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from wmtp_assets.checkpoints import strict_json
-from wmtp_assets.checkpoints.layouts import LayoutName, assign, expected_shapes
+from wmtp_assets.checkpoints.layouts import assign, expected_shapes
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.checkpoints.tensors import read_tensor
 from wmtp_assets.mtp.loading import read_json
@@ -61,7 +61,7 @@ def test_index_files(tmp_path: Path) -> None:
 
 def test_configs(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    bases: list[tuple[LayoutName, dict[str, object]]] = [
+    bases: list[tuple[str, dict[str, object]]] = [
         ("meta-mtp", MTP_PARAMS),
         ("llama", LLAMA_CONFIG),
         ("llama-reward", LLAMA_CONFIG),

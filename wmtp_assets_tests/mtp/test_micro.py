@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that every PyTorch reader knows
 
 from wmtp_assets.checkpoints.convert import convert
+from wmtp_assets.checkpoints.cutting import MicroShape
 from wmtp_assets.checkpoints.planning import plan_conversion
-from wmtp_assets.checkpoints.slicing import MicroShape, slice_llama, slice_mtp
+from wmtp_assets.checkpoints.slicing import slice_model
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.checkpoints.tokenizers import open_processor
 from wmtp_assets.mtp.checks import check_causal_lm, check_mtp
@@ -42,7 +43,7 @@ def micro(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pa
     source = open_source([upstream / "consolidated.pth"])
     convert(plan_conversion(source, "meta-mtp", params, "float16"), folder / "base.safetensors")
     weights = folder / "micro.safetensors"
-    sliced = slice_mtp(folder / "base.safetensors", params, MICRO, weights)
+    sliced = slice_model("meta-mtp", folder / "base.safetensors", params, MICRO, weights)
     (folder / "params.json").write_text(json.dumps(sliced.config))
     return weights, folder / "params.json"
 
@@ -91,7 +92,7 @@ def test_micro_ref_loads_with_transformers(hub: Path, tmp_path: Path) -> None:
     source = open_source(shards, upstream / "pytorch_model.bin.index.json")
     base = tmp_path / "base.safetensors"
     convert(plan_conversion(source, "llama", config, "float16"), base)
-    sliced = slice_llama(base, config, MICRO, tmp_path / "micro.safetensors")
+    sliced = slice_model("llama", base, config, MICRO, tmp_path / "micro.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({**sliced.config, "dtype": "float16"}))
     (finding,) = check_causal_lm(tmp_path / "micro.safetensors", tmp_path / "config.json")
     assert finding.passed, finding.found

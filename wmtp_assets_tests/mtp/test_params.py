@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from wmtp_assets.checkpoints.params import ParamsError, ffn_dim_of
 from wmtp_assets.mtp.model import ModelArgs
-from wmtp_assets.mtp.params import ParamsError, ffn_dim_of
 from wmtp_assets_tests.mtp.networks import PARAMS
 
 

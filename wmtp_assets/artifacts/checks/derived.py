@@ -73,7 +73,9 @@ def _config(project: Project, artifact: Artifact) -> Derived:
 
 
 def _adapter(project: Project, artifact: Artifact) -> Derived:
-    return adapter_files(_config_document(project, artifact), _checkpoint(project, artifact))
+    layout = layout_of(project.catalog, artifact.owner)
+    config = _config_document(project, artifact)
+    return adapter_files(layout, config, _checkpoint(project, artifact))
 
 
 def _metadata(project: Project, artifact: Artifact) -> Derived:

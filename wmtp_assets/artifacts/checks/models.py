@@ -29,13 +29,12 @@ from wmtp_assets.checkpoints import checks as checkpoints
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.checks import ExpectedCheckpoint, StoredCheckpoint
 from wmtp_assets.checkpoints.configs import (
-    MTP,
-    REWARD,
     check_configs,
-    derived_config,
     sizes_of,
 )
 from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.layout import Network
+from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.planning import Plan
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.sharded import check_sharded
@@ -44,7 +43,7 @@ from wmtp_assets.checkpoints.tokenizers import check_same_tokenizer, check_token
 from wmtp_assets.checkpoints.verification import verify_certificate
 from wmtp_assets.checkpoints.vocabulary import check_vocabulary
 from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
-from wmtp_assets.mtp.checks import check_causal_lm, check_mtp, check_reward_model
+from wmtp_assets.mtp.checks import EXECUTE
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.errors import StorageError
 
@@ -86,17 +85,15 @@ class CheckpointSubject(Subject):
     def executed(self) -> dict[str, Finding]:
         """What loading the model and running it finds, by check."""
         expected, _ = self.made_by
-        layout, config = expected.layout, dict(expected.config)
+        layout = layout_named(expected.layout)
         # Waived infinities reach logits, scores and gradients.
         waived = bool(expected.waived | expected.inherited)
         finite = not waived or checkpoints.overflow_waived.of(self.stored).passed
         with _LOADING, tempfile.TemporaryDirectory(prefix="wmtp-check-") as folder:
             document = Path(folder) / "config.json"
-            if layout != MTP:
-                config = derived_config(layout, config, self.stored.header)
+            config = layout.stated(expected.config, self.stored.header)
             document.write_text(json.dumps(config), encoding="utf-8")
-            loads = check_mtp if layout == MTP else check_causal_lm
-            check_loads = check_reward_model if layout == REWARD else loads
+            check_loads = EXECUTE[layout.network]
             findings = check_loads(self.stored.path, document, finite=finite)
         return {finding.name: finding for finding in findings}
 
@@ -108,8 +105,7 @@ class CheckpointSubject(Subject):
 
 def checkpoint_checks(project: Project, artifact: Artifact) -> list[Check[CheckpointSubject]]:
     """The checks of a checkpoint, beside those of every artifact."""
-    layout = layout_of(project.catalog, artifact.owner)
-    loads = LOADS_MTP if layout == MTP else LOADS_REWARD if layout == REWARD else LOADS_LLAMA
+    loads = LOADS[layout_named(layout_of(project.catalog, artifact.owner)).network]
     found = [*CHECKPOINT, *loads]
     if isinstance(project.catalog.models[artifact.owner], MicroModel):
         found.append(MICRO_SIZE)
@@ -234,6 +230,11 @@ LOADS_REWARD = (
         "reward_model_scores", "The reward head loads it strictly and scores a text.", _executed
     ),
 )
+LOADS: Mapping[Network, tuple[Check[CheckpointSubject], ...]] = {
+    "mtp": LOADS_MTP,
+    "causal_lm": LOADS_LLAMA,
+    "reward_model": LOADS_REWARD,
+}
 
 
 def waiver_of(project: Project, owner: str) -> frozenset[str]:

@@ -89,7 +89,7 @@ def _write_records(task: Task, certificate: Certificate) -> Made:
 
 
 def write_config(task: Task) -> Made:
-    """config.json, and params.json where the layout has one. Raises LayoutError, ConfigError."""
+    """The config documents that the layout writes. Raises LayoutError, ConfigError."""
     owner, catalog = task.artifact.owner, task.project.catalog
     model = catalog.models[owner]
     checkpoint = task.input(task.artifact.inputs[-1], Checkpoint)
@@ -123,7 +123,11 @@ def write_certificate(task: Task) -> Made:
 def write_adapter(task: Task) -> Made:
     """meta_adapter.yaml. Raises ConfigError."""
     config, checkpoint = task.artifact.inputs
-    files = adapter_files(task.input(config, Document), task.input(checkpoint, Checkpoint))
+    files = adapter_files(
+        layout_of(task.project.catalog, task.artifact.owner),
+        task.input(config, Document),
+        task.input(checkpoint, Checkpoint),
+    )
     return Made(files.write(task.folder))
 
 

@@ -1,19 +1,19 @@
 """Meta's params.json, read with care and without torch: its fields, and the FFN width they imply.
 
 Belongs here: what can be known from the document alone. What the tensors say is compared with it
-in `checkpoints/configs.py`.
+in `configs.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.checkpoints.errors import LayoutError
 
 _MOST = 1 << 60  # of any size or factor: products of two stay finite
 
 
-class ParamsError(WmtpError):
+class ParamsError(LayoutError):
     """params.json lacks a field, has one of the wrong type, or describes no possible network."""
 
 
@@ -32,7 +32,7 @@ def integer(params: Mapping[str, object], field: str, default: int | None = None
     return value
 
 
-def number(params: Mapping[str, object], field: str, default: float | None = None) -> float:
+def positive(params: Mapping[str, object], field: str, default: float | None = None) -> float:
     """A positive number of params.json; `default` where the field may be absent or null."""
     value = params.get(field)
     if value is None and default is not None:
@@ -53,7 +53,7 @@ def ffn_dim_of(params: Mapping[str, object]) -> int:
     4096 wide with multiple_of 256 gives 11008; 512 wide gives 1536.
     """
     width = 2 * 4 * integer(params, "dim") // 3
-    width = int(number(params, "ffn_dim_multiplier", default=1.0) * width)
+    width = int(positive(params, "ffn_dim_multiplier", default=1.0) * width)
     multiple = integer(params, "multiple_of")
     return multiple * ((width + multiple - 1) // multiple)
 
