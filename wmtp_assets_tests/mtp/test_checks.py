@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaModel
 
+from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.layouts import expected_shapes
+from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
 from wmtp_assets.findings import Finding
 from wmtp_assets.mtp.checks import check_causal_lm, check_mtp, check_reward_model
 from wmtp_assets_tests.mtp.networks import (
@@ -195,3 +200,63 @@ def test_trunk_names_are_those_of_llama_model(reward: tuple[Path, Path]) -> None
     model = LlamaModel.from_pretrained(reward[0].parent)
     stored = load_file(reward[0]).keys() - {"v_head.weight"}
     assert model.state_dict().keys() == stored
+
+
+def test_a_bias_of_a_reward_head_is_executed_too(reward: tuple[Path, Path]) -> None:
+    tensors = load_file(reward[0])
+    tensors["v_head.bias"] = torch.full((1,), torch.inf, dtype=torch.float16)
+    save_file(tensors, reward[0])
+    (finding,) = check_reward_model(*reward)
+    assert not finding.passed
+    assert "inf" in str(finding.found)
+
+
+PEAK = """
+import json, sys, threading, time
+from pathlib import Path
+import torch
+from wmtp_assets.mtp.checks import check_mtp
+
+peak = 0
+def watch():
+    global peak
+    while True:
+        status = Path("/proc/self/status").read_text()
+        peak = max(peak, int(status.split("RssAnon:")[1].split()[0]))
+        time.sleep(0.005)
+
+threading.Thread(target=watch, daemon=True).start()
+found = check_mtp(Path(sys.argv[1]), Path(sys.argv[2]))
+print(json.dumps([peak // 1024, [one.passed for one in found]]))
+"""
+
+
+def zeros(folder: Path, layers: int) -> Path:
+    """An MTP model of zeros, in a file that takes no room on the disk; returns its folder."""
+    params = {**PARAMS, "dim": 1024, "vocab_size": 32000, "n_layers": layers, "multiple_of": 256}
+    shapes = expected_shapes("meta-mtp", params)
+    specs = [TensorSpec(name, DType.FLOAT16, shape) for name, shape in shapes.items()]
+    folder.mkdir()
+    (folder / "params.json").write_text(json.dumps(params))
+    with (folder / "model.safetensors").open("wb") as file:
+        size = file.write(header_bytes(in_file_order(specs)))
+        file.truncate(size + sum(spec.nbytes for spec in specs))
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
+def test_a_model_is_executed_in_memory_that_its_size_does_not_change(tmp_path: Path) -> None:
+    peaks = []
+    for layers in (4, 24):
+        folder = zeros(tmp_path / str(layers), layers)
+        arguments = [str(folder / "model.safetensors"), str(folder / "params.json")]
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        peak, passed = json.loads(done.stdout)
+        assert passed == [True, True, False]  # of zeros no gradient is other than zero
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] <= 64  # the larger file has 514 MB more
+    assert peaks[1] <= 1024
