@@ -101,13 +101,8 @@ def figures(source: Path, measured: dict[str, list[Measured]], report: Report) -
     report.figure("source_gb", size / 1e9, None)
     floors = [one.seconds for one in measured["floor"]]
     for way, name in (("ours", "conversion"), ("certified", "certified_conversion")):
-<<<<<<< HEAD
         ratios = [one.seconds / floor for one, floor in zip(measured[way], floors, strict=True)]
-        bar = (1.15 if large else 1.35) if way == "ours" else None
-=======
-        ratios = [one.seconds / floor for one, floor in zip(taken[way], floors, strict=True)]
         bar = (1.15 if large else 1.35) if way == "ours" else 1.6
->>>>>>> cbf80f5 (Hold certified conversion to 1.6 times the input and output alone)
         report.figure(f"{name}_over_io_floor", statistics.median(ratios), bar)
     for way, name, bar in (
         ("sourced", "source_digest_adds", 1.25),
