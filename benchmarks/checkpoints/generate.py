@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.checkpoints.layouts import expected_shapes
+from wmtp_assets.checkpoints.params import ffn_dim_of
 from wmtp_assets.sample.torch_archive import Storage, Tensor, write_archive
 
 _VALUES = 8 << 20
@@ -51,7 +52,7 @@ def mtp_params(source_bytes: float) -> dict[str, object]:
 
 
 def _ffn(dim: int) -> int:
-    return -(-int(8 * dim / 3) // 256) * 256
+    return ffn_dim_of({"dim": dim, "multiple_of": 256})
 
 
 def llama_config(params: Mapping[str, object]) -> dict[str, object]:
