@@ -400,6 +400,6 @@ def test_a_certificate_survives_json(tmp_path: Path) -> None:
     text = json.dumps(certificate.to_json(), allow_nan=False)
     assert Certificate.from_json(json.loads(text)) == certificate
     with pytest.raises(CheckpointError, match="no certificate"):
-        Certificate.from_json({"format": 1, "layout": "llama"})
+        Certificate.from_json({"format": 2, "layout": "llama"})
     with pytest.raises(CheckpointError, match="no certificate"):
-        Certificate.from_json(certificate.to_json() | {"format": 2})
+        Certificate.from_json(certificate.to_json() | {"format": 3})
