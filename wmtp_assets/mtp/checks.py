@@ -2,8 +2,9 @@
 
 Belongs here: checks that execute a network. Its weights stay in their file and pass through some
 tens of MB (`streaming.py`), in float32 whatever they are stored in: half precision is slow on a
-CPU, and small gradients vanish in it. What a header or a digest can tell is checked in
-`checkpoints/checks.py` and `checkpoints/configs.py` without a network.
+CPU, and small gradients vanish in it. Logits must be finite in the dtype that is stored. What a
+header or a digest can tell is checked in `checkpoints/checks.py` and `checkpoints/configs.py`
+without a network.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def check_mtp(weights: Path, params: Path, *, finite: bool = True) -> list[Findi
         heads += [f"extra_heads.{number}." for number in range(len(model.extra_heads))]
         for head in heads:
             run.watch(head)
-        found = _execute(model)
+        found = _execute(model, header)
         return [
             _finding("mtp_loads_strictly", weights, expected),
             _check_forward(model, found, weights, finite),
@@ -70,7 +71,7 @@ class _Executed:
     finite: bool
 
 
-def _execute(model: MTPTransformer) -> _Executed:
+def _execute(model: MTPTransformer, header: Header) -> _Executed:
     """Runs the network, and a loss over all heads back to what they get from the trunk."""
     import torch
     from torch.nn import functional as F  # noqa: N812 - the name that every PyTorch reader knows
@@ -80,6 +81,8 @@ def _execute(model: MTPTransformer) -> _Executed:
         hidden = model.trunk(tokens)
         first = model.predictions(hidden, tokens, return_all_heads=False)
     every = model.predictions(hidden.requires_grad_(), tokens)
+    # Values as a reader of the stored dtype gets them, gradients as they are in float32.
+    every = every + (_as_stored(every, header) - every).detach()
     logits = every.flatten(0, 2)
     targets = torch.arange(len(logits)) % model.args.vocab_size
     torch.autograd.backward(F.cross_entropy(logits, targets, reduction="sum"))
@@ -169,7 +172,8 @@ def check_causal_lm(weights: Path, config: Path, *, finite: bool = True) -> list
     except (WmtpError, OSError) as error:
         return [_finding("causal_lm_loads", weights, expected, str(error))]
     shape = [1, POSITIONS, args.vocab_size]
-    if list(logits.shape) != shape or (finite and not logits.isfinite().all()):
+    is_finite = bool(_as_stored(logits, header).isfinite().all())
+    if list(logits.shape) != shape or (finite and not is_finite):
         faults.append(f"logits {list(logits.shape)} instead of finite {shape}")
     return [_finding("causal_lm_loads", weights, expected, "; ".join(faults) or None)]
 
@@ -217,7 +221,8 @@ def check_reward_model(weights: Path, config: Path, *, finite: bool = True) -> l
             scores = model.score(tokens, torch.tensor([POSITIONS, POSITIONS]))
     except (WmtpError, OSError) as error:
         return [_finding("reward_model_scores", weights, expected, str(error))]
-    works = not finite or (bool(scores.isfinite().all()) and scores[0] != scores[1])
+    is_finite = bool(_as_stored(scores, header).isfinite().all())
+    works = not finite or (is_finite and scores[0] != scores[1])
     return [
         _finding("reward_model_scores", weights, expected, None if works else str(scores.tolist()))
     ]
@@ -229,6 +234,14 @@ EXECUTE: Mapping[Network, Callable[..., list[Finding]]] = {
     "reward_model": check_reward_model,
 }
 """By what a layout calls its network: (weights, config, *, finite) -> findings."""
+
+
+def _as_stored(values: Tensor, header: Header) -> Tensor:
+    """`values` rounded to the dtype of the weights: of float16, infinite beyond 65,504."""
+    from wmtp_assets.mtp.streaming import TORCH_DTYPES
+
+    dtype = next(iter(header.tensors.values())).dtype
+    return values.to(TORCH_DTYPES[dtype]).float()
 
 
 def _shapes(header: Header) -> dict[str, tuple[int, ...]]:
