@@ -104,7 +104,7 @@ def executing(storage: Path, environment: dict[str, str], report: Report) -> Non
     forget(weights)
     floor = run([_PARTS, "read", str(weights)], environment)
     forget(weights)
-    measured = run([_PARTS, "execute", "meta-mtp", str(weights), str(config)], environment)
+    measured = run([_PARTS, "execute", "mtp", str(weights), str(config)], environment)
     report.figure("execute.file_gb", weights.stat().st_size / 1e9)
     report.figure("execute.read_s", _seconds(floor))
     report.figure("execute.s", _seconds(measured))

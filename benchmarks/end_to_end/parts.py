@@ -40,15 +40,14 @@ def read(path: str) -> dict[str, object]:
     return {"seconds": time.perf_counter() - started, "bytes": size}
 
 
-def execute(layout: str, weights: str, config: str) -> dict[str, object]:
-    """The checks that load a model and run it, on a file that exists."""
+def execute(network: str, weights: str, config: str) -> dict[str, object]:
+    """The checks that load a model and run it (`network` as a layout names it), on a file."""
     import torch  # noqa: F401 - imports are no part of what is measured
 
-    from wmtp_assets.mtp.checks import check_causal_lm, check_mtp
+    from wmtp_assets.mtp.checks import EXECUTE
 
     started = time.perf_counter()
-    run = check_mtp if layout == "meta-mtp" else check_causal_lm
-    findings = run(Path(weights), Path(config))
+    findings = EXECUTE[network](Path(weights), Path(config))
     seconds = time.perf_counter() - started
     assert all(finding.passed for finding in findings), findings
     return {"seconds": seconds, "checks": len(findings)}
