@@ -205,6 +205,7 @@ def index(change: Callable[[dict[str, list[Any]]], object]) -> Change:
     def at(folder: Path) -> None:
         (path,) = folder.glob("*.index.parquet")
         _rewrite_index(path, change, lambda facts: None)
+        _settle_stats(folder)
 
     return at
 
@@ -222,8 +223,14 @@ def settle_split(folder: Path, lines: list[bytes]) -> None:
         found["jsonl"] = facts
 
     _rewrite_index(path, places, said)
-    (stats,) = folder.glob("*_stats.json")
-    document(stats.name, lambda value: value.update(jsonl=facts))(folder)
+    _settle_stats(folder, jsonl=facts)
+
+
+def _settle_stats(folder: Path, **facts: object) -> None:
+    """Make the statistics name the row index that is there now."""
+    (path,), (stats,) = folder.glob("*.index.parquet"), folder.glob("*_stats.json")
+    facts["index"] = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+    document(stats.name, lambda value: value.update(facts))(folder)
 
 
 def _rewrite_index(

@@ -118,8 +118,8 @@ def _block(rows: list[Row], counter: TokenCounter, funnel: Counter[str]) -> Form
         languages=np.array([row["language"] for row in rows], np.int8),
         output_tokens=np.array([row["output_tokens"] for row in rows], np.int64),
         flags=np.array([row["flags"] for row in rows], np.uint8),
-        facts=np.array([[row[name] or 0 for name in FACTS] for row in rows], np.int64).reshape(
-            -1, len(FACTS)
-        ),
+        facts=np.array(
+            [[-1 if row[name] is None else row[name] for name in FACTS] for row in rows], np.int64
+        ).reshape(-1, len(FACTS)),
         funnel=funnel,
     )

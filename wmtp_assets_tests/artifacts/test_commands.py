@@ -31,7 +31,7 @@ from wmtp_assets_tests.storage.faults import FaultyDisk
 def called(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the commands work on this project."""
     for module in ("runs", "versions"):
-        monkeypatch.setattr(f"wmtp_assets.cli.{module}.project", lambda: project)
+        monkeypatch.setattr(f"wmtp_assets.cli.{module}.open_project", lambda: project)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ ASKED = (
 def ours(memory: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     secured = planted(project, small(project.catalog, "optional"), memory / "storage")
     for module in ("runs", "versions"):
-        monkeypatch.setattr(f"wmtp_assets.cli.{module}.project", lambda: secured)
+        monkeypatch.setattr(f"wmtp_assets.cli.{module}.open_project", lambda: secured)
     return secured
 
 

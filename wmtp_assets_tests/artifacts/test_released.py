@@ -25,7 +25,7 @@ RAW = f"{CHECKPOINT}_raw"
 def ours(memory: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     ours = planted(project, model_alone(project.catalog), memory / "storage")
     for module in ("runs", "versions"):
-        monkeypatch.setattr(f"wmtp_assets.cli.{module}.project", lambda: ours)
+        monkeypatch.setattr(f"wmtp_assets.cli.{module}.open_project", lambda: ours)
     return ours
 
 
