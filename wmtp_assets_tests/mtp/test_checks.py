@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -217,6 +218,7 @@ from pathlib import Path
 import torch
 from wmtp_assets.mtp.checks import check_mtp
 
+torch.set_num_threads(1)
 peak = 0
 def watch():
     global peak
@@ -226,8 +228,10 @@ def watch():
         time.sleep(0.005)
 
 threading.Thread(target=watch, daemon=True).start()
-found = check_mtp(Path(sys.argv[1]), Path(sys.argv[2]))
-print(json.dumps([peak // 1024, [one.passed for one in found]]))
+for folder in map(Path, sys.argv[1:]):
+    peak = 0
+    found = check_mtp(folder / "model.safetensors", folder / "params.json")
+    print(json.dumps([peak // 1024, [one.passed for one in found]]))
 """
 
 
@@ -247,16 +251,18 @@ def zeros(folder: Path, layers: int) -> Path:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
 def test_a_model_is_executed_in_memory_that_its_size_does_not_change(tmp_path: Path) -> None:
-    peaks = []
-    for layers in (4, 24):
-        folder = zeros(tmp_path / str(layers), layers)
-        arguments = [str(folder / "model.safetensors"), str(folder / "params.json")]
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        peak, passed = json.loads(done.stdout)
-        assert passed == [True, True, False]  # of zeros no gradient is other than zero
-        peaks.append(peak)
-    assert peaks[1] - peaks[0] <= 64  # the larger file has 514 MB more
-    assert peaks[1] <= 1024
+    folders = [zeros(tmp_path / str(layers), layers) for layers in (4, 16)]
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *map(str, folders)],
+        # glibc raises its threshold for mmap as large blocks are freed, and then keeps tens of MB of
+        # them in its heap, more or less by chance. A threshold that is set stays as it is.
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (small, passed), (large, passed_too) = map(json.loads, done.stdout.splitlines())
+    assert passed == passed_too == [True, True, False]  # of zeros no gradient is other than zero
+    assert large - small <= 64  # the larger file has 308 MB more
+    assert large <= 1024
