@@ -5,6 +5,7 @@ The one set of rules, for names from upstream (`hub/names.py`), from a catalog a
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -103,13 +104,17 @@ def require_inside(root: Path, path: Path) -> Path:
 
 
 def in_the_way(root: Path, link: Path) -> StorageError:
-    """The one error for a link that stands where the storage has a folder of its own."""
+    """The one error for a link that stands where the storage has a folder of its own.
+
+    Its cause is what `disk` raises for the same link: whichever of the two meets it first, the
+    system refused, and nothing is wrong with what is stored.
+    """
     target = Path(os.path.realpath(link))  # of a link that goes round, the link
     leads_out = not target.is_relative_to(os.path.realpath(root))
     back = f"rm {shlex.quote(str(link))}"
     if not target.is_symlink() and target.is_dir():
         back += f" && mv {shlex.quote(str(target))} {shlex.quote(str(link))}"
-    return StorageError(
+    error = StorageError(
         "A link inside the storage leads out of it, and is not written through"
         if leads_out
         else "A link stands where a folder of the storage belongs, and is not written through",
@@ -119,3 +124,5 @@ def in_the_way(root: Path, link: Path) -> StorageError:
         hint=f"`{back}` makes it a folder again; to keep the files on another disk, move the whole "
         "storage there and set WMTP_STORAGE.",
     )
+    error.__cause__ = OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(link))
+    return error

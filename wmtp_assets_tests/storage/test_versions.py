@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -229,10 +230,13 @@ def test_a_link_that_leads_out_of_the_storage_is_not_written_through(
     outside.mkdir()
     (root / linked).parent.mkdir(parents=True)
     (root / linked).symlink_to(outside)
-    with pytest.raises(StorageError, match="leads out of it"):
+    with pytest.raises(StorageError, match="leads out of it") as making:
         make(Store(root), MODEL, {"a": b"1"})
-    with pytest.raises(StorageError, match="leads out of it"):
+    with pytest.raises(StorageError, match="leads out of it") as writing:
         Store(root).writable(root / linked / "file")
+    for refused in (making, writing):  # by the same cause as where `disk` meets the link
+        assert isinstance(refused.value.__cause__, OSError)
+        assert refused.value.__cause__.errno == errno.ELOOP
     assert list(outside.iterdir()) == []
 
 
