@@ -195,7 +195,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         describe=_rows,
         icon="dataset",  # Dagster has none for JSONL
-        code_version="2",  # struct fields are read by name
+        code_version="3",  # rows with a blank instruction or output are flagged
         counted="rows",
         row_schema=_row_schema,
     ),

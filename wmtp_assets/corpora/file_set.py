@@ -11,7 +11,7 @@ from wmtp_assets.corpora import records
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.row_index import RowIndex
 
-BAD_FLAGS = records.REPAIRED | records.EMPTY_OUTPUT
+BAD_FLAGS = records.REPAIRED | records.EMPTY_OUTPUT | records.EMPTY_INSTRUCTION
 _TAIL = 4096  # bytes at a metadata file's end that hold its statistics
 _MEND = "Materialize the split again."
 

@@ -85,7 +85,8 @@ def format_problems(
     group = group[kept]
     places = group_place[group]
 
-    outputs = [records.quoted(text) for text in itertools.compress(texts, fits.tolist())]
+    texts = list(itertools.compress(texts, fits.tolist()))
+    outputs = [records.quoted(text) for text in texts]
     suffixes = [suffixes[at] for at in kept.tolist()]
     which = group.tolist()
     befores = [each.tail_before for each in groups]
@@ -102,11 +103,12 @@ def format_problems(
     frames += np.array([len(head) for head in heads], np.int64)[group_place]
     flags = problem_flags[places]
     flags[repaired] |= records.REPAIRED
-    flags[sizes[kept] == 0] |= records.EMPTY_OUTPUT
+    flags[_blank(texts)] |= records.EMPTY_OUTPUT
     funnel["kept"] = kept.size
     for name, flag in (
         ("rows_repaired", records.REPAIRED),
         ("rows_with_empty_output", records.EMPTY_OUTPUT),
+        ("rows_with_empty_instruction", records.EMPTY_INSTRUCTION),
         ("rows_of_shared_names", records.SHARED_NAME),
     ):
         funnel[name] = int(np.count_nonzero(flags & flag))
@@ -138,6 +140,7 @@ def _shared(
     funnel["problems_repaired"] = int(bad.sum())
     funnel["problems_of_shared_names"] = int(np.count_nonzero(flags & records.SHARED_NAME))
     flags[bad] |= records.REPAIRED
+    flags[_blank(texts[0::2])] |= records.EMPTY_INSTRUCTION
     facts = np.array(
         [
             (
@@ -170,6 +173,10 @@ def _decoded(raws: list[bytes]) -> tuple[list[str], NDArray[np.bool_]]:
     except UnicodeDecodeError:
         pairs = [records.repaired_text(raw) for raw in raws]
         return [text for text, _ in pairs], np.array([bad for _, bad in pairs], dtype=np.bool_)
+
+
+def _blank(texts: list[str]) -> NDArray[np.bool_]:
+    return np.fromiter(map(records.is_blank, texts), dtype=np.bool_, count=len(texts))
 
 
 def _lengths(texts: list[str]) -> Integers:

@@ -202,8 +202,8 @@ class Corpus(Sequence[Row]):
 
         Ranges include both ends; `tokens` is over the three fields together. `exclude` takes row
         numbers or a mask (of rows flagged by whoever reviewed them), `exclude_flagged` leaves out
-        rows that the build flagged: repaired text, empty output. Raises CorpusError for a condition
-        that no row could be held against.
+        rows that the build flagged: repaired text, an empty output or instruction. Raises
+        CorpusError for a condition that no row could be held against.
         """
         keep = np.ones(self._length, dtype=np.bool_)
         if correct is not None:

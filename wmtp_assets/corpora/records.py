@@ -6,18 +6,22 @@ head (instruction and input), the escaped output, and a tail (task id, class, me
 
     {instruction, input, output, task_id, the format's other fields, metadata}
 
-What becomes of upstream's odd values (each is counted, none stops a run):
+What becomes of upstream's odd values in code_contests (each is counted, none stops a run):
 
-- A null solution is no row. An empty one is a row of 0 output tokens, flagged EMPTY_OUTPUT: the
-  published counts keep every row, and a sampler can leave flagged ones out.
+- A null solution is no row. A blank one (empty, or nothing but white space) is a row, flagged
+  EMPTY_OUTPUT, and so is a row whose description is null or blank, flagged EMPTY_INSTRUCTION: the
+  published counts keep every row, and a sampler can leave flagged ones out (`exclude_flagged`).
 - Text that is not UTF-8 (lone surrogates, cut sequences) has each bad byte replaced by U+FFFD, as
   Python's `errors="replace"` does, because a lone surrogate in the JSON stops strict readers. Its
   rows are flagged REPAIRED.
 - A null description, name, source, difficulty or rating reads as upstream's own "unknown": an empty
-  text or 0. A null list is an empty list.
+  text or 0. A null list is an empty list. A test with an empty side is left out of the input.
 - A name that several problems of a split share is replaced, for every one of them, by
   `{name}@{source}`, or by `{name}@{source}.{k}` (k counts from 0 in upstream's order) where that is
   not unique either. A unique name stays plain.
+
+A task of an evaluation set that lacks a text it needs is refused instead (`solved_tasks`): a score
+over fewer tasks is another score.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ PYTHON3: Final = 3  # as code_contests numbers languages
 REPAIRED: Final = 1
 EMPTY_OUTPUT: Final = 2
 SHARED_NAME: Final = 4
+EMPTY_INSTRUCTION: Final = 8
 
 # What json.dumps does to a string, without json.dumps' own cost.
 quoted: Final = json.encoder.encode_basestring_ascii
@@ -104,6 +109,11 @@ def repaired_text(raw: bytes) -> tuple[str, bool]:
 def plain_text(raw: bytes | None) -> str:
     """`raw` as text, malformed bytes replaced; null is an empty text."""
     return repaired_text(raw or b"")[0]
+
+
+def is_blank(text: str) -> bool:
+    """Whether `text` is empty or nothing but white space."""
+    return not text or text.isspace()
 
 
 def is_malformed(raw: bytes | None) -> bool:

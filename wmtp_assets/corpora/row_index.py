@@ -11,7 +11,8 @@ One row a line, in the lines' order. Columns:
     instruction_tokens, input_tokens, output_tokens    uint16
     offset              int64   of the line's first byte
     length              int32   bytes of the line, its newline included
-    flags               uint8   bits: 1 repaired text, 2 empty output, 4 shared name (see `records`)
+    flags               uint8   bits: 1 repaired text, 2 empty output, 4 shared name, 8 empty
+                                instruction (see `records`)
 
 The file's key-value metadata (`wmtp`, JSON) says what it is the index of: digests and sizes of the
 JSONL and of the metadata file that follows from it.

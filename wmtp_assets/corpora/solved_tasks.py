@@ -1,4 +1,8 @@
-"""Formats whose rows are tasks: one row of the source, with one solution, is one row of ours."""
+"""Formats whose rows are tasks: one row of the source, with one solution, is one row of ours.
+
+A task needs its instruction, its solution and its tests: where one is null or blank the file is
+refused, by task and column. Left out, the task would change what a score over the split means.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +32,10 @@ class SolvedTasks(DatasetFormat):
     """
 
     instruction: ClassVar[str]
-    """The column that becomes the instruction. Null is an empty text."""
+    """The column that becomes the instruction. Never null or blank."""
 
     solution: ClassVar[str]
-    """The column that becomes the output. A null solution is no row."""
+    """The column that becomes the output. Never null or blank."""
 
     id_column: ClassVar[str] = "task_id"
     """The column of the task id: a number, or a text that is not empty. No two rows share one."""
@@ -51,7 +55,8 @@ class SolvedTasks(DatasetFormat):
     def tests(self, raw: Raw) -> dict[str, Test]:
         """The fields that follow the task id: columns of the same name, text as bytes.
 
-        A null column is an empty text or list; a null within a list is refused by the build.
+        A null column is an empty text or list. The build refuses a null within a list, and an empty
+        or blank value of a field whose rule says minLength or minItems.
         """
         return {
             name: raw[name] or ([] if rule["type"] == "array" else b"")
@@ -67,7 +72,8 @@ class SolvedTasks(DatasetFormat):
 
     def problems(self, shards: Sequence[Path]) -> Iterator[Problem]:
         """A problem per row. Raises CorpusError if a shard is not readable parquet with the
-        format's columns, for a task id that is null or stands twice, and a null among the tests."""
+        format's columns, for a task id that is null or stands twice, and a task that lacks a text
+        it needs."""
         files = [Shard(path, self.columns) for path in shards]
         seen: dict[str, str] = {}
         ordinal = 0
@@ -80,6 +86,7 @@ class SolvedTasks(DatasetFormat):
                     raw = dict(zip(self.columns, values, strict=True))
                     task_id = self._own_task_id(raw, seen, where)
                     fields, repaired = _decoded(task_id, self.tests(raw), where)
+                    self._require_texts(task_id, raw, fields, where)
                     yield Problem(
                         ordinal=ordinal,
                         instruction=raw[self.instruction] or b"",
@@ -103,6 +110,22 @@ class SolvedTasks(DatasetFormat):
             )
         seen[task_id] = where
         return task_id
+
+    def _require_texts(self, task_id: str, raw: Raw, fields: Mapping[str, Any], where: str) -> None:
+        needed = {name: raw[name] for name in (self.instruction, self.solution)}
+        for name, rule in self.fields.items():
+            if name != "task_id" and (rule.get("minLength") or rule.get("minItems")):
+                needed[name] = fields[name] if raw.get(name, b"") is not None else raw[name]
+        for name, value in needed.items():
+            if (found := _emptiness(value)) is not None:
+                raise CorpusError(
+                    f"Task {task_id!r:.100} of {self.label} has no {name}",
+                    expected="text that is more than white space",
+                    found=found,
+                    where=where,
+                    hint=f"{AS_UPSTREAM} To go on without the task, take its row out of the file "
+                    "in a directory mirror, and the row out of the catalog's count.",
+                )
 
     def _numbers(self, raw: Raw, where: str) -> dict[str, int | None]:
         """Difficulty, source and cf_rating, where the format reads them: null is 0."""
@@ -152,6 +175,20 @@ class SolvedTasks(DatasetFormat):
             flags=records.REPAIRED if any(map(records.is_malformed, texts)) else 0,
             **numbers,
         )
+
+
+def _emptiness(value: bytes | str | Sequence[str] | None) -> str | None:
+    """In which way `value`, a text or a list of texts, holds nothing; None if it does not."""
+    if value is None:
+        return "null"
+    if isinstance(value, bytes | str):
+        text = value if isinstance(value, str) else records.plain_text(value)
+        if not records.is_blank(text):
+            return None
+        return "nothing but white space" if text else "an empty text"
+    within = ((_emptiness(each), at) for at, each in enumerate(value))
+    found = next((f"{what} at {at}" for what, at in within if what is not None), None)
+    return found if value else "an empty list"
 
 
 def _decoded(task_id: str, tests: Mapping[str, Test], where: str) -> tuple[dict[str, Any], bool]:

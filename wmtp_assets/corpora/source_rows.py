@@ -137,7 +137,8 @@ class SourceRows:
                 continue
             flags = problem.flags
             flags |= records.REPAIRED if bad or repaired else 0
-            flags |= records.EMPTY_OUTPUT if not solution.text else 0
+            flags |= records.EMPTY_OUTPUT if records.is_blank(output) else 0
+            flags |= records.EMPTY_INSTRUCTION if records.is_blank(instruction) else 0
             texts = {"instruction": instruction, "input": given, "output": output}
             record = {**texts, **solution.fields, "metadata": metadata}
             facts = (
@@ -154,6 +155,7 @@ class SourceRows:
             for name, flag in (
                 ("rows_repaired", records.REPAIRED),
                 ("rows_with_empty_output", records.EMPTY_OUTPUT),
+                ("rows_with_empty_instruction", records.EMPTY_INSTRUCTION),
                 ("rows_of_shared_names", records.SHARED_NAME),
             ):
                 found.funnel[name] += bool(flags & flag)

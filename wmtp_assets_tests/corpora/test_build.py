@@ -97,7 +97,8 @@ def test_the_funnel_counts_what_became_of_every_candidate(
     assert funnel["problems"] == 16
     assert funnel["problems_without_candidates"] == 2
     assert funnel["null_solutions"] == 1
-    assert funnel["rows_with_empty_output"] == 1
+    assert funnel["rows_with_empty_output"] == 2
+    assert funnel["rows_with_empty_instruction"] == 2
     assert funnel["problems_of_shared_names"] == 3
     assert funnel["problems_repaired"] == 1
     assert funnel["rows_repaired"] == 3
@@ -126,7 +127,8 @@ def test_the_row_index_describes_every_line(
         for name in ("instruction", "input", "output"):
             assert found[f"{name}_tokens"] == counter.encoded(row[name])
         assert bool(found["flags"] & 1) == ("\ufffd" in row["instruction"] + row["output"])
-        assert bool(found["flags"] & 2) == (row["output"] == "")
+        assert bool(found["flags"] & 2) == (row["output"].strip() == "")
+        assert bool(found["flags"] & 8) == (row["instruction"].strip() == "")
         assert bool(found["flags"] & 4) == row["task_id"].startswith("same@")
     by_name = {row["task_id"]: found for found, row in zip(table, rows, strict=True)}
     assert by_name["1_A. Sum_correct_0"]["cf_rating"] == 800

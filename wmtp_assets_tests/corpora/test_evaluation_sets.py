@@ -120,13 +120,13 @@ def test_mbpp_rows_keep_carriage_returns_and_setup_code(
     small_tokenizer: Path, tmp_path: Path
 ) -> None:
     shard = tmp_path / "shard.parquet"
-    rows = [_mbpp_row(), _mbpp_row(task_id=2, test_setup_code="x = add", code=None)]
+    rows = [_mbpp_row(), _mbpp_row(task_id=2, test_setup_code="x = add")]
     pq.write_table(pa.Table.from_pylist(rows, schema=_MBPP), shard)
     report = build_mbpp([shard], small_tokenizer, tmp_path, "train")
-    (row,) = rows_of(report.jsonl)
-    assert row["output"] == "def add(a, b):\r\n\treturn a + b"
-    assert "is_correct" not in row
-    assert report.stats["funnel"]["null_solutions"] == 1
+    plain, with_setup = rows_of(report.jsonl)
+    assert plain["output"] == "def add(a, b):\r\n\treturn a + b"
+    assert "is_correct" not in plain
+    assert (plain["test_setup_code"], with_setup["test_setup_code"]) == ("", "x = add")
 
 
 def _humaneval_row(**given: Any) -> dict[str, Any]:
@@ -205,6 +205,57 @@ def test_a_task_id_that_another_shard_has_is_refused(small_tokenizer: Path, tmp_
         build_mbpp(shards, small_tokenizer, tmp_path, "test")
     assert f"{shards[1]}, row 0" in str(refusal.value)
     assert f"{shards[0]}, row 0" in str(refusal.value)
+
+
+_BLANKS = {
+    "null": (None, "null"),
+    "empty": ("", "an empty text"),
+    "blank": (" \r\n\t", "nothing but white space"),
+    "blank in Unicode": ("\u00a0\u2003", "nothing but white space"),
+}
+_NEEDED = {
+    "mbpp": ("text", "code"),
+    "humaneval": ("prompt", "canonical_solution", "test", "entry_point"),
+}
+
+
+@pytest.mark.parametrize("what", _BLANKS)
+@pytest.mark.parametrize(
+    ("dataset", "name"), [(dataset, name) for dataset, names in _NEEDED.items() for name in names]
+)
+def test_a_task_without_a_text_that_it_needs_is_refused_by_task_and_column(
+    small_tokenizer: Path, tmp_path: Path, dataset: str, name: str, what: str
+) -> None:
+    value, found = _BLANKS[what]
+    build, schema, row = _BUILDS[dataset]
+    odd = row(task_id=77 if dataset == "mbpp" else "HumanEval/77", **{name: value})
+    shard = tmp_path / "shard.parquet"
+    pq.write_table(pa.Table.from_pylist([row(), odd], schema), shard)
+    with pytest.raises(CorpusError) as refusal:
+        build([shard], small_tokenizer, tmp_path, "test")
+    for words in ("77'", f"no {name}", f"Found: {found}.", f"{shard}, row 1", "What to do"):
+        assert words in str(refusal.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["shard.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("tests", "found"),
+    [
+        (None, "an empty list"),
+        ([], "an empty list"),
+        (["assert True", " \n"], "nothing but white space at 1"),
+        ([""], "an empty text at 0"),
+    ],
+)
+def test_a_task_without_tests_is_refused_by_task_and_column(
+    small_tokenizer: Path, tmp_path: Path, tests: list[str] | None, found: str
+) -> None:
+    shard = tmp_path / "shard.parquet"
+    pq.write_table(pa.Table.from_pylist([_mbpp_row(task_id=7, test_list=tests)], _MBPP), shard)
+    with pytest.raises(CorpusError) as refusal:
+        build_mbpp([shard], small_tokenizer, tmp_path, "test")
+    for words in ("Task '7'", "no test_list", f"Found: {found}.", f"{shard}, row 0"):
+        assert words in str(refusal.value)
 
 
 def test_a_null_among_the_tests_is_refused(small_tokenizer: Path, tmp_path: Path) -> None:
