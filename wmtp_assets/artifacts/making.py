@@ -1,16 +1,17 @@
 """Making one artifact, once: what its recipe gives and is there already is not made again.
 
-When the inputs, the catalog's settings and the code version are those of the recorded receipt and
-its files are there, that receipt is the result. Otherwise the kind's function fills a staging
-folder, which is then committed in one step.
+When the inputs, the catalog's settings and the code version are those of the recorded receipt, its
+files are there and nothing is known against them, that receipt is the result. Otherwise the kind's
+function fills a staging folder, which is then committed in one step.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from wmtp_assets.artifacts.checks import quick
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.make.task import Log, Task
 from wmtp_assets.artifacts.project import Project
@@ -37,13 +38,24 @@ def load_inputs(project: Project, artifact: Artifact) -> list[Handle]:
     return [kind.loaded_as.load(project.store, name) for name, kind in kinds]
 
 
+def _nothing(_: Receipt) -> Sequence[str]:
+    return ()
+
+
 def make_artifact(
-    project: Project, artifact: Artifact, inputs: Iterable[Handle], log: Log, *, force: bool = False
+    project: Project,
+    artifact: Artifact,
+    inputs: Iterable[Handle],
+    log: Log,
+    *,
+    force: bool = False,
+    failed: Callable[[Receipt], Sequence[str]] = _nothing,
 ) -> Outcome:
     """Makes `artifact` of `inputs` (see `load_inputs`) unless nothing changed, or with `force`.
 
-    Its other inputs count as they are now. Raises WmtpError; TransientError where trying again
-    later may help.
+    What fails the quick checks is made again, and so is what failed its last checks: `failed` gives
+    their names, for the receipt that would be the result. Its other inputs count as they are now.
+    Raises WmtpError; TransientError where trying again later may help.
     """
     handles = {handle.name: handle for handle in inputs}
     recipe, hub = _recipe(project, artifact, handles)
@@ -51,7 +63,12 @@ def make_artifact(
     with store.stage(artifact.name, on_wait=log.info) as staging:
         # Asked under the artifact's lock: another process may just have made it.
         receipt = None if force else recipe.made(store, artifact.name)
-        if receipt is None and not force:
+        if receipt is not None:
+            doubts = [*failed(receipt), *_failed_now(project, artifact)]
+            if doubts:
+                log.info(f"made again, since it failed {', '.join(dict.fromkeys(doubts))}")
+                receipt = None
+        elif not force:
             receipt = recipe.made_before(staging)
         # What is fetched lies in files of its own, which may be gone although the listing is there.
         if receipt is not None and not (artifact.is_fetched and incomplete(project, artifact.name)):
@@ -68,6 +85,11 @@ def make_artifact(
             seconds=round(time.monotonic() - started, 3),
         )
     return Outcome(receipt, unchanged=False)
+
+
+def _failed_now(project: Project, artifact: Artifact) -> list[str]:
+    """The names of the quick checks that block, and that the stored version fails."""
+    return [one.name for one in quick(project, artifact) if one.blocking and not one.passed]
 
 
 def _recipe(

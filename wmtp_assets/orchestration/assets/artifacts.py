@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.making import make_artifact
 from wmtp_assets.artifacts.types import Handle
@@ -26,6 +27,7 @@ from wmtp_assets.orchestration.assets.common import (
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.sources import repository_key
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
+from wmtp_assets.orchestration.last_checks import failed_last
 from wmtp_assets.orchestration.presentation import column_schema
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.storage.receipts import Receipt
@@ -48,12 +50,14 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
     """
     kind, catalog = kind_of(artifact), project.catalog
     loaded = kind.loads(artifact)
+    key = key_of(artifact.name)
+    checks = [dg.AssetCheckKey(key, one.name) for one in checks_of(project, artifact)]
     deps = [key_of(name) for name in artifact.inputs if name not in loaded]
     if artifact.is_fetched:
         deps += [repository_key(Taken.by(artifact).repo), DOCTOR]
 
     @dg.asset(
-        key=key_of(artifact.name),
+        key=key,
         ins={
             key_of(name).to_python_identifier(): dg.AssetIn(
                 key=key_of(name), dagster_type=kind_of(project.artifacts[name]).loaded_as
@@ -88,6 +92,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
                 inputs.values(),
                 context.log,
                 force=force,
+                failed=lambda receipt: failed_last(context.instance, checks, receipt),
             )
         return dg.MaterializeResult(
             value=outcome.receipt,
