@@ -12,7 +12,7 @@ from wmtp_assets.orchestration.assets.artifacts import artifact_assets
 from wmtp_assets.orchestration.assets.doctor import doctor_asset
 from wmtp_assets.orchestration.assets.readiness import readiness_asset
 from wmtp_assets.orchestration.assets.sources import source_assets
-from wmtp_assets.orchestration.checks.artifacts import artifact_checks, verified_in_background
+from wmtp_assets.orchestration.checks.artifacts import artifact_checks
 from wmtp_assets.orchestration.checks.readiness import readiness_check
 from wmtp_assets.orchestration.console import console_logger
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
@@ -45,8 +45,6 @@ def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitio
         sensors=sensors(),
         loggers={"console": console_logger},
         # One process: a step's own code uses every core, and starting one costs seconds.
-        executor=one_process(
-            {"ops": operations, "resources": set(opened)}, verified_in_background(project)
-        ),
+        executor=one_process({"ops": operations, "resources": set(opened)}),
         resources=opened,
     )

@@ -16,6 +16,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.staleness import unfit_members
 from wmtp_assets.artifacts.types import Handle, demand
+from wmtp_assets.artifacts.verification import start
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.orchestration.presentation import difficulties_picture, metadata_value
 from wmtp_assets.orchestration.resources import project_of
@@ -28,8 +29,11 @@ KEY = "artifact_io"
 class ArtifactIOManager(dg.IOManager):
     """Publishes artifacts, and loads each as the handle of its kind; never its bytes."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, verify_early: bool = False) -> None:
+        """`verify_early`: verification of an artifact begins in the background when it is stored,
+        while the next is made; its check step, later in the run, waits for it."""
         self._project = project
+        self._verify_early = verify_early
 
     def handle_output(self, context: dg.OutputContext, obj: Receipt) -> None:
         """Publishes every set that the artifact completes, and shows what the receipt says.
@@ -48,6 +52,8 @@ class ArtifactIOManager(dg.IOManager):
                 waits_for = "; ".join(unfit_members(store, published))
                 context.log.debug(f"{published.name} is not published yet: {waits_for}")
         context.add_output_metadata(self._shown(obj))
+        if self._verify_early:
+            start(self._project, [self._project.artifacts[obj.artifact]], context.run_id)
 
     def load_input(self, context: dg.InputContext) -> Handle:
         """The handle of the artifact's current version.
@@ -91,7 +97,8 @@ def io_manager(catalog: Catalog) -> dg.IOManagerDefinition:
     """
     return dg.IOManagerDefinition(
         lambda context: ArtifactIOManager(
-            project_of(catalog, context.resources.storage, context.resources.hub)
+            project_of(catalog, context.resources.storage, context.resources.hub),
+            verify_early=True,
         ),
         config_schema={},
         required_resource_keys={"storage", "hub"},

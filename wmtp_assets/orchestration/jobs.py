@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import dagster as dg
@@ -18,15 +18,9 @@ class OneProcess(dg.Executor):
     name that it does not know, and a misspelt asset would not be made again.
     """
 
-    def __init__(
-        self,
-        inner: dg.Executor,
-        known: Mapping[str, Set[str]],
-        materialized: Callable[[str, dg.AssetKey], None],
-    ) -> None:
+    def __init__(self, inner: dg.Executor, known: Mapping[str, Set[str]]) -> None:
         self._inner = inner
         self._known = known
-        self._materialized = materialized
 
     @property
     def retries(self) -> Any:
@@ -36,10 +30,7 @@ class OneProcess(dg.Executor):
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Runs the steps. Raises RunConfigError, before the first, for an unknown name."""
         check_names(plan_context.run_config, self._known)
-        for event in self._inner.execute(plan_context, execution_plan):
-            if event.is_step_materialization and event.asset_key is not None:
-                self._materialized(plan_context.run_id, event.asset_key)
-            yield event
+        yield from self._inner.execute(plan_context, execution_plan)
 
 
 class RunConfigError(WmtpError):
@@ -62,13 +53,8 @@ def check_names(run_config: Mapping[str, object], known: Mapping[str, Set[str]])
             )
 
 
-def one_process(
-    known: Mapping[str, Set[str]], materialized: Callable[[str, dg.AssetKey], None]
-) -> dg.ExecutorDefinition:
-    """All steps of a run in one process; not configurable. `known` is as in `check_names`.
-
-    `materialized` is called with the run's id after each asset that was materialized.
-    """
+def one_process(known: Mapping[str, Set[str]]) -> dg.ExecutorDefinition:
+    """All steps of a run in one process; not configurable. `known` is as in `check_names`."""
 
     @dg.executor(name="one_process", config_schema={})
     def executor(context: dg.InitExecutorContext) -> dg.Executor:
@@ -77,7 +63,7 @@ def one_process(
             raise dg.DagsterInvariantViolationError("Dagster's in-process executor makes none")
         settings: dict[str, object] = {"retries": {"enabled": {}}}
         inner = create(context._replace(executor_config=settings))
-        return OneProcess(inner, known, materialized)
+        return OneProcess(inner, known)
 
     return executor
 

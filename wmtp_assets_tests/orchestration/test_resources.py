@@ -1,4 +1,4 @@
-"""The resources: what the page shows of them is what the assets and the IO manager use."""
+"""The resources: what the page shows of them is what assets, IO manager and checks use."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.orchestration.assets.common import key_of
+from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
 from wmtp_assets.orchestration.build import build_defs
 from wmtp_assets.orchestration.resources import HubResource, StorageResource
 
@@ -33,14 +34,21 @@ def test_the_page_shows_storage_and_source_and_a_run_configures_neither(tmp_path
         assert not resource.config_schema.config_type.fields  # type: ignore[attr-defined]
 
 
-def test_assets_and_io_manager_work_where_the_resources_say(tmp_path: Path, sample: Path) -> None:
+def test_assets_io_manager_and_checks_work_where_the_resources_say(
+    tmp_path: Path, sample: Path
+) -> None:
     """With others in place of those of the definitions, nothing of the first is touched."""
     catalog = load_catalog("sample")
     shown, used = tmp_path / "shown", tmp_path / "used"
     defs = build_defs(catalog, str(tmp_path / "no hub"), shown)
     names = ["models/tokenizer_raw", "models/tokenizer"]
     job = defs.resolve_job_def("materialize_all").get_subset(
-        asset_selection={key_of(name) for name in names}, asset_check_selection=set()
+        asset_selection={key_of(name) for name in names},
+        asset_check_selection={
+            key
+            for key in defs.resolve_asset_graph().asset_check_keys
+            if key.asset_key in {*map(key_of, names), READINESS}
+        },
     )
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(
@@ -51,6 +59,11 @@ def test_assets_and_io_manager_work_where_the_resources_say(tmp_path: Path, samp
             },
         )
     assert result.success
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert len(checks) > 6
+    failed = {name for name, check in checks.items() if not check.passed}
+    assert failed == {"gate_is_open"}, "verified where the artifacts are"
+    assert (used / "phase2_readiness.json").is_file()
     store = Project(catalog, used).store
     assert all(store.current(name) is not None for name in names)
     assert not shown.exists()

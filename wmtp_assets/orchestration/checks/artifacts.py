@@ -3,7 +3,7 @@
 What is checked, and how, is defined in `artifacts/checks/`; here it is only run and shown.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -15,6 +15,7 @@ from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding
 from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO, difficulties_picture, metadata_value
+from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 
 # What can be made goes first; meanwhile, what was made is verified in the background.
 _LATER = {"dagster/priority": "-1"}
@@ -41,29 +42,22 @@ def _checks(project: Project, artifact: Artifact) -> dg.AssetChecksDefinition:
         can_subset=True,
         op_tags=_LATER,
     )
-    def checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    def checks(
+        context: dg.AssetCheckExecutionContext,
+        storage: dg.ResourceParam[StorageResource],
+        hub: dg.ResourceParam[HubResource],
+    ) -> Iterator[dg.AssetCheckResult]:
+        used = project_of(project.catalog, storage, hub)
         selected = {check.name for check in context.selected_asset_check_keys}
         if len(selected) < len(every):
-            findings = run_checks(project, artifact, only=selected)
+            findings = run_checks(used, artifact, only=selected)
         else:
-            start(project, _ready(context, project), context.run.run_id)
-            findings = findings_of_run(project, artifact, context.run.run_id)
+            start(used, _ready(context, used), context.run.run_id)
+            findings = findings_of_run(used, artifact, context.run.run_id)
         for finding in findings:
             yield shown(key, finding)
 
     return checks
-
-
-def verified_in_background(project: Project) -> Callable[[str, dg.AssetKey], None]:
-    """What a run calls when an asset is materialized: its verification begins at once, while the
-    next asset is made. The asset's check step waits for it."""
-
-    def materialized(run_id: str, key: dg.AssetKey) -> None:
-        artifact = project.artifacts.get(key.to_user_string())
-        if artifact is not None:
-            start(project, [artifact], run_id)
-
-    return materialized
 
 
 def _step(artifact: Artifact) -> str:

@@ -5,6 +5,7 @@ import dagster as dg
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import verdict_of_run
 from wmtp_assets.orchestration.assets.readiness import KEY, conditions_table
+from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 
 
 def readiness_check(project: Project) -> dg.AssetChecksDefinition:
@@ -17,8 +18,13 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         config_schema={},
         op_tags={"dagster/priority": "-2"},  # after the checks, whose findings it shares
     )
-    def gate_is_open(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        verdict = verdict_of_run(project, context.run.run_id)
+    def gate_is_open(
+        context: dg.AssetCheckExecutionContext,
+        storage: dg.ResourceParam[StorageResource],
+        hub: dg.ResourceParam[HubResource],
+    ) -> dg.AssetCheckResult:
+        used = project_of(project.catalog, storage, hub)
+        verdict = verdict_of_run(used, context.run.run_id)
         unmet = [c.name for c in verdict.conditions if c.required and not c.met]
         return dg.AssetCheckResult(
             passed=verdict.open,
