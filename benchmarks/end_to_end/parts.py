@@ -14,6 +14,7 @@ from pathlib import Path
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.settings import Settings
+from wmtp_assets.checkpoints.layout import Network
 
 _BLOCK = 8 << 20
 
@@ -40,14 +41,14 @@ def read(path: str) -> dict[str, object]:
     return {"seconds": time.perf_counter() - started, "bytes": size}
 
 
-def execute(network: str, weights: str, config: str) -> dict[str, object]:
+def execute(network: Network, weights: str, config: str) -> dict[str, object]:
     """The checks that load a model and run it (`network` as a layout names it), on a file."""
     import torch  # noqa: F401 - imports are no part of what is measured
 
-    from wmtp_assets.mtp.checks import EXECUTE
+    from wmtp_assets.mtp.checks import check_model
 
     started = time.perf_counter()
-    findings = EXECUTE[network](Path(weights), Path(config))
+    findings = check_model(network, Path(weights), json.loads(Path(config).read_bytes()))
     seconds = time.perf_counter() - started
     assert all(finding.passed for finding in findings), findings
     return {"seconds": seconds, "checks": len(findings)}

@@ -1,4 +1,4 @@
-"""The shared tokenizer: documents that make AutoTokenizer give SentencePiece's ids, and the proof.
+"""The shared tokenizer: documents that make AutoTokenizer give SentencePiece's ids, and the checks.
 
 Belongs here: what is written beside `tokenizer.model`, and how two tokenizers are compared. The
 truth is always SentencePiece on `tokenizer.model`.
@@ -8,7 +8,7 @@ it ranks merges by id and not by score, so runs of spaces split differently (the
 of LLaMA have early ids and the lowest of all scores); its LlamaTokenizer drops the dummy prefix
 before a leading space; and it reads a literal "<s>" in a text as the control token. So a whole
 `tokenizer.json` is derived, `tokenizer_config.json` names the class that uses it as it is, and
-`split_special_tokens` keeps text text. `check_tokenizer` compares ids on a probe corpus.
+`split_special_tokens` keeps text text. `tokenizer_ids` compares ids on a probe corpus.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from sentencepiece import SentencePieceProcessor
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.model_file import read_model
 from wmtp_assets.errors import WmtpError
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Finding, Outcome, check, lazy
 
 SPACE = "\u2581"  # how SentencePiece writes a space
 SHOWN = 5
+_AGAIN = "materialize the tokenizer again"
 Encode = Callable[[str], list[int]]
 
 
@@ -47,7 +48,7 @@ def open_processor(model: Path) -> SentencePieceProcessor:
             expected="a SentencePiece model",
             found=error.found if isinstance(error, CorpusError) else error,
             where=model,
-            hint="materialize the tokenizer again",
+            hint=_AGAIN,
         ) from error
 
 
@@ -234,44 +235,52 @@ def auto_encoder(directory: Path) -> Encode:
     return encode
 
 
-def check_tokenizer(
-    directory: Path, *, vocab_size: int, sha256: str | None = None
-) -> list[Finding]:
-    """Whether a folder's tokenizer is the one meant, and AutoTokenizer agrees with SentencePiece.
+class StoredTokenizer:
+    """A folder with tokenizer.model, tokenizer.json and tokenizer_config.json.
 
-    Args:
-        directory: holds tokenizer.model, tokenizer.json and tokenizer_config.json.
-        vocab_size: pieces that the catalog expects.
-        sha256: digest that tokenizer.model must have, where one is known.
+    `vocab_size` is the number of pieces that the catalog expects, `sha256` (hex) the digest that
+    tokenizer.model must have.
     """
-    model = directory / "tokenizer.model"
-    findings: list[Finding] = []
-    hint = "materialize the tokenizer again"
-    if sha256 is not None:
-        found = hashlib.sha256(model.read_bytes()).hexdigest() if model.is_file() else "no file"
-        findings.append(
-            Finding("tokenizer_digest", found == sha256, sha256, found, str(model), hint=hint)
-        )
-    try:
-        processor = open_processor(model)
-    except TokenizerError as error:
-        unread = Finding("tokenizer_ids", False, "a readable model", str(error), str(model))
-        return [*findings, unread]
-    size = processor.vocab_size()
-    findings.append(
-        Finding("tokenizer_vocabulary", size == vocab_size, vocab_size, size, str(model), hint=hint)
-    )
+
+    def __init__(self, folder: Path, *, vocab_size: int, sha256: str) -> None:
+        self.folder = folder
+        self.model = folder / "tokenizer.model"
+        self.vocab_size = vocab_size
+        self.sha256 = sha256
+
+    @lazy
+    def processor(self) -> SentencePieceProcessor:
+        """SentencePiece on its model. Raises TokenizerError."""
+        return open_processor(self.model)
+
+
+@check("tokenizer.model is the file that the catalog names.")
+def tokenizer_digest(stored: StoredTokenizer) -> Outcome:
+    model, sha256 = stored.model, stored.sha256
+    found = hashlib.sha256(model.read_bytes()).hexdigest() if model.is_file() else "no file"
+    return Outcome(found == sha256, sha256, found, str(model), hint=_AGAIN)
+
+
+@check("It has as many pieces as the catalog expects.")
+def tokenizer_vocabulary(stored: StoredTokenizer) -> Outcome:
+    size, expected = stored.processor.vocab_size(), stored.vocab_size
+    return Outcome(size == expected, expected, size, str(stored.model), hint=_AGAIN)
+
+
+@check("AutoTokenizer gives SentencePiece's ids on a probe corpus.")
+def tokenizer_ids(stored: StoredTokenizer) -> Outcome:
+    processor = stored.processor
     texts = probe_texts(processor)
-    expected = Comparison(len(texts), ())
+    expected = str(Comparison(len(texts), ()))
     try:
-        found_ids = compare_encoders(processor.encode, auto_encoder(directory), texts)
-        passed, said = not found_ids.different, str(found_ids)
+        compared = compare_encoders(processor.encode, auto_encoder(stored.folder), texts)
+        passed, found = not compared.different, str(compared)
     except (OSError, ValueError) as error:
-        passed, said = False, f"AutoTokenizer cannot load it: {str(error)[:300]}"
-    findings.append(
-        Finding("tokenizer_ids", passed, str(expected), said, str(directory), hint=hint)
-    )
-    return findings
+        passed, found = False, f"AutoTokenizer cannot load it: {str(error)[:300]}"
+    return Outcome(passed, expected, found, str(stored.folder), hint=_AGAIN)
+
+
+CHECKS = (tokenizer_digest, tokenizer_vocabulary, tokenizer_ids)
 
 
 def check_same_tokenizer(ours: Path, theirs: Path) -> Finding:

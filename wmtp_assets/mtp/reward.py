@@ -9,6 +9,7 @@ padded batch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -46,9 +47,9 @@ class RewardModel(nn.Module):
         return values[rows, lengths.to(tokens.device) - 1].float()
 
 
-def reward_config(path: Path) -> LlamaConfig:
-    """The trunk's config from its config.json. Raises LoadError where that is none."""
-    config = LlamaConfig.from_dict(read_json(path))
+def reward_config(values: Mapping[str, object]) -> LlamaConfig:
+    """The trunk's config from what its config.json says."""
+    config = LlamaConfig.from_dict(dict(values))
     choose_implementation(config)
     return config
 
@@ -77,7 +78,7 @@ def load_reward_model(
     """
     tensors = read_tensors(weights, dtype, device)
     named = {network_name(name): tensor for name, tensor in tensors.items()}
-    args = reward_config(config)
+    args = reward_config(read_json(config))
     model = reward_without_weights(args, bias=BIAS in tensors)
     assign_strictly(model, named, weights)
     # transformers keeps rotary frequencies in a buffer that no file holds: made where it is needed.

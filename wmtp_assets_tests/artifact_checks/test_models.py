@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks.models import CHECKPOINT, LOADS_MTP, MICRO_SIZE
+from wmtp_assets.artifacts.checks.models import CHECKPOINT, MICRO_SIZE
+from wmtp_assets.mtp.checks import CHECKS
 from wmtp_assets_tests.artifact_checks import breaking
 from wmtp_assets_tests.artifact_checks.breaking import (
     Change,
@@ -88,7 +89,7 @@ CASES = {
         MICRO,
         trailing,
         # The first of them is "safetensors_readable"; of a file that is not, nothing can be told.
-        (*EVERYTHING, *(check.name for check in LOADS_MTP), MICRO_SIZE.name),
+        (*EVERYTHING, *(check.name for check in CHECKS["mtp"]), MICRO_SIZE.name),
         "model.safetensors",
     ),
     "a wrong line in SHA256SUMS": Case(REF, sums, ("sha256sums_recomputed",), "SHA256SUMS"),

@@ -1,4 +1,4 @@
-"""AutoTokenizer gives SentencePiece's ids on everything tried, and the proof sees it when not."""
+"""AutoTokenizer gives SentencePiece's ids on everything tried, and the checks see it when not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import shutil
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 
 from wmtp_assets.checkpoints.tokenizers import (
+    CHECKS,
+    StoredTokenizer,
     TokenizerError,
     auto_encoder,
     check_same_tokenizer,
-    check_tokenizer,
     compare_encoders,
     open_processor,
     probe_texts,
@@ -203,19 +205,28 @@ def copied(folders: dict[str, Path], tmp_path: Path) -> Path:
     return tmp_path / "tokenizer"
 
 
-def failed(folder: Path, vocab_size: int = 512, sha256: str | None = None) -> set[str]:
-    findings = check_tokenizer(folder, vocab_size=vocab_size, sha256=sha256)
-    return {finding.name for finding in findings if not finding.passed}
+DIGEST = hashlib.sha256(tokenizer_model()).hexdigest()
 
 
-def test_a_sound_tokenizer_passes_every_proof(copied: Path) -> None:
-    digest = hashlib.sha256(tokenizer_model()).hexdigest()
-    findings = check_tokenizer(copied, vocab_size=512, sha256=digest)
-    assert [(finding.name, finding.passed) for finding in findings] == [
-        ("tokenizer_digest", True),
-        ("tokenizer_vocabulary", True),
-        ("tokenizer_ids", True),
+def failed(folder: Path, vocab_size: int = 512, sha256: str = DIGEST) -> set[str]:
+    """The checks that do not pass, or raise TokenizerError (shown as a failed check)."""
+    stored = StoredTokenizer(folder, vocab_size=vocab_size, sha256=sha256)
+    names = set()
+    for one in CHECKS:
+        with suppress(TokenizerError):
+            if one.of(stored).passed:
+                continue
+        names.add(one.name)
+    return names
+
+
+def test_a_sound_tokenizer_passes_every_check(copied: Path) -> None:
+    assert [check.name for check in CHECKS] == [
+        "tokenizer_digest",
+        "tokenizer_vocabulary",
+        "tokenizer_ids",
     ]
+    assert failed(copied) == set()
 
 
 def test_another_digest_or_vocabulary_size_fails(copied: Path) -> None:
@@ -248,9 +259,9 @@ def test_a_broken_tokenizer_json_is_a_finding_and_no_crash(copied: Path) -> None
     assert failed(copied) == {"tokenizer_ids"}
 
 
-def test_a_missing_tokenizer_model_is_a_finding_and_no_crash(copied: Path) -> None:
+def test_a_missing_tokenizer_model_fails_every_check(copied: Path) -> None:
     (copied / "tokenizer.model").unlink()
-    assert failed(copied, sha256="0" * 64) == {"tokenizer_digest", "tokenizer_ids"}
+    assert failed(copied) == {check.name for check in CHECKS}
 
 
 def test_the_same_file_is_a_shared_tokenizer(copied: Path, folders: dict[str, Path]) -> None:

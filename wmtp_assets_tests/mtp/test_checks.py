@@ -1,4 +1,4 @@
-"""Each proof passes on a sound model and fails, naming the cause, when its input is broken."""
+"""Each check passes on a sound model and fails, naming the cause, when its input is broken."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaModel
 
 from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.checkpoints.layouts import expected_shapes
 from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
 from wmtp_assets.findings import Finding
-from wmtp_assets.mtp.checks import check_causal_lm, check_mtp, check_reward_model
+from wmtp_assets.mtp.checks import check_model
 from wmtp_assets_tests.mtp.networks import (
     MICRO,
     PARAMS,
@@ -61,12 +62,16 @@ def change(weights: Path, name: str, value: float) -> None:
     save_file(tensors, weights)
 
 
+def checked(network: Network, weights: Path, config: Path, *, finite: bool = True) -> list[Finding]:
+    return check_model(network, weights, json.loads(config.read_text()), finite=finite)
+
+
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.name: finding for finding in findings}
 
 
-def test_a_sound_mtp_model_passes_every_proof(mtp: tuple[Path, Path]) -> None:
-    findings = check_mtp(*mtp)
+def test_a_sound_mtp_model_passes_every_check(mtp: tuple[Path, Path]) -> None:
+    findings = checked("mtp", *mtp)
     assert [(f.name, f.passed) for f in findings] == [
         ("mtp_loads_strictly", True),
         ("mtp_forward_shape", True),
@@ -82,21 +87,21 @@ def test_a_sound_mtp_model_passes_every_proof(mtp: tuple[Path, Path]) -> None:
 def test_a_lost_head_fails_the_strict_load(mtp: tuple[Path, Path]) -> None:
     tensors = {n: t for n, t in load_file(mtp[0]).items() if not n.startswith("extra_heads.1")}
     save_file(tensors, mtp[0])
-    (finding,) = check_mtp(*mtp)
+    (finding,) = checked("mtp", *mtp)
     assert not finding.passed
     assert "9 missing: extra_heads.1." in str(finding.found)
 
 
 def test_values_that_are_not_finite_fail_the_forward_pass(mtp: tuple[Path, Path]) -> None:
     change(mtp[0], "output.weight", float("inf"))
-    finding = by_name(check_mtp(*mtp))["mtp_forward_shape"]
+    finding = by_name(checked("mtp", *mtp))["mtp_forward_shape"]
     assert not finding.passed
     assert finding.found["finite"] is False  # type: ignore[index] - a dict for this finding
 
 
 def test_a_head_that_nothing_flows_through_fails_the_gradients(mtp: tuple[Path, Path]) -> None:
     change(mtp[0], "extra_heads.2.ffn_norm.weight", 0.0)
-    finding = by_name(check_mtp(*mtp))["mtp_gradients"]
+    finding = by_name(checked("mtp", *mtp))["mtp_gradients"]
     assert not finding.passed
     assert "extra_heads.2.feed_forward.w1.weight" in str(finding.found)
 
@@ -111,7 +116,7 @@ def test_small_gradients_of_a_model_in_half_precision_are_seen(tmp_path: Path) -
                 parameter.mul_(0.2)  # a standard deviation of 0.02, as real models have it
     directory = write_directory(model.half(), params, tmp_path)
     weights = directory / "safetensors" / "model.safetensors"
-    findings = check_mtp(weights, directory / "configs" / "params.json")
+    findings = checked("mtp", weights, directory / "configs" / "params.json")
     assert [(f.name, f.passed) for f in findings][1:] == [
         ("mtp_forward_shape", True),
         ("mtp_gradients", True),
@@ -122,14 +127,14 @@ def test_a_dtype_that_is_not_executed_is_named(mtp: tuple[Path, Path]) -> None:
     tensors = load_file(mtp[0])
     tensors["output.weight"] = tensors["output.weight"].to(torch.int32)
     save_file(tensors, mtp[0])
-    (finding,) = check_mtp(*mtp)
+    (finding,) = checked("mtp", *mtp)
     assert not finding.passed
     assert "output.weight" in str(finding.found)
 
 
 def test_weights_that_may_be_infinite_are_asked_for_shapes_alone(mtp: tuple[Path, Path]) -> None:
     change(mtp[0], "output.weight", float("inf"))
-    assert all(finding.passed for finding in check_mtp(*mtp, finite=False))
+    assert all(finding.passed for finding in checked("mtp", *mtp, finite=False))
 
 
 def test_a_head_of_a_model_with_transformers_names_may_be_the_embedding(tmp_path: Path) -> None:
@@ -140,16 +145,16 @@ def test_a_head_of_a_model_with_transformers_names_may_be_the_embedding(tmp_path
     (tmp_path / "config.json").write_text(json.dumps(config))
     weights = tmp_path / "model.safetensors"
     save_file(tensors, weights)
-    (finding,) = check_causal_lm(weights, tmp_path / "config.json")
+    (finding,) = checked("causal_lm", weights, tmp_path / "config.json")
     assert finding.passed, finding.found
     save_file({**tensors, "lm_head.weight": head}, weights)
-    (finding,) = check_causal_lm(weights, tmp_path / "config.json")
+    (finding,) = checked("causal_lm", weights, tmp_path / "config.json")
     assert not finding.passed
     assert "unexpected_keys: lm_head.weight" in str(finding.found)
 
 
 def test_a_sound_llama_loads_with_transformers(llama: tuple[Path, Path]) -> None:
-    (finding,) = check_causal_lm(*llama)
+    (finding,) = checked("causal_lm", *llama)
     assert finding.passed, finding.found
 
 
@@ -157,7 +162,7 @@ def test_a_freshly_initialised_layer_is_noticed(llama: tuple[Path, Path]) -> Non
     tensors = load_file(llama[0])
     del tensors["model.layers.2.mlp.up_proj.weight"]
     save_file(tensors, llama[0])
-    (finding,) = check_causal_lm(*llama)
+    (finding,) = checked("causal_lm", *llama)
     assert not finding.passed
     assert "missing_keys: model.layers.2.mlp.up_proj.weight" in str(finding.found)
 
@@ -165,20 +170,20 @@ def test_a_freshly_initialised_layer_is_noticed(llama: tuple[Path, Path]) -> Non
 def test_a_config_with_the_wrong_dtype_is_noticed(llama: tuple[Path, Path]) -> None:
     config = json.loads(llama[1].read_text())
     llama[1].write_text(json.dumps({**config, "dtype": "float32"}))
-    (finding,) = check_causal_lm(*llama)
+    (finding,) = checked("causal_lm", *llama)
     assert not finding.passed
     assert "another dtype" in str(finding.found)
 
 
 def test_a_config_of_another_architecture_is_noticed(llama: tuple[Path, Path]) -> None:
     llama[1].write_text(json.dumps({"model_type": "meta-mtp"}))
-    (finding,) = check_causal_lm(*llama)
+    (finding,) = checked("causal_lm", *llama)
     assert not finding.passed
     assert "meta-mtp" in str(finding.found)
 
 
 def test_a_sound_reward_model_scores(reward: tuple[Path, Path]) -> None:
-    (finding,) = check_reward_model(*reward)
+    (finding,) = checked("reward_model", *reward)
     assert finding.passed, finding.found
 
 
@@ -186,14 +191,14 @@ def test_a_reward_model_without_its_head_fails(reward: tuple[Path, Path]) -> Non
     tensors = load_file(reward[0])
     del tensors["v_head.weight"]
     save_file(tensors, reward[0])
-    (finding,) = check_reward_model(*reward)
+    (finding,) = checked("reward_model", *reward)
     assert not finding.passed
     assert "v_head.weight" in str(finding.found)
 
 
 def test_a_reward_head_of_zeros_fails(reward: tuple[Path, Path]) -> None:
     change(reward[0], "v_head.weight", 0.0)
-    (finding,) = check_reward_model(*reward)
+    (finding,) = checked("reward_model", *reward)
     assert not finding.passed
 
 
@@ -207,7 +212,7 @@ def test_a_bias_of_a_reward_head_is_executed_too(reward: tuple[Path, Path]) -> N
     tensors = load_file(reward[0])
     tensors["v_head.bias"] = torch.full((1,), torch.inf, dtype=torch.float16)
     save_file(tensors, reward[0])
-    (finding,) = check_reward_model(*reward)
+    (finding,) = checked("reward_model", *reward)
     assert not finding.passed
     assert "inf" in str(finding.found)
 
@@ -216,7 +221,7 @@ PEAK = """
 import json, sys, threading, time
 from pathlib import Path
 import torch
-from wmtp_assets.mtp.checks import check_mtp
+from wmtp_assets.mtp.checks import check_model
 
 torch.set_num_threads(1)
 peak = 0
@@ -230,7 +235,8 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 for folder in map(Path, sys.argv[1:]):
     peak = 0
-    found = check_mtp(folder / "model.safetensors", folder / "params.json")
+    params = json.loads((folder / "params.json").read_text())
+    found = check_model("mtp", folder / "model.safetensors", params)
     print(json.dumps([peak // 1024, [one.passed for one in found]]))
 """
 

@@ -16,7 +16,7 @@ from wmtp_assets.checkpoints.planning import plan_conversion
 from wmtp_assets.checkpoints.slicing import slice_model
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.checkpoints.tokenizers import open_processor
-from wmtp_assets.mtp.checks import check_causal_lm, check_mtp
+from wmtp_assets.mtp.checks import check_model
 from wmtp_assets.mtp.loading import load_mtp
 from wmtp_assets.mtp.model import MTPTransformer
 from wmtp_assets.sample import write_sample
@@ -82,7 +82,8 @@ def test_a_few_hundred_steps_on_the_sample_text_lower_the_loss_of_every_head(
 def test_micro_mtp_loads_strictly_and_its_heads_receive_gradients(
     micro: tuple[Path, Path],
 ) -> None:
-    assert [finding for finding in check_mtp(*micro) if not finding.passed] == []
+    findings = check_model("mtp", micro[0], json.loads(micro[1].read_text()))
+    assert [finding for finding in findings if not finding.passed] == []
 
 
 def test_micro_ref_loads_with_transformers(hub: Path, tmp_path: Path) -> None:
@@ -93,6 +94,6 @@ def test_micro_ref_loads_with_transformers(hub: Path, tmp_path: Path) -> None:
     base = tmp_path / "base.safetensors"
     convert(plan_conversion(source, "llama", config, "float16"), base)
     sliced = slice_model("llama", base, config, MICRO, tmp_path / "micro.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({**sliced.config, "dtype": "float16"}))
-    (finding,) = check_causal_lm(tmp_path / "micro.safetensors", tmp_path / "config.json")
+    stated = {**sliced.config, "dtype": "float16"}
+    (finding,) = check_model("causal_lm", tmp_path / "micro.safetensors", stated)
     assert finding.passed, finding.found

@@ -21,12 +21,12 @@ LOAD = """
 import json, sys
 from pathlib import Path
 from wmtp_assets.checkpoints.tokenizers import auto_encoder
-from wmtp_assets.mtp.checks import check_causal_lm, check_reward_model
+from wmtp_assets.mtp.checks import check_model
 
 folder = Path(sys.argv[1])
-weights, config = folder / "model.safetensors", folder / "config.json"
+weights, config = folder / "model.safetensors", json.loads((folder / "config.json").read_text())
 reward = folder / "reward.safetensors"
-found = [*check_causal_lm(weights, config), *check_reward_model(reward, config)]
+found = [*check_model("causal_lm", weights, config), *check_model("reward_model", reward, config)]
 ids = auto_encoder(folder)("def f(x):")
 print(json.dumps([[one.name, one.passed, str(one.found)] for one in found] + [len(ids)]))
 """

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from wmtp_assets.artifacts.checks.derived import (
     tokenizer_derived,
 )
 from wmtp_assets.artifacts.checks.inputs import place, source
-from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by, one_of
+from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by
 from wmtp_assets.artifacts.conversion import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.artifacts.documents import certificate_of
 from wmtp_assets.artifacts.released_weights import released
@@ -27,6 +24,7 @@ from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
 from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints import checks as checkpoints
+from wmtp_assets.checkpoints import tokenizers
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.checks import ExpectedCheckpoint, StoredCheckpoint
 from wmtp_assets.checkpoints.configs import (
@@ -34,17 +32,17 @@ from wmtp_assets.checkpoints.configs import (
     sizes_of,
 )
 from wmtp_assets.checkpoints.dtypes import DType
-from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.planning import Plan
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.sharded import check_sharded
 from wmtp_assets.checkpoints.slicing import SlicePlan
-from wmtp_assets.checkpoints.tokenizers import check_same_tokenizer, check_tokenizer
+from wmtp_assets.checkpoints.tokenizers import StoredTokenizer, check_same_tokenizer
 from wmtp_assets.checkpoints.verification import verify_certificate
 from wmtp_assets.checkpoints.vocabulary import check_vocabulary
-from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
-from wmtp_assets.mtp.checks import EXECUTE
+from wmtp_assets.findings import Check, Finding, Outcome, S, check, is_computed, lazy
+from wmtp_assets.mtp import checks as executing
+from wmtp_assets.mtp.checks import StoredModel
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.errors import StorageError
 
@@ -83,20 +81,15 @@ class CheckpointSubject(Subject):
         )
 
     @lazy
-    def executed(self) -> dict[str, Finding]:
-        """What loading the model and running it finds, by check."""
+    def model(self) -> StoredModel:
+        """Its file as a model that is executed, by the config that its tensors and catalog give."""
         expected, _ = self.made_by
         layout = layout_named(expected.layout)
         # Waived infinities reach logits, scores and gradients.
         waived = bool(expected.waived | expected.inherited)
         finite = not waived or checkpoints.overflow_waived.of(self.stored).passed
-        with _LOADING, tempfile.TemporaryDirectory(prefix="wmtp-check-") as folder:
-            document = Path(folder) / "config.json"
-            config = layout.stated(expected.config, self.stored.header)
-            document.write_text(json.dumps(config), encoding="utf-8")
-            check_loads = EXECUTE[layout.network]
-            findings = check_loads(self.stored.path, document, finite=finite)
-        return {finding.name: finding for finding in findings}
+        config = layout.stated(expected.config, self.stored.header)
+        return StoredModel(self.stored.path, config, finite=finite)
 
     def digests(self) -> dict[str, str]:
         if not is_computed(self, "stored") or not is_computed(self.stored, "scan"):
@@ -106,8 +99,8 @@ class CheckpointSubject(Subject):
 
 def checkpoint_checks(project: Project, artifact: Artifact) -> list[Check[CheckpointSubject]]:
     """The checks of a checkpoint, beside those of every artifact."""
-    loads = LOADS[layout_named(layout_of(project.catalog, artifact.owner)).network]
-    found = [*CHECKPOINT, *loads]
+    network = layout_named(layout_of(project.catalog, artifact.owner)).network
+    found = [*CHECKPOINT, *(_alone(one.on(_model)) for one in executing.CHECKS[network])]
     if isinstance(project.catalog.models[artifact.owner], MicroModel):
         found.append(MICRO_SIZE)
     else:
@@ -119,6 +112,20 @@ def checkpoint_checks(project: Project, artifact: Artifact) -> list[Check[Checkp
 
 def _stored(subject: CheckpointSubject) -> StoredCheckpoint:
     return subject.stored
+
+
+def _model(subject: CheckpointSubject) -> StoredModel:
+    return subject.model
+
+
+def _alone(one: Check[S]) -> Check[S]:
+    """The check, for which others that load something wait, and it for them."""
+
+    def compute(subject: S) -> Outcome | Finding:
+        with _LOADING:
+            return one.compute(subject)
+
+    return replace(one, compute=compute)
 
 
 def _of_source(one: Check[StoredCheckpoint]) -> Check[CheckpointSubject]:
@@ -200,42 +207,6 @@ CHECKPOINT: tuple[Check[CheckpointSubject], ...] = (
 )
 MICRO_SIZE: Check[CheckpointSubject] = checkpoints.file_size_within_limit.on(_stored)
 SOURCE_DTYPE = _of_source(checkpoints.source_dtype_stated)
-
-
-def _executed(subject: CheckpointSubject) -> dict[str, Finding]:
-    return subject.executed
-
-
-LOADS_MTP = (
-    one_of(
-        "mtp_loads_strictly",
-        "The plain-PyTorch transformer loads every tensor, and no other.",
-        _executed,
-    ),
-    one_of(
-        "mtp_forward_shape",
-        "Logits are (batch, seq, n_future_tokens, vocab), and finite.",
-        _executed,
-    ),
-    one_of("mtp_gradients", "A loss over all heads gives every head finite gradients.", _executed),
-)
-LOADS_LLAMA = (
-    one_of(
-        "causal_lm_loads",
-        "AutoModelForCausalLM loads it with no further argument.",
-        _executed,
-    ),
-)
-LOADS_REWARD = (
-    one_of(
-        "reward_model_scores", "The reward head loads it strictly and scores a text.", _executed
-    ),
-)
-LOADS: Mapping[Network, tuple[Check[CheckpointSubject], ...]] = {
-    "mtp": LOADS_MTP,
-    "causal_lm": LOADS_LLAMA,
-    "reward_model": LOADS_REWARD,
-}
 
 
 def waiver_of(project: Project, owner: str) -> frozenset[str]:
@@ -351,37 +322,27 @@ class TokenizerSubject(Subject):
     """The shared tokenizer."""
 
     @lazy
-    def compared(self) -> dict[str, Finding]:
-        """What loading it and comparing ids finds, by check."""
+    def stored(self) -> StoredTokenizer:
+        """Its files, and what the catalog expects of them."""
         catalog = self.project.catalog
         # Where the catalog states no digest, that of the file that was fetched has to do.
         (record,) = source(self.project, self.artifact.inputs[0]).files().values()
         file = catalog.upstream_models()[catalog.tokenizer.from_model].files.tokenizer
-        with _LOADING:
-            findings = check_tokenizer(
-                self.folder,
-                vocab_size=catalog.tokenizer.vocab_size,
-                sha256=(file.sha256 if file else None) or str(record["sha256"]),
-            )
-        return {finding.name: finding for finding in findings}
+        return StoredTokenizer(
+            self.folder,
+            vocab_size=catalog.tokenizer.vocab_size,
+            sha256=(file.sha256 if file else None) or str(record["sha256"]),
+        )
 
 
 def tokenizer_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
     """The checks of the shared tokenizer, beside those of every artifact."""
-    return [*TOKENIZER_CHECKS, tokenizer_derived]
+    own = [_alone(one.on(_stored_tokenizer)) for one in tokenizers.CHECKS]
+    return [*own, tokenizer_derived]
 
 
-def _compared(subject: TokenizerSubject) -> dict[str, Finding]:
-    return subject.compared
-
-
-TOKENIZER_CHECKS = (
-    one_of("tokenizer_digest", "tokenizer.model is the file that the catalog names.", _compared),
-    one_of("tokenizer_vocabulary", "It has as many pieces as the catalog expects.", _compared),
-    one_of(
-        "tokenizer_ids", "AutoTokenizer gives SentencePiece's ids on a probe corpus.", _compared
-    ),
-)
+def _stored_tokenizer(subject: TokenizerSubject) -> StoredTokenizer:
+    return subject.stored
 
 
 class DocumentSubject(Subject):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place
 from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.errors import WmtpError
-from wmtp_assets.findings import Check, Finding, Outcome, S, lazy
+from wmtp_assets.findings import Check, Finding, lazy
 from wmtp_assets.storage.receipts import Receipt
 
 
@@ -70,18 +69,6 @@ class KindChecks:
     subject: type[Subject]
     listed: Callable[[Project, Artifact], Iterable[Check[Any]]]
     against_source: KindComparison
-
-
-def one_of(name: str, description: str, found: Callable[[S], Mapping[str, Finding]]) -> Check[S]:
-    """The check `name`, one of several that are computed together (such as: a model is loaded)."""
-
-    def compute(subject: S) -> Outcome | Finding:
-        finding = found(subject).get(name)
-        if finding is None:
-            raise WmtpError("Not known, since an earlier check failed")
-        return finding
-
-    return Check(name, description, compute)
 
 
 def by(one: Check[Any], subject: type[Subject] = Subject) -> KindComparison:
