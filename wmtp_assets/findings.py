@@ -49,6 +49,40 @@ class Finding:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class CheckResult:
+    """A finding on one artifact as text, as reports, tables and messages show it.
+
+    `artifact` is the artifact's name, or that of what is published as a whole.
+    """
+
+    artifact: str
+    check: str
+    passed: bool
+    expected: str
+    found: str
+    where: str
+    hint: str
+    blocking: bool
+
+    @classmethod
+    def of(cls, artifact: str, finding: Finding) -> CheckResult:
+        """The finding on `artifact`."""
+        return cls(
+            artifact,
+            finding.name,
+            finding.passed,
+            str(finding.expected),
+            str(finding.found),
+            finding.where,
+            finding.hint,
+            finding.blocking,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.artifact}: {self.check}: {self.found}"
+
+
 @dataclass(frozen=True, eq=False)
 class Check(Generic[S]):
     """One check: what it is called, what it says, how severe it is, and how it is computed.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from wmtp_assets.artifacts.recipes import code_versions
 from wmtp_assets.artifacts.verification import verify_all, verify_all_of_run
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.identity import Identity, identify
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import CheckResult, Finding
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.disk import make_folders
 from wmtp_assets.storage.errors import storage_errors
@@ -26,28 +26,16 @@ from wmtp_assets.storage.receipts import record_bytes
 
 
 @dataclass(frozen=True)
-class Reason:
-    """Why a condition is not met: what is wrong, in which file, and the command that mends it."""
-
-    artifact: str
-    question: str
-    expected: str
-    found: str
-    file: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.artifact}: {self.question}: {self.found}"
-
-
-@dataclass(frozen=True)
 class Condition:
-    """One condition of the gate; a recommended one (`required` False) only warns."""
+    """One condition of the gate; a recommended one (`required` False) only warns.
+
+    `reasons` are the failed checks for which it is not met.
+    """
 
     name: str
     description: str
     required: bool
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[CheckResult, ...] = ()
 
     @property
     def met(self) -> bool:
@@ -90,7 +78,14 @@ class Verdict:
             "checks": self.checks,
             "run_id": self.run_id,
             "conditions": [
-                {**asdict(condition), "met": condition.met} for condition in self.conditions
+                {
+                    "name": condition.name,
+                    "description": condition.description,
+                    "required": condition.required,
+                    "reasons": [_to_json(reason) for reason in condition.reasons],
+                    "met": condition.met,
+                }
+                for condition in self.conditions
             ],
         }
 
@@ -102,7 +97,7 @@ class Verdict:
                 condition["name"],
                 condition["description"],
                 condition["required"],
-                tuple(Reason(**reason) for reason in condition["reasons"]),
+                tuple(_from_json(r, condition["required"]) for r in condition["reasons"]),
             )
             for condition in value["conditions"]
         ]
@@ -114,6 +109,26 @@ class Verdict:
             value["run_id"],
             value["evaluated_at"],
         )
+
+
+# The report's names for what a failed check says; its readers rely on them.
+_NAMES = {
+    "artifact": "artifact",
+    "question": "check",
+    "expected": "expected",
+    "found": "found",
+    "file": "where",
+    "hint": "hint",
+}
+
+
+def _to_json(reason: CheckResult) -> dict[str, str]:
+    return {name: getattr(reason, field) for name, field in _NAMES.items()}
+
+
+def _from_json(value: Mapping[str, str], blocking: bool) -> CheckResult:
+    fields = {field: value[name] for name, field in _NAMES.items()}
+    return CheckResult(**fields, passed=False, blocking=blocking)
 
 
 def verdict_of_run(project: Project, run_id: str) -> Verdict:
@@ -162,23 +177,18 @@ def judge(
         is_required: bool = True,
     ) -> Condition:
         names = None if about is None else frozenset(about)
-        reasons: dict[tuple[str, str], Reason] = {}
+        reasons: dict[tuple[str, str], CheckResult] = {}
         for artifact in artifacts:
             for finding in findings[artifact.name]:
                 counts = names is None or finding.name in names
                 if counts and not finding.passed and finding.blocking is is_required:
-                    # Of questions with one answer ("does not exist yet") the first is enough.
-                    reasons.setdefault(
-                        (artifact.name, str(finding.found)),
-                        Reason(
-                            artifact.name,
-                            finding.name,
-                            str(finding.expected),
-                            str(finding.found),
-                            finding.where,
-                            finding.hint or f"wmtp materialize {artifact.name} --force",
-                        ),
-                    )
+                    # Of checks that failed for one reason ("does not exist yet") the first is
+                    # enough.
+                    reason = CheckResult.of(artifact.name, finding)
+                    if not reason.hint:
+                        again = f"wmtp materialize {artifact.name} --force"
+                        reason = replace(reason, hint=again)
+                    reasons.setdefault((artifact.name, reason.found), reason)
         return Condition(name, description, is_required, tuple(reasons.values()))
 
     conditions = [
@@ -229,28 +239,23 @@ def judge(
 def _catalog_shipped(identity: Identity) -> Condition:
     """A catalog of one's own is no fault, but whoever reads the verdict must know it."""
     expected = "a catalog that this package ships, unchanged"
-    reason = Reason(
+    reason = CheckResult(
         "the catalog",
         "catalog_shipped",
-        f"digest {identity.shipped_digest}" if identity.shipped_digest else expected,
-        str(identity),
-        identity.name,
-        "Nothing, if it is meant: compare its pins, digests and counts with full.yaml.",
+        passed=identity.shipped,
+        expected=f"digest {identity.shipped_digest}" if identity.shipped_digest else expected,
+        found=str(identity),
+        where=identity.name,
+        hint="Nothing, if it is meant: compare its pins, digests and counts with full.yaml.",
+        blocking=False,
     )
     reasons = () if identity.shipped else (reason,)
     return Condition("catalog_shipped", expected, required=False, reasons=reasons)
 
 
-def _reasons(links: Iterable[Finding]) -> tuple[Reason, ...]:
+def _reasons(links: Iterable[Finding]) -> tuple[CheckResult, ...]:
     return tuple(
-        Reason(
-            str(finding.details["set"]),
-            finding.name,
-            str(finding.expected),
-            str(finding.found),
-            finding.where,
-            finding.hint,
-        )
+        CheckResult.of(str(finding.details["set"]), finding)
         for finding in links
         if not finding.passed
     )

@@ -15,33 +15,20 @@ from wmtp_assets.artifacts.checks import published, quick
 from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.verification import verify_all
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import CheckResult, Finding
 from wmtp_assets.storage.digests import digest_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that is not as it should be; `blocking` False is a warning."""
-
-    artifact: str
-    question: str
-    expected: str
-    found: str
-    where: str
-    hint: str
-    blocking: bool
-
-
-@dataclass(frozen=True)
 class Report:
-    """What was looked at and what was wrong."""
+    """How many artifacts and checks were looked at, and the checks that failed."""
 
     deep: bool
     artifacts: int
-    answers: int
-    problems: tuple[Problem, ...]
+    checks: int
+    problems: tuple[CheckResult, ...]
 
     @property
     def sound(self) -> bool:
@@ -53,15 +40,15 @@ class Report:
         return {"sound": self.sound, **asdict(self)}
 
     def text(self) -> str:
-        """A line a problem, and what was looked at."""
+        """A line per problem, and what was looked at."""
         lines = [
-            f"{'WRONG' if p.blocking else 'warning'}: {p.artifact} {p.question}: expected "
+            f"{'WRONG' if p.blocking else 'warning'}: {p.artifact} {p.check}: expected "
             f"{p.expected}; found {p.found}; in {p.where}" + (f"; {p.hint}" if p.hint else "")
             for p in self.problems
         ]
         how = "every byte was read" if self.deep else "receipts, sizes and links; --deep reads all"
-        word = "sound" if self.sound else "NOT SOUND"
-        lines.append(f"{self.artifacts} artifacts, {self.answers} answers: {word} ({how}).")
+        result = "sound" if self.sound else "NOT SOUND"
+        lines.append(f"{self.artifacts} artifacts, {self.checks} checks: {result} ({how}).")
         return "\n".join(lines)
 
 
@@ -73,52 +60,35 @@ def verify(
     signed: Sequence[Finding] = (),
     seed: int | None = None,
 ) -> Report:
-    """Asks every artifact; optional ones that do not exist are no problem.
+    """Verifies every artifact; optional ones that do not exist are no problem.
 
     `against_source` makes every artifact again from its source, in memory, and compares all of it.
     `seed` repeats what `deep` drew at random. With `sample` n, a different nth of the artifacts is
-    asked deeply each day, so that n days read everything once. `signed` is what is known of a
+    verified deeply each day, so that n days read everything once. `signed` is what is known of a
     signature over all.
     """
-    problems = []
-    answers = artifacts = 0
     today = (datetime.now(UTC) - _EPOCH).days
     there = [
         artifact
         for artifact in project.artifacts.values()
         if artifact.status != "optional" or _exists(project, artifact)
     ]
-    asked = [
+    chosen = [
         artifact
         for artifact in there
         if deep or (sample is not None and (today + _number_of(artifact.name)) % sample == 0)
     ]
-    deeply = verify_all(project, asked, seed)
+    deeply = verify_all(project, chosen, seed)
+    results: list[CheckResult] = []
     for artifact in there:
-        artifacts += 1
         findings = deeply.get(artifact.name) or quick(project, artifact)
         if against_source:
             findings += check_against_source(project, artifact)
-        answers += len(findings)
-        problems += [_problem(artifact.name, f) for f in findings if not f.passed]
-    links = published(project)
-    answers += len(links)
-    problems += [_problem(f.details["set"], f) for f in links if not f.passed]
-    answers += len(signed)
-    problems += [_problem("the signature", f) for f in signed if not f.passed]
-    return Report(deep, artifacts, answers, tuple(problems))
-
-
-def _problem(artifact: object, finding: Finding) -> Problem:
-    return Problem(
-        str(artifact),
-        finding.name,
-        str(finding.expected),
-        str(finding.found),
-        finding.where,
-        finding.hint,
-        finding.blocking,
-    )
+        results += [CheckResult.of(artifact.name, finding) for finding in findings]
+    results += [CheckResult.of(str(f.details["set"]), f) for f in published(project)]
+    results += [CheckResult.of("the signature", finding) for finding in signed]
+    problems = tuple(result for result in results if not result.passed)
+    return Report(deep, len(there), len(results), problems)
 
 
 def _number_of(name: str) -> int:

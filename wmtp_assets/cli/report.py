@@ -10,7 +10,8 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Verdict
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.orchestration.run import CheckResult, Run
+from wmtp_assets.findings import CheckResult
+from wmtp_assets.orchestration.run import Run
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.preflight import gigabytes
 
@@ -37,7 +38,7 @@ def rows(project: Project, checks: Iterable[CheckResult]) -> list[Row]:
     counts: Counter[tuple[str, str]] = Counter()
     for check in checks:
         word = "passed" if check.passed else "failed" if check.blocking else "warned"
-        counts[check.asset, word] += 1
+        counts[check.artifact, word] += 1
     for artifact in project.artifacts.values():
         try:
             receipt = project.store.current(artifact.name)
@@ -100,7 +101,7 @@ def run_text(project: Project, run: Run, summary: Collection[Row], verdict: Verd
     for check in run.checks:
         if not check.passed and check.blocking:
             lines.append(
-                f"FAILED: {check.asset} {check.name}: expected {check.expected}; "
+                f"FAILED: {check.artifact} {check.check}: expected {check.expected}; "
                 f"found {check.found}; in {check.where}"
                 + (f"; what to do: {check.hint}" if check.hint else "")
             )
@@ -118,7 +119,7 @@ def verdict_text(verdict: Verdict) -> str:
         lines.append(f"  {word}: {condition.name} ({condition.description})")
         for reason in condition.reasons[:SHOWN]:
             lines.append(f"    {reason}")
-            lines.append(f"      in {reason.file}; hint: {reason.hint}")
+            lines.append(f"      in {reason.where}; hint: {reason.hint}")
         if len(condition.reasons) > SHOWN:
             lines.append(f"    and {len(condition.reasons) - SHOWN} more (wmtp gate --json)")
     met = sum(condition.met for condition in verdict.conditions if condition.required)

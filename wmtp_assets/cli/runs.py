@@ -127,8 +127,8 @@ def _make(project: Project, selection: str | None, force: bool, as_json: bool) -
 
     result = run(project, selection, force)
     verdict = verdict_of_run(project, result.run_id)
-    asked = {check.asset for check in result.checks} | set(result.made)
-    summary = [row for row in rows(project, result.checks) if row.asset in asked]
+    shown = {check.artifact for check in result.checks} | set(result.made)
+    summary = [row for row in rows(project, result.checks) if row.asset in shown]
     if as_json:
         value = {
             "run_id": result.run_id,

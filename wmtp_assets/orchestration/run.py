@@ -24,6 +24,7 @@ from wmtp_assets.artifacts.staleness import (
 )
 from wmtp_assets.artifacts.upstream_files import Taken, require_pins, taken_by
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.findings import CheckResult
 from wmtp_assets.orchestration.assets.common import FORCED, key_of
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
@@ -44,20 +45,6 @@ from wmtp_assets.storage import PublishedSet
 
 class SelectionError(WmtpError):
     """What was asked for names no asset."""
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """One check as it came out; `hint` says what to do about one that failed."""
-
-    asset: str
-    name: str
-    passed: bool
-    blocking: bool
-    expected: str
-    found: str
-    where: str
-    hint: str
 
 
 @dataclass(frozen=True)
@@ -242,11 +229,11 @@ def _summary(
                 evaluation.asset_key.to_user_string(),
                 evaluation.check_name,
                 bool(evaluation.passed),
-                bool(evaluation.blocking) or evaluation.severity is dg.AssetCheckSeverity.ERROR,
                 shown.get("expected", ""),
                 shown.get("found", ""),
                 shown.get("where", ""),
                 shown.get(WHAT_TO_DO, ""),
+                bool(evaluation.blocking) or evaluation.severity is dg.AssetCheckSeverity.ERROR,
             )
         )
     failed = () if result.success else result.get_step_failure_events()

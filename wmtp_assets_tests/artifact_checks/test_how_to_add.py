@@ -54,10 +54,10 @@ def test_the_pages_check_warns_in_verify_and_in_the_gate(added: Any, copied: Pro
     found = {one.name: one for one in run_checks(copied, copied.artifacts[SPLIT])}
     assert not found[NAME].passed
     assert "none in 1 rows, such as line 4" in str(found[NAME].found)
-    told = [p for p in verify(copied, deep=True).problems if p.question == NAME]
+    told = [p for p in verify(copied, deep=True).problems if p.check == NAME]
     assert [(problem.artifact, problem.blocking) for problem in told] == [(SPLIT, False)]
     (recommended,) = [c for c in evaluate(copied).conditions if c.name == "recommended"]
-    assert NAME in {reason.question for reason in recommended.reasons}
+    assert NAME in {reason.check for reason in recommended.reasons}
 
 
 def test_an_added_check_that_blocks_closes_the_gate_with_the_command(

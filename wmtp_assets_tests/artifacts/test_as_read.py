@@ -308,7 +308,7 @@ def test_the_very_file_on_another_way_is_right(
         (recommended,) = (
             one for one in gate(world, proven).conditions if one.name == "recommended"
         )
-        assert warned[0].where in [reason.file for reason in recommended.reasons]
+        assert warned[0].where in [reason.where for reason in recommended.reasons]
         carried_out(warned[0].hint, world)
         assert not [finding for finding in published(world) if not finding.passed]
     for wanted in world.sets.values():  # and the next publication makes our own link of it

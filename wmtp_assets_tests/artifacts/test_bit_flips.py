@@ -68,7 +68,7 @@ def test_each_of_200_flipped_bits_is_found_and_its_file_named(at_hand: Project) 
             reasons = [
                 r for c in verdict.conditions if c.name == "sha256_verified" for r in c.reasons
             ]
-            assert [reason.file for reason in reasons] == [str(path)]
+            assert [reason.where for reason in reasons] == [str(path)]
             closed += 1
     print(
         f"{named} of {FLIPS} flips found and named over {len(files)} files; "

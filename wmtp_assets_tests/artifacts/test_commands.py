@@ -168,7 +168,7 @@ def test_verify_against_source_converts_again_and_names_a_value_that_differs(
     assert main(["verify", "--against-source", "--json"]) == 0
     sound = told(capsys)
     assert main(["verify", "--json"]) == 0
-    assert sound["answers"] > told(capsys)["answers"]
+    assert sound["checks"] > told(capsys)["checks"]
     (weights,) = (ours.store.upstream / "models").rglob("consolidated.pth")
     with weights.open("r+b") as file:
         file.seek(weights.stat().st_size // 2)
@@ -180,7 +180,7 @@ def test_verify_against_source_converts_again_and_names_a_value_that_differs(
     assert main(["verify", "--against-source", "--json"]) == 1
     (wrong,) = (one for one in told(capsys)["problems"] if one["artifact"] == CHECKPOINT)
     assert wrong["blocking"]
-    assert "source" in wrong["question"]
+    assert "source" in wrong["check"]
 
 
 def test_a_sample_of_a_seventh_reads_everything_once_in_seven_days(
@@ -203,7 +203,7 @@ def test_a_sample_of_a_seventh_reads_everything_once_in_seven_days(
         monkeypatch.setattr(verifying, "datetime", Calendar)
         status = main(["verify", "--sample", "1/7", "--json"])
         problems = told(capsys)["problems"]
-        unchanged = [p["artifact"] for p in problems if p["question"] == "files_unchanged"]
+        unchanged = [p["artifact"] for p in problems if p["check"] == "files_unchanged"]
         assert status == (1 if problems else 0)
         named += unchanged
     assert sorted(named) == [SPLIT, f"{SPLIT}_metadata"]

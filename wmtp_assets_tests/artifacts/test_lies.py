@@ -157,7 +157,7 @@ def test_a_stale_downstream_is_told_without_reading_contents(at_hand: Project) -
     recommit(at_hand, config, document("params.json", lambda value: value.update(norm_eps=1e-6)))
     report = verify(at_hand)
     assert not report.sound
-    told = {p.artifact: p for p in report.problems if p.question == "inputs_current"}
+    told = {p.artifact: p for p in report.problems if p.check == "inputs_current"}
     assert {f"{CHECKPOINT}_metadata", f"{CHECKPOINT}_adapter", "models/micro-mtp"} <= set(told)
     assert config in told[f"{CHECKPOINT}_adapter"].found
     assert told[f"{CHECKPOINT}_adapter"].hint == f"wmtp materialize {CHECKPOINT}_adapter"

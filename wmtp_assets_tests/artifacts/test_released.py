@@ -75,7 +75,7 @@ def test_the_gate_stays_open_and_says_what_it_can_no_longer_compare(without: Pro
     assert verdict.open, reasons(verdict)
     (recommended,) = (one for one in verdict.conditions if one.name == "recommended")
     (warning,) = (one for one in recommended.reasons if one.artifact == RAW)
-    assert warning.question == "weights_kept"
+    assert warning.check == "weights_kept"
     assert "consolidated.pth" in warning.found
     assert stale_artifacts(without, without.artifacts) == set(), "nothing is fetched again"
 

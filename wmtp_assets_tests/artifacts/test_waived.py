@@ -100,7 +100,7 @@ def test_a_waived_tensor_passes_everything_with_a_warning_that_names_it(
     verdict = evaluate(ours)
     assert verdict.open, why(verdict)
     (warned,) = [c for c in verdict.conditions if c.name == "recommended"]
-    warnings = {r.artifact: r.found for r in warned.reasons if r.question == "overflow_waived"}
+    warnings = {r.artifact: r.found for r in warned.reasons if r.check == "overflow_waived"}
     expected = {f"models/{one}" for one in (model, micro) if one}
     assert set(warnings) == expected
     assert all(f"{name}: 3 infinite" in found for found in warnings.values())
@@ -117,7 +117,7 @@ def test_a_waiver_that_nothing_needs_is_no_warning(project: Project, memory: Pat
     verdict = evaluate(ours)
     assert verdict.open, why(verdict)
     (warned,) = [c for c in verdict.conditions if c.name == "recommended"]
-    assert not [r for r in warned.reasons if r.question == "overflow_waived"]
+    assert not [r for r in warned.reasons if r.check == "overflow_waived"]
     other = "layers.0.attention.wq.weight"
     reseal(ours, f"models/{MTP}", values(other, lambda flat: flat.__setitem__(-1, np.inf)))
     assert "finite_values" in failed(ours, f"models/{MTP}")
