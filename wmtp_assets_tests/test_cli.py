@@ -140,7 +140,7 @@ def test_a_second_materialize_makes_nothing_and_proves_everything(
     assert run["made"] == []
     assert run["succeeded"] is True
     assert run["gate"]["open"] is True
-    checked = {check["asset"] for check in run["checks"]}
+    checked = {check["artifact"] for check in run["checks"]}
     assert checked == {name for name, one in secured.artifacts.items() if one.owner == "humaneval"}
     assert stamps(secured) == before
 
@@ -215,7 +215,7 @@ def test_what_changed_upstream_is_remade_with_what_follows_and_nothing_else(
     made = {name for name in run["made"] if name in secured.artifacts}
     assert {"datasets/humaneval_test_raw", "datasets/humaneval_test"} <= made <= stale
     wrong = [check for check in run["checks"] if not check["passed"] and check["blocking"]]
-    assert ("datasets/humaneval_test", "row_counts") in {(c["asset"], c["name"]) for c in wrong}
+    assert ("datasets/humaneval_test", "row_counts") in {(c["artifact"], c["check"]) for c in wrong}
     assert run["gate"]["open"] is False
 
 

@@ -260,8 +260,8 @@ def test_a_model_is_executed_in_memory_that_its_size_does_not_change(tmp_path: P
     folders = [zeros(tmp_path / str(layers), layers) for layers in (4, 16)]
     done = subprocess.run(
         [sys.executable, "-c", PEAK, *map(str, folders)],
-        # glibc raises its threshold for mmap as large blocks are freed, and then keeps tens of MB of
-        # them in its heap, more or less by chance. A threshold that is set stays as it is.
+        # glibc raises its threshold for mmap as large blocks are freed, and then keeps tens of MB
+        # of them in its heap, more or less by chance. A threshold that is set stays as it is.
         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
         capture_output=True,
         text=True,

@@ -78,7 +78,7 @@ def test_what_changed_after_its_check_is_found_by_the_gate_of_the_same_run(
 
     monkeypatch.setattr(gate, "evaluate", changed_first)
     said = materialized(capsys)
-    checks = {(one["asset"], one["name"]): one["passed"] for one in said["checks"]}
+    checks = {(one["artifact"], one["check"]): one["passed"] for one in said["checks"]}
     assert checks[SPLIT, "files_unchanged"]
     assert not said["gate"]["open"]
     assert not checks["phase2_readiness", "gate_is_open"]
