@@ -15,6 +15,10 @@ Mistake = tuple[Location, str]
 
 # Each stands for something else where an artifact's name could hold a split's.
 _PARTS = ("checks", "metadata", "raw", "schema", "small")
+# What files are called after their split, and the split that each word means.
+_SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(
+    ("valid", "validation", "val", "dev"), "validation"
+)
 _GROUPS = {"tokenizer": "the shared tokenizer", "hub": "the sources", "gate": "the gate"}
 
 
@@ -25,6 +29,7 @@ def mistakes_of(catalog: Catalog) -> list[Mistake]:
         *_names(catalog),
         *_repositories(catalog),
         *_files(catalog),
+        *_splits(catalog),
     ]
     # Artifacts follow from a catalog only where its references hold.
     return found or list(_coincidences(catalog))
@@ -114,6 +119,34 @@ def _files(catalog: Catalog) -> Iterator[Mistake]:
                     f"{file.path!r} of {upstream.repository} is described in another way in "
                     f"{other}: give the same sha256, size and count",
                 )
+
+
+def _splits(catalog: Catalog) -> Iterator[Mistake]:
+    """No file is in two splits of a dataset, and none is called after another split."""
+    for name, dataset in catalog.datasets.items():
+        owners: dict[str, str] = {}
+        for split, entry in dataset.splits.items():
+            own = _SPLITS.get(split.lower())
+            for place, file in enumerate(entry.files):
+                where: Location = ("datasets", name, "splits", split, "files")
+                if len(entry.files) > 1:
+                    where = (*where, place)
+                owner = owners.setdefault(file.path, split)
+                words = {_SPLITS.get(word) for word in re.findall(r"[a-z]+", file.path.lower())}
+                words -= {None}
+                if owner != split:
+                    yield (
+                        where,
+                        f"{file.path!r} is among the files of the split {owner}, too: a row that "
+                        "is trained on must not be tested on",
+                    )
+                elif own is not None and words and own not in words:
+                    yield (
+                        where,
+                        f"{file.path!r} is a file of {', '.join(sorted(map(str, words)))}, by its "
+                        f"name, for the split {split}: name the files of {split}, or call the "
+                        "split what they are",
+                    )
 
 
 def _coincidences(catalog: Catalog) -> Iterator[Mistake]:

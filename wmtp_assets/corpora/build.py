@@ -9,7 +9,9 @@ from pathlib import Path
 
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.parquet_file import Shard
+from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.corpora.parquet_file import ColumnsError, Shard
+from wmtp_assets.corpora.recognition import recognized
 from wmtp_assets.corpora.records import Problem
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.row_index import SCHEMA
@@ -60,7 +62,10 @@ def build_split(
             found=max_tokens,
             hint="Correct the dataset's max_tokens in the catalog.",
         )
-    expected = sum(Shard(path, dataset_format.columns).rows for path in shards)
+    try:
+        expected = sum(Shard(path, dataset_format.columns).rows for path in shards)
+    except ColumnsError as error:
+        raise recognized(error, dataset_format, FORMATS.values()) from error
     problems = dataset_format.problems(shards)
     tokenizer_digest = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
     done = 0

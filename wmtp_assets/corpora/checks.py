@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,6 +42,8 @@ class ExpectedRows:
     rows: int | None = None
     correct: int | None = None
     incorrect: int | None = None
+    of_others: Mapping[str, int] = field(default_factory=dict)
+    """The number of rows of the dataset's other splits, by their names."""
 
 
 class StoredSplit:
@@ -149,12 +151,19 @@ def row_counts(split: StoredSplit) -> Outcome:
     wanted = split.expected
     asked = {"rows": wanted.rows, "correct": wanted.correct, "incorrect": wanted.incorrect}
     expected = {name: value for name, value in asked.items() if value is not None}
+    hint = "Materialize the split again; if upstream changed, correct the catalog's counts."
+    same = [name for name, rows in wanted.of_others.items() if rows == counted["rows"]]
+    if same and wanted.rows not in (None, counted["rows"]):
+        hint = (
+            f"The catalog expects as many rows of the split {' and '.join(same)}: check that the "
+            f"files that it names for this split hold its rows. Else: {hint}"
+        )
     return Outcome(
         passed=all(counted[name] == value for name, value in expected.items()),
         expected=expected or "any",
         found=counted,
         where=str(split.jsonl),
-        hint="Materialize the split again; if upstream changed, correct the catalog's counts.",
+        hint=hint,
     )
 
 

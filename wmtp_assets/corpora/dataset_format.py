@@ -26,6 +26,19 @@ TASK_ID: Rule = {"type": "string", "minLength": 1, "description": "Unique within
 
 
 @dataclass(frozen=True)
+class Relative:
+    """Another dataset, or another config of the same one, that is easily taken for a format's own.
+
+    A shard is recognized as this one by the names of its columns: all of `columns` are there.
+    `advice` says what to write into the catalog.
+    """
+
+    what: str
+    columns: frozenset[str]
+    advice: str
+
+
+@dataclass(frozen=True)
 class RowCheck:
     """A check of one format's rows. `compute` gets what one pass over the lines found, and the path
     of the JSONL file; `blocking` when wrong rows would reach training."""
@@ -72,6 +85,9 @@ class DatasetFormat(ABC):
 
     checks: ClassVar[Sequence[RowCheck]] = ()
     """The checks that only this format's rows have."""
+
+    relatives: ClassVar[Sequence[Relative]] = ()
+    """What is mistaken for this format; of several that fit, the first is named."""
 
     growth: ClassVar[int]
     """Bytes written per byte of the shards, at most: JSONL, row index and statistics."""

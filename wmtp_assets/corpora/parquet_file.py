@@ -33,11 +33,17 @@ _SHOWN = 500  # characters of what pyarrow says
 AS_UPSTREAM = "Fetch the file again; if it is as upstream has it, tell the dataset's authors."
 
 
+class ColumnsError(CorpusError):
+    """A shard has not the columns that are wanted. `names` are those that it has."""
+
+    names: frozenset[str] = frozenset()
+
+
 class Shard:
     """One Parquet file with the columns `wanted`, each of its kind.
 
     `rows` is the number of rows that the footer states. Raises CorpusError if the file cannot be
-    read, or a column is not there, there twice, or of another type.
+    read, ColumnsError if a column is not there, there twice, or of another type.
     """
 
     def __init__(self, path: Path, wanted: Mapping[str, Kind]) -> None:
@@ -56,13 +62,15 @@ class Shard:
                 try:
                     self._leaves[name] = kind.check(name, field_of(schema, name, name).type)
                 except MismatchError as error:
-                    raise CorpusError(
+                    refusal = ColumnsError(
                         f"A shard's column {error.path} is missing or of another type",
                         expected=error.expected,
                         found=_printable(error.found),
                         where=path,
                         hint="Compare with the dataset's card: upstream's schema may have changed.",
-                    ) from error
+                    )
+                    refusal.names = frozenset(schema.names)
+                    raise refusal from error
             self._check_sizes()
 
     def _check_sizes(self) -> None:

@@ -275,12 +275,15 @@ def test_other_counts_than_the_catalog_expects_are_told(
 ) -> None:
     dataset = project.catalog.datasets["codecontests"]
     entry = Split(**{**dataset.splits[split].model_dump(), **counts})
-    changed = dataset.model_copy(update={"splits": {**dataset.splits, split: entry}})
+    splits = {**dataset.splits, split: entry, "train": Split(files=entry.files, rows=83)}
+    changed = dataset.model_copy(update={"splits": splits})
     datasets = {**project.catalog.datasets, "codecontests": changed}
     other = replace(project, catalog=project.catalog.model_copy(update={"datasets": datasets}))
     found = answers(other, CODE)
     assert wrong(found) == {"row_counts"}
     assert found["row_counts"].found == {"rows": 83, "correct": 41, "incorrect": 42}
+    told = "as many rows of the split train" in found["row_counts"].hint
+    assert told == ("rows" in counts)
 
 
 def entries_swapped(value: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ def catalog_of(models: tuple[str, ...], datasets: tuple[str, ...], splits: tuple
     base = sliced["slice_of"]
     catalog["models"] = {base: catalog["models"][base]}
     catalog["models"] |= {name: copy.deepcopy(sliced) for name in models}
-    dataset["splits"] = {name: {"files": ["data/some.parquet"]} for name in splits}
+    dataset["splits"] = {name: {"files": [f"data/{name}.parquet"]} for name in splits}
     dataset["small"] = {"rows": dict.fromkeys(splits, 2), "seed": 1}
     catalog["datasets"] = {name: copy.deepcopy(dataset) for name in datasets}
     return catalog

@@ -54,6 +54,15 @@ FIELDS: list[tuple[str, Any, str, str]] = [
     (f"{_MBPP}.splits.train.files", ["a\nb"], "", "control character"),
     (f"{_MBPP}.splits.train.files", [""], "", "is empty"),
     (f"{_MBPP}.splits.train.files", [{"path": "a*", "count": 0}], "", "greater than 0"),
+    (
+        f"{_MBPP}.splits.test.files",
+        ["full/train-00000-of-00002.parquet"],
+        "",
+        "a file of train, by its name, for the split test",
+    ),
+    (f"{_MBPP}.splits.test.files", ["data/val-*.parquet"], "", "of validation, by its name"),
+    (f"{_MBPP}.splits.train.files", ["Test.parquet"], "", "a file of test, by its name"),
+    (f"{_CODE}.splits.valid.files", ["test/0.parquet"], "", "a file of test, by its name"),
     (f"{_MBPP}.upstream.repository", "mbpp", "", "pattern"),
     (f"{_MBPP}.upstream.repository", "örg/mbpp", "", "pattern"),
     (f"{_MBPP}.upstream.repository", "org/..", "", "pattern"),
@@ -140,6 +149,11 @@ def _a_dataset_of_a_small_copys_name(catalog: Any) -> None:
     _another(catalog, "codecontests-small")
 
 
+def _one_file_for_two_splits(catalog: Any) -> None:
+    splits = catalog["datasets"]["mbpp"]["splits"]
+    splits["test"]["files"] = splits["train"]["files"] = ["full/all.parquet"]
+
+
 def _classes_of_a_set_without_any(catalog: Any) -> None:
     catalog["datasets"]["mbpp"]["splits"]["train"] |= {"correct": 14, "incorrect": 0}
 
@@ -181,6 +195,11 @@ TOGETHER: dict[str, tuple[Callable[[Any], None], str, str]] = {
         "datasets.codecontests-small",
         "another name",
     ),
+    "one file for two splits": (
+        _one_file_for_two_splits,
+        "datasets.mbpp.splits.test.files",
+        "'full/all.parquet' is among the files of the split train",
+    ),
     "classes of a set without any": (
         _classes_of_a_set_without_any,
         "datasets.mbpp",
@@ -212,6 +231,27 @@ def test_one_repository_twice_at_one_revision_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(catalog), encoding="utf-8")
     assert "mbpp-too" in load_catalog(path).datasets
+
+
+@pytest.mark.parametrize(
+    ("split", "file"),
+    [
+        ("validation", "data/valid-*.parquet"),
+        ("dev", "data/validation-0.parquet"),
+        ("test", "train_test_split.parquet"),
+        ("test", "latest.parquet"),
+        ("mine", "train.parquet"),
+        ("train", "0000.parquet"),
+    ],
+)
+def test_a_file_may_be_called_otherwise_than_its_split(
+    tmp_path: Path, split: str, file: str
+) -> None:
+    catalog = yaml.safe_load(SAMPLE)
+    catalog["datasets"]["mbpp"]["splits"] = {split: {"files": [file]}}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(catalog), encoding="utf-8")
+    assert list(load_catalog(path).datasets["mbpp"].splits) == [split]
 
 
 def test_a_model_and_a_dataset_cannot_have_repositories_of_one_name(tmp_path: Path) -> None:

@@ -47,7 +47,12 @@ class SplitSubject(Subject):
             asked_for = int(str(artifact.settings["rows"]))
             return corpora.ExpectedRows(min(asked_for, int(whole.facts["rows"])))
         expected = self.dataset.splits[str(artifact.split)]
-        return corpora.ExpectedRows(expected.rows, expected.correct, expected.incorrect)
+        others = {
+            name: one.rows
+            for name, one in self.dataset.splits.items()
+            if name != artifact.split and one.rows is not None
+        }
+        return corpora.ExpectedRows(expected.rows, expected.correct, expected.incorrect, others)
 
     def digests(self) -> dict[str, str]:
         if not is_computed(self, "stored") or not is_computed(self.stored, "scan"):

@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from wmtp_assets.corpora import records
 from wmtp_assets.corpora.columns import Integer, Kind, Parallel, Text, UnequalError, Values
-from wmtp_assets.corpora.dataset_format import TASK_ID, DatasetFormat, RowCheck, Rule
+from wmtp_assets.corpora.dataset_format import (
+    TASK_ID,
+    DatasetFormat,
+    Relative,
+    RowCheck,
+    Rule,
+)
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.parquet_file import AS_UPSTREAM, Shard, decoding
 from wmtp_assets.corpora.records import PlainProblem, PlainSolution, Problem, Solutions
@@ -95,6 +101,20 @@ class CodeContests(DatasetFormat):
     difficulties = tuple(value for value in range(30) if value != 18)
     index_columns = ("difficulty", "source", "cf_rating")
     checks = (difficulty_in_training_range,)
+    relatives: ClassVar[Sequence[Relative]] = (
+        Relative(
+            "Code-Contests-Plus (ByteDance-Seed/Code-Contests-Plus), whose columns are others",
+            frozenset({"correct_submissions", "incorrect_submissions"}),
+            "Name deepmind/code_contests in the catalog, or add a format for this one: "
+            "docs/how-to-add-a-dataset.md.",
+        ),
+        Relative(
+            "code_contests with one solution per row (teven/code_contests and its like)",
+            frozenset({"description", "solution", "language"}),
+            "Name the files of deepmind/code_contests in the catalog, whose rows are problems: "
+            "data/<split>-*.parquet.",
+        ),
+    )
     growth = 3  # JSONL is about twice the size of the parquet (7.5 GB give 15); the index on top
     row_bytes = 4_200  # published counts: 15 GB for 3.7 million rows
 

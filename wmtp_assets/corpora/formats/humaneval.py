@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from wmtp_assets.corpora.columns import Kind, Text
-from wmtp_assets.corpora.dataset_format import TASK_ID, Rule
+from wmtp_assets.corpora.dataset_format import TASK_ID, Relative, Rule
 from wmtp_assets.corpora.solved_tasks import SolvedTasks
 
 
@@ -35,6 +35,20 @@ class HumanEval(SolvedTasks):
         },
     }
     tests_field = "test"
+    relatives: ClassVar[Sequence[Relative]] = (
+        Relative(
+            "HumanEval+ as its authors' releases have it, with inputs in place of tests",
+            frozenset({"base_input", "plus_input"}),
+            "Name evalplus/humanevalplus in the catalog, whose Parquet has a test in each row, or "
+            "openai/openai_humaneval.",
+        ),
+        Relative(
+            "HumanEval-X or HumanEvalPack, which hold several languages",
+            frozenset({"declaration", "canonical_solution"}),
+            "Name the files of openai/openai_humaneval in the catalog: "
+            "openai_humaneval/test-*.parquet.",
+        ),
+    )
     growth = 4  # measured with the 164 published rows: 2.9, index and statistics included
     row_bytes = 1_400
 
