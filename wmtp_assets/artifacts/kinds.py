@@ -12,10 +12,18 @@ from typing import Any, Literal
 
 from wmtp_assets.artifacts.make import datasets, fetched, models
 from wmtp_assets.artifacts.make.task import Maker
-from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Handle, Split, Tokenizer
+from wmtp_assets.artifacts.types import (
+    SETTLED,
+    Checkpoint,
+    Document,
+    Fetched,
+    Handle,
+    Split,
+    Tokenizer,
+)
 from wmtp_assets.artifacts.upstream_files import Taken
 from wmtp_assets.catalog import Catalog, MicroModel
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import TOKENIZER_FILES, Artifact, Kind
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
 
@@ -24,17 +32,22 @@ def _every_input(artifact: Artifact) -> tuple[str, ...]:
     return artifact.inputs
 
 
+def _no_file(_: Artifact) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class ArtifactKind:
     """What is the same for all artifacts of a kind.
 
     `make` fills the artifact's folder from the inputs that `loads` names (the others count for
-    staleness only), `loaded_as` is the handle that readers get, `checks` names its `KindChecks`
-    (by "module:name": checks compare artifacts with their recipes, which need this table).
-    `code_version` gets a new number
-    when `make` gives other bytes for the same inputs: what the old code made is then made again.
-    `describe`, `icon` (one that Dagster has) and `row_schema` (the JSON Schema of a line, where the
-    artifact has lines) are for the page, `counted` is for the table of a run.
+    staleness only); `beside` gives the files in it that no published path leads to, a folder as
+    `name/`. `loaded_as` is the handle that readers get, `checks` names its `KindChecks` (by
+    "module:name": checks compare artifacts with their recipes, which need this table).
+    `code_version` gets a new number when `make` gives other bytes for the same inputs: what the old
+    code made is then made again. `describe`, `icon` (one that Dagster has) and `row_schema` (the
+    JSON Schema of a line, where the artifact has lines) are for the page, `counted` is for the
+    table of a run.
     """
 
     make: Maker
@@ -44,6 +57,7 @@ class ArtifactKind:
     icon: str
     code_version: str = "1"
     loads: Callable[[Artifact], tuple[str, ...]] = _every_input
+    beside: Callable[[Artifact], tuple[str, ...]] = _no_file
     counted: Literal["parameters", "rows"] | None = None
     row_schema: Callable[[Catalog, Artifact], Mapping[str, Any]] | None = None
 
@@ -51,6 +65,10 @@ class ArtifactKind:
 def kind_of(artifact: Artifact) -> ArtifactKind:
     """The row of an artifact's kind."""
     return KINDS[artifact.kind]
+
+
+def _files(*names: str) -> Callable[[Artifact], tuple[str, ...]]:
+    return lambda _: names
 
 
 def _text(description: str) -> Callable[[Catalog, Artifact], str]:
@@ -119,6 +137,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         checks="wmtp_assets.artifacts.checks.fetched:FETCHED",
         describe=_files_of_repository,
         icon="huggingface",
+        beside=_files("fetched.json"),
     ),
     Kind.TOKENIZER: ArtifactKind(
         make=models.write_tokenizer,
@@ -130,6 +149,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         ),
         icon="llama",
         code_version="2",  # model_input_names
+        beside=_files(*TOKENIZER_FILES),
     ),
     Kind.CHECKPOINT: ArtifactKind(
         make=models.make_checkpoint,
@@ -139,6 +159,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         icon="pytorch",  # Dagster has none for safetensors
         code_version="3",  # the certificate digests tensors with BLAKE3
         counted="parameters",
+        beside=_files("certificate.json", "slice.json", SETTLED),
     ),
     Kind.SHARDS: ArtifactKind(
         make=models.write_shards,
@@ -147,6 +168,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         describe=_shards,
         icon="pytorch",
         code_version="2",  # as of the checkpoint
+        beside=_files("sharded/"),
     ),
     Kind.CERTIFICATE: ArtifactKind(
         make=models.write_certificate,
@@ -210,6 +232,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         icon="json",
         code_version="3",  # cards declare splits with rows only
         loads=lambda _: (),
+        beside=_files("README.md", "README_small.md"),
     ),
     Kind.SMALL_SPLIT: ArtifactKind(
         make=datasets.choose_rows,
@@ -219,6 +242,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         icon="dataset",
         counted="rows",
         row_schema=_row_schema,
+        beside=lambda artifact: (f"{artifact.split}_small_stats.json",),
     ),
     Kind.SMALL_METADATA: _ROW_METADATA,
 }

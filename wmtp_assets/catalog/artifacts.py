@@ -83,6 +83,17 @@ class Artifact:
         return self.kind in (Kind.SPLIT_METADATA, Kind.SMALL_METADATA)
 
     @property
+    def is_of_small_copy(self) -> bool:
+        """Whether it belongs to the small copy of a dataset."""
+        return self.kind in (Kind.SMALL_SPLIT, Kind.SMALL_METADATA)
+
+    @property
+    def is_published_alone(self) -> bool:
+        """Whether it is published as a set of its own, with its metadata file if it has one; what
+        belongs to a model is published with the model."""
+        return self.kind in (Kind.SPLIT, Kind.SCHEMA, Kind.SMALL_SPLIT)
+
+    @property
     def is_shared(self) -> bool:
         """Whether several models are published with it: the tokenizer."""
         return self.name == TOKENIZER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from wmtp_assets.catalog.artifacts import Kind, every_artifact
+from wmtp_assets.catalog.artifacts import every_artifact
 from wmtp_assets.catalog.schema import Catalog, File, MicroModel, Upstream, UpstreamModel
 from wmtp_assets.checkpoints.layouts import sliced_layouts
 from wmtp_assets.storage.bounds import usable_name
@@ -180,7 +180,7 @@ def _claims(catalog: Catalog) -> Iterator[tuple[str, str, str, Location]]:
         yield "operation", operation, owner, where
         yield "operation", f"{operation}_checks", f"the checks of {owner}", where
         group = f"{section}.{artifact.owner}"
-        if artifact.kind in (Kind.SMALL_SPLIT, Kind.SMALL_METADATA):
+        if artifact.is_of_small_copy:
             group = f"the small copy of {group}"
         yield "group", artifact.group, _GROUPS.get(artifact.group, group), where
         for path in artifact.links:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from wmtp_assets.catalog.artifacts import (
     TOKENIZER,
     TOKENIZER_FILES,
-    Kind,
     artifacts_of,
     model_artifact,
 )
@@ -18,9 +17,6 @@ from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.storage import PublishedSet
 
 Links = dict[str, tuple[str, str]]
-
-# Of datasets; the metadata of a split goes with it.
-_PUBLISHED_BY_ITSELF = (Kind.SPLIT, Kind.SCHEMA, Kind.SMALL_SPLIT)
 
 
 def published_sets(catalog: Catalog) -> list[PublishedSet]:
@@ -37,7 +33,7 @@ def published_sets(catalog: Catalog) -> list[PublishedSet]:
         }
         sets.append(PublishedSet(model_artifact(model), links, mounts=(folder,)))
     for name, artifact in artifacts.items():
-        if artifact.kind not in _PUBLISHED_BY_ITSELF:
+        if not artifact.is_published_alone:
             continue
         members = (artifact, artifacts.get(f"{name}_metadata"))
         links = {p: (a.name, file) for a in members if a for p, file in a.links.items()}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from wmtp_assets.artifacts.checks.fetched import source_input
 from wmtp_assets.artifacts.checks.subject import Subject
-from wmtp_assets.artifacts.contents import foreign_files
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.types import demand, fetched
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Outcome, check
-from wmtp_assets.storage.receipts import Mismatch
+from wmtp_assets.storage.receipts import Mismatch, Receipt
 
 
 @check("Every file has the size and SHA-256 that its receipt states.", quick=True)
@@ -17,7 +17,7 @@ def files_unchanged(subject: Subject) -> Outcome:
     wrong = store.mismatches(subject.artifact.name, deep=subject.deep, known=subject.digests())
     wrong += [
         Mismatch(subject.folder / name, "nothing", "a file that no such artifact holds")
-        for name in foreign_files(subject.artifact, receipt)
+        for name in _foreign_files(subject.artifact, receipt)
     ]
     return Outcome(
         not wrong,
@@ -61,3 +61,16 @@ def inputs_current(subject: Subject) -> Outcome:
 
 
 EVERY = (files_unchanged, inputs_current)
+
+
+def _foreign_files(artifact: Artifact, receipt: Receipt) -> list[str]:
+    """The files of a receipt that no artifact of this name and kind holds, sorted.
+
+    Of a folder that the kind names every file counts as its own; another check knows which it has.
+    """
+    own = {*artifact.links.values(), *kind_of(artifact).beside(artifact)}
+    return sorted(
+        name
+        for name in receipt.files
+        if name not in own and f"{name.partition('/')[0]}/" not in own
+    )
