@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end
+.PHONY: help run materialize ui test quick fuzz check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-rows
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -48,6 +48,9 @@ bench-end-to-end: $(installed_dev) ## a whole run, fetch to gate (SCALE=1 is 2.8
 
 bench-fetch: $(installed_dev) ## fetching against curl and sha256sum
 	@.venv/bin/python -m benchmarks.fetch
+
+bench-rows: $(installed_dev) ## how soon a page of rows is answered at 3.7 million rows
+	@.venv/bin/python -m benchmarks.rows
 
 clean: ## removes the environment and caches; storage/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -27,6 +27,7 @@ LAYERS = (
     ("hub",),
     ("catalog", "checkpoints", "corpora", "mtp", "sample"),
     ("artifacts",),
+    ("pages",),
     ("orchestration",),
     ("web", "cli", "definitions"),
 )

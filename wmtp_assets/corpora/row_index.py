@@ -165,6 +165,25 @@ class RowIndex:
             first += count
         return pa.concat_tables(found) if found else SCHEMA.empty_table().select(columns)
 
+    def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Some columns of the rows at these numbers, in the order given. Reads the row groups that
+        hold them."""
+        found: list[pa.Table] = []
+        places: dict[int, int] = {}
+        first = at = 0
+        for group in range(self._file.metadata.num_row_groups):
+            count = self._file.metadata.row_group(group).num_rows
+            inside = sorted({row for row in rows if first <= row < first + count})
+            if inside:
+                table = self._file.read_row_group(group, list(columns))
+                found.append(table.take(as_arrow(np.array(inside) - first)))
+                places |= {row: at + place for place, row in enumerate(inside)}
+                at += len(inside)
+            first += count
+        if not found:
+            return SCHEMA.empty_table().select(columns)
+        return pa.concat_tables(found).take(as_arrow(np.array([places[row] for row in rows])))
+
     def batches(self, columns: Sequence[str], size: int = 1 << 16) -> Iterator[pa.RecordBatch]:
         yield from self._file.iter_batches(
             batch_size=size, columns=list(columns), use_threads=False

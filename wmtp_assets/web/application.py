@@ -5,7 +5,7 @@ Both lists name what is allowed. What a new version of Dagster adds stays out un
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
@@ -75,12 +75,17 @@ class OnlyListedMutations(ValidationRule):
 
 
 class _PageServer(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):
+    def __init__(self, context: WorkspaceProcessContext, own: Sequence[BaseRoute]) -> None:
+        super().__init__(context)
+        self._own = own
+
     def build_graphql_validation_rules(self) -> Collection[type[ASTValidationRule]]:
         return [*super().build_graphql_validation_rules(), OnlyListedMutations]
 
     def build_routes(self) -> list[BaseRoute]:
         every: list[BaseRoute] = super().build_routes()  # type: ignore[no-untyped-call]
-        return [route for route in every if _is_served(route)]
+        # Ours come first: Dagster's own page answers every path that nothing else does.
+        return [*self._own, *(route for route in every if _is_served(route))]
 
 
 def _is_served(route: BaseRoute) -> bool:
@@ -91,6 +96,7 @@ def _is_served(route: BaseRoute) -> bool:
     return False
 
 
-def page_application(context: WorkspaceProcessContext) -> Starlette:
-    """Dagster's web application for this workspace, with the routes and mutations listed here."""
-    return _PageServer(context).create_asgi_app()
+def page_application(context: WorkspaceProcessContext, own: Sequence[BaseRoute] = ()) -> Starlette:
+    """Dagster's web application for this workspace, with the routes and mutations listed here, and
+    our `own` routes in front of them."""
+    return _PageServer(context, own).create_asgi_app()

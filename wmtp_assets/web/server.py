@@ -16,10 +16,13 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
 from starlette.types import ASGIApp
 
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.settings import Settings
 from wmtp_assets.orchestration.history import cancel_dead_runs
 from wmtp_assets.web.application import page_application
 from wmtp_assets.web.guard import Guard, served_hosts
 from wmtp_assets.web.headers import SecurityHeaders
+from wmtp_assets.web.own_pages import own_routes
 from wmtp_assets.web.session import Login, Sessions, page_url
 
 
@@ -34,6 +37,7 @@ def main() -> None:
     login.add_argument("--link", type=Path, metavar="FILE")
     login.add_argument("--no-token", action="store_true")
     arguments = parser.parse_args()
+    project = Project.from_settings(Settings.from_environment())
     with (
         DagsterInstance.get() as instance,
         WorkspaceProcessContext(
@@ -50,7 +54,7 @@ def main() -> None:
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3_600, max_overflow=20
         )
-        app: ASGIApp = page_application(workspace)
+        app: ASGIApp = page_application(workspace, own_routes(project))
         if not arguments.no_token:
             url = page_url(arguments.host, arguments.port)
             sessions = Sessions(arguments.link, url)

@@ -1,0 +1,1 @@
+"""How soon a page of rows is answered at upstream's full size."""

@@ -1,0 +1,98 @@
+"""The pictures of a split: difficulty by class, and length against the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from wmtp_assets.corpora.report import TOKEN_BIN
+from wmtp_assets.pages.chart import Bar, Chart
+from wmtp_assets.pages.row_facets import NONE, Facets
+from wmtp_assets.pages.row_query import CLASSES, Range, RowQuery
+
+
+@dataclass(frozen=True)
+class Captions:
+    """What stands on the charts, in the language of the page."""
+
+    difficulty: str = "Rows by difficulty"
+    tokens: str = "Rows by length in tokens"
+    rows: str = "rows"
+    difficulty_axis: str = "difficulty, as upstream numbers it"
+    tokens_axis: str = "tokens of instruction, input and output"
+    limit: str = "limit {0:,}"
+    one_difficulty: str = "difficulty {0}: {1:,} rows"
+    by_class: str = "difficulty {0}: {1:,} correct, {2:,} incorrect"
+    length: str = "{0:,} to {1:,} tokens: {2:,} rows"
+
+
+ENGLISH = Captions()
+
+
+def difficulty_chart(
+    facets: Facets,
+    classed: bool,
+    query: RowQuery | None = None,
+    path: str = "",
+    words: Captions = ENGLISH,
+) -> Chart | None:
+    """Rows by difficulty and class, a gap where a number does not occur; None without difficulties.
+
+    With a `query`, bars link to their rows below `path`.
+    """
+    bars = []
+    for value, counts in sorted(facets.difficulty.items()):
+        if value == NONE:
+            continue
+        found = tuple(counts.get(one, 0) for one in (CLASSES.values() if classed else (NONE,)))
+        template = words.by_class if classed else words.one_difficulty
+        href, chosen = _link(query, "difficulty", (value, value), path)
+        bars.append(Bar(value, template.format(value, *found), found, href, chosen))
+    if not bars:
+        return None
+    return Chart(words.difficulty, words.difficulty_axis, words.rows, bars)
+
+
+def token_chart(
+    counts: Mapping[int, int],
+    limit: int,
+    query: RowQuery | None = None,
+    path: str = "",
+    words: Captions = ENGLISH,
+) -> Chart | None:
+    """Rows by length in steps of `TOKEN_BIN`, with the longest that is allowed; None without rows.
+
+    With a `query`, bars link to their rows below `path`.
+    """
+    bars = []
+    for place, times in sorted(counts.items()):
+        low, high = place * TOKEN_BIN, min((place + 1) * TOKEN_BIN - 1, limit)
+        href, chosen = _link(query, "tokens", (low, high), path)
+        title = words.length.format(low, high, times)
+        bars.append(Bar(place, title, (times,), href, chosen))
+    if not bars:
+        return None
+    # Behind the step that holds the limit: a row may be exactly as long.
+    return Chart(
+        words.tokens,
+        words.tokens_axis,
+        words.rows,
+        bars,
+        TOKEN_BIN,
+        limit // TOKEN_BIN + 1,
+        words.limit.format(limit),
+    )
+
+
+def _link(query: RowQuery | None, field: str, bounds: Range, path: str) -> tuple[str, bool]:
+    """Where a bar leads to, and whether its rows are among those that are asked for."""
+    if query is None:
+        return "", False
+    given: Range | None = getattr(query, field)
+    chosen = given is not None and given[0] <= bounds[1] and bounds[0] <= given[1]
+    wanted = (
+        replace(query, difficulty=bounds, page=1)
+        if field == "difficulty"
+        else replace(query, tokens=bounds, page=1)
+    )
+    return wanted.address(path), chosen

@@ -1,0 +1,50 @@
+"""Our own pages beside Dagster's: the report and the rows, behind the same guard. Reading only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.pages.html import HTML, load_templates, policy
+from wmtp_assets.pages.rows import Answer, row_page, rows_page, splits_page, unknown_page
+
+_METHODS = ["GET"]  # Starlette answers HEAD with it
+
+
+def own_routes(project: Project) -> list[Route]:
+    """The routes of our own pages. Their functions run in threads: they read files."""
+
+    def route(path: str, answered: Callable[[Request], Answer]) -> Route:
+        def endpoint(request: Request) -> Response:
+            return _response(answered(request))
+
+        return Route(path, endpoint, methods=_METHODS)
+
+    def rows(request: Request) -> Answer:
+        path = request.path_params
+        asked = request.scope["query_string"].decode("latin-1")
+        return rows_page(project, path["dataset"], path["split"], asked)
+
+    def row(request: Request) -> Answer:
+        return row_page(project, *(request.path_params[n] for n in ("dataset", "split", "row")))
+
+    load_templates()
+    return [
+        route("/rows", lambda _: splits_page(project)),
+        route("/rows/{dataset}/{split}", rows),
+        route("/rows/{dataset}/{split}/{row}", row),
+        route("/rows/{path:path}", lambda request: unknown_page(project, request.url.path)),
+    ]
+
+
+def _response(answer: Answer) -> Response:
+    return Response(
+        answer.html.encode("utf-8", "replace"),
+        answer.status,
+        {"Content-Security-Policy": policy(), "Cache-Control": "no-store"},
+        HTML,
+    )
