@@ -14,17 +14,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from wmtp_assets.checkpoints import pickles, strict_json
-from wmtp_assets.checkpoints.errors import refuse_archive
-from wmtp_assets.checkpoints.pickles import PickleError, View
+from wmtp_assets.checkpoints.errors import RESAVE, refuse_archive
+from wmtp_assets.checkpoints.pickles import RESAVE_TENSORS, PickleError, View
 from wmtp_assets.checkpoints.tensors import SourceTensor, is_plain_name
 from wmtp_assets.checkpoints.zip_directory import Record, read_directory
 
 # The first bytes of torch's format before 1.6: a pickled magic number.
 _LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
-_RESAVE = (
-    "Where you trust its origin, rewrite it: "
-    "python -c \"import torch; torch.save(torch.load('FILE', weights_only=True), 'FILE.new')\""
-)
 
 
 def read_archive(path: Path, weights_key: Sequence[str] = ()) -> list[SourceTensor]:
@@ -51,7 +47,7 @@ def read_archive(path: Path, weights_key: Sequence[str] = ()) -> list[SourceTens
                 path,
                 "little",
                 f"{found.decode('ascii', 'replace')!a}",
-                _RESAVE,
+                RESAVE,
             )
         record = records[f"{root}data.pkl"]
         if record.size > pickles.MAX_BYTES:
@@ -91,6 +87,7 @@ def _root(records: dict[str, Record], path: Path) -> str:
             path,
             expected="one <name>/data.pkl",
             found=f"{len(roots)} of them",
+            hint="Check that the catalog's weights name the right file, and fetch it again.",
         )
     return roots[0]
 
@@ -137,7 +134,7 @@ def _tensor(
             refuse_archive(
                 f"The tensor {name} shows one element in several places (an expanded view)",
                 path,
-                hint="Save it after .contiguous().",
+                hint=RESAVE_TENSORS,
             )
     return SourceTensor(
         name=name,
@@ -167,7 +164,7 @@ def _refuse_form(path: Path, start: bytes) -> NoReturn:
             "This file is in torch's old format (before 1.6), which can only be read by running it",
             path,
             expected="torch's zip format",
-            hint=_RESAVE,
+            hint=RESAVE,
         )
     if start[257:262] == b"ustar":
         refuse_archive(

@@ -7,6 +7,12 @@ from typing import NoReturn
 
 from wmtp_assets.errors import WmtpError
 
+RESAVE = (
+    "Where you trust its origin, rewrite it: "
+    "python -c \"import torch; torch.save(torch.load('FILE', weights_only=True), 'FILE.new')\""
+)
+"""What to do about an archive that torch's careful reader reads, and this package does not."""
+
 
 class CheckpointError(WmtpError):
     """Something about a checkpoint's files is not as it must be."""

@@ -26,7 +26,7 @@ MAX_OPCODES = 1_000_000
 class PickleError(ValueError):
     """The pickle asks for something that a state dict does not need; the message says what.
 
-    `mend` is what to do where there is more to do than to write the file again.
+    `hint` is what to do where there is more to do than to write the file again.
     """
 
     def __init__(self, why: str, hint: str | None = None) -> None:
@@ -126,6 +126,14 @@ _RESAVE_ALL = (
     "hand: python -c \"import torch; torch.save(torch.load('FILE', weights_only=False)"
     "['state_dict'], 'FILE.new')\", with the key behind which the weights lie."
 )
+RESAVE_TENSORS = (
+    "Where you trust the file's origin, save its tensors alone, each as it is: python -c \"import "
+    "torch; torch.save({k: v.resolve_conj().resolve_neg().contiguous() for k, v in "
+    "torch.load('FILE', weights_only=True).items() if isinstance(v, torch.Tensor)}, 'FILE.new')\""
+)
+_OTHER_FILE = (
+    "Name the file that holds the weights, a dict of named tensors, as the catalog's weights."
+)
 _MARK = object()
 _MAX_WRAPPERS = 4  # levels of dicts within dicts in which a state dict is looked for
 
@@ -142,21 +150,23 @@ def read_state_dict(data: bytes, weights_key: Sequence[str] = ()) -> dict[str, V
     for depth, key in enumerate(weights_key, start=1):
         if not isinstance(value, dict) or key not in value:
             named = ".".join(weights_key[:depth])
-            found = f"the keys {_some(value)}" if isinstance(value, dict) else f"a {_kind(value)}"
+            found = f"the keys {_some(value)}" if isinstance(value, dict) else _a(value)
             raise PickleError(
                 f"the catalog's weights_key {named[:80]!a} is not there, found {found}",
                 _advice(whole),
             )
         value = value[key]
     if not isinstance(value, dict):
-        raise PickleError(f"the pickle holds a {_kind(value)}, not a dict of tensors", None)
+        raise PickleError(f"the pickle holds {_a(value)}, not a dict of tensors", _OTHER_FILE)
     views: dict[str, View] = {}
     for name, view in value.items():
         if not isinstance(name, str):
-            raise PickleError(f"a key is a {_kind(name)}, not a text", _advice(whole))
+            raise PickleError(f"a key is {_a(name)}, not a text", _advice(whole) or _OTHER_FILE)
         if not isinstance(view, View):
+            has_tensors = any(isinstance(entry, View) for entry in value.values())
+            alone = RESAVE_TENSORS if has_tensors and not weights_key else _OTHER_FILE
             raise PickleError(
-                f"the entry {name[:80]!a} is a {_kind(view)}, not a tensor", _advice(whole)
+                f"the entry {name[:80]!a} is {_a(view)}, not a tensor", _advice(whole) or alone
             )
         views[name] = view
     return views
@@ -180,7 +190,7 @@ def _state_dicts(
     if not isinstance(value, dict) or not value or id(value) in seen:
         return
     seen.add(id(value))
-    if all(isinstance(entry, View) for entry in value.values()):
+    if all(isinstance(key, str) and isinstance(entry, View) for key, entry in value.items()):
         yield keys, len(value)
     elif len(keys) < _MAX_WRAPPERS:
         for key, entry in value.items():
@@ -301,7 +311,7 @@ class _Interpreter:
         for key, value in zip(items[::2], items[1::2], strict=True):
             # An optimizer's state has whole numbers as keys; the bound keeps their hashes apart.
             if not (isinstance(key, str) or (type(key) is int and 0 <= key < 1 << 60)):
-                self.refuse(f"a key is a {_kind(key)}, not a text")
+                self.refuse(f"a key is {_a(key)}, not a text")
             if key in target:
                 self.refuse(f"the key {str(key)[:80]!a} occurs twice")
             target[key] = value
@@ -383,6 +393,8 @@ class _Interpreter:
         match arguments:
             case (Storage() as storage, offset, shape, strides, bool(), dict() as hooks):
                 pass
+            case (Storage(), _, _, _, bool(), dict(), dict()):
+                self.refuse("a tensor that is a view that changes its values", RESAVE_TENSORS)
             case _:
                 self.refuse("a tensor that is not rebuilt the way torch.save writes it")
         return self.view(storage, offset, shape, strides, hooks)
@@ -460,8 +472,20 @@ def _is_key(key: str) -> bool:
     return key.isascii() and key.isdigit() and len(key) <= 20
 
 
+def _a(value: object) -> str:
+    return "null" if value is None else f"a {_kind(value)}"
+
+
 def _kind(value: object) -> str:
     match value:
+        case None:
+            return "null"
+        case bool():
+            return "truth value"
+        case int() | float():
+            return "number"
+        case str():
+            return "text"
         case _Name(name=name) | _Inert(kind=name):
             return name
         case View():

@@ -120,6 +120,8 @@ def read_header(path: Path) -> Header:
 
 
 def _check_metadata(metadata: object, path: Path) -> None:
+    if metadata is None:  # the library, too, takes null for none
+        return
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         _refuse("The header's __metadata__ is no object of texts", path)
 

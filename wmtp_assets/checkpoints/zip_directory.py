@@ -1,8 +1,9 @@
 """A zip archive's directory, read strictly: where each stored record's bytes begin and end.
 
 Only what torch writes is accepted: records that are stored (not compressed, not encrypted), with
-one name each, that do not overlap, and whose local header repeats the directory's name. Nothing is
-extracted; memory is bounded by the two caps below. Format: PKWARE's APPNOTE.TXT 6.3, 4.3-4.5.
+one name each, that do not overlap, and whose local header repeats the directory's name; and
+folders that hold nothing, which are left out. Nothing is extracted; memory is bounded by the two
+caps below. Format: PKWARE's APPNOTE.TXT 6.3, 4.3-4.5.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wmtp_assets.checkpoints.errors import refuse_archive
+from wmtp_assets.checkpoints.errors import RESAVE, refuse_archive
 
 MAX_DIRECTORY_BYTES = 16 << 20
 MAX_RECORDS = 50_000
@@ -159,7 +160,8 @@ def _entries(
                 f"The zip archive holds a name that is no UTF-8: {raw_name[:40]!a}", path
             )
         look_at(name)
-        if disk or attributes & _FOLDER or name.endswith("/"):
+        is_folder = name.endswith("/") and not (disk or size or packed)
+        if not is_folder and (disk or attributes & _FOLDER or name.endswith("/")):
             # torch takes such a record's size for the tensor's, and reads nothing into it.
             refuse_archive(
                 f"The record {name[:80]!a} is no file of this archive",
@@ -167,13 +169,15 @@ def _entries(
                 expected="a file on disk 0",
                 found=f"attributes {attributes:#x}, disk {disk}",
             )
+        if is_folder and not flags & _ENCRYPTED:
+            continue
         if method != 0 or flags & _ENCRYPTED:
             refuse_archive(
                 f"The record {name[:80]!a} is compressed or encrypted",
                 path,
                 expected="stored bytes, as torch.save writes them",
                 found=f"method {method}, flags {flags:#x}",
-                hint="Write the file again with torch.save.",
+                hint=RESAVE,
             )
         extra = directory[extra_at : extra_at + extra_length]
         size, packed, header = _zip64(extra, size, packed, header, name, path)

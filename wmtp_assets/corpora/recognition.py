@@ -17,8 +17,11 @@ def recognized(
     """`error`, with what the shard is instead of one of `dataset_format`, and what to do.
 
     Looked for among the format's `relatives`, then among the `formats` that read all their columns
-    here. Of a shard that is neither, the columns that it has are listed.
+    here. Of a shard that is neither, the columns that it has are listed. A shard that has them all
+    is none: a column is of another type, and `error` says which.
     """
+    if dataset_format.columns.keys() <= error.names:
+        return error
     found = f"{error.found} among {_listed(error.names)}"
     hint = error.hint
     relative = next((one for one in dataset_format.relatives if one.columns <= error.names), None)

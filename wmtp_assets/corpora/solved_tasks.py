@@ -50,7 +50,7 @@ class SolvedTasks(DatasetFormat):
         if isinstance(value, int):
             return str(value)
         text, repaired = records.repaired_text(value or b"")
-        return None if repaired or not text else text
+        return None if repaired or records.is_blank(text) else text
 
     def tests(self, raw: Raw) -> dict[str, Test]:
         """The fields that follow the task id: columns of the same name, text as bytes.

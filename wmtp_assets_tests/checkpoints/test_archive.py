@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -130,6 +131,19 @@ def test_a_big_endian_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(ArchiveError, match="not little-endian"):
         read_archive(path)
+
+
+def test_folders_of_the_archive_that_hold_nothing_are_read_past(tmp_path: Path) -> None:
+    """As a zip program writes them where it packs an unpacked archive again; torch reads it."""
+    plain, packed = save({"a": torch.arange(3.0)}, tmp_path / "a.pth"), tmp_path / "b.pth"
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(packed, "w") as new:
+        for folder in ("a/", "a/data/", "a/.data/"):
+            new.mkdir(folder)
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info))
+    (tensor,) = read_archive(packed)
+    (wanted,) = torch.load(packed, weights_only=True).values()
+    assert read_tensor(tensor).tobytes() == raw(wanted)
 
 
 def test_an_optimizer_state_is_refused_because_it_is_no_state_dict_of_tensors(

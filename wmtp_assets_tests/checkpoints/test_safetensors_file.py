@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,16 @@ def test_a_changed_header_byte_is_refused_or_seen(tmp_path: Path, at: int) -> No
     with contextlib.suppress(SafetensorsError):
         after = read_header(path)
     assert after is None or dict(after.tensors) != dict(before.tensors)
+
+
+def test_metadata_that_is_null_is_none_at_all(tmp_path: Path) -> None:
+    """As the library reads it."""
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    header = json.dumps({"__metadata__": None, "a": entry}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    assert load_file(path)["a"].tolist() == [0, 0]
+    assert list(read_header(path).tensors) == ["a"]
 
 
 def test_a_file_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -208,8 +209,8 @@ def test_an_equal_second_trunk_keeps_its_twin_behind_a_prefix(tmp_path: Path) ->
     [
         (("weights",), "'model', 'step'"),
         (("model", "x"), "'a', 'b'"),
-        (("step",), "a int"),
-        (("step", "x"), "found a int"),
+        (("step",), "a number"),
+        (("step", "x"), "found a number"),
         (("model", "a"), "a tensor"),
     ],
 )
@@ -297,6 +298,67 @@ def test_torchscript_is_refused_and_readable_after_its_remedy(tmp_path: Path) ->
     _run_remedy(str(refused.value), tmp_path)
     found = {t.name: read_tensor(t).tobytes() for t in read_archive(tmp_path / "FILE")}
     assert found == {name: raw(tensor) for name, tensor in module.state_dict().items()}
+
+
+def _negated(path: Path) -> None:
+    torch.save({"a": torch._neg_view(torch.arange(4.0))}, path)
+
+
+def _deflated(path: Path) -> None:
+    torch.save({"a": torch.arange(4.0)}, path)
+    with zipfile.ZipFile(path) as file:
+        records = {info.filename: file.read(info) for info in file.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in records.items():
+            file.writestr(name, data)
+
+
+READ_BY_TORCH: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a number among the tensors": (
+        lambda path: torch.save({"a": torch.arange(4.0), "step": 3}, path),
+        "the entry 'step' is a number",
+    ),
+    "null among the tensors": (
+        lambda path: torch.save({"a": torch.arange(4.0), "b._extra_state": None}, path),
+        "the entry 'b._extra_state' is null",
+    ),
+    "an expanded view": (
+        lambda path: torch.save({"a": torch.ones(1).expand(4)}, path),
+        "an expanded view",
+    ),
+    "a negated view": (_negated, "a view that changes its values"),
+    "compressed records": (_deflated, "is compressed or encrypted"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", READ_BY_TORCH)
+def test_what_torch_reads_and_we_do_not_is_readable_after_its_remedy(
+    tmp_path: Path, form: str
+) -> None:
+    write, named = READ_BY_TORCH[form]
+    path = tmp_path / "FILE"
+    write(path)
+    wanted = torch.load(path, weights_only=True)["a"].resolve_neg()
+    with pytest.raises(ArchiveError) as refused:
+        read_archive(path)
+    assert named in str(refused.value)
+    _run_remedy(str(refused.value), tmp_path)
+    (tensor,) = read_archive(path)
+    assert (tensor.name, read_tensor(tensor).tobytes()) == ("a", raw(wanted.contiguous()))
+
+
+@pytest.mark.parametrize(
+    "value", [[torch.ones(2)], torch.ones(2), {0: torch.ones(2)}, {"a": {"b": [torch.ones(2)]}}]
+)
+def test_what_holds_no_named_tensors_has_a_remedy_that_names_no_missing_field(
+    tmp_path: Path, value: object
+) -> None:
+    torch.save(value, tmp_path / "a.pth")
+    with pytest.raises(ArchiveError) as refused:
+        read_archive(tmp_path / "a.pth")
+    assert refused.value.hint
+    assert "weights_key" not in str(refused.value)
 
 
 def _tar(path: Path) -> None:

@@ -174,6 +174,7 @@ _NO_TASK: dict[str, tuple[str, Any, Any, tuple[str, ...]]] = {
     "a number with a fraction": ("mbpp", [4.5, 5.0], pa.float64(), ("task_id", "double")),
     "a null name": ("humaneval", ["a", None], None, ("None", "row 1")),
     "an empty name": ("humaneval", ["a", ""], None, ("b''", "row 1")),
+    "a blank name": ("humaneval", ["a", " "], None, ("b' '", "row 1")),
     "the same name twice": ("humaneval", ["a", "a"], None, ("b'a'", "row 1", "row 0")),
     "a name that is not UTF-8": ("humaneval", [b"a", b"\xff"], pa.binary(), ("xff", "row 1")),
     "a name as a number": ("humaneval", [1, 2], pa.int64(), ("task_id", "text", "int64")),

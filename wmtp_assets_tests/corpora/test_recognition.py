@@ -135,3 +135,4 @@ def test_a_column_of_another_type_is_not_taken_for_another_dataset(
         build_codecontests([shard], small_tokenizer, tmp_path, "test")
     for words in ("difficulty", "an integer", "string", "Compare with the dataset's card"):
         assert words in str(refusal.value)
+    assert "time_limit" not in str(refusal.value)  # which is right, and no part of the question

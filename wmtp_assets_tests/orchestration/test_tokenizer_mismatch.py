@@ -15,7 +15,7 @@ from wmtp_assets.catalog import Catalog
 from wmtp_assets.cli import main
 from wmtp_assets.sample.tokenizer import VOCABULARY, tokenizer_model
 from wmtp_assets.storage.digests import sha256_file
-from wmtp_assets_tests.orchestration.tiny import VARIABLES, Tiny, catalog_text, contract, empty
+from wmtp_assets_tests.orchestration.tiny import VARIABLES, catalog_text, contract, empty
 
 NAME = "ref-sheared-llama-2.7b"
 
