@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import published, quick, run_checks
 from wmtp_assets.artifacts.gate import Verdict, judge
+from wmtp_assets.artifacts.staleness import sets_of
 from wmtp_assets.corpora.formatting import FACTS, Formatted
 from wmtp_assets.corpora.tokens import TokenCounter
 from wmtp_assets.corpora.writer import SplitWriter
@@ -36,7 +37,9 @@ def reseal(project: Project, name: str, change: Change) -> None:
 
 def follow(project: Project, name: str) -> None:
     """Makes what is made from `name` again, publishes it, and `name` with it."""
-    Workbench(project).make([name, *descendants(project, name)])
+    Workbench(project).make(descendants(project, name))
+    for one in sets_of(project, [name]).values():
+        project.store.publish(one)
 
 
 def descendants(project: Project, name: str) -> list[str]:

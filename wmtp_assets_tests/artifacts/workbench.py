@@ -27,8 +27,11 @@ class Workbench:
         log = SimpleNamespace(
             info=lambda line: None, debug=lambda line: None, warning=lambda line: None
         )
+        history = SimpleNamespace(get_asset_check_summary_records=lambda keys: {})  # empty
         self._context = _context(
-            log=log, op_execution_context=SimpleNamespace(op_config={"force": False})
+            log=log,
+            op_execution_context=SimpleNamespace(op_config={"force": False}),
+            instance=SimpleNamespace(event_log_storage=history),
         )
         self._output = _context(add_output_metadata=lambda metadata: None, log=log)
 
