@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
-from dagster_webserver.webserver import DagsterWebserver
 from graphql import ASTValidationRule, FieldNode, GraphQLError, ValidationRule
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+
+from wmtp_assets.web.dagster_internals import (
+    DagsterWebserver,
+    WorkspaceProcessContext,
+    WorkspaceRequestContext,
+)
 
 # Left out: notebooks (files are read by the path that the request names), results reported from
 # outside, and the old name of /server_info.

@@ -21,6 +21,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.web.dagster_internals import DAEMON
 from wmtp_assets.web.session import LinkError, link_command, link_file, page_url, read_link
 
 READY_WITHIN_SECONDS = 180
@@ -92,7 +93,7 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
         server = {"host": "localhost", "socket": address, "location_name": "wmtp_assets"}
         workspace = folder / "workspace.yaml"
         workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
-        start("daemon", "dagster._daemon", "run", "-w", str(workspace), "--log-level", "error")
+        start("daemon", DAEMON, "run", "-w", str(workspace), "--log-level", "error")
         flags = ["--link", str(link)] if ask_for_token else ["--no-token"]
         flags += ["--read-only"] if read_only else []
         start("web server", "wmtp_assets.web.server", host, str(port), address, *flags)

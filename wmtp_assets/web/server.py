@@ -12,14 +12,13 @@ from pathlib import Path
 
 import uvicorn
 from dagster import DagsterInstance
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import GrpcServerTarget
 from starlette.types import ASGIApp
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.settings import Settings
 from wmtp_assets.orchestration.history import cancel_dead_runs
 from wmtp_assets.web.application import page_application
+from wmtp_assets.web.dagster_internals import GrpcServerTarget, WorkspaceProcessContext
 from wmtp_assets.web.guard import Guard, served_hosts
 from wmtp_assets.web.headers import SecurityHeaders
 from wmtp_assets.web.own_pages import own_routes

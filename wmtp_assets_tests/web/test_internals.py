@@ -1,0 +1,85 @@
+"""What is not public of Dagster: used by one module, and still what that module takes it for."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "wmtp_assets"
+INTERNALS = "web/dagster_internals.py"
+# Module, name in it, and what is passed by name or overridden.
+USED = {
+    ("dagster._core.workspace.context", "WorkspaceProcessContext", "__init__"): {
+        "instance",
+        "version",
+        "read_only",
+        "workspace_load_target",
+    },
+    ("dagster._core.workspace.context", "WorkspaceRequestContext", "__init__"): set[str](),
+    ("dagster._core.workspace.load_target", "GrpcServerTarget", "__init__"): {
+        "host",
+        "port",
+        "socket",
+        "location_name",
+    },
+    ("dagster_webserver.webserver", "DagsterWebserver", "__init__"): {"process_context"},
+    ("dagster_webserver.webserver", "DagsterWebserver", "build_routes"): set[str](),
+    ("dagster_webserver.webserver", "DagsterWebserver", "create_asgi_app"): set[str](),
+    (
+        "dagster_webserver.webserver",
+        "DagsterWebserver",
+        "build_graphql_validation_rules",
+    ): set[str](),
+}
+
+
+def is_private(module: str) -> bool:
+    parts = module.split(".")
+    own = parts[0] == "dagster_webserver"
+    return own or (parts[0].startswith("dagster") and any(p.startswith("_") for p in parts))
+
+
+def private_names_in(path: Path) -> set[str]:
+    """Modules of Dagster that are not public, as a module imports them or names them in text."""
+    text = path.read_text(encoding="utf-8")
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text if "dagster" in text else "")):
+        if isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            found.update(one.name for one in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value if node.value.replace(".", "").isidentifier() else "")
+    return {name for name in found if is_private(name)}
+
+
+def test_one_module_names_what_dagster_does_not_promise() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if private_names_in(path)
+    }
+    assert found == {INTERNALS}
+
+
+@pytest.mark.parametrize(("module", "name", "method"), USED, ids=lambda text: text)
+def test_dagster_still_has_what_is_used_of_it(module: str, name: str, method: str) -> None:
+    changed = f"Dagster {version('dagster')} has changed {module}.{name}: adapt {INTERNALS}"
+    try:
+        there = getattr(getattr(importlib.import_module(module), name), method)
+    except (ImportError, AttributeError) as error:
+        pytest.fail(f"{changed} ({error})")
+    missing = USED[module, name, method] - inspect.signature(there).parameters.keys()
+    assert not missing, f"{changed}: it takes no {', '.join(sorted(missing))}"
+
+
+def test_the_daemon_is_still_a_module_that_runs() -> None:
+    from wmtp_assets.web.dagster_internals import DAEMON
+
+    assert find_spec(f"{DAEMON}.__main__"), f"Dagster {version('dagster')} has changed {DAEMON}"
