@@ -76,8 +76,8 @@ def row(version: str, found: dict[str, Any], wanted: dict[str, Any], published: 
     tiny = {Path(name).name: wrong[name] for name in wrong if name not in published}
     good = [name for name, faults in tiny.items() if not faults]
     bad = "; ".join(f"{name}: {', '.join(faults)}" for name, faults in tiny.items() if faults)
-    told = "; ".join(ours) or f"all {len(published)} equal"
-    return f"| {version} | {told} | {len(good)} of {len(tiny)} | {bad or '-'} |"
+    result = "; ".join(ours) or f"all {len(published)} equal"
+    return f"| {version} | {result} | {len(good)} of {len(tiny)} | {bad or '-'} |"
 
 
 def main() -> int:

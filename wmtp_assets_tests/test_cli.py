@@ -180,7 +180,7 @@ def test_a_failed_blocking_check_exits_1_and_names_the_file(
     assert "FAILED: datasets/mbpp_test_metadata files_unchanged" in text
     assert str(path) in text
     assert "The gate is CLOSED" in text
-    # And the command that it names mends it.
+    # And the command that it names repairs it.
     assert "wmtp materialize datasets/mbpp_test_metadata --force" in text
     assert main(["materialize", "datasets/mbpp_test_metadata", "--force"]) == 0
     assert "The gate is OPEN" in capsys.readouterr().out

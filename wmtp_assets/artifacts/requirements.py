@@ -45,14 +45,14 @@ def pins(project: Project) -> list[Fact]:
 
 def wanted_repos(project: Project) -> list[WantedRepo]:
     """Every repository with its licence and whether its gate must be open, by the catalog."""
-    words = {one.repository: one for one in project.catalog.upstreams().values()}
+    entries = {one.repository: one for one in project.catalog.upstreams().values()}
     return [
         WantedRepo(
             taken.repo,
             taken.revision,
             tuple(WantedFile(f.path, f.sha256, f.size) for f in taken.files if "*" not in f.path),
-            words[taken.repo.name].licence,
-            words[taken.repo.name].gated,
+            entries[taken.repo.name].licence,
+            entries[taken.repo.name].gated,
         )
         for taken in project.taken()
     ]

@@ -182,7 +182,7 @@ class Split(Handle):
 
     @property
     def index(self) -> Path:
-        """The row index: one Parquet row a line of the JSONL."""
+        """The row index: one Parquet row per line of the JSONL."""
         return self._only(".index.parquet")
 
     def _only(self, ending: str) -> Path:

@@ -1,6 +1,6 @@
 """The files that the catalog takes from upstream: which they are, whether they changed, fetching.
 
-Between the catalog's words (paths and patterns at a revision) and `hub/` (bytes).
+Between the catalog's entries (paths and patterns at a revision) and `hub/` (bytes).
 """
 
 from __future__ import annotations

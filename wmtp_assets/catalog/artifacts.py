@@ -48,7 +48,7 @@ class Artifact:
     """One artifact of a catalog.
 
     `owner` is the model or dataset it belongs to, `split` its split if it has one. `inputs` are the
-    artifacts it is made from. `settings` are the catalog's words that its bytes depend on, and no
+    artifacts it is made from. `settings` are the catalog's fields that its bytes depend on, and no
     others: a new expected count makes no file stale.
     """
 
@@ -198,14 +198,14 @@ def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
             settings=conversion,
         ),
     ]
-    told = {
+    described = {
         "repository": model.upstream.repository,
         "revision": model.upstream.revision,
         "licence": model.upstream.licence,
         "status": model.status,
         "target_device": model.target_device,
     }
-    made += _documents(made[1], model.layout, raw, told)
+    made += _documents(made[1], model.layout, raw, described)
     if model.shard_bytes is not None:
         shards = Artifact(
             model_artifact(name, "shards"),
@@ -236,12 +236,12 @@ def _micro_model(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifac
         links=_checkpoint_links(name),
         settings={"layers": micro.layers, "dim": micro.dim, "ffn": micro.ffn},
     )
-    told = {
+    described = {
         "slice_of": micro.slice_of,
         "status": micro.status,
         "target_device": micro.target_device,
     }
-    return [checkpoint, *_documents(checkpoint, base.layout, weights, told)]
+    return [checkpoint, *_documents(checkpoint, base.layout, weights, described)]
 
 
 def _checkpoint_links(name: str) -> dict[str, str]:
@@ -250,7 +250,7 @@ def _checkpoint_links(name: str) -> dict[str, str]:
 
 
 def _documents(
-    model: Artifact, layout: str, config_from: str, told: Mapping[str, object]
+    model: Artifact, layout: str, config_from: str, described: Mapping[str, object]
 ) -> list[Artifact]:
     """The documents beside the checkpoint `model`: config, certificate, adapter, metadata."""
     folder = f"models_v2/{model.owner}"
@@ -287,7 +287,9 @@ def _documents(
         inputs = [config.name, model.name]
         made.append(document(Kind.ADAPTER, "adapter", inputs, "configs/meta_adapter.yaml"))
     members = [model.name, *(one.name for one in made), TOKENIZER]
-    metadata = document(Kind.MODEL_METADATA, "metadata", members, "metadata.json", settings=told)
+    metadata = document(
+        Kind.MODEL_METADATA, "metadata", members, "metadata.json", settings=described
+    )
     return [*made, metadata]
 
 

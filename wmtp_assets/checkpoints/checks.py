@@ -194,7 +194,7 @@ def names_and_shapes(stored: StoredCheckpoint) -> Outcome:
             if name not in found:
                 wrong.append(f"{name} is missing")
             elif name not in wanted:
-                wrong.append(f"{name} is too many")
+                wrong.append(f"unexpected tensor {name}")
             elif wanted[name] != found[name]:
                 wrong.append(f"{name} is {list(found[name])}, not {list(wanted[name])}")
     except CheckpointError as error:

@@ -43,7 +43,7 @@ _AHEAD = 2  # blocks that each reader may be ahead
 _OUTPUTS = 4  # blocks of the target that wait to be hashed and written
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes of the target that are done, and all of them; at most once a block."""
+"""Called with the bytes of the target that are done, and all of them; at most once per block."""
 
 
 def convert(plan: Plan, target: Path, progress: Progress | None = None) -> Certificate:

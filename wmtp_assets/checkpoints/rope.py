@@ -46,7 +46,7 @@ _NUMBERS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
 }
 _WHOLE = ("original_max_position_embeddings",)
-_MEND = (
+_HINT = (
     "This setting changes what the network computes, so the checkpoint cannot be converted as it "
     "is. If the file is wrong, correct it in a directory mirror and point WMTP_HUB at that."
 )
@@ -208,5 +208,5 @@ def _number(key: str, value: object) -> float:
 
 def _refuse(problem: str, expected: object, found: object) -> NoReturn:
     raise LayoutError(
-        problem, expected=expected, found=str(found)[:500], where="config.json", hint=_MEND
+        problem, expected=expected, found=str(found)[:500], where="config.json", hint=_HINT
     )

@@ -9,9 +9,9 @@ which is at most (1 - f)^POSITIONS because the mean of the f_i is f. For f = 1 %
 0.99^2100 = 7e-10. The runs add to that: of values that are wrong here and there, independently,
 134,400 are looked at, so that f = 0.016 % is found with the same probability.
 
-What it costs: 2 x 2,100 reads of at most 256 bytes each a tensor, in the order of the file, without
-read-ahead: 1.3 million for a 7B model of 300 tensors, a few seconds where the pages are cached,
-and at worst a tenth of the pages of a 27 GB file where they are not.
+What it costs: 2 x 2,100 reads per tensor of at most 256 bytes each, in the order of the file,
+without read-ahead: 1.3 million for a 7B model of 300 tensors, a few seconds where the pages are
+cached, and at worst a tenth of the pages of a 27 GB file where they are not.
 
 What is not found for certain: a change of less than that share of one large tensor, made together
 with the certificate, SHA256SUMS and every receipt. `wmtp verify --against-source` converts

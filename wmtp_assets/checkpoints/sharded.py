@@ -149,7 +149,7 @@ def _unlike_files(folder: Path, others: Mapping[str, bytes], shards: Set[str]) -
     """How a folder differs from one that holds `shards`, and files of the bytes of `others`."""
     there = {path.name for path in folder.iterdir()}
     wanted = shards | others.keys()
-    wrong = [f"{name} is too many" for name in sorted(there - wanted)]
+    wrong = [f"{name} is unexpected" for name in sorted(there - wanted)]
     wrong += [f"{name} is missing" for name in sorted(wanted - there)]
     for name in sorted(there & others.keys()):
         if (folder / name).read_bytes() != others[name]:

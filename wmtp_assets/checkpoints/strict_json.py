@@ -75,7 +75,7 @@ def read_object(path: Path, what: str, hint: str, limit: int = MAX_BYTES) -> dic
     """The JSON object in the file `path`, which is `what` ("The config").
 
     Raises JsonFileError, which names the file, for a file that is missing, larger than `limit`
-    bytes or anything else than strict JSON; `mend` says what to do.
+    bytes or anything else than strict JSON; `hint` says what to do.
     """
     try:
         with path.open("rb") as file:

@@ -1,6 +1,6 @@
 """Recomputes a certificate: the digests of the target, and the whole cast from the source.
 
-Each question is one `Finding`; what differs is named tensor by tensor in `found`.
+Each check gives one `Finding`; what differs is named tensor by tensor in `found`.
 """
 
 from __future__ import annotations

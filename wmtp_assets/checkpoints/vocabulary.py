@@ -15,7 +15,7 @@ from wmtp_assets.checkpoints.tokenizers import open_processor
 from wmtp_assets.findings import Finding
 
 MULTIPLES = (8, 16, 32, 64, 128, 256)
-_MEND = (
+_HINT = (
     "This model needs a tokenizer of its own: a catalog has one tokenizer for all its models, so "
     "give this one a catalog (and a WMTP_STORAGE) in which tokenizer.from_model names it."
 )
@@ -59,7 +59,7 @@ def check_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int) -
         expected=f"{pieces} pieces for {rows} rows of the embedding, and the same special ids",
         found="; ".join(faults) if faults else f"{pieces} pieces, {rows} rows{padding}",
         where=str(tokenizer),
-        hint=_MEND if faults else "",
+        hint=_HINT if faults else "",
     )
 
 
@@ -94,5 +94,5 @@ def _error(model: str, faults: list[str]) -> VocabularyError:
         expected="a row of the embedding for each piece (or rows padded to a multiple of at most "
         f"{MULTIPLES[-1]}), and the same special ids",
         found="; ".join(faults),
-        hint=_MEND,
+        hint=_HINT,
     )

@@ -13,7 +13,7 @@ from wmtp_assets.corpora.row_index import RowIndex
 
 BAD_FLAGS = records.REPAIRED | records.EMPTY_OUTPUT | records.EMPTY_INSTRUCTION
 _TAIL = 4096  # bytes at a metadata file's end that hold its statistics
-_MEND = "Materialize the split again."
+_HINT = "Materialize the split again."
 
 
 def check_quickly(jsonl: Path, metadata: Path, index: RowIndex) -> None:
@@ -43,7 +43,7 @@ def check_digests(jsonl: Path, metadata: Path, index: RowIndex) -> None:
                 expected=f"SHA-256 {facts['sha256']}",
                 found=found,
                 where=path,
-                hint=_MEND,
+                hint=_HINT,
             )
 
 
@@ -51,14 +51,14 @@ def _check_size(path: Path, expected: int, index: RowIndex) -> None:
     try:
         found = path.stat().st_size
     except FileNotFoundError as error:
-        raise CorpusError("A corpus is not complete", where=path, hint=_MEND) from error
+        raise CorpusError("A corpus is not complete", where=path, hint=_HINT) from error
     if found != expected:
         raise CorpusError(
             f"{path.name} does not belong to {index.path.name}",
             expected=f"{expected:,} bytes",
             found=f"{found:,} bytes",
             where=path,
-            hint=_MEND,
+            hint=_HINT,
         )
 
 
@@ -70,14 +70,14 @@ def _check_total(metadata: Path, rows: int, index: RowIndex) -> None:
         stats = json.loads(b"{" + tail[tail.rindex(b'"stats"') :])
         total = stats["stats"]["total"]
     except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError("The metadata has no statistics", where=metadata, hint=_MEND) from error
+        raise CorpusError("The metadata has no statistics", where=metadata, hint=_HINT) from error
     if total != rows:
         raise CorpusError(
             f"{metadata.name} does not belong to {index.path.name}",
             expected=f"{rows:,} entries",
             found=f"{total:,}",
             where=metadata,
-            hint=_MEND,
+            hint=_HINT,
         )
 
 
@@ -97,5 +97,5 @@ def _check_ends(jsonl: Path, index: RowIndex) -> None:
                     expected=f"is_correct {is_correct} in line {row}",
                     found=found,
                     where=jsonl,
-                    hint=_MEND,
+                    hint=_HINT,
                 )

@@ -2,7 +2,7 @@
 
 A unit of problems comes in; the bytes of its lines, and what the row index says of each line, come
 out. Nothing is read or written here. Rows are handled as columns over the whole unit: a million
-rows a minute leave no time for Python to look at each.
+rows per minute leave no time for Python to look at each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Formatted:
     """Lines of a unit of problems, and their facts, line by line.
 
     `data` is a range between a worker and its parent: where the lines lie in their shared memory.
-    `sizes` are the lines' bytes, `places` each line's row in `facts` (one row a problem, columns
+    `sizes` are the lines' bytes, `places` each line's row in `facts` (one row per problem, columns
     FACTS). `is_correct` holds 1 and 0; without classes (`classed` False) it means nothing.
     Difficulty, source and cf_rating are -1 where a problem has none.
     """

@@ -4,7 +4,7 @@
     sample = corpus.balanced(50_000, among=corpus.select(difficulty=(1, 11)), seed=7)
     rows = corpus.take(sharded(sample, rank, world))
 
-Opening reads the index's footer and a line or two. Columns of the index are read when a question
+Opening reads the index's footer and a line or two. Columns of the index are read when a query
 needs them. Reads go by a map of the file or by position, never by a shared file offset, so a corpus
 works after fork; pickled (to spawned workers) it is its paths.
 

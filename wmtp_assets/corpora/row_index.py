@@ -1,6 +1,6 @@
 """The row index: what is known of each line of a JSONL file, as a Parquet file beside it.
 
-One row a line, in the lines' order. Columns:
+One row per line, in the lines' order. Columns:
 
     problem             int32   ordinal of the problem in upstream's split
     is_correct          bool    null where rows have no class

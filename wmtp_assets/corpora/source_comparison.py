@@ -38,9 +38,9 @@ from wmtp_assets.storage.digests import sha256_file
 
 SMALL_SOURCE = 64 << 20
 """Bytes of all shards up to which every row is compared: code_contests' valid and test files (51
-and 63 MB) and the evaluation sets; some thousand rows a second are made the plain way."""
+and 63 MB) and the evaluation sets; some thousand rows per second are made the plain way."""
 SAMPLED_GROUPS = 2  # row groups of a large source that are decoded: one holds 340 problems
-SAMPLED_PROBLEMS = 24  # problems drawn in each of them, some 280 rows a problem
+SAMPLED_PROBLEMS = 24  # problems drawn in each of them, some 280 rows per problem
 NAME = "rows_equal_source"
 _SHOWN = 5
 _AGAIN = "Materialize the split again."

@@ -29,7 +29,7 @@ _OTHER_WORD = re.compile(r"((?:(?<=\n)|(?<! ) +)[^ \n\x80-\U0010ffff]*+[^\x00-\x
 # Such words are remembered until they take this many bytes, and then the memory starts anew.
 _REMEMBERED = 15_000_000
 _BYTES_A_WORD = 200  # beside its letters, of two bytes each
-# Shorter texts, in bytes a token allowed, are seldom over the limit: counting them is as quick.
+# Shorter texts, in bytes per token allowed, are seldom over the limit: counting them is as quick.
 _WORTH_A_LOOK = 2.5
 _BLOCK = 600_000  # bytes counted together: numpy's arrays stay in the processor's cache
 

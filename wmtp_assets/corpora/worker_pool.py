@@ -44,7 +44,7 @@ def format_in_order(
 ) -> Iterator[Formatted]:
     """Format every unit; the result's `data` is valid until the next one is asked for.
 
-    `processes` includes this one, which formats by itself when it is alone; None is one a core.
+    `processes` includes this one, which formats by itself when it is alone; None is one per core.
     Raises CorpusError if a worker dies.
     """
     if processes is None:

@@ -24,7 +24,7 @@ from wmtp_assets.hub.refusals import (
     NoSuchRevisionError,
     RangeRefusedError,
 )
-from wmtp_assets.hub.retry import ComeBackError, Policy
+from wmtp_assets.hub.retry import Policy, RetryableError
 
 _READ = 1 << 20  # bytes per read; large enough that system calls cost nothing
 
@@ -185,7 +185,7 @@ class _FileBody:
             except OSError as error:
                 raise _unreadable(error, f"{self.file}, byte {at}") from None
             if not chunk:
-                raise ComeBackError(
+                raise RetryableError(
                     "The mirror's file became shorter while it was read",
                     expected=f"{end} bytes",
                     found=f"{at} bytes",

@@ -27,7 +27,7 @@ from wmtp_assets.hub.names import check_name, safe_target
 from wmtp_assets.hub.partial import Partial, remove_empty
 from wmtp_assets.hub.progress import Progress, progress_for
 from wmtp_assets.hub.refusals import HubError, NoSuchFileError
-from wmtp_assets.hub.retry import Patience, persist
+from wmtp_assets.hub.retry import Retries, with_retries
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.hub.transfer import Arrived, Job, Transfer, WrongBytesError
 from wmtp_assets.storage import disk
@@ -65,7 +65,7 @@ def fetch(
     is right. Progress goes to `log`, at most one line per file in ten seconds; without one,
     to a bar on a terminal.
 
-    Raises HubRefusalError (six kinds), GaveUpError (patience spent: run it again, it resumes),
+    Raises HubRefusalError (six kinds), GaveUpError (retries exhausted: run it again, it resumes),
     DigestMismatchError, PinnedElsewhereError, UnsafeNameError, StorageError.
     """
     targets = {
@@ -159,8 +159,8 @@ def _expect(
 
 def _announced(hub: Hub, repo: RepoId, commit: str, path: str) -> int:
     """The size that the file's own host announces, where no listing says it."""
-    patience = Patience(hub.policy, logging.getLogger(__name__).warning)
-    size = persist(lambda: hub.locate(repo, commit, path), patience).size
+    retries = Retries(hub.policy, logging.getLogger(__name__).warning)
+    size = with_retries(lambda: hub.locate(repo, commit, path), retries).size
     if size is None:
         raise HubError(
             f"Nobody says how large {path} of {repo} is",

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.files import RepoId
-from wmtp_assets.hub.retry import ComeBackError, retry_after
+from wmtp_assets.hub.retry import RetryableError, retry_after
 
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _WAIT_IN_RATELIMIT = re.compile(r"(?:^|;)\s*t\s*=\s*([0-9]{1,9})(?![0-9])")
@@ -101,7 +101,7 @@ def answer_to_error(
     found = f"HTTP {status}" + (f", {stated!r}" if stated else "")
     if status in _TRANSIENT_STATUS:
         busy = "limits the rate" if status == 429 else "has trouble"
-        return ComeBackError(
+        return RetryableError(
             f"The Hub {busy} (HTTP {status})",
             after=retry_after(headers.get("retry-after")) or _ratelimit_wait(headers),
             expected="an answer",

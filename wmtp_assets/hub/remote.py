@@ -42,7 +42,14 @@ from wmtp_assets.hub.refusals import (
     public_url,
     scrub,
 )
-from wmtp_assets.hub.retry import ComeBackError, Patience, Policy, persist, retry_after, stalled
+from wmtp_assets.hub.retry import (
+    Policy,
+    Retries,
+    RetryableError,
+    retry_after,
+    stalled,
+    with_retries,
+)
 from wmtp_assets.hub.wire import Answer, BadEncodingError, BodyTooLargeError, Headers, ask
 
 _LOG = logging.getLogger(__name__)
@@ -99,7 +106,7 @@ class RemoteHub:
     def _info(self, repo: RepoId, revision: str | None) -> Listing:
         """The commit that a revision names, and its files; one request, retried as needed."""
         request = HubRequest(self.spec, repo, revision)
-        listing = persist(lambda: _listing(self, request), Patience(self.policy, _LOG.warning))
+        listing = with_retries(lambda: _listing(self, request), Retries(self.policy, _LOG.warning))
         self._listings[repo, listing.commit] = listing.files
         return listing
 
@@ -188,7 +195,7 @@ def _listing(hub: RemoteHub, request: HubRequest) -> Listing:
                 raise UnreadableAnswerError(f"HTTP {answer.status}")
             listing = read_listing(answer.read(LARGEST, hub.policy.answer))
         except (UnreadableAnswerError, BadEncodingError, BodyTooLargeError) as error:
-            raise ComeBackError(
+            raise RetryableError(
                 "The Hub's answer is not what its API documents",
                 expected=f"at most {LARGEST:,} bytes of JSON",
                 found="more" if isinstance(error, BodyTooLargeError) else str(error),
@@ -271,7 +278,7 @@ def _body(place: _RemotePlace, last: _Last, asked: tuple[int, int | None] | None
         raise RangeRefusedError
     if status >= 400 and not place.hub._is_hub(last.url):
         # A signed URL that has expired answers 403 (or 400, 401, 404): a new one can be requested.
-        raise ComeBackError(
+        raise RetryableError(
             f"The storage host refused a signed address (HTTP {status})",
             after=retry_after(headers.get("retry-after")),
             found=f"HTTP {status} from {Address.of(last.url).authority}",
@@ -316,7 +323,7 @@ def _range(
         if end <= start or beyond or too_far or elsewhere:
             problem = problem or text
     if problem:
-        raise ComeBackError(
+        raise RetryableError(
             "The server did not send the range that was asked for",
             expected="the whole file" if asked is None else f"bytes from {asked[0]:,}",
             found=problem,
@@ -425,7 +432,7 @@ def _translated(request: HubRequest, policy: Policy) -> Iterator[None]:
         error = stalled(f"no byte for {policy.stall:g} s", request)
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as caught:
         seen = caught
-        error = ComeBackError(
+        error = RetryableError(
             "The connection broke off",
             found=f"{type(caught).__name__}: {_words(caught)}",
             where=request,
@@ -495,10 +502,10 @@ def _proxy_error(request: HubRequest, host: str, why: str) -> WmtpError:
     return _unreachable(request, host, f"the proxy says {why}")
 
 
-def _unreachable(request: HubRequest, host: str, why: str) -> ComeBackError:
+def _unreachable(request: HubRequest, host: str, why: str) -> RetryableError:
     proxy = _proxy_variable(request, host)
     through = f" through the proxy that {proxy} names" if proxy else ""
-    return ComeBackError(
+    return RetryableError(
         f"Cannot reach {host}{through}",
         expected="a connection",
         found=why,

@@ -1,4 +1,4 @@
-"""When to come back: bounded exponential back-off, and the server's own word on it."""
+"""Retries: bounded exponential back-off, and the server's Retry-After."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wmtp_assets.errors import TransientError
 T = TypeVar("T")
 
 
-class ComeBackError(TransientError):
+class RetryableError(TransientError):
     """A failure that may not recur; `after` is the server's Retry-After, in seconds."""
 
     def __init__(
@@ -33,24 +33,24 @@ class ComeBackError(TransientError):
         self.after = after
 
 
-def stalled(silence: str, where: object) -> ComeBackError:
+def stalled(silence: str, where: object) -> RetryableError:
     """The error of a connection that is open and gives nothing."""
-    return ComeBackError(
+    return RetryableError(
         f"The connection stalled: {silence}", expected="bytes", found="silence", where=where
     )
 
 
 class GaveUpError(TransientError):
-    """Every try that the policy allows has failed in the same row."""
+    """As many tries in a row as the policy allows have failed."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient to be; every time in seconds.
+    """How often, and after what waits, to try again; every time in seconds.
 
-    `tries` counts failures in a row without progress: a line that breaks every minute but moves
-    is never given up on. `stall` is how long a connection may be silent (or under 1 kB
-    a second), and how long the headers of an answer may take, before it is named stalled and made
+    `tries` counts failures in a row without progress: a connection that breaks every minute but
+    moves bytes is never given up on. `stall` is how long a connection may be silent (or under 1 kB
+    per second), and how long the headers of an answer may take, before it is named stalled and made
     anew. `answer` is how long the whole of an answer of the API may take. A Retry-After beyond
     `longest_wait` is not waited for but reported.
     """
@@ -63,7 +63,7 @@ class Policy:
     stall: float = 30.0
     answer: float = 120.0
 
-    def wait_before(self, failure: int, error: ComeBackError) -> float:
+    def wait_before(self, failure: int, error: RetryableError) -> float:
         """Seconds to wait after the `failure`-th failure in a row (from 1).
 
         Doubles, with up to a quarter of jitter so that several connections do not return at
@@ -73,36 +73,38 @@ class Policy:
         backoff *= 1 + random.random() / 4  # noqa: S311 - jitter, not a secret
         return max(backoff, error.after or 0.0)
 
-    def is_last(self, failure: int, error: ComeBackError) -> bool:
+    def is_last(self, failure: int, error: RetryableError) -> bool:
         """Whether nothing is to be tried after this failure."""
         return failure >= self.tries or (error.after or 0.0) > self.longest_wait
 
 
-class Patience:
-    """One row of failures, counted against a policy; `progress` begins a new row."""
+class Retries:
+    """Failures in a row, counted against a policy; `progress` begins a new count."""
 
     def __init__(self, policy: Policy, note: Callable[[str], None]) -> None:
         self.policy = policy
-        self.retries = 0
+        self.count = 0
         self._note = note
-        self._row = 0
+        self._in_a_row = 0
 
     def progress(self) -> None:
         """Bytes moved at a pace worth waiting for: failures before this no longer count."""
-        self._row = 0
+        self._in_a_row = 0
 
-    def endure(self, error: ComeBackError, sleep: Callable[[float], None] = time.sleep) -> None:
+    def wait_after(
+        self, error: RetryableError, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         """Wait as long as is right after `error`, or raise GaveUpError."""
-        self._row += 1
-        if self.policy.is_last(self._row, error):
-            raise give_up(self._row, error) from None
-        wait = self.policy.wait_before(self._row, error)
-        self.retries += 1
-        self._note(f"{error.problem}; trying again in {wait:.1f} s ({self._row} in a row)")
+        self._in_a_row += 1
+        if self.policy.is_last(self._in_a_row, error):
+            raise give_up(self._in_a_row, error) from None
+        wait = self.policy.wait_before(self._in_a_row, error)
+        self.count += 1
+        self._note(f"{error.problem}; trying again in {wait:.1f} s ({self._in_a_row} in a row)")
         sleep(wait)
 
 
-def give_up(failures: int, error: ComeBackError) -> GaveUpError:
+def give_up(failures: int, error: RetryableError) -> GaveUpError:
     """The error that ends a row of `failures`, saying what the last one was."""
     asked = f"; the server asks to come back in {error.after:.0f} s" if error.after else ""
     times = f" ({failures} times in a row)" if failures > 1 else ""
@@ -115,13 +117,13 @@ def give_up(failures: int, error: ComeBackError) -> GaveUpError:
     )
 
 
-def persist(action: Callable[[], T], patience: Patience) -> T:
-    """Do `action` until it works, or until the policy's patience is spent."""
+def with_retries(action: Callable[[], T], retries: Retries) -> T:
+    """Do `action` until it works; GaveUpError after as many failures as the policy allows."""
     while True:
         try:
             return action()
-        except ComeBackError as error:
-            patience.endure(error)
+        except RetryableError as error:
+            retries.wait_after(error)
 
 
 def retry_after(header: str | None, now: Callable[[], float] = time.time) -> float | None:

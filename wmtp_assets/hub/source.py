@@ -38,7 +38,7 @@ class Body(Protocol):
         ...
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes in order. Raises ComeBackError when they end early, break off or stall."""
+        """The bytes in order. Raises RetryableError when they end early, break off or stall."""
         ...
 
 
@@ -63,7 +63,7 @@ class Place(Protocol):
         """Bytes `start` up to but without `stop` (None: to the end), if still `if_range`'s.
 
         A source that cannot send a range, or whose file is no longer `if_range`'s, sends the
-        whole file, and `Body.start` is 0. Raises RangeRefusedError, ComeBackError, HubError.
+        whole file, and `Body.start` is 0. Raises RangeRefusedError, RetryableError, HubError.
         """
         ...
 

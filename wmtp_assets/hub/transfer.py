@@ -1,6 +1,6 @@
 """One file's bytes, from a source into a `Partial`, hashed on the way.
 
-Workers, one a connection, take pieces of what is missing and write them where they belong; the
+Workers, one per connection, take pieces of what is missing and write them where they belong; the
 calling thread hashes the unbroken prefix behind them, out of the page cache, so that the digest is
 of what is on the disk and is ready when the last byte is. More connections are opened only when
 the first answer showed that the source supports ranges, and the first connection that it is slow
@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from wmtp_assets.hub.files import RemoteFile, RepoId, is_commit
 from wmtp_assets.hub.partial import Identity, Partial
 from wmtp_assets.hub.refusals import AnotherCommitError, HubError, RangeRefusedError
-from wmtp_assets.hub.retry import ComeBackError, Patience, persist, stalled
+from wmtp_assets.hub.retry import Retries, RetryableError, stalled, with_retries
 from wmtp_assets.hub.source import Body, Hub, Place
 
-_PIECE = 32 << 20  # bytes a request: long enough to hide the round trip of making it
+_PIECE = 32 << 20  # bytes per request: long enough to hide the round trip of making it
 _PARALLEL_FROM = 64 << 20  # bytes that must be missing before more connections pay
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16 << 10, 1 << 20
 _HASH_READ = 1 << 20
@@ -139,11 +139,11 @@ class Transfer:
 
     def _locate(self) -> Place:
         """Where the bytes are now, after checking that it is the file we mean."""
-        patience = Patience(self._hub.policy, self._note)
+        retries = Retries(self._hub.policy, self._note)
         job = self._job
-        place = persist(lambda: self._hub.locate(job.repo, job.commit, job.file.path), patience)
+        place = with_retries(lambda: self._hub.locate(job.repo, job.commit, job.file.path), retries)
         with self._guard:
-            self._retries += patience.retries
+            self._retries += retries.count
         if is_commit(job.commit) and place.commit != job.commit:
             raise AnotherCommitError(
                 "Upstream serves another commit than was asked for",
@@ -223,18 +223,18 @@ class Transfer:
 
     def _work(self, place: Place) -> None:
         """A worker's life: take a piece, bring it home, take the next."""
-        patience = Patience(self._hub.policy, self._note)
+        retries = Retries(self._hub.policy, self._note)
         try:
             while (piece := self._next()) is not None:
                 while piece.start < piece.end and not self._stop.is_set():
                     begun_at, began = piece.start, time.monotonic()
                     try:
                         self._pull(place, piece)
-                    except ComeBackError as trouble:
+                    except RetryableError as trouble:
                         seconds = max(1.0, time.monotonic() - began)
                         if piece.start - begun_at >= _SLOWEST * seconds:
-                            patience.progress()
-                        patience.endure(trouble, self._sleep)
+                            retries.progress()
+                        retries.wait_after(trouble, self._sleep)
                         place = self._locate()  # a signed address may have expired meanwhile
         except BaseException as error:  # handed to the thread that waits, which raises it
             with self._guard:
@@ -242,7 +242,7 @@ class Transfer:
             self._stop.set()
         finally:
             with self._guard:
-                self._retries += patience.retries
+                self._retries += retries.count
             self._partial.wake()
 
     def _next(self) -> _Piece | None:
@@ -331,7 +331,7 @@ class Transfer:
             if filled:
                 flush(block[:filled])
         if piece.start < piece.end:
-            raise ComeBackError(
+            raise RetryableError(
                 "The answer ended before the file did",
                 expected=f"{piece.end:,} bytes",
                 found=f"{piece.start:,} bytes",

@@ -1,4 +1,4 @@
-"""What a person reads on the terminal while a run goes on: one line a result, not Dagster's log.
+"""What a person reads on the terminal while a run goes on: one line per result, not Dagster's log.
 
 The whole log is in the run's page all the same.
 """

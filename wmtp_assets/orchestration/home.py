@@ -15,7 +15,7 @@ from wmtp_assets.errors import WmtpError
 
 CONFIG = "dagster.yaml"
 _OURS = Path(__file__).with_name(CONFIG)
-_MEND = "set DAGSTER_HOME to a folder of your own, for example `export DAGSTER_HOME=~/.wmtp`."
+_HINT = "set DAGSTER_HOME to a folder of your own, for example `export DAGSTER_HOME=~/.wmtp`."
 
 
 class HomeError(WmtpError):
@@ -58,7 +58,7 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
             "Dagster cannot use its home",
             found=" ".join(str(error).split()) or type(error).__name__,
             where=os.environ.get("DAGSTER_HOME"),
-            hint=f"correct {CONFIG} there, or {_MEND}",
+            hint=f"correct {CONFIG} there, or {_HINT}",
         ) from error
     with instance:
         yield instance
@@ -75,13 +75,13 @@ def _made(folder: Path) -> Path:
             expected="a folder that this user can write",
             found=error.strerror or error,
             where=folder,
-            hint=_MEND,
+            hint=_HINT,
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise HomeError(
             "Dagster's home cannot be written",
             expected="a folder that this user can write",
             where=folder,
-            hint=_MEND,
+            hint=_HINT,
         )
     return folder

@@ -88,7 +88,7 @@ class Published:
 
     def mismatches(self, wanted: PublishedSet) -> list[Mismatch]:
         """What a reader of the contract's paths would find that is not the current version of the
-        set's artifacts: other files, files too many, an older or damaged publication.
+        set's artifacts: other or unexpected files, an older or damaged publication.
 
         Names and inodes are compared, no contents. A publication meanwhile is no mismatch: it is
         looked at again.

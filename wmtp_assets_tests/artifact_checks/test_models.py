@@ -125,7 +125,7 @@ CASES = {
             "mtp_forward_shape",
             "mtp_gradients",
         ),
-        "norms.weight is too many",
+        "unexpected tensor norms.weight",
     ),
     "a tensor of another shape": Case(
         REF,

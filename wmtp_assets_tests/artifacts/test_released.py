@@ -31,7 +31,7 @@ def ours(memory: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Pro
 
 @pytest.fixture
 def without(ours: Project, capsys: pytest.CaptureFixture[str]) -> Project:
-    """The same after the weights were let go."""
+    """The same after the weights were released."""
     assert main(["gc", "--raw"]) == 0
     capsys.readouterr()
     assert not weights(ours).exists()
@@ -87,7 +87,7 @@ def test_against_its_source_it_cannot_be_verified_any_more_and_that_is_said(
     capsys.readouterr()
     assert main(["verify", "--against-source", "--json"]) == 1
     (wrong,) = (one for one in told(capsys)["problems"] if one["blocking"])
-    assert "were let go" in wrong["found"]
+    assert "are released" in wrong["found"]
 
 
 def test_letting_go_twice_changes_nothing(

@@ -110,7 +110,9 @@ def test_one_tensor_of_another_type_is_named(world: World) -> None:
 
 def test_a_missing_and_an_extra_tensor_are_named(world: World) -> None:
     world.change(lambda t: t.update({"freqs_cis": t.pop(WEIGHT)}))
-    assert world.failed()["names_and_shapes"] == (f"{WEIGHT} is missing; freqs_cis is too many")
+    assert world.failed()["names_and_shapes"] == (
+        f"{WEIGHT} is missing; unexpected tensor freqs_cis"
+    )
 
 
 def test_a_transposed_tensor_is_named(world: World) -> None:

@@ -78,7 +78,7 @@ class Taking:
         assert_nowhere(CANARY, facts, [], self.root)
         problems = [f for f in facts if f.state == "problem"]
         own = [f for f in problems if f.name != "repository"]
-        assert len(own) <= 1, "said once, not once a repository"
+        assert len(own) <= 1, "reported once, not once per repository"
         return " ".join(f"{f.name}: {f.found} {f.expected} {f.hint}" for f in problems)
 
 

@@ -6,47 +6,47 @@ from collections.abc import Callable
 
 import pytest
 
-from wmtp_assets.hub.retry import ComeBackError, GaveUpError, Patience, Policy, retry_after
+from wmtp_assets.hub.retry import GaveUpError, Policy, Retries, RetryableError, retry_after
 
 POLICY = Policy(tries=5, first_wait=1.0, widest_wait=6.0, longest_wait=100.0)
 
 
-def waits(errors: int, patience: Patience, make: Callable[[], ComeBackError]) -> list[float]:
+def waits(errors: int, retries: Retries, make: Callable[[], RetryableError]) -> list[float]:
     slept: list[float] = []
     for _ in range(errors):
-        patience.endure(make(), sleep=slept.append)
+        retries.wait_after(make(), sleep=slept.append)
     return slept
 
 
 def test_waits_double_up_to_a_bound_and_differ_a_little() -> None:
-    slept = waits(4, Patience(POLICY, print), lambda: ComeBackError("busy"))
+    slept = waits(4, Retries(POLICY, print), lambda: RetryableError("busy"))
     for wait, base in zip(slept, [1, 2, 4, 6], strict=True):
         assert base <= wait <= base * 1.25
 
 
 def test_the_servers_word_is_kept_to() -> None:
-    slept = waits(1, Patience(POLICY, print), lambda: ComeBackError("busy", after=50))
+    slept = waits(1, Retries(POLICY, print), lambda: RetryableError("busy", after=50))
     assert slept == [50]
 
 
 def test_a_row_of_failures_ends_and_says_what_the_last_one_was() -> None:
-    patience = Patience(POLICY, print)
-    waits(4, patience, lambda: ComeBackError("busy"))
+    retries = Retries(POLICY, print)
+    waits(4, retries, lambda: RetryableError("busy"))
     with pytest.raises(GaveUpError, match=r"busy \(5 times in a row\)"):
-        waits(1, patience, lambda: ComeBackError("busy"))
+        waits(1, retries, lambda: RetryableError("busy"))
 
 
 def test_progress_begins_a_new_row() -> None:
-    patience = Patience(POLICY, print)
+    retries = Retries(POLICY, print)
     for _ in range(10):
-        waits(3, patience, lambda: ComeBackError("busy"))
-        patience.progress()
-    assert patience.retries == 30
+        waits(3, retries, lambda: RetryableError("busy"))
+        retries.progress()
+    assert retries.count == 30
 
 
 def test_a_wait_longer_than_patience_is_refused_at_once() -> None:
     with pytest.raises(GaveUpError, match="come back in 101 s"):
-        waits(1, Patience(POLICY, print), lambda: ComeBackError("busy", after=101))
+        waits(1, Retries(POLICY, print), lambda: RetryableError("busy", after=101))
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def inputs_current(subject: Subject) -> Outcome:
     if others := sorted(receipt.inputs.keys() - now.keys()):
         wrong.append(f"made from what is none of its inputs: {', '.join(others)}")
     if receipt.entry_digest != artifact.settings_digest:
-        wrong.append("made by other words of the catalog than it has now")
+        wrong.append("made by other settings of the catalog than it has now")
     code = kind_of(artifact).code_version
     if receipt.code_version != code:
         wrong.append(
@@ -53,7 +53,7 @@ def inputs_current(subject: Subject) -> Outcome:
         )
     return Outcome(
         not wrong,
-        "the inputs' present digests, the catalog's present words, and this version of the code",
+        "the inputs' present digests, the catalog's present settings, and this version of the code",
         "; ".join(wrong) or "as expected",
         str(subject.folder / "receipt.json"),
         hint=f"wmtp materialize {artifact.name}" if wrong else "",

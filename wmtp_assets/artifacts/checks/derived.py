@@ -36,7 +36,7 @@ def derived_from_inputs(files: Callable[[Project, Artifact], Derived]) -> Check[
         try:
             made = files(subject.project, artifact)
             wanted = made.files
-            wrong += [f"{name}: too many" for name in receipt.files if name not in wanted]
+            wrong += [f"{name}: unexpected" for name in receipt.files if name not in wanted]
             if receipt.facts.get("document") != made.facts.get("document"):
                 wrong.append("its receipt names another document")
         except (WmtpError, OSError, ValueError, KeyError) as error:

@@ -81,7 +81,7 @@ def fetched_files(subject: Subject) -> Outcome:
 
 
 @check(
-    "What the checkpoint was converted from is still here (gc --raw lets it go).", blocking=False
+    "What the checkpoint was converted from is still here (gc --raw releases it).", blocking=False
 )
 def weights_kept(subject: Subject) -> Outcome:
     """Whether the weights that a checkpoint was converted from are still here."""
@@ -94,7 +94,7 @@ def weights_kept(subject: Subject) -> Outcome:
     return Outcome(
         False,
         expected,
-        f"let go at {gone.at}, when every value had been compared: {', '.join(missing)}",
+        f"released at {gone.at}, when every value had been compared: {', '.join(missing)}",
         str(there_is.upstream),
         hint=f"Nothing; wmtp materialize {artifact.name} --force fetches them again.",
     )
@@ -102,7 +102,7 @@ def weights_kept(subject: Subject) -> Outcome:
 
 def _unlike_selection(taken: Taken, folder: object, paths: list[str]) -> list[str]:
     """How the list of what was fetched differs from what the catalog takes, and from the order in
-    which it is read: a file left out, one too many, two in each other's place."""
+    which it is read: a file left out, an unexpected one, two in each other's place."""
     wrong = [f"fetched to {folder}"] if folder != taken.repo.folder else []
     known: set[str] = set()
     for file in taken.files:

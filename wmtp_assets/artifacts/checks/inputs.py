@@ -1,4 +1,4 @@
-"""How proofs find what they are about: the handle of an artifact that exists, or StorageError."""
+"""How checks find what they are about: the handle of an artifact that exists, or StorageError."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def place(project: Project, name: str) -> tuple[Path, Receipt]:
 
 def source(project: Project, name: str) -> Fetched:
     """As `fetched`, for reading: raises StorageError unless every file is there in its size, or
-    was let go."""
+    was released."""
     files = fetched(project.store, name)
     gone = released(project, name)
     for path, problem in files.lost().items():

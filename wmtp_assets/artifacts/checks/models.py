@@ -150,8 +150,8 @@ def _as_released(subject: CheckpointSubject) -> Outcome:
         )
     return Outcome(
         passed=True,
-        expected="the checkpoint whose every value was compared before its source was let go",
-        found=f"that one, by its digest {gone.checkpoint}; let go at {gone.at}",
+        expected="the checkpoint whose every value was compared before its source was released",
+        found=f"that one, by its digest {gone.checkpoint}; released at {gone.at}",
         where=str(project.store.path(artifact.name)),
     )
 
@@ -219,7 +219,7 @@ def waiver_of(project: Project, owner: str) -> frozenset[str]:
 def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoint, Plan | None]:
     """What catalog and config say of a checkpoint, and the plan that made it.
 
-    There is no plan where the weights that it reads were let go.
+    There is no plan where the weights that it reads are released.
     """
     plan: Plan | None
     layout = layout_of(project.catalog, artifact.owner)
@@ -446,7 +446,7 @@ def check_converted_again(project: Project, artifact: Artifact) -> list[Finding]
     _, plan = expected_of(project, artifact)
     if plan is None:
         raise StorageError(
-            "The fetched weights were let go, so there is nothing to compare with",
+            "The fetched weights are released, so there is nothing to compare with",
             where=project.store.upstream,
             hint=f"wmtp materialize {artifact.inputs[0]} --force",
         )
