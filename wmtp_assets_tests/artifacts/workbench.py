@@ -8,8 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.definitions import build_defs
-from wmtp_assets.orchestration.assets.common import key_of
+from wmtp_assets.orchestration.assets.artifacts import artifact_asset
 from wmtp_assets.orchestration.io_manager import ArtifactIOManager
 from wmtp_assets.orchestration.resources import HubResource, StorageResource
 
@@ -18,7 +17,7 @@ class Workbench:
     """Makes artifacts of a project as Dagster would: load the inputs, call, store the output."""
 
     def __init__(self, project: Project) -> None:
-        self._defs = build_defs(project.catalog, project.hub_spec, project.storage)
+        self._project = project
         self._manager = ArtifactIOManager(project)
         self._resources = {
             "storage": StorageResource(project.storage),
@@ -38,12 +37,12 @@ class Workbench:
     def make(self, names: Iterable[str]) -> None:
         """Makes (or finds unchanged) these artifacts in this order, and publishes what they
         complete. Raises what the asset or the IO manager raises."""
-        for artifact in names:
-            asset = self._defs.resolve_assets_def(key_of(artifact))
+        for name in names:
+            asset = artifact_asset(self._project, self._project.artifacts[name])
             function = cast("Any", asset.op.compute_fn).decorated_fn
             inputs = {
-                name: self._manager.load_input(_context(asset_key=asset.keys_by_input_name[name]))
-                for name, given in asset.op.ins.items()
+                each: self._manager.load_input(_context(asset_key=asset.keys_by_input_name[each]))
+                for each, given in asset.op.ins.items()
                 if not given.dagster_type.is_nothing
             }
             made = function(self._context, **self._resources, **inputs)
