@@ -109,10 +109,10 @@ def test_splits_show_their_columns_and_sources_their_address(
     assert columns["is_correct"] == "boolean"
     assert columns["metadata.difficulty"] == "integer"
     project = Project(load_catalog(name), tmp_path)
-    for taken in project.taken():
-        folder = "datasets/" if taken.repo.kind == "dataset" else ""
-        shown = graph.get(dg.AssetKey(["hub", *taken.repo.name.split("/")])).metadata
-        assert shown["dagster/uri"] == f"hf://{folder}{taken.repo.name}@{taken.revision}"
+    for wanted in project.upstream_files():
+        folder = "datasets/" if wanted.repo.kind == "dataset" else ""
+        shown = graph.get(dg.AssetKey(["hub", *wanted.repo.name.split("/")])).metadata
+        assert shown["dagster/uri"] == f"hf://{folder}{wanted.repo.name}@{wanted.revision}"
 
 
 def test_each_group_is_a_pool_and_what_is_fetched_is_looked_at_weekly(

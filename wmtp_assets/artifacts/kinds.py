@@ -21,7 +21,7 @@ from wmtp_assets.artifacts.types import (
     Split,
     Tokenizer,
 )
-from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog import Catalog, MicroModel
 from wmtp_assets.catalog.artifacts import TOKENIZER_FILES, Artifact, Kind
 from wmtp_assets.corpora.formats import FORMATS
@@ -76,7 +76,7 @@ def _text(description: str) -> Callable[[Catalog, Artifact], str]:
 
 
 def _files_of_repository(_: Catalog, artifact: Artifact) -> str:
-    return f"The files taken from {Taken.by(artifact).repo}, verified on arrival."
+    return f"The files taken from {UpstreamFiles.of(artifact).repo}, verified on arrival."
 
 
 def _converted_or_sliced(catalog: Catalog, artifact: Artifact) -> str:

@@ -18,7 +18,7 @@ from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.recipes import Recipe, upstream_inputs
 from wmtp_assets.artifacts.staleness import incomplete
 from wmtp_assets.artifacts.types import Handle, demand
-from wmtp_assets.artifacts.upstream_files import Taken, require_pins
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles, require_pins
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.storage.receipts import Receipt
@@ -97,7 +97,7 @@ def _recipe(
 ) -> tuple[Recipe, Hub | None]:
     """The artifact's recipe with the inputs as they are now, and the source if it is fetched."""
     if artifact.is_fetched:
-        require_pins(project.catalog, [Taken.by(artifact)])
+        require_pins(project.catalog, [UpstreamFiles.of(artifact)])
         hub = project.hub()
         return Recipe.of(artifact, upstream_inputs(hub, artifact, project.lock)), hub
     read = {name: handle.digest for name, handle in handles.items()}

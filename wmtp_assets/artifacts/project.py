@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from wmtp_assets.artifacts.settings import Settings
-from wmtp_assets.artifacts.upstream_files import Taken, taken_by
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles, upstream_files_of
 from wmtp_assets.catalog import Catalog, load_catalog
 from wmtp_assets.catalog.artifacts import Artifact, artifacts_of
 from wmtp_assets.catalog.contract import published_sets
@@ -47,9 +47,9 @@ class Project:
         """What is published as a whole, by name."""
         return {published.name: published for published in published_sets(self.catalog)}
 
-    def taken(self) -> list[Taken]:
-        """What is taken from each upstream repository."""
-        return taken_by(self.artifacts.values())
+    def upstream_files(self) -> list[UpstreamFiles]:
+        """The files that are fetched, by repository."""
+        return upstream_files_of(self.artifacts.values())
 
     @cached_property
     def store(self) -> Store:

@@ -12,7 +12,7 @@ from importlib import metadata
 
 from wmtp_assets.artifacts.kinds import KINDS, kind_of
 from wmtp_assets.artifacts.project import Project
-from wmtp_assets.artifacts.upstream_files import Taken, identity
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles, identity
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
@@ -69,5 +69,5 @@ def inputs_of(project: Project, hub: Hub, artifact: Artifact) -> dict[str, str]:
 
 def upstream_inputs(hub: Hub, artifact: Artifact, lock: Lock) -> dict[str, str]:
     """The input of a raw artifact: its repository, and what stands for the files now."""
-    taken = Taken.by(artifact)
-    return {f"hub/{taken.repo}": identity(hub, taken, lock)}
+    wanted = UpstreamFiles.of(artifact)
+    return {f"hub/{wanted.repo}": identity(hub, wanted, lock)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.recipes import Recipe
 from wmtp_assets.artifacts.types import demand, fetched
-from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.digests import digest_of
@@ -87,7 +87,7 @@ def must_return(project: Project, name: str) -> bool:
 
 def _recorded(project: Project, name: str) -> bool:
     """Whether assets.lock records each file of a raw artifact; fetching it again records them."""
-    locked = project.lock.known(Taken.by(project.artifacts[name]).repo)
+    locked = project.lock.known(UpstreamFiles.of(project.artifacts[name]).repo)
     return locked is not None and locked.files.keys() >= fetched(project.store, name).files().keys()
 
 

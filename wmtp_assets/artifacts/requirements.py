@@ -39,7 +39,7 @@ def pins(project: Project) -> list[Fact]:
             "a commit (40 hex digits)",
             how_to_pin(one),
         )
-        for one in unpinned(project.catalog, project.taken())
+        for one in unpinned(project.catalog, project.upstream_files())
     ]
 
 
@@ -48,13 +48,13 @@ def wanted_repos(project: Project) -> list[WantedRepo]:
     entries = {one.repository: one for one in project.catalog.upstreams().values()}
     return [
         WantedRepo(
-            taken.repo,
-            taken.revision,
-            tuple(WantedFile(f.path, f.sha256, f.size) for f in taken.files if "*" not in f.path),
-            entries[taken.repo.name].licence,
-            entries[taken.repo.name].gated,
+            wanted.repo,
+            wanted.revision,
+            tuple(WantedFile(f.path, f.sha256, f.size) for f in wanted.files if "*" not in f.path),
+            entries[wanted.repo.name].licence,
+            entries[wanted.repo.name].gated,
         )
-        for taken in project.taken()
+        for wanted in project.upstream_files()
     ]
 
 

@@ -10,7 +10,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.recipes import Recipe, inputs_of
 from wmtp_assets.artifacts.released_weights import must_return
 from wmtp_assets.artifacts.types import fetched
-from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.storage import PublishedSet
 from wmtp_assets.storage.digests import sha256_files
 from wmtp_assets.storage.errors import StorageError
@@ -107,7 +107,7 @@ def _unrecorded(project: Project, name: str) -> bool:
         paths = there_is.files().keys()
     except (StorageError, *UNREADABLE):
         return True
-    record = project.lock.repo(Taken.by(project.artifacts[name]).repo)
+    record = project.lock.repo(UpstreamFiles.of(project.artifacts[name]).repo)
     return record is None or record.commit != there_is.revision or not paths <= record.files.keys()
 
 

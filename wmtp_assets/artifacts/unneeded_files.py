@@ -11,7 +11,7 @@ from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.conversion import weights_of
 from wmtp_assets.artifacts.released_weights import release
 from wmtp_assets.artifacts.types import fetched
-from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import model_artifact
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
@@ -25,14 +25,14 @@ def orphans(project: Project) -> list[Path]:
     bytes were published already. A partial that a process holds is none.
     """
     upstream = project.store.upstream
-    taken = {one.repo.folder: one for one in project.taken()}
+    of_folder = {one.repo.folder: one for one in project.upstream_files()}
     found = []
     for kind in (PARTIAL, QUARANTINE):
         for path in sorted((upstream / kind).rglob("*")):
             if not path.is_file():
                 continue
             inside = path.relative_to(upstream / kind)
-            one = taken.get(inside.parent.as_posix())
+            one = of_folder.get(inside.parent.as_posix())
             wanted = one is not None and _takes(one, inside.name)
             if wanted and not _emptied(path):
                 continue
@@ -41,10 +41,10 @@ def orphans(project: Project) -> list[Path]:
     return found
 
 
-def _takes(taken: Taken, name: str) -> bool:
-    """Whether a partial or quarantined file of this name can be of a file that is taken."""
+def _takes(wanted: UpstreamFiles, name: str) -> bool:
+    """Whether a partial or quarantined file of this name can be of a file that is wanted."""
     stem = name.removesuffix(BYTES).removesuffix(JOURNAL)
-    for file in taken.files:
+    for file in wanted.files:
         # What a pattern finds is known only to the source: the readable part has to do.
         pattern = PurePosixPath(file.path).name
         if stem == stem_of(file.path) or (

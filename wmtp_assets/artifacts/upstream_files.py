@@ -1,4 +1,4 @@
-"""The files that the catalog takes from upstream: which they are, whether they changed, fetching.
+"""The files that the catalog wants from upstream: which they are, whether they changed, fetching.
 
 Between the catalog's entries (paths and patterns at a revision) and `hub/` (bytes).
 """
@@ -54,16 +54,17 @@ class SelectionError(WmtpError):
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What is taken from one repository: its commit or branch, and paths and patterns in it."""
+class UpstreamFiles:
+    """The files that the catalog wants of one repository: its commit or branch, and paths and
+    patterns in it."""
 
     repo: RepoId
     revision: str
     files: tuple[File, ...]
 
     @classmethod
-    def by(cls, artifact: Artifact) -> Taken:
-        """What a raw artifact takes, by its settings in the catalog."""
+    def of(cls, artifact: Artifact) -> UpstreamFiles:
+        """The files of a raw artifact, by its settings in the catalog."""
         settings = artifact.settings
         is_model = artifact.name.startswith("models/")
         return cls(
@@ -97,22 +98,22 @@ def select(files: Sequence[File], listing: Sequence[RemoteFile], where: str) -> 
     return wanted
 
 
-def how_to_pin(one: Taken) -> str:
-    """What a person does about a branch or tag where only commits are taken."""
+def how_to_pin(one: UpstreamFiles) -> str:
+    """What a person does about a branch or tag where only commits are wanted."""
     return (
         f"in a catalog of your own, `wmtp pin {one.repo.name} {one.revision}` writes down the "
         f"commit that {one.revision} is now; name a commit that you trust instead to take that."
     )
 
 
-def unpinned(catalog: Catalog, taken: Iterable[Taken]) -> list[Taken]:
+def unpinned(catalog: Catalog, wanted: Iterable[UpstreamFiles]) -> list[UpstreamFiles]:
     """Those that name a branch or tag where the catalog wants commits."""
-    return [one for one in taken if catalog.commits_only and not is_commit(one.revision)]
+    return [one for one in wanted if catalog.commits_only and not is_commit(one.revision)]
 
 
-def require_pins(catalog: Catalog, taken: Iterable[Taken]) -> None:
+def require_pins(catalog: Catalog, wanted: Iterable[UpstreamFiles]) -> None:
     """Raises SelectionError where the catalog wants commits and names a branch or tag."""
-    for one in unpinned(catalog, taken):
+    for one in unpinned(catalog, wanted):
         raise SelectionError(
             f"{one.repo} is not pinned to a commit",
             expected="40 hex digits",
@@ -122,16 +123,16 @@ def require_pins(catalog: Catalog, taken: Iterable[Taken]) -> None:
         )
 
 
-def taken_by(artifacts: Iterable[Artifact]) -> list[Taken]:
-    """What is taken from each repository, all artifacts together, each file once."""
+def upstream_files_of(artifacts: Iterable[Artifact]) -> list[UpstreamFiles]:
+    """The files of each repository, all artifacts together, each file once."""
     files: dict[RepoId, dict[str, File]] = {}
     revisions: dict[RepoId, str] = {}
     for artifact in artifacts:
         if artifact.is_fetched:
-            taken = Taken.by(artifact)
-            revisions[taken.repo] = taken.revision
-            files.setdefault(taken.repo, {}).update((file.path, file) for file in taken.files)
-    return [Taken(repo, revisions[repo], tuple(files[repo].values())) for repo in files]
+            wanted = UpstreamFiles.of(artifact)
+            revisions[wanted.repo] = wanted.revision
+            files.setdefault(wanted.repo, {}).update((file.path, file) for file in wanted.files)
+    return [UpstreamFiles(repo, revisions[repo], tuple(files[repo].values())) for repo in files]
 
 
 def listing_at(
@@ -165,51 +166,53 @@ def listing_at(
     return commit, listed, None
 
 
-def wanted_of(hub: Hub, taken: Taken) -> WantedRepo:
+def wanted_of(hub: Hub, wanted: UpstreamFiles) -> WantedRepo:
     """The files of one repository by name, at the commit that its revision names now."""
-    commit = hub.resolve(taken.repo, taken.revision)
-    wanted = select(taken.files, hub.files(taken.repo, commit), str(taken.repo))
-    return WantedRepo(taken.repo, commit, tuple(wanted))
+    commit = hub.resolve(wanted.repo, wanted.revision)
+    selected = select(wanted.files, hub.files(wanted.repo, commit), str(wanted.repo))
+    return WantedRepo(wanted.repo, commit, tuple(selected))
 
 
-def commit_of(hub: Hub, taken: Taken, lock: Lock) -> str:
+def commit_of(hub: Hub, wanted: UpstreamFiles, lock: Lock) -> str:
     """The commit that is fetched.
 
     A branch or tag is resolved once; from then on it is the commit that assets.lock recorded, so
     that two runs of one storage take the same bytes. `wmtp pin` moves it.
     """
     if not isinstance(hub, DirectoryHub):
-        if is_commit(taken.revision):
-            return taken.revision
-        recorded = lock.known(taken.repo)
+        if is_commit(wanted.revision):
+            return wanted.revision
+        recorded = lock.known(wanted.repo)
         if recorded is not None and is_commit(recorded.commit):
             return recorded.commit
-    return hub.resolve(taken.repo, taken.revision)
+    return hub.resolve(wanted.repo, wanted.revision)
 
 
-def identity(hub: Hub, taken: Taken, lock: Lock) -> str:
+def identity(hub: Hub, wanted: UpstreamFiles, lock: Lock) -> str:
     """What stands for the bytes that would be fetched now: changes when they may have changed.
 
     A commit stands for itself, and the Hub is not asked. For a directory without an assets.lock
     it is the digest of the files' sizes and times of modification.
     """
-    commit = commit_of(hub, taken, lock)
+    commit = commit_of(hub, wanted, lock)
     if commit != UNPINNED:
         return commit
-    wanted = select(taken.files, hub.files(taken.repo, taken.revision), str(taken.repo))
-    return digest_of({file.path: hub.locate(taken.repo, commit, file.path).etag for file in wanted})
+    selected = select(wanted.files, hub.files(wanted.repo, wanted.revision), str(wanted.repo))
+    return digest_of(
+        {file.path: hub.locate(wanted.repo, commit, file.path).etag for file in selected}
+    )
 
 
-def fetch_taken(
-    hub: Hub, taken: Taken, upstream: Path, lock: Lock, log: Callable[[str], None]
+def fetch_upstream(
+    hub: Hub, wanted: UpstreamFiles, upstream: Path, lock: Lock, log: Callable[[str], None]
 ) -> tuple[str, list[Fetched]]:
-    """Fetches what is taken to `upstream`/<folder of the repository>/<path>: the commit, the files.
+    """Fetches the files to `upstream`/<folder of the repository>/<path>: the commit, the files.
 
     Files that stand there verified are not fetched again.
     """
-    commit = commit_of(hub, taken, lock)
-    wanted = select(taken.files, hub.files(taken.repo, commit), str(taken.repo))
-    return commit, fetch(hub, taken.repo, commit, wanted, upstream, lock, log)
+    commit = commit_of(hub, wanted, lock)
+    selected = select(wanted.files, hub.files(wanted.repo, commit), str(wanted.repo))
+    return commit, fetch(hub, wanted.repo, commit, selected, upstream, lock, log)
 
 
 def listing_of(files: Sequence[Fetched]) -> Mapping[str, object]:

@@ -21,7 +21,7 @@ from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.checks.inputs import locked
 from wmtp_assets.artifacts.released_weights import checkpoint_of, record_of
 from wmtp_assets.artifacts.types import fetched
-from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding
 from wmtp_assets.hub.lock import LockError
@@ -186,7 +186,7 @@ def _identities(project: Project, artifact: Artifact) -> Iterator[object]:
         yield from map(_file, paths.values())
         yield _file(record_of(project, name))
         # Not the file of assets.lock: every fetch adds to it.
-        repo = locked(project, Taken.by(project.artifacts[name]).repo)
+        repo = locked(project, UpstreamFiles.of(project.artifacts[name]).repo)
         yield None if repo is None else (repo.commit, [repo.files.get(path) for path in paths])
 
 

@@ -45,9 +45,9 @@ def _mirror(given: argparse.Namespace) -> int:
     from wmtp_assets.hub.mirror import mirror
 
     project = open_project()
-    require_pins(project.catalog, project.taken())
+    require_pins(project.catalog, project.upstream_files())
     hub = project.hub()
-    wanted = [wanted_of(hub, taken) for taken in project.taken()]
+    wanted = [wanted_of(hub, files) for files in project.upstream_files()]
     fetched = mirror(hub, wanted, given.directory)
     count = sum(len(files) for files in fetched.values())
     print(f"{count} files are in {given.directory}, verified.")
@@ -64,8 +64,8 @@ def _pin(given: argparse.Namespace) -> int:
     catalog = Settings.from_environment().catalog
     check_own(catalog, given.repository, given.revision)
     project = open_project()
-    (taken,) = [one for one in project.taken() if one.repo.name == given.repository]
-    commit, listing, trouble = listing_at(project.hub(), taken.repo, given.revision)
+    (wanted,) = [one for one in project.upstream_files() if one.repo.name == given.repository]
+    commit, listing, trouble = listing_at(project.hub(), wanted.repo, given.revision)
     for line in pin(catalog, given.repository, commit, listing):
         print(line)
     if trouble is not None:

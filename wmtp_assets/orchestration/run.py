@@ -22,7 +22,7 @@ from wmtp_assets.artifacts.staleness import (
     unfit_members,
     with_ancestors,
 )
-from wmtp_assets.artifacts.upstream_files import Taken, require_pins, taken_by
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles, require_pins, upstream_files_of
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import CheckResult
 from wmtp_assets.orchestration.assets.common import FORCED, key_of
@@ -83,7 +83,7 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     if READINESS.to_user_string() in selected and (make or not project.report.is_file()):
         make.add(READINESS)
     raw = [name for name in work.make if project.artifacts[name].is_fetched]
-    sources = {repository_key(Taken.by(project.artifacts[name]).repo) for name in raw}
+    sources = {repository_key(UpstreamFiles.of(project.artifacts[name]).repo) for name in raw}
     if sources:  # something will be fetched
         make.add(DOCTOR)
     graph = defs.resolve_asset_graph()
@@ -143,7 +143,7 @@ class _Work:
 
 def _work(project: Project, selected: set[str], force: bool) -> _Work:
     wanted = with_ancestors(project, selected)
-    require_pins(project.catalog, taken_by(project.artifacts[name] for name in wanted))
+    require_pins(project.catalog, upstream_files_of(project.artifacts[name] for name in wanted))
     suspects = suspects_of_last_report(project) | (wanted - selected if force else set())
     damaged = damaged_artifacts(project, suspects & wanted)
     again = damaged | (selected if force else set())
@@ -154,7 +154,9 @@ def _work(project: Project, selected: set[str], force: bool) -> _Work:
             continue
         members = with_ancestors(project, one.artifacts)
         if name in own:
-            require_pins(project.catalog, taken_by(project.artifacts[name] for name in members))
+            require_pins(
+                project.catalog, upstream_files_of(project.artifacts[name] for name in members)
+            )
         remaining = stale_artifacts(project, members, again)
         if name in own:
             stale |= remaining

@@ -84,9 +84,9 @@ def planted(made: Project, catalog: Catalog, root: Path) -> Project:
             symlinks=True,
             dirs_exist_ok=True,
         )
-    for taken in project.taken():
-        folder = root / "upstream" / taken.repo.folder
-        shutil.copytree(made.storage / "upstream" / taken.repo.folder, folder)
+    for wanted in project.upstream_files():
+        folder = root / "upstream" / wanted.repo.folder
+        shutil.copytree(made.storage / "upstream" / wanted.repo.folder, folder)
     shutil.copy(made.storage / "assets.lock", root / "assets.lock")
     for wanted in project.sets.values():
         if set(wanted.artifacts) <= set(required):

@@ -10,7 +10,7 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.unneeded_files import orphans
-from wmtp_assets.artifacts.upstream_files import fetch_taken
+from wmtp_assets.artifacts.upstream_files import fetch_upstream
 from wmtp_assets.cli import main
 from wmtp_assets.hub.fetch import fetch
 from wmtp_assets.hub.files import RepoId, WantedFile
@@ -68,13 +68,13 @@ def test_a_partial_of_a_repository_that_is_no_longer_taken_goes(
 
 
 def test_a_partial_that_the_next_fetch_takes_up_stays(ours: Project) -> None:
-    taken = next(one for one in ours.taken() if "humaneval" in one.repo.name)
-    for path in (ours.store.upstream / taken.repo.folder).rglob("*.parquet"):
+    wanted = next(one for one in ours.upstream_files() if "humaneval" in one.repo.name)
+    for path in (ours.store.upstream / wanted.repo.folder).rglob("*.parquet"):
         path.unlink()
     kept: set[Path] = set()
     for at in range(1, 40):
         with FaultyDisk(at), suppress(Killed):
-            fetch_taken(ours.hub(), taken, ours.store.upstream, ours.lock, lambda _: None)
+            fetch_upstream(ours.hub(), wanted, ours.store.upstream, ours.lock, lambda _: None)
         kept = {path for path in left_behind(ours) if path.suffix == ".bytes"}
         if any(path.stat().st_size for path in kept):
             break
@@ -82,14 +82,14 @@ def test_a_partial_that_the_next_fetch_takes_up_stays(ours: Project) -> None:
     assert orphans(ours) == []
     ours.store.gc(keep=9, also=orphans(ours))
     assert kept <= left_behind(ours)
-    fetch_taken(ours.hub(), taken, ours.store.upstream, ours.lock, lambda _: None)
+    fetch_upstream(ours.hub(), wanted, ours.store.upstream, ours.lock, lambda _: None)
     assert left_behind(ours) == set()
 
 
 def test_files_are_told_by_name_within_a_repository_that_is_taken(ours: Project) -> None:
     from wmtp_assets.hub.fetch import stem_of
 
-    repo = next(one for one in ours.taken() if "humaneval" in one.repo.name)
+    repo = next(one for one in ours.upstream_files() if "humaneval" in one.repo.name)
     path = repo.files[0].path
     folder = ours.store.upstream / ".partial" / repo.repo.folder
     quarantine = ours.store.upstream / ".quarantine" / repo.repo.folder

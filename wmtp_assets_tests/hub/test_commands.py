@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.upstream_files import fetch_taken
+from wmtp_assets.artifacts.upstream_files import fetch_upstream
 from wmtp_assets.catalog import Catalog, load_catalog
 from wmtp_assets.cli import main
 from wmtp_assets.hub.lock import Lock
@@ -93,11 +93,13 @@ def test_pin_writes_down_the_commit_that_a_branch_is_now_and_the_catalog_stays_a
 def test_a_branch_in_a_catalog_of_ones_own_is_resolved_once_and_written_down(mine: Mine) -> None:
     mine.write("main")
     project = mine.project
-    (taken,) = [one for one in project.taken() if one.repo.name == TOKENIZER]
-    first, _ = fetch_taken(project.hub(), taken, project.store.upstream, project.lock, print)
-    assert first == mine.commits[TOKENIZER] == project.lock.commit(taken.repo)
+    (wanted,) = [one for one in project.upstream_files() if one.repo.name == TOKENIZER]
+    first, _ = fetch_upstream(project.hub(), wanted, project.store.upstream, project.lock, print)
+    assert first == mine.commits[TOKENIZER] == project.lock.commit(wanted.repo)
     mine.moves()
-    again, files = fetch_taken(project.hub(), taken, project.store.upstream, project.lock, print)
+    again, files = fetch_upstream(
+        project.hub(), wanted, project.store.upstream, project.lock, print
+    )
     assert again == first
     assert [file.received for file in files] == [0, 0, 0]
 
@@ -224,8 +226,8 @@ def test_a_mirror_is_completed_after_a_break_verifies_with_stock_tools_and_is_fe
     # A machine without a network fetches from it, and gets the same bytes of the same commits.
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     project = Project(load_catalog(mine.path), mine.folder / "storage", str(root))
-    for taken in project.taken():
-        fetch_taken(project.hub(), taken, project.store.upstream, project.lock, print)
+    for wanted in project.upstream_files():
+        fetch_upstream(project.hub(), wanted, project.store.upstream, project.lock, print)
     told = [
         {
             folder: (repo.commit, {path: file.sha256 for path, file in repo.files.items()})

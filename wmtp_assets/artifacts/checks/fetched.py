@@ -9,7 +9,7 @@ from wmtp_assets.artifacts.checks.inputs import locked
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by
 from wmtp_assets.artifacts.released_weights import checkpoint_of, released
 from wmtp_assets.artifacts.types import Fetched, fetched
-from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Check, Outcome, check
 from wmtp_assets.hub.files import UNPINNED, is_commit
@@ -21,7 +21,7 @@ def source_input(there_is: Fetched, artifact: Artifact) -> dict[str, str]:
 
     For a mirror without a record of its commit, what its receipt says stands.
     """
-    name = f"hub/{Taken.by(artifact).repo}"
+    name = f"hub/{UpstreamFiles.of(artifact).repo}"
     if there_is.revision != UNPINNED:
         return {name: there_is.revision}
     return {name: there_is.receipt.inputs.get(name, "a mirror's files")}
@@ -43,12 +43,12 @@ def fetched_files(subject: Subject) -> Outcome:
     project, artifact = subject.project, subject.artifact
     there_is = fetched(project.store, artifact.name)
     listing = there_is.files()
-    taken = Taken.by(artifact)
-    pinned = {file.path: file.sha256 for file in taken.files if file.sha256}
-    wrong = _unlike_selection(taken, there_is.receipt.facts["folder"], list(listing))
+    wanted = UpstreamFiles.of(artifact)
+    pinned = {file.path: file.sha256 for file in wanted.files if file.sha256}
+    wrong = _unlike_selection(wanted, there_is.receipt.facts["folder"], list(listing))
     # A mirror without a record of its commit cannot say; the digests decide alone.
-    if is_commit(taken.revision) and there_is.revision not in (taken.revision, UNPINNED):
-        wrong.append(f"fetched at {there_is.revision}, but catalog: {taken.revision}")
+    if is_commit(wanted.revision) and there_is.revision not in (wanted.revision, UNPINNED):
+        wrong.append(f"fetched at {there_is.revision}, but catalog: {wanted.revision}")
     paths = there_is.paths()
     gone = released(project, artifact.name)
     wrong += [
@@ -56,20 +56,20 @@ def fetched_files(subject: Subject) -> Outcome:
         for path, problem in there_is.lost().items()
         if gone is None or path not in gone.files
     ]
-    record_of = locked(project, taken.repo)
+    record_of = locked(project, wanted.repo)
     if record_of is not None and record_of.commit != there_is.revision:
         wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
     sums = sha256_files([at for at in paths.values() if at.is_file()]) if subject.deep else {}
     for path, record in listing.items():
         found = sums.get(paths[path], str(record["sha256"]))  # unread: the record against the pin
         known = record_of.files.get(path) if record_of else None
-        for source, wanted in (
+        for source, recorded in (
             ("on arrival", record["sha256"]),
             ("catalog", pinned.get(path)),
             ("assets.lock", known.sha256 if known else "no record"),
         ):
-            if wanted is not None and found != wanted:
-                wrong.append(f"{path}: {found}, but {source}: {wanted}")
+            if recorded is not None and found != recorded:
+                wrong.append(f"{path}: {found}, but {source}: {recorded}")
     return Outcome(
         not wrong,
         f"{len(listing)} files with their recorded SHA-256",
@@ -100,12 +100,12 @@ def weights_kept(subject: Subject) -> Outcome:
     )
 
 
-def _unlike_selection(taken: Taken, folder: object, paths: list[str]) -> list[str]:
+def _unlike_selection(wanted: UpstreamFiles, folder: object, paths: list[str]) -> list[str]:
     """How the list of what was fetched differs from what the catalog takes, and from the order in
     which it is read: a file left out, an unexpected one, two in each other's place."""
-    wrong = [f"fetched to {folder}"] if folder != taken.repo.folder else []
+    wrong = [f"fetched to {folder}"] if folder != wanted.repo.folder else []
     known: set[str] = set()
-    for file in taken.files:
+    for file in wanted.files:
         found = {path for path in paths if fnmatchcase(path, file.path)}
         if len(found) != file.count:
             wrong.append(f"{len(found)} files for {file.path}, but catalog: {file.count}")

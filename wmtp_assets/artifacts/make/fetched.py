@@ -6,18 +6,18 @@ The files lie below storage/upstream, where several artifacts share a repository
 from __future__ import annotations
 
 from wmtp_assets.artifacts.make.task import Made, Task
-from wmtp_assets.artifacts.upstream_files import Taken, fetch_taken, listing_of
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles, fetch_upstream, listing_of
 from wmtp_assets.storage.atomic import write_json
 
 
 def fetch_files(task: Task) -> Made:
     """fetched.json, once every file was fetched and verified. Raises HubError."""
-    project, taken = task.project, Taken.by(task.artifact)
+    project, wanted = task.project, UpstreamFiles.of(task.artifact)
     hub = task.hub or project.hub()
-    commit, files = fetch_taken(hub, taken, project.store.upstream, project.lock, task.log.info)
+    commit, files = fetch_upstream(hub, wanted, project.store.upstream, project.lock, task.log.info)
     write_json(task.folder / "fetched.json", listing_of(files))
     facts = {
-        "folder": taken.repo.folder,
+        "folder": wanted.repo.folder,
         "revision": commit,
         "fetched_bytes": sum(file.received for file in files),
         "resumed_from": sum(file.resumed_from for file in files),

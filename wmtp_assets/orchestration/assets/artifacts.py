@@ -13,7 +13,7 @@ from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.making import make_artifact
 from wmtp_assets.artifacts.types import Handle
-from wmtp_assets.artifacts.upstream_files import Taken
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.orchestration.assets.common import (
     FOLLOW,
@@ -54,7 +54,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
     checks = [dg.AssetCheckKey(key, one.name) for one in checks_of(project, artifact)]
     deps = [key_of(name) for name in artifact.inputs if name not in loaded]
     if artifact.is_fetched:
-        deps += [repository_key(Taken.by(artifact).repo), DOCTOR]
+        deps += [repository_key(UpstreamFiles.of(artifact).repo), DOCTOR]
 
     @dg.asset(
         key=key,

@@ -8,7 +8,7 @@ from typing import cast
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.upstream_files import Taken, commit_of, identity, wanted_of
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles, commit_of, identity, wanted_of
 from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.hub.drift import Drift, drift
 from wmtp_assets.hub.files import RepoId
@@ -29,10 +29,12 @@ def source_assets(project: Project) -> list[dg.AssetsDefinition]:
     with warnings.catch_warnings():
         # Observed sources are beta in the one version of Dagster that pyproject allows.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return [_source(project, taken, entries[taken.repo.name]) for taken in project.taken()]
+        return [
+            _source(project, files, entries[files.repo.name]) for files in project.upstream_files()
+        ]
 
 
-def _source(project: Project, everything: Taken, upstream: Upstream) -> dg.AssetsDefinition:
+def _source(project: Project, everything: UpstreamFiles, upstream: Upstream) -> dg.AssetsDefinition:
     repo = everything.repo
 
     spec = dg.AssetSpec(
