@@ -54,7 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def secured(copied: Project, home: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def complete(copied: Project, home: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A copy of the made sample, named by the environment as a user names theirs."""
     monkeypatch.setenv("WMTP_STORAGE", str(copied.storage))
     monkeypatch.setenv("WMTP_HUB", str(copied.hub_spec))
@@ -86,26 +86,26 @@ def test_a_call_that_makes_no_sense_exits_2(
 
 
 def test_list_names_every_artifact_and_the_contracts_paths(
-    secured: Project, capsys: pytest.CaptureFixture[str]
+    complete: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["list", "--json"]) == 0
     listed = said(capsys)
-    assert [entry["name"] for entry in listed] == list(secured.artifacts)
+    assert [entry["name"] for entry in listed] == list(complete.artifacts)
     paths = [path for entry in listed for path in entry["links"]]
     assert "models_v2/meta-llama-mtp/safetensors/model.safetensors" in paths
-    assert all((secured.storage / path).exists() for path in paths)
+    assert all((complete.storage / path).exists() for path in paths)
     assert main(["list"]) == 0
     assert "    datasets_v2/mbpp/processed/test.jsonl" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_verify_is_quiet_about_what_is_sound_and_names_what_is_not(
-    secured: Project, capsys: pytest.CaptureFixture[str]
+    complete: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify", "--json"]) == 0
     report = said(capsys)
     assert report["sound"] is True
-    path = secured.store.path("models/micro-mtp_adapter") / "meta_adapter.yaml"
+    path = complete.store.path("models/micro-mtp_adapter") / "meta_adapter.yaml"
     flip(path)
     assert main(["verify"]) == 0, "a quick look reads no contents"
     assert "--deep reads all" in capsys.readouterr().out
@@ -116,10 +116,10 @@ def test_verify_is_quiet_about_what_is_sound_and_names_what_is_not(
 
 
 @pytest.mark.slow
-def test_the_gate_exits_0_when_open_and_1_when_closed_and_says_what_mends(
-    secured: Project, capsys: pytest.CaptureFixture[str]
+def test_the_gate_exits_0_when_open_and_1_when_closed_and_says_what_repairs(
+    complete: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = secured.store.path("datasets/humaneval_test") / "test.jsonl"
+    path = complete.store.path("datasets/humaneval_test") / "test.jsonl"
     path.unlink()
     assert main(["gate", "--json"]) == 1
     verdict = said(capsys)
@@ -127,22 +127,22 @@ def test_the_gate_exits_0_when_open_and_1_when_closed_and_says_what_mends(
     closed = {c["name"]: c for c in verdict["conditions"] if not c["met"] and c["required"]}
     reasons = closed["humaneval_ready"]["reasons"]
     assert any("wmtp materialize datasets/humaneval_test" in r["hint"] for r in reasons)
-    assert json.loads(secured.report.read_bytes())["open"] is False
+    assert json.loads(complete.report.read_bytes())["open"] is False
 
 
 @pytest.mark.slow
 def test_a_second_materialize_makes_nothing_and_proves_everything(
-    secured: Project, capsys: pytest.CaptureFixture[str]
+    complete: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = stamps(secured)
+    before = stamps(complete)
     assert main(["materialize", "group:humaneval", "--json"]) == 0
     run = said(capsys)
     assert run["made"] == []
     assert run["succeeded"] is True
     assert run["gate"]["open"] is True
     checked = {check["artifact"] for check in run["checks"]}
-    assert checked == {name for name, one in secured.artifacts.items() if one.owner == "humaneval"}
-    assert stamps(secured) == before
+    assert checked == {name for name, one in complete.artifacts.items() if one.owner == "humaneval"}
+    assert stamps(complete) == before
 
 
 def stamps(project: Project) -> dict[str, tuple[int, int]]:
@@ -156,14 +156,14 @@ def stamps(project: Project) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.slow
 def test_force_makes_the_selected_asset_again_and_nothing_else(
-    secured: Project, capsys: pytest.CaptureFixture[str]
+    complete: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "datasets/mbpp_validation_metadata"
-    receipt = secured.store.current(name)
+    receipt = complete.store.current(name)
     assert receipt is not None
     assert main(["materialize", name, "--force", "--json"]) == 0
     assert said(capsys)["made"] == [name]
-    again = secured.store.current(name)
+    again = complete.store.current(name)
     assert again is not None
     assert again.sequence > receipt.sequence
     assert again.digest == receipt.digest
@@ -171,9 +171,9 @@ def test_force_makes_the_selected_asset_again_and_nothing_else(
 
 @pytest.mark.slow
 def test_a_failed_blocking_check_exits_1_and_names_the_file(
-    secured: Project, capsys: pytest.CaptureFixture[str]
+    complete: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = secured.store.path("datasets/mbpp_test_metadata") / "test_metadata.json"
+    path = complete.store.path("datasets/mbpp_test_metadata") / "test_metadata.json"
     flip(path)
     assert main(["materialize", "datasets/mbpp_test_metadata"]) == 1
     text = capsys.readouterr().out
@@ -188,7 +188,7 @@ def test_a_failed_blocking_check_exits_1_and_names_the_file(
 
 @pytest.mark.slow
 def test_what_changed_upstream_is_remade_with_what_follows_and_nothing_else(
-    secured: Project,
+    complete: Project,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -196,7 +196,7 @@ def test_what_changed_upstream_is_remade_with_what_follows_and_nothing_else(
     import pyarrow.parquet as pq
 
     hub = tmp_path / "changed-hub"
-    shutil.copytree(str(secured.hub_spec), hub)
+    shutil.copytree(str(complete.hub_spec), hub)
     lock = json.loads((hub / "assets.lock").read_bytes())
     # This one repository has no record any more, so that its files speak for themselves.
     del lock["repos"]["datasets/openai/openai_humaneval"]
@@ -205,14 +205,14 @@ def test_what_changed_upstream_is_remade_with_what_follows_and_nothing_else(
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
     monkeypatch.setenv("WMTP_HUB", str(hub))
-    secured = replace(secured, hub_spec=str(hub))
+    complete = replace(complete, hub_spec=str(hub))
     follows = {f"datasets/humaneval_{part}" for part in ("test", "test_metadata", "schema")}
     stale = {"datasets/humaneval_test_raw", *follows}
-    assert stale_artifacts(secured, secured.artifacts) == stale
+    assert stale_artifacts(complete, complete.artifacts) == stale
     # A row less than the catalog expects: the check says so.
     assert main(["materialize", "group:humaneval", "--json"]) == 1
     run = said(capsys)
-    made = {name for name in run["made"] if name in secured.artifacts}
+    made = {name for name in run["made"] if name in complete.artifacts}
     assert {"datasets/humaneval_test_raw", "datasets/humaneval_test"} <= made <= stale
     wrong = [check for check in run["checks"] if not check["passed"] and check["blocking"]]
     assert ("datasets/humaneval_test", "row_counts") in {(c["artifact"], c["check"]) for c in wrong}
@@ -247,7 +247,7 @@ def test_a_catalog_that_cannot_be_used_is_one_line_and_exit_2(
 
 @pytest.mark.parametrize("selection", ["models/none", "group:none", "tag:"])
 def test_a_selection_of_nothing_is_one_line_and_exit_2(
-    secured: Project, capsys: pytest.CaptureFixture[str], selection: str
+    complete: Project, capsys: pytest.CaptureFixture[str], selection: str
 ) -> None:
     assert main(["materialize", selection]) == 2
     error = capsys.readouterr().err
@@ -276,7 +276,7 @@ def test_a_taken_port_is_one_line_and_exit_2_before_any_work(
 
 
 def test_a_hub_that_is_not_there_is_one_line_and_exit_2(
-    secured: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    complete: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WMTP_HUB", "/nowhere/at/all")
     assert main(["materialize"]) == 2
@@ -295,7 +295,7 @@ def test_sample_writes_a_directory_hub_that_works_as_one(
 
 
 def test_history_tells_what_was_published_and_refuses_what_never_is(
-    secured: Project, capsys: pytest.CaptureFixture[str]
+    complete: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["history", "models/micro-ref", "--json"]) == 0
     history = said(capsys)
@@ -306,15 +306,15 @@ def test_history_tells_what_was_published_and_refuses_what_never_is(
 
 
 def test_gc_says_what_it_would_remove_and_removes_nothing_in_a_dry_run(
-    secured: Project, capsys: pytest.CaptureFixture[str]
+    complete: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = stamps(secured)
+    before = stamps(complete)
     assert main(["gc", "--keep", "1", "--dry-run", "--json"]) == 0
     assert said(capsys)["dry_run"] is True
-    assert stamps(secured) == before
+    assert stamps(complete) == before
 
 
-def test_a_reader_that_hangs_up_is_no_error(secured: Project) -> None:
+def test_a_reader_that_hangs_up_is_no_error(complete: Project) -> None:
     done = subprocess.run(
         [
             "/bin/bash",

@@ -184,7 +184,7 @@ def test_relative_paths_work_from_where_the_user_stands(world: Tiny) -> None:
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", ""])
-def test_what_is_no_port_is_told_to_who_serves_and_to_nobody_else(
+def test_what_is_no_port_is_reported_to_who_serves_and_to_nobody_else(
     world: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], port: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:

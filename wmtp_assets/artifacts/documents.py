@@ -1,5 +1,5 @@
 """The small files of an artifact, derived from its inputs: by the assets to write them, and by the
-proofs to compare them with what is stored, byte for byte.
+checks to compare them with what is stored, byte for byte.
 
 Everything here is a pure function of its inputs' files and the catalog, so that a document that
 was edited (and resealed) differs from what its inputs give. No Dagster.

@@ -1,7 +1,7 @@
 """The documents beside the weights: derived from upstream's config and the tensors' header.
 
 Belongs here: what `config.json`, `params.json`, `meta_adapter.yaml` and `metadata.json` say of a
-model, and the proof that they say the same as the tensors. A size or a dtype is never typed in a
+model, and the check that they say the same as the tensors. A size or a dtype is never typed in a
 second time: it is read from the header, and where upstream's document states it too, the two are
 compared. Nothing here imports torch.
 """

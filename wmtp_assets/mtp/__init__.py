@@ -1,6 +1,7 @@
-"""The multi-token-prediction transformer in plain PyTorch, the reward head, and their proofs.
+"""The multi-token-prediction transformer in plain PyTorch, the reward head, and their checks.
 
 `model.py` is the network, `loading.py` reads it from a directory of the storage, `reward.py` is
-Starling's head on a LLaMA trunk, `proofs.py` asks whether artifacts load and work. Nothing is
-imported here: `import torch` takes seconds, and who only reads `params.py` need not pay them.
+Starling's head on a LLaMA trunk, `streaming.py` executes a network from its file, and `checks.py`
+checks that models load and work. Nothing is imported here: `import torch` takes seconds. Not here:
+files and layouts of checkpoints, params.json included (`checkpoints/`).
 """

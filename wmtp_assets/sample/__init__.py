@@ -3,6 +3,8 @@
 It holds the catalog's three fetched models and three datasets at small size, with upstream's file
 layout and upstream's irregularities, so that the whole platform runs without a Hub account. Only
 the parquet files' bytes may differ, with pyarrow's version. torch is never needed.
+
+Not here: the catalog of the sample (`catalog/sample.yaml`), and what tests alone need.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def flip(path: Path, at: int | None = None) -> None:
 
 
 def answers(project: Project, name: str) -> dict[str, Finding]:
-    """What the proofs say of one artifact, by question."""
+    """The findings on one artifact, by check."""
     return {finding.name: finding for finding in run_checks(project, project.artifacts[name])}
 
 

@@ -227,7 +227,7 @@ def wrong(found: dict[str, Finding]) -> set[str]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_broken_split_fails_exactly_the_questions_about_what_is_broken(
+def test_a_broken_split_fails_exactly_the_checks_about_what_is_broken(
     copied: Project, case: str
 ) -> None:
     broken = CASES[case]
@@ -270,7 +270,7 @@ def test_difficulties_beyond_those_of_training_warn_with_their_share_and_block_n
         ("valid", {"correct": 42, "incorrect": 41}),
     ],
 )
-def test_other_counts_than_the_catalog_expects_are_told(
+def test_other_counts_than_the_catalog_expects_are_reported(
     project: Project, split: str, counts: dict[str, int]
 ) -> None:
     dataset = project.catalog.datasets["codecontests"]
@@ -321,7 +321,7 @@ METADATA: dict[str, tuple[Callable[[dict[str, Any]], object], set[str], str]] = 
 
 
 @pytest.mark.parametrize("case", METADATA)
-def test_metadata_that_does_not_describe_its_lines_is_told(copied: Project, case: str) -> None:
+def test_metadata_that_does_not_describe_its_lines_is_reported(copied: Project, case: str) -> None:
     change, questions, says = METADATA[case]
     name = f"{CODE}_metadata"
     recommit(copied, name, document("valid_metadata.json", change))
@@ -340,7 +340,7 @@ def test_metadata_of_the_small_copy_is_held_against_its_lines(copied: Project) -
     assert failed(copied, name) == {ENTRIES}
 
 
-def test_metadata_of_changed_lines_is_told_though_it_is_as_its_receipt_says(
+def test_metadata_of_changed_lines_is_reported_though_it_is_as_its_receipt_says(
     copied: Project,
 ) -> None:
     recommit(copied, CODE, rows(swap_classes))
@@ -353,7 +353,7 @@ def swap_classes(lines: list[bytes]) -> None:
     lines[correct], lines[incorrect] = lines[incorrect], lines[correct]
 
 
-def test_a_changed_schema_is_told(copied: Project) -> None:
+def test_a_changed_schema_is_reported(copied: Project) -> None:
     def change(value: dict[str, Any]) -> None:
         value["properties"].pop("is_correct")
 
@@ -362,7 +362,7 @@ def test_a_changed_schema_is_told(copied: Project) -> None:
 
 
 @pytest.mark.parametrize("card", ["README.md", "README_small.md"])
-def test_a_card_that_declares_other_files_is_told(copied: Project, card: str) -> None:
+def test_a_card_that_declares_other_files_is_reported(copied: Project, card: str) -> None:
     def change(folder: Path) -> None:
         text = (folder / card).read_text("utf-8")
         (folder / card).write_text(text.replace("path: train", "path: ../train"), "utf-8")
@@ -371,7 +371,7 @@ def test_a_card_that_declares_other_files_is_told(copied: Project, card: str) ->
     assert failed(copied, "datasets/codecontests_schema") == {"data_files_declared"}
 
 
-def test_every_question_is_named_by_a_test_that_breaks_what_it_is_about(project: Project) -> None:
+def test_every_check_is_named_by_a_test_that_breaks_what_it_is_about(project: Project) -> None:
     from wmtp_assets.artifacts.checks import checks_of
 
     asked = {check.name for a in project.artifacts.values() for check in checks_of(project, a)}

@@ -1,4 +1,4 @@
-"""Every question about models, each seen to come out wrong for the thing that it is about."""
+"""Every check of models, each seen to fail for the thing that it is about."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEAD = "extra_heads.1.feed_forward.w2.weight"
 
 @dataclass(frozen=True)
 class Case:
-    """A change of one artifact, and exactly the questions that must come out wrong.
+    """A change of one artifact, and exactly the checks that must fail.
 
     `says` is what the first of them must name, in what it found or where.
     """
@@ -179,7 +179,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_broken_checkpoint_fails_exactly_the_questions_about_what_is_broken(
+def test_a_broken_checkpoint_fails_exactly_the_checks_about_what_is_broken(
     copied: Project, case: str
 ) -> None:
     broken = CASES[case]
@@ -191,7 +191,7 @@ def test_a_broken_checkpoint_fails_exactly_the_questions_about_what_is_broken(
     assert first.blocking
 
 
-def test_a_reward_head_that_gives_every_text_one_score_is_told(copied: Project) -> None:
+def test_a_reward_head_that_gives_every_text_one_score_is_reported(copied: Project) -> None:
     def blind(header: breaking.Header, data: bytearray) -> None:
         begin, end = header["v_head.weight"]["data_offsets"]
         data[begin:end] = bytes(end - begin)
@@ -215,7 +215,7 @@ def with_model(project: Project, name: str, entry: Any) -> Project:
 @pytest.mark.parametrize(
     ("number", "question"), [("tensors", "tensor_count"), ("parameters", "parameter_count")]
 )
-def test_another_count_than_the_catalog_expects_is_told(
+def test_another_count_than_the_catalog_expects_is_reported(
     project: Project, number: str, question: str
 ) -> None:
     there = getattr(project.catalog.models["micro-ref"].expected, number)
@@ -225,7 +225,7 @@ def test_another_count_than_the_catalog_expects_is_told(
     assert (found[question].expected, found[question].found) == (there + 1, there)
 
 
-def test_a_micro_model_larger_than_the_catalog_allows_is_told(project: Project) -> None:
+def test_a_micro_model_larger_than_the_catalog_allows_is_reported(project: Project) -> None:
     entry = project.catalog.models["micro-mtp"].model_copy(update={"max_bytes": 1000})
     other = with_model(project, "micro-mtp", entry)
     assert failed(other, MICRO) == {"file_size_within_limit"}
@@ -251,7 +251,7 @@ def spaced(file: str) -> Change:
     )
 
 
-def test_what_was_made_from_an_older_input_is_told(copied: Project) -> None:
+def test_what_was_made_from_an_older_input_is_reported(copied: Project) -> None:
     recommit(copied, "models/tokenizer", spaced("tokenizer_config.json"))
     for name in ("models/micro-ref_metadata", "datasets/humaneval_test"):
         found = answers(copied, name)
@@ -259,7 +259,7 @@ def test_what_was_made_from_an_older_input_is_told(copied: Project) -> None:
         assert "another version of models/tokenizer" in str(found["inputs_current"].found)
 
 
-# The documents beside a checkpoint, and the one question that each change makes come out wrong.
+# The documents beside a checkpoint, and the one check that each change makes fail.
 DOCUMENTS = {
     "params.json of another width": (
         f"{MTP}_config",
@@ -297,7 +297,7 @@ DOCUMENTS = {
         "metadata_agrees",
         "parameters",
     ),
-    "metadata.json without the word on freqs_cis": (
+    "metadata.json without what it says of freqs_cis": (
         "models/micro-mtp_metadata",
         document("metadata.json", lambda value: value.pop("freqs_cis_handling")),
         "metadata_agrees",
@@ -317,13 +317,13 @@ def test_a_document_that_disagrees_is_named_with_what_it_says(copied: Project, c
     name, change, question, says = DOCUMENTS[case]
     recommit(copied, name, change)
     found = answers(copied, name)
-    # A certificate is a copy of the conversion's, and so derived by its own question.
+    # A certificate is a copy of the conversion's, and so derived by its own check.
     both = {question} if name.endswith("_certificate") else {question, DERIVED}
     assert {asked for asked, finding in found.items() if not finding.passed} == both
     assert says in f"{found[question].found} {found[question].where}"
 
 
-def test_an_adapter_of_another_rope_theta_is_told(copied: Project) -> None:
+def test_an_adapter_of_another_rope_theta_is_reported(copied: Project) -> None:
     def change(folder: Path) -> None:
         path = folder / "meta_adapter.yaml"
         text = path.read_text(encoding="utf-8")
@@ -335,7 +335,7 @@ def test_an_adapter_of_another_rope_theta_is_told(copied: Project) -> None:
     assert "rope_theta" in str(found["meta_adapter_agrees"].found)
 
 
-def test_a_tokenizer_of_other_bytes_is_told_by_its_digest(copied: Project) -> None:
+def test_a_tokenizer_of_other_bytes_is_reported_by_its_digest(copied: Project) -> None:
     def unknown_field(folder: Path) -> None:
         with (folder / "tokenizer.model").open("ab") as file:
             file.write(b"\xc2\x3e\x01x")  # protobuf's field 1000: read over by every reader
@@ -344,11 +344,11 @@ def test_a_tokenizer_of_other_bytes_is_told_by_its_digest(copied: Project) -> No
     assert failed(copied, "models/tokenizer") == {"tokenizer_digest", DERIVED}
 
 
-def test_a_tokenizer_of_another_vocabulary_is_told(project: Project) -> None:
+def test_a_tokenizer_of_another_vocabulary_is_reported(project: Project) -> None:
     shared = project.catalog.tokenizer.model_copy(update={"vocab_size": 513})
     other = replace(project, catalog=project.catalog.model_copy(update={"tokenizer": shared}))
     found = answers(other, "models/tokenizer")
-    # The size is one of the words that it is made by, so that it is stale as well.
+    # The size is one of the settings that it is made by, so that it is stale as well.
     assert {n for n, f in found.items() if not f.passed} == {
         "tokenizer_vocabulary",
         "inputs_current",
@@ -359,7 +359,7 @@ def test_a_tokenizer_of_another_vocabulary_is_told(project: Project) -> None:
     )
 
 
-def test_a_fast_tokenizer_that_gives_other_ids_is_told(copied: Project) -> None:
+def test_a_fast_tokenizer_that_gives_other_ids_is_reported(copied: Project) -> None:
     def fewer_merges(value: dict[str, Any]) -> None:
         value["model"]["merges"] = value["model"]["merges"][1:]
 
@@ -369,7 +369,7 @@ def test_a_fast_tokenizer_that_gives_other_ids_is_told(copied: Project) -> None:
     assert "other ids on" in str(found["tokenizer_ids"].found)
 
 
-def test_a_model_whose_own_tokenizer_is_another_is_told(copied: Project) -> None:
+def test_a_model_whose_own_tokenizer_is_another_is_reported(copied: Project) -> None:
     own = copied.store.upstream / "models/princeton-nlp/Sheared-LLaMA-2.7B/tokenizer.model"
     flip(own, 3)
     found = answers(copied, f"{REF}_metadata")
@@ -379,7 +379,7 @@ def test_a_model_whose_own_tokenizer_is_another_is_told(copied: Project) -> None
     )
 
 
-def test_a_config_of_other_special_ids_than_the_tokenizers_is_told(copied: Project) -> None:
+def test_a_config_of_other_special_ids_than_the_tokenizers_is_reported(copied: Project) -> None:
     change = document("config.json", lambda value: value.update(bos_token_id=7))
     recommit(copied, f"{REF}_config", change)
     found = answers(copied, f"{REF}_metadata")["tokenizer_fits_model"]
@@ -387,7 +387,7 @@ def test_a_config_of_other_special_ids_than_the_tokenizers_is_told(copied: Proje
     assert "bos_token_id" in str(found.found)
 
 
-def test_a_shard_that_holds_another_value_is_told(copied: Project) -> None:
+def test_a_shard_that_holds_another_value_is_reported(copied: Project) -> None:
     def change(folder: Path) -> None:
         shard = sorted((folder / "sharded").glob("*.safetensors"))[0]
         header, data = breaking.split_checkpoint(shard)
@@ -405,7 +405,7 @@ def shard_of(project: Project) -> Path:
     return sorted((project.store.path(f"{REF}_shards") / "sharded").glob("*.safetensors"))[0]
 
 
-def test_what_was_never_made_fails_every_question_with_the_command_that_makes_it(
+def test_what_was_never_made_fails_every_check_with_the_command_that_makes_it(
     copied: Project,
 ) -> None:
     (copied.store.versions.home(MICRO) / "current").unlink()
@@ -418,7 +418,7 @@ def test_what_was_never_made_fails_every_question_with_the_command_that_makes_it
     assert MICRO in found["finite_values"].hint
 
 
-def test_a_source_of_another_dtype_than_the_catalog_states_is_told(project: Project) -> None:
+def test_a_source_of_another_dtype_than_the_catalog_states_is_reported(project: Project) -> None:
     name = REF.removeprefix("models/")
     entry = project.catalog.models[name].model_copy(update={"source_dtype": "bfloat16"})
     other = with_model(project, name, entry)

@@ -179,13 +179,13 @@ class Sweep:
         )
 
     def _sound(self, standing: tuple[object, ...]) -> None:
-        """Notes what the whole gate, every proof of it, says of a standing that nothing struck."""
+        """Notes what the whole gate, every check of it, says of a standing that nothing struck."""
         self._open[standing] = evaluate(self._project).open
 
     def _the_gate_tells_the_truth(self, where: str) -> None:
         """It is open where the edition is whole and proven, and nowhere between.
 
-        Asked are all proofs of what was changed and a quick look at the rest: loading the model at
+        Asked are all checks of what was changed and a quick look at the rest: loading the model at
         every point would take an hour, and what it adds is proven when the sweep ends.
         """
         findings = {}

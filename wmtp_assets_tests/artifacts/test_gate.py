@@ -146,7 +146,7 @@ def test_a_report_that_says_open_opens_nothing_in_another_run(copied: Project) -
     assert written["run_id"] == "another run"
 
 
-def test_a_reason_tells_the_file_what_was_expected_and_the_command_that_mends(
+def test_a_reason_gives_the_file_what_was_expected_and_the_command_that_repairs(
     flippable: Project,
 ) -> None:
     name = "models/micro-mtp_adapter"

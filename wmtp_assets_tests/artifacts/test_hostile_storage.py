@@ -35,10 +35,10 @@ ASKED = (
 
 @pytest.fixture
 def ours(memory: Path, project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    secured = planted(project, small(project.catalog, "optional"), memory / "storage")
+    made = planted(project, small(project.catalog, "optional"), memory / "storage")
     for module in ("runs", "versions"):
-        monkeypatch.setattr(f"wmtp_assets.cli.{module}.open_project", lambda: secured)
-    return secured
+        monkeypatch.setattr(f"wmtp_assets.cli.{module}.open_project", lambda: made)
+    return made
 
 
 @pytest.fixture

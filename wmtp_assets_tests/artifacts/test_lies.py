@@ -152,7 +152,7 @@ def test_rows_edited_to_match_are_caught_by_the_statistics_and_the_metadata(
     assert not verify(at_hand).sound
 
 
-def test_a_stale_downstream_is_told_without_reading_contents(at_hand: Project) -> None:
+def test_a_stale_downstream_is_reported_without_reading_contents(at_hand: Project) -> None:
     config = f"{CHECKPOINT}_config"
     recommit(at_hand, config, document("params.json", lambda value: value.update(norm_eps=1e-6)))
     report = verify(at_hand)

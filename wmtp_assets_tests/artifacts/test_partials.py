@@ -86,7 +86,7 @@ def test_a_partial_that_the_next_fetch_takes_up_stays(ours: Project) -> None:
     assert left_behind(ours) == set()
 
 
-def test_files_are_told_by_name_within_a_repository_that_is_taken(ours: Project) -> None:
+def test_files_are_recognized_by_name_within_a_repository_that_is_taken(ours: Project) -> None:
     from wmtp_assets.hub.fetch import stem_of
 
     repo = next(one for one in ours.upstream_files() if "humaneval" in one.repo.name)

@@ -89,7 +89,7 @@ def test_a_repository_that_the_catalog_does_not_name_is_refused(mine: Path) -> N
 
 
 @pytest.mark.parametrize("shipped", ["full", "sample"])
-def test_a_shipped_catalog_is_not_edited_and_the_way_to_ones_own_is_told(shipped: str) -> None:
+def test_a_shipped_catalog_is_not_edited_and_the_way_to_ones_own_is_reported(shipped: str) -> None:
     with pytest.raises(CatalogError, match="not edited") as refused:
         pin(shipped, SHEARED, COMMIT, {})
     assert f"{shipped}.yaml catalog.yaml && export WMTP_CATALOG=catalog.yaml" in str(refused.value)

@@ -1,4 +1,4 @@
-"""Each proof passes on a good checkpoint, and fails by name when its input is broken."""
+"""Each check passes on a good checkpoint, and fails by name when its input is broken."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_a_good_checkpoint_passes_every_proof(world: World) -> None:
+def test_a_good_checkpoint_passes_every_check(world: World) -> None:
     found = world.run_checks()
     assert found.keys() == NAMES
     assert all(finding.passed for finding in found.values())

@@ -167,7 +167,7 @@ def test_a_bias_of_another_head_is_refused_by_name() -> None:
         assign("llama-reward", LLAMA_CONFIG, names)
 
 
-def test_a_reward_model_without_a_known_head_is_told_the_known_ones() -> None:
+def test_a_reward_model_without_a_known_head_is_refused_with_the_known_ones() -> None:
     names = [*_llama_names(), "reward.weight"]
     with pytest.raises(
         LayoutError, match=r"no reward head.*v_head\.weight.*regression_head\.weight"

@@ -111,7 +111,7 @@ def test_a_tensor_of_any_number_of_values_up_to_the_limit_is_compared_whole(
     assert pair.different(1) == []
 
 
-def test_a_file_that_ends_early_is_told(tmp_path: Path) -> None:
+def test_a_file_that_ends_early_is_reported(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     pair.different(0)
     header = read_header(tmp_path / "target.safetensors")

@@ -1,4 +1,4 @@
-"""Each proof passes on a sound split, and fails, naming the place, when its subject is broken."""
+"""Each check passes on a sound split, and fails, naming the place, when its subject is broken."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _failed(split: SplitReport) -> set[str]:
     return {name for name, finding in _findings(split).items() if not finding.passed}
 
 
-def test_a_sound_split_passes_every_proof(split: SplitReport, small_tokenizer: Path) -> None:
+def test_a_sound_split_passes_every_check(split: SplitReport, small_tokenizer: Path) -> None:
     findings = _findings(split, small_tokenizer)
     assert [name for name, finding in findings.items() if not finding.passed] == []
     assert findings["token_sums"].details["recounted"] == 20
@@ -66,7 +66,7 @@ def _edit(path: Path, old: bytes, new: bytes, place: int = 0) -> None:
     path.write_bytes(old.join(parts[: place + 1]) + new + old.join(parts[place + 1 :]))
 
 
-# (proof that must fail, file, what is replaced, by what, which occurrence)
+# (check that must fail, file, what is replaced, by what, which occurrence)
 _BREAKAGES = [
     ("record_schema", "train.jsonl", b'"output"', b'"outpux"', 7),
     ("record_schema", "train.jsonl", b'"output": "print(3)"', b'"output": 33333333  ', 0),
@@ -93,7 +93,7 @@ _BREAKAGES = [
 
 
 @pytest.mark.parametrize(("name", "file", "old", "new", "place"), _BREAKAGES)
-def test_a_broken_file_fails_its_proof(
+def test_a_broken_file_fails_its_check(
     split: SplitReport, name: str, file: str, old: bytes, new: bytes, place: int
 ) -> None:
     _edit(split.jsonl.parent / file, old, new, place)

@@ -60,7 +60,7 @@ def test_all_is_well_when_the_gate_is_open(
     assert not (tmp_path / "storage").exists()
 
 
-def test_a_gate_that_is_shut_is_told_with_the_page_to_open(
+def test_a_gate_that_is_shut_is_reported_with_the_page_to_open(
     loopback: LoopbackHub, wanted: list[WantedRepo]
 ) -> None:
     (problem,) = problems(diagnose(None, wanted, {}, 0))
@@ -69,7 +69,7 @@ def test_a_gate_that_is_shut_is_told_with_the_page_to_open(
     assert loopback.world.bodies("weights.bin") == []
 
 
-def test_a_missing_token_is_told(
+def test_a_missing_token_is_reported(
     wanted: list[WantedRepo], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
@@ -79,13 +79,15 @@ def test_a_missing_token_is_told(
     assert "org/gated" in token.found
 
 
-def test_a_file_that_is_not_there_is_told(loopback: LoopbackHub, wanted: list[WantedRepo]) -> None:
+def test_a_file_that_is_not_there_is_reported(
+    loopback: LoopbackHub, wanted: list[WantedRepo]
+) -> None:
     asked = [WantedRepo(OPEN, wanted[0].revision, (WantedFile("other.bin"),))]
     (problem,) = problems(diagnose(None, asked, {}, 0))
     assert "datasets/org/open has no other.bin" in problem.found
 
 
-def test_too_little_disk_and_memory_are_told_once_a_file_system(tmp_path: Path) -> None:
+def test_too_little_disk_and_memory_are_reported_once_per_file_system(tmp_path: Path) -> None:
     facts = diagnose(str(tmp_path), [], {tmp_path / "a": 1 << 59, tmp_path / "b": 1 << 59}, 1 << 60)
     disk, memory = problems(facts)
     assert (disk.name, memory.name) == ("disk", "memory")
@@ -146,7 +148,7 @@ def test_a_directory_needs_no_token_and_no_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["http://[::1", "huggingface.co", "http://", "ftp://host"])
-def test_an_endpoint_that_is_no_address_is_told_once_and_not_shown(
+def test_an_endpoint_that_is_no_address_is_reported_once_and_not_shown(
     endpoint: str, wanted: list[WantedRepo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", endpoint)

@@ -71,7 +71,7 @@ def test_what_was_fetched_is_a_hub_to_fetch_from(
     assert {p: (again / REPO.folder / p).read_bytes() for p in FILES} == FILES
 
 
-def test_a_catalog_that_names_other_bytes_is_told_before_any_is_fetched(
+def test_a_catalog_that_names_other_bytes_is_reported_before_any_is_fetched(
     loopback: LoopbackHub, into: Path, lock: Lock
 ) -> None:
     loopback.world.commit("model", "org/name", FILES)
@@ -94,7 +94,7 @@ def test_the_lock_holds_a_commit_to_the_bytes_it_first_had(
     assert "0" * 64 in str(caught.value)
 
 
-def test_a_name_that_is_not_there_is_told_with_its_neighbours(
+def test_a_name_that_is_not_there_is_reported_with_its_neighbours(
     loopback: LoopbackHub, into: Path, lock: Lock
 ) -> None:
     loopback.world.commit("model", "org/name", FILES)
@@ -102,7 +102,7 @@ def test_a_name_that_is_not_there_is_told_with_its_neighbours(
         take(into, lock, WantedFile("7B/weight.bin"))
 
 
-def test_a_disk_that_is_too_small_is_told_before_any_byte(
+def test_a_disk_that_is_too_small_is_reported_before_any_byte(
     loopback: LoopbackHub, into: Path, lock: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loopback.world.commit("model", "org/name", FILES)

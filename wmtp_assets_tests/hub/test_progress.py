@@ -39,7 +39,7 @@ def test_what_an_earlier_call_left_is_not_taken_for_speed() -> None:
     assert "1.0 MB/s  1:20 left" in lines[0]
 
 
-def test_notes_are_always_told() -> None:
+def test_notes_are_always_reported() -> None:
     lines: list[str] = []
     progress = LinesProgress(lines.append, Clock())
     progress.begin("a", 1)

@@ -539,7 +539,7 @@ def _without_host(request: Request) -> Request:
     return Request(request.method, target, request.headers, request.port)
 
 
-def test_retry_after_in_every_form_is_waited_for_or_told(attempt: Try) -> None:
+def test_retry_after_in_every_form_is_waited_for_or_reported(attempt: Try) -> None:
     for value in [
         "Fri, 31 Dec 99999999 23:59:59 GMT",
         "Fri, 31 Dec 9999 23:59:59 GMT",

@@ -158,7 +158,7 @@ def test_retry_after_is_waited_for(loopback: LoopbackHub, into: Path, lock: Lock
     assert outcome[0].retries == 1
 
 
-def test_a_retry_after_beyond_patience_is_told_at_once(
+def test_a_retry_after_beyond_the_policy_is_reported_at_once(
     loopback: LoopbackHub, into: Path, lock: Lock
 ) -> None:
     loopback.world.commit("model", "org/name", FILES)

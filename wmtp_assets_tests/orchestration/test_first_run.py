@@ -29,7 +29,7 @@ def test_one_run_makes_every_artifact_and_the_gates_report(
     assert report["open"] is True
 
 
-def test_every_question_was_asked_and_only_a_persons_decision_is_left(
+def test_every_check_ran_and_only_a_persons_decision_is_left(
     said: dict[str, Any], project: Project
 ) -> None:
     asked = {(check["asset"], check["name"]) for check in said["checks"]}
