@@ -25,6 +25,7 @@ COMMANDS = [
     "materialize",
     "verify",
     "gate",
+    "report",
     "ui",
     "list",
     "sample",

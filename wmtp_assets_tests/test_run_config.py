@@ -46,7 +46,7 @@ def leaves(config: ConfigType, path: tuple[str, ...] = ()) -> Iterator[tuple[str
 
 def materialized(defs: dg.Definitions, job: dg.JobDefinition) -> set[str]:
     """The operations of `job` that make an artifact of the catalog."""
-    own = {"doctor", "phase2_readiness"}
+    own = {"doctor", "phase2_readiness", "report"}
     return {
         defs.resolve_assets_def(key).op.name
         for key in job.asset_layer.selected_asset_keys

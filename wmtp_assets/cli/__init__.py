@@ -107,7 +107,7 @@ def _one_line(error: Exception) -> str:
 def _parser() -> argparse.ArgumentParser:
     import argparse
 
-    from wmtp_assets.cli import runs, signing, upstream, versions
+    from wmtp_assets.cli import pages, runs, signing, upstream, versions
 
     parser = argparse.ArgumentParser(
         prog="wmtp",
@@ -117,6 +117,6 @@ def _parser() -> argparse.ArgumentParser:
         "(where an unexpected error comes from).",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (runs, upstream, versions, signing):
+    for group in (runs, pages, upstream, versions, signing):
         group.register(commands)
     return parser

@@ -11,6 +11,7 @@ from wmtp_assets.catalog import Catalog
 from wmtp_assets.orchestration.assets.artifacts import artifact_assets
 from wmtp_assets.orchestration.assets.doctor import doctor_asset
 from wmtp_assets.orchestration.assets.readiness import readiness_asset
+from wmtp_assets.orchestration.assets.report import report_asset
 from wmtp_assets.orchestration.assets.sources import source_assets
 from wmtp_assets.orchestration.checks.artifacts import artifact_checks
 from wmtp_assets.orchestration.checks.readiness import readiness_check
@@ -33,6 +34,7 @@ def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitio
         *source_assets(project),
         *artifact_assets(project),
         readiness_asset(project),
+        report_asset(project),
     ]
     checks = [*artifact_checks(project), readiness_check(project)]
     opened = {**resources(project), IO_MANAGER: io_manager(catalog)}

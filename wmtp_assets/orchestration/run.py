@@ -28,6 +28,7 @@ from wmtp_assets.findings import CheckResult
 from wmtp_assets.orchestration.assets.common import FORCED, key_of
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
+from wmtp_assets.orchestration.assets.report import KEY as REPORT
 from wmtp_assets.orchestration.assets.sources import repository_key
 from wmtp_assets.orchestration.build import build_defs
 from wmtp_assets.orchestration.failures import Failure, failure_of, is_of_environment
@@ -40,6 +41,7 @@ from wmtp_assets.orchestration.history import (
 from wmtp_assets.orchestration.home import enter_home, open_instance
 from wmtp_assets.orchestration.jobs import materialize_all
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
+from wmtp_assets.pages.report import LANGUAGES, file_name
 from wmtp_assets.storage import PublishedSet
 
 
@@ -82,6 +84,11 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     make = {key_of(name) for name in work.make}
     if READINESS.to_user_string() in selected and (make or not project.report.is_file()):
         make.add(READINESS)
+    pages = [project.store.root / file_name(language) for language in LANGUAGES]
+    if REPORT.to_user_string() in selected and (
+        READINESS in make or not all(page.is_file() for page in pages)
+    ):
+        make.add(REPORT)
     raw = [name for name in work.make if project.artifacts[name].is_fetched]
     sources = {repository_key(UpstreamFiles.of(project.artifacts[name]).repo) for name in raw}
     if sources:  # something will be fetched

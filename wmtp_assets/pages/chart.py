@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 _WIDTH, _HEIGHT = 480, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 18, 40
@@ -127,9 +127,10 @@ def _bar(bar: Bar, x: float, slot: float, base: int, rise: float) -> Markup:
     )
 
 
-def shares(title: str, counts: Sequence[int]) -> Markup:
-    """Parts of a whole side by side in one strip, each in its series' colour."""
-    total = sum(counts) or 1
+def shares(title: str, counts: Sequence[int], whole: int | None = None) -> Markup:
+    """Parts of a whole side by side in one strip, each in its series' colour; what they lack of
+    `whole` stays empty."""
+    total = whole or sum(counts) or 1
     x, drawn = 0.0, Markup("")
     for series, count in enumerate(counts):
         width = 100 * count / total
@@ -137,9 +138,7 @@ def shares(title: str, counts: Sequence[int]) -> Markup:
             series, x, width
         )
         x += width
-    return Markup('<svg class="shares" role="img" aria-label="{}">{}</svg>').format(
-        escape(title), drawn
-    )
+    return Markup('<svg class="shares" role="img" aria-label="{}">{}</svg>').format(title, drawn)
 
 
 def _step(least: float) -> int:

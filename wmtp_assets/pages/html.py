@@ -31,13 +31,13 @@ def templates() -> Environment:
         "excerpt": excerpt,
         "size": size,
         "chart": bar_chart,
-        "shares": shares,
         "count": lambda number: f"{number:,}",
     }
     style = style_sheet()
     environment.globals |= {
         "style": Markup(style),  # noqa: S704 - our own file
         "policy": policy(),
+        "shares": shares,
     }
     return environment
 

@@ -16,7 +16,10 @@ from typing import Any
 from pydantic_core import from_json
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.types import Split
+from wmtp_assets.catalog import Catalog
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.reader import Corpus, open_corpus
@@ -125,18 +128,20 @@ class Line:
         return value if isinstance(value, str) else ""
 
 
+def rows_of(catalog: Catalog, artifact: Artifact) -> SplitOfRows | None:
+    """The split whose rows an artifact holds; None where it holds none."""
+    if artifact.split is None or not issubclass(kind_of(artifact).loaded_as, Split):
+        return None
+    dataset = catalog.datasets[artifact.owner]
+    name = f"{artifact.owner}_small" if artifact.is_small else artifact.owner
+    row_format = FORMATS[dataset.layout]
+    return SplitOfRows(name, artifact.split, artifact, dataset.max_tokens, row_format)
+
+
 def splits_of_rows(project: Project) -> list[SplitOfRows]:
     """Every split of the catalog, whole ones and small copies, in the catalog's order."""
-    found = []
-    for artifact in project.artifacts.values():
-        if artifact.kind in (Kind.SPLIT, Kind.SMALL_SPLIT) and artifact.split is not None:
-            dataset = project.catalog.datasets[artifact.owner]
-            name = f"{artifact.owner}_small" if artifact.is_small else artifact.owner
-            split_format = FORMATS[dataset.layout]
-            found.append(
-                SplitOfRows(name, artifact.split, artifact, dataset.max_tokens, split_format)
-            )
-    return found
+    every = (rows_of(project.catalog, artifact) for artifact in project.artifacts.values())
+    return [split for split in every if split is not None]
 
 
 def splits_page(project: Project) -> Answer:
@@ -175,9 +180,9 @@ def rows_page(project: Project, dataset: str, split: str, asked: str) -> Answer:
     except _AnotherAnswerError as other:
         return other.answer
     except QueryError as error:
-        return _message(project, "This address cannot be read", error, 400)
+        return message_page(project, "This address cannot be read", error, 400)
     except (WmtpError, OSError) as error:
-        return _message(project, "The rows cannot be read", error, 503)
+        return message_page(project, "The rows cannot be read", error, 503)
     html = _rendered(
         "rows.html",
         project,
@@ -228,7 +233,7 @@ def row_page(project: Project, dataset: str, split: str, number: str) -> Answer:
             error = QueryError(
                 "A row has a number", expected="a whole number from 0", found=repr(number[:80])
             )
-            return _message(project, "This address cannot be read", error, 400)
+            return message_page(project, "This address cannot be read", error, 400)
         corpus = _corpus(project, chosen)
         row = int(number)
         if row >= len(corpus):
@@ -237,12 +242,12 @@ def row_page(project: Project, dataset: str, split: str, number: str) -> Answer:
                 expected=f"a number from 0 to {len(corpus) - 1:,}" if len(corpus) else "no rows",
                 hint=f"Choose one of {chosen.path}",
             )
-            return _message(project, "There is no such row", error, 404)
+            return message_page(project, "There is no such row", error, 404)
         (line,) = read_lines(corpus, [row])
     except _AnotherAnswerError as other:
         return other.answer
     except (WmtpError, OSError) as error:
-        return _message(project, "The row cannot be read", error, 503)
+        return message_page(project, "The row cannot be read", error, 503)
     html = _rendered(
         "row.html",
         project,
@@ -261,7 +266,7 @@ def row_page(project: Project, dataset: str, split: str, number: str) -> Answer:
 def unknown_page(project: Project, path: str) -> Answer:
     """What is answered below /rows where nothing is."""
     error = WmtpError("There is no such page", found=path[:200], hint=f"Choose a split: {ROWS}")
-    return _message(project, "There is no such page", error, 404)
+    return message_page(project, "There is no such page", error, 404)
 
 
 def read_lines(corpus: Corpus, rows: Sequence[int]) -> list[Line]:
@@ -348,7 +353,7 @@ def _split(project: Project, dataset: str, split: str) -> SplitOfRows:
         found=f"{dataset[:100]}/{split[:100]}",
         hint=f"Choose a split: {ROWS}",
     )
-    raise _AnotherAnswerError(_message(project, "There is no such split", error, 404))
+    raise _AnotherAnswerError(message_page(project, "There is no such split", error, 404))
 
 
 def _corpus(project: Project, split: SplitOfRows) -> Corpus:
@@ -371,7 +376,8 @@ def _known_facets(project: Project, split: SplitOfRows, corpus: Corpus) -> Facet
     return facets_of_all(stats)
 
 
-def _message(project: Project, title: str, error: Exception, status: int) -> Answer:
+def message_page(project: Project, title: str, error: Exception, status: int) -> Answer:
+    """A page that says what is wrong, as every error does: expected, found, what to do."""
     shown = error if isinstance(error, WmtpError) else WmtpError(str(error))
     return Answer(_rendered("message.html", project, title=title, error=shown), status)
 

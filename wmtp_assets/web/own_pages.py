@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.pages.html import HTML, load_templates, policy
+from wmtp_assets.pages.report import REPORT, served_report
 from wmtp_assets.pages.rows import Answer, row_page, rows_page, splits_page, unknown_page
 
 _METHODS = ["GET"]  # Starlette answers HEAD with it
@@ -32,8 +33,12 @@ def own_routes(project: Project) -> list[Route]:
     def row(request: Request) -> Answer:
         return row_page(project, *(request.path_params[n] for n in ("dataset", "split", "row")))
 
+    def report(request: Request) -> Answer:
+        return served_report(project, request.scope["query_string"].decode("latin-1"))
+
     load_templates()
     return [
+        route(REPORT, report),
         route("/rows", lambda _: splits_page(project)),
         route("/rows/{dataset}/{split}", rows),
         route("/rows/{dataset}/{split}/{row}", row),

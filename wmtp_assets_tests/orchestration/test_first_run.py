@@ -24,7 +24,7 @@ def test_one_run_makes_every_artifact_and_the_gates_report(
     said: dict[str, Any], project: Project
 ) -> None:
     assert said["success"] is True
-    assert set(said["made"]) == {*project.artifacts, "doctor", "phase2_readiness"}
+    assert set(said["made"]) == {*project.artifacts, "doctor", "phase2_readiness", "report"}
     report = json.loads(project.report.read_bytes())
     assert report["open"] is True
 

@@ -8,7 +8,22 @@ from html.parser import HTMLParser
 VOID = frozenset({"meta", "link", "input", "br", "hr"})
 # Everything that our templates use. What is not here is neither needed nor expected.
 _DOCUMENT = {"html", "head", "title", "style", "body", "nav", "main", "header", "footer"}
-_TEXT = {"section", "h1", "h2", "h3", "p", "a", "strong", "em", "span", "bdi", "code", "pre", "div"}
+_TEXT = {
+    "section",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "p",
+    "a",
+    "strong",
+    "em",
+    "span",
+    "bdi",
+    "code",
+    "pre",
+    "div",
+}
 _LISTS = {"ul", "ol", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td"}
 _FORM = {"form", "label", "select", "option", "button"}
 _PICTURE = {"figure", "figcaption", "svg", "g", "path", "rect", "text"}

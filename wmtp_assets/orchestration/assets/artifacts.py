@@ -30,6 +30,7 @@ from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
 from wmtp_assets.orchestration.last_checks import failed_last
 from wmtp_assets.orchestration.presentation import column_schema
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.pages.rows import rows_of
 from wmtp_assets.storage.receipts import Receipt
 
 # A reset line or a busy server is tried again; what a person must resolve is not. Only fetching
@@ -108,4 +109,7 @@ def _metadata(project: Project, artifact: Artifact) -> Mapping[str, Any]:
     shown: dict[str, Any] = {"status": artifact.status, "settings": dict(artifact.settings)}
     if schema is not None:
         shown["dagster/column_schema"] = column_schema(schema(project.catalog, artifact))
+    rows = rows_of(project.catalog, artifact)
+    if rows is not None:
+        shown["the rows"] = dg.MetadataValue.url(rows.path)
     return shown

@@ -1,0 +1,31 @@
+"""The command that writes a page: report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from wmtp_assets.cli.common import DONE, open_project
+
+
+def register(commands: Any) -> None:
+    """Adds this command to the parser."""
+    report = commands.add_parser(
+        "report", help="write what the storage holds as one HTML file to pass on"
+    )
+    report.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="default: report.html in the storage"
+    )
+    report.add_argument("--lang", choices=("en", "ko"), default="en", help="default en")
+    report.set_defaults(run=_report)
+
+
+def _report(given: argparse.Namespace) -> int:
+    from wmtp_assets.pages.report import write_report
+    from wmtp_assets.pages.text import size
+
+    written = write_report(open_project(), given.lang, given.out)
+    print(f"The report is in {written} ({size(written.stat().st_size)}). It states the gate's last")
+    print("verdict; `wmtp gate` asks the gate anew.")
+    return DONE

@@ -1,0 +1,181 @@
+"""The report to pass on: one HTML file, in English or Korean, that opens without any request.
+
+What it says is read by `facts`; here it is put into words. Served by the page it also links to rows
+and assets; as a file it links to nothing but the commits of public repositories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Final, Literal, get_args
+from urllib.parse import parse_qsl
+
+import yaml
+from markupsafe import Markup
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.gate import Condition
+from wmtp_assets.checkpoints.layout import Network
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.pages.charts_of_rows import Captions, difficulty_chart, token_chart
+from wmtp_assets.pages.facts import ReportFacts, SplitFacts, facts_of
+from wmtp_assets.pages.html import templates
+from wmtp_assets.pages.row_query import RowQuery
+from wmtp_assets.pages.rows import Answer, message_page
+from wmtp_assets.pages.text import visible
+from wmtp_assets.storage.atomic import write_bytes
+from wmtp_assets.storage.disk import make_folders
+from wmtp_assets.storage.errors import storage_errors
+
+Language = Literal["en", "ko"]
+LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+REPORT: Final = "/report"
+REASONS_SHOWN = 5  # of a condition that is not met
+_DROPPED = ("null_solutions", "too_long_by_bound", "too_long_by_count")
+
+# Three lines each, with {name} for the model's folder.
+LOADING: Final[Mapping[Network, str]] = {
+    "mtp": """\
+from wmtp_assets.mtp.loading import from_pretrained
+model = from_pretrained("storage/models_v2/{name}")
+logits = model(tokens)  # (batch, seq, n_future_tokens, vocab)""",
+    "causal_lm": """\
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained("storage/models_v2/{name}/hf")
+model = AutoModelForCausalLM.from_pretrained("storage/models_v2/{name}/hf", dtype="auto")""",
+    "reward_model": """\
+from pathlib import Path; from wmtp_assets.mtp.reward import load_reward_model
+folder = Path("storage/models_v2/{name}")
+model = load_reward_model(folder / "safetensors/model.safetensors", folder / "configs/config.json")\
+""",
+}
+READING: Final = """\
+import wmtp_assets
+corpus = wmtp_assets.open_corpus("storage", "{dataset}", "{split}")
+easy = corpus.select(difficulty=(1, 11), tokens=(0, 1024))"""
+READING_PLAIN: Final = """\
+import wmtp_assets
+corpus = wmtp_assets.open_corpus("storage", "{dataset}", "{split}")
+row = corpus[0]"""
+
+
+def file_name(language: Language) -> str:
+    """What the report is called below the storage."""
+    return "report.html" if language == "en" else f"report.{language}.html"
+
+
+def write_report(project: Project, language: Language, target: Path | None = None) -> Path:
+    """Writes the report, in one step, to `target` or below the storage; where it lies.
+
+    Raises StorageError where the disk refuses.
+    """
+    if target is None:
+        target = project.store.root / file_name(language)
+        with storage_errors("Writing the report", target):
+            make_folders(target.parent)
+        target = project.store.writable(target)
+    with storage_errors("Writing the report", target):
+        write_bytes(target, report_page(facts_of(project), language).encode("utf-8", "replace"))
+    return target
+
+
+def served_report(project: Project, asked: str) -> Answer:
+    """The report as it is now, for the page: `asked` is the query, `lang=ko` or nothing."""
+    query = parse_qsl(asked[:200], keep_blank_values=True)
+    known = {f"lang={language}": language for language in LANGUAGES}
+    language = known.get("&".join(map("=".join, query)), None if query else "en")
+    if language is None:
+        error = WmtpError(
+            "This address cannot be read",
+            expected=" or ".join(f"{REPORT}?{one}" for one in known),
+            found=f"{REPORT}?{asked[:100]}",
+        )
+        return message_page(project, "This address cannot be read", error, 400)
+    return Answer(report_page(facts_of(project), language, served=True))
+
+
+def report_page(facts: ReportFacts, language: Language, served: bool = False) -> str:
+    """The report on these facts as an HTML document. `served`: with links to other pages."""
+    said = _saying(language)
+    words = _words(language)
+    captions = Captions(
+        words["difficulty_title"],
+        words["tokens_title"],
+        words["rows"],
+        words["difficulty_axis"],
+        words["tokens_axis"],
+        words["limit"],
+        words["difficulty_bar"],
+        words["difficulty_class_bar"],
+        words["tokens_bar"],
+    )
+
+    def described(condition: Condition) -> Markup:
+        """What a condition asks for: in the language, where it has words for it."""
+        name, owner = f"condition_{condition.name}", condition.name.removesuffix("_ready")
+        if name in words:
+            return said(name)
+        if owner != condition.name and "condition_ready" in words:
+            return said("condition_ready", owner=owner)
+        return Markup('<span lang="en">{}</span>').format(visible(condition.description))
+
+    def here(text: str) -> str:
+        """A text without the place of the storage on this machine, which is nobody else's."""
+        return text.replace(f"{facts.storage}/", "").replace(str(facts.storage), "storage")
+
+    def charts(split: SplitFacts) -> dict[str, object]:
+        assert split.facets is not None  # noqa: S101 - of a split without trouble
+        path, query = split.of.path, RowQuery() if served else None
+        classed = split.of.format.classed
+        return {
+            "difficulty": difficulty_chart(split.facets, classed, query, path, captions),
+            "tokens": token_chart(split.facets.tokens, split.of.max_tokens, query, path, captions),
+        }
+
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            lang=language,
+            languages={one: _words(one)["language"] for one in LANGUAGES},
+            facts=facts,
+            verdict=facts.verdict,
+            say=said,
+            served=served,
+            charts=charts,
+            dropped=dropped,
+            described=described,
+            here=here,
+            loading=LOADING,
+            reading=READING,
+            reading_plain=READING_PLAIN,
+            reasons_shown=REASONS_SHOWN,
+        )
+    )
+
+
+def dropped(split: SplitFacts) -> dict[str, int]:
+    """Rows of upstream's that were dropped, by reason; what no reason explains is named too."""
+    found = {name: split.funnel[name] for name in _DROPPED if split.funnel.get(name)}
+    unexplained = split.funnel["candidates"] - split.funnel["kept"] - sum(found.values())
+    return found | ({"other_reasons": unexplained} if unexplained else {})
+
+
+@cache
+def _words(language: Language) -> Mapping[str, str]:
+    text = files("wmtp_assets.pages").joinpath(f"words/{language}.yaml").read_text("utf-8")
+    words: dict[str, str] = yaml.safe_load(text)
+    return words
+
+
+def _saying(language: Language) -> Callable[..., Markup]:
+    """What says a word of the language by its name, with values filled in and escaped."""
+    words = _words(language)
+
+    def say(name: str, /, **values: object) -> Markup:
+        return Markup(words[name]).format(**values)  # noqa: S704 - our own words
+
+    return say
