@@ -43,6 +43,7 @@ from wmtp_assets.orchestration.jobs import materialize_all
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.pages.report import LANGUAGES, file_name
 from wmtp_assets.storage import PublishedSet
+from wmtp_assets.storage.preflight import require_writable
 
 
 class SelectionError(WmtpError):
@@ -74,8 +75,10 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     again, changed or not, and what they are made from where its bytes are not those of its receipt.
     Every selected asset's checks run either way.
 
-    Raises SelectionError, HomeError, and WmtpError when upstream is refused.
+    Raises SelectionError, HomeError, StorageError where the storage cannot be written, and
+    WmtpError when upstream is refused.
     """
+    require_writable(project.storage, "A run")  # one error, not one for each step
     enter_home()
     defs = build_defs(project.catalog, project.hub_spec, project.storage)
     selected = _selected(defs, selection)

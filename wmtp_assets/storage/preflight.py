@@ -9,21 +9,34 @@ from pathlib import Path
 from wmtp_assets.storage.errors import StorageError
 
 
+def require_writable(folder: Path, purpose: str) -> Path:
+    """`folder`, or what is there of the path to it. Raises `StorageError` when this user may not
+    write there, or the file system is read-only."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK | os.X_OK):
+        read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+        remedy = "remount the file system for writing"
+        if not read_only:
+            remedy = "give this user the right to write there"
+        raise StorageError(
+            f"{purpose} would write where this user may not",
+            found="a file system that is read-only" if read_only else "no right to write",
+            where=there,
+            hint=f"{remedy}, or name another folder (WMTP_STORAGE; for `wmtp mirror`, its "
+            "argument). `wmtp verify` and `wmtp gate` need not write.",
+        )
+    return there
+
+
 def require_space(folder: Path, needed: int, purpose: str) -> int:
     """Bytes free for this user on `folder`'s file system, if they are at least `needed`.
 
     `folder` need not be there yet. Raises `StorageError` when there is not enough room, or when
     this user may not write there.
     """
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise StorageError(
-            f"{purpose} would write where this user may not",
-            where=there,
-            hint="give this user the right to write there, or set WMTP_STORAGE to another folder.",
-        )
+    there = require_writable(folder, purpose)
     free = shutil.disk_usage(there).free
     if free < needed:
         raise StorageError(

@@ -130,16 +130,20 @@ made = Project(load_catalog("sample"), Path(sys.argv[2]), sys.argv[3])
 ours = planted(made, small(made.catalog, "optional"), Path(sys.argv[1]) / "storage")
 wmtp_assets.cli.runs.open_project = lambda: ours
 subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
-print("status", main(["gate"]), main(["verify"]))
+print("status", main(["gate"]), main(["verify"]), main(["materialize"]))
 """
 
 
-def test_the_gate_answers_on_a_disk_that_is_read_only(project: Project, tmp_path: Path) -> None:
+def test_on_a_disk_that_is_read_only_the_gate_answers_and_a_run_is_refused_at_once(
+    project: Project, tmp_path: Path
+) -> None:
     run = in_a_mount_namespace(
         READ_ONLY, tmp_path, "size=64m", str(project.storage), str(project.hub_spec)
     )
     assert "The gate is OPEN" in run.stdout
-    assert run.stdout.splitlines()[-1] == "status 0 0"
-    (told,) = run.stderr.splitlines()
-    assert told.startswith("wmtp: Writing")
-    assert "EROFS" in told
+    assert run.stdout.splitlines()[-1] == "status 0 0 2"
+    report, refusal = run.stderr.splitlines()
+    assert report.startswith("wmtp: Writing")
+    assert "EROFS" in report
+    for words in ("read-only", str(tmp_path / "storage"), "WMTP_STORAGE", "`wmtp verify`"):
+        assert words in refusal

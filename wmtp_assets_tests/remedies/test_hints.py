@@ -176,6 +176,7 @@ ELSEWHERE = {
     "hub.fetch._agreed": "which of two files is right, a person decides",
     "hub.remote._unreachable": "without a network nothing here can repair it",
     "storage.errors": "a full disk: artifacts/test_real_disks.py",
+    "storage.preflight.require_writable": "read-only: artifacts/test_hostile_storage.py",
     "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
     "storage.publishing.Published._rollback_target": "`wmtp history` shows versions",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
