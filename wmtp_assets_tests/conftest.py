@@ -9,6 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +56,18 @@ def project(sample: Path) -> Project:
     from wmtp_assets.catalog import load_catalog
 
     return Project(load_catalog("sample"), sample / "storage", str(sample / "hub"))
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where the machine has one: a sweep copies its world for every point."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        yield tmp_path
+        return
+    folder = Path(tempfile.mkdtemp(prefix="wmtp-tests-", dir=shared))
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 
 import dagster as dg
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.definitions import build_defs
+from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.sample import write_sample
+
+
+def materialized(project: Project, names: Collection[str]) -> dg.ExecuteInProcessResult:
+    """A run of Dagster that makes these artifacts and executes their checks; nothing is raised."""
+    with warnings.catch_warnings(), dg.DagsterInstance.ephemeral() as instance:
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        defs = build_defs(project.catalog, project.hub_spec, project.storage)
+        keys = {key_of(name) for name in names}
+        graph = defs.resolve_asset_graph()
+        job = defs.resolve_job_def("materialize_all").get_subset(
+            asset_selection=keys,
+            asset_check_selection={k for k in graph.asset_check_keys if k.asset_key in keys},
+        )
+        return job.execute_in_process(instance=instance, raise_on_error=False)
 
 
 def made_anew(folder: Path) -> dict[str, object]:

@@ -53,13 +53,7 @@ def _check_size(path: Path, expected: int, index: RowIndex) -> None:
     except FileNotFoundError as error:
         raise CorpusError("A corpus is not complete", where=path, hint=_HINT) from error
     if found != expected:
-        raise CorpusError(
-            f"{path.name} does not belong to {index.path.name}",
-            expected=f"{expected:,} bytes",
-            found=f"{found:,} bytes",
-            where=path,
-            hint=_HINT,
-        )
+        raise _of_another(path, index, f"{expected:,} bytes", f"{found:,} bytes")
 
 
 def _check_total(metadata: Path, rows: int, index: RowIndex) -> None:
@@ -72,13 +66,7 @@ def _check_total(metadata: Path, rows: int, index: RowIndex) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise CorpusError("The metadata has no statistics", where=metadata, hint=_HINT) from error
     if total != rows:
-        raise CorpusError(
-            f"{metadata.name} does not belong to {index.path.name}",
-            expected=f"{rows:,} entries",
-            found=f"{total:,}",
-            where=metadata,
-            hint=_HINT,
-        )
+        raise _of_another(metadata, index, f"{rows:,} entries", f"{total:,}")
 
 
 def _check_ends(jsonl: Path, index: RowIndex) -> None:
@@ -92,10 +80,15 @@ def _check_ends(jsonl: Path, index: RowIndex) -> None:
             except ValueError:
                 found = "no line"
             if found is not is_correct:
-                raise CorpusError(
-                    f"{jsonl.name} does not belong to {index.path.name}",
-                    expected=f"is_correct {is_correct} in line {row}",
-                    found=found,
-                    where=jsonl,
-                    hint=_HINT,
-                )
+                expected = f"is_correct {is_correct} in line {row}"
+                raise _of_another(jsonl, index, expected, str(found))
+
+
+def _of_another(path: Path, index: RowIndex, expected: str, found: str) -> CorpusError:
+    return CorpusError(
+        f"{path.name} does not belong to {index.path.name}",
+        expected=expected,
+        found=found,
+        where=path,
+        hint=_HINT,
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,31 @@ Change = Callable[[Path], None]
 WEIGHTS = "model.safetensors"
 
 
+@dataclass(frozen=True)
+class Case:
+    """A change of one artifact, and exactly the checks that must fail.
+
+    `says` is what the first of them must name, in what it found or where.
+    """
+
+    artifact: str
+    change: Change
+    wrong: tuple[str, ...]
+    says: str
+
+
 def recommit(
     project: Project,
     name: str,
     change: Change,
     inputs: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
+    code_version: str | None = None,
 ) -> None:
     """Makes a version of `name` whose folder `change` was at, from the same inputs as before.
 
-    The receipt states `inputs` and `facts` where they are given, else those it stated before.
+    The receipt states `inputs`, `facts` and `code_version` where they are given, else those that it
+    stated before.
     """
     receipt = project.store.current(name)
     assert receipt is not None
@@ -49,12 +64,13 @@ def recommit(
         change(staging.path)
         made = staging.commit(
             inputs=receipt.inputs if inputs is None else inputs,
-            code_version=receipt.code_version,
+            code_version=receipt.code_version if code_version is None else code_version,
             entry_digest=receipt.entry_digest,
             facts=receipt.facts if facts is None else facts,
             seconds=0.0,
         )
-    changed = made.digest != receipt.digest or (inputs, facts) != (None, None)
+    stated = (inputs, facts, code_version)
+    changed = made.digest != receipt.digest or stated != (None, None, None)
     assert changed, "the change changed nothing"
 
 

@@ -1,9 +1,9 @@
-"""Every question about datasets, each seen to come out wrong for the thing that it is about."""
+"""Every check of datasets, each seen to fail for the thing that it is about."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import Split
 from wmtp_assets.findings import Finding
 from wmtp_assets_tests.artifact_checks.breaking import (
-    Change,
+    Case,
     answers,
     document,
     failed,
@@ -32,19 +32,6 @@ SMALL = "datasets/codecontests_small_train"
 SOURCE = "rows_equal_source"  # whatever else is wrong, the rows are not upstream's
 RANGE = "difficulty_in_training_range"  # the sample has difficulties beyond 1-11 on purpose
 BOTH = ("record_schema", "schema_describes_rows")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A change of one split, and exactly the questions that must come out wrong.
-
-    `says` is what the first of them must name, in what it found or where.
-    """
-
-    artifact: str
-    change: Change
-    wrong: tuple[str, ...]
-    says: str
 
 
 def set_to(**fields: object) -> Callable[[dict[str, Any]], None]:

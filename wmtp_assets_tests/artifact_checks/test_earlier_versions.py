@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -12,7 +11,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.staleness import stale_artifacts
 from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets_tests.artifact_checks.breaking import answers
+from wmtp_assets_tests.artifact_checks.breaking import answers, recommit
 
 REBUILT = {Kind.CHECKPOINT, Kind.SHARDS, Kind.CONFIG, Kind.TOKENIZER, Kind.MODEL_METADATA}
 
@@ -37,28 +36,11 @@ def as_before(folder: Path) -> None:
         config.write_text(json.dumps(document))
 
 
-def recommitted(project: Project, name: str) -> None:
-    receipt = project.store.current(name)
-    assert receipt is not None
-    with project.store.stage(name) as staging:
-        for file in receipt.files:
-            (staging.path / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(project.store.path(name) / file, staging.path / file)
-        as_before(staging.path)
-        staging.commit(
-            inputs=receipt.inputs,
-            code_version="1",
-            entry_digest=receipt.entry_digest,
-            facts=receipt.facts,
-            seconds=0.0,
-        )
-
-
 def test_a_storage_of_the_first_version_is_rebuilt_and_nothing_is_fetched(copied: Project) -> None:
     old = [a for a in copied.artifacts.values() if a.kind in REBUILT]
     assert stale_artifacts(copied, copied.artifacts) == set()
     for artifact in old:
-        recommitted(copied, artifact.name)
+        recommit(copied, artifact.name, as_before, code_version="1")
         finding = answers(copied, artifact.name)["inputs_current"]
         assert not finding.passed
         assert "made by an earlier version" in str(finding.found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from wmtp_assets.artifacts.checks.models import CHECKPOINT, MICRO_SIZE
 from wmtp_assets.mtp.checks import CHECKS
 from wmtp_assets_tests.artifact_checks import breaking
 from wmtp_assets_tests.artifact_checks.breaking import (
+    Case,
     Change,
     answers,
     checkpoint,
@@ -29,19 +30,6 @@ from wmtp_assets_tests.artifact_checks.breaking import (
 MTP, REF, REWARD = "models/meta-llama-mtp", "models/ref-sheared-llama-2.7b", "models/starling-rm-7b"
 MICRO = "models/micro-mtp"
 HEAD = "extra_heads.1.feed_forward.w2.weight"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A change of one artifact, and exactly the checks that must fail.
-
-    `says` is what the first of them must name, in what it found or where.
-    """
-
-    artifact: str
-    change: Change
-    wrong: tuple[str, ...]
-    says: str
 
 
 def set_to(value: float, *, at: slice = slice(None)) -> Callable[[np.ndarray[Any, Any]], None]:

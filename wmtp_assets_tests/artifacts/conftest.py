@@ -1,10 +1,8 @@
-"""What the gatekeeping tests share: the small editions, in memory where the machine can."""
+"""What the tests of artifacts share: the newer edition, and the whole sample in memory."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +15,6 @@ from wmtp_assets_tests.artifacts.editions import newer_hub
 def new_hub(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The mirror that has the new edition."""
     return newer_hub(sample / "hub", tmp_path_factory.mktemp("newer") / "hub")
-
-
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where the machine has one: a sweep copies its world for every point."""
-    shared = Path("/dev/shm")
-    if not shared.is_dir():
-        yield tmp_path
-        return
-    folder = Path(tempfile.mkdtemp(prefix="wmtp-tests-", dir=shared))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -370,19 +370,7 @@ def test_metadata_whose_entries_are_off_by_one_closes_the_gate(at_hand: Project)
     [HUMANEVAL, REF, f"{REF}_config", f"{REF}_shards", "models/tokenizer", f"{REF}_raw", SMALL],
 )
 def test_what_another_version_of_the_code_made_closes_the_gate(at_hand: Project, name: str) -> None:
-    receipt = at_hand.store.current(name)
-    assert receipt is not None
-    with at_hand.store.stage(name) as staging:
-        for file in receipt.files:
-            (staging.path / file).parent.mkdir(parents=True, exist_ok=True)
-            (staging.path / file).write_bytes((at_hand.store.path(name) / file).read_bytes())
-        staging.commit(
-            inputs=receipt.inputs,
-            code_version="0-other",
-            entry_digest=receipt.entry_digest,
-            facts=receipt.facts,
-            seconds=0.0,
-        )
+    recommit(at_hand, name, lambda folder: None, code_version="0-other")
     for wanted in at_hand.sets.values():
         if name in wanted.artifacts:
             at_hand.store.publish(wanted)

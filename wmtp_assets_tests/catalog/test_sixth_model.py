@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import warnings
 from importlib import resources
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
-from wmtp_assets.definitions import build_defs
+from wmtp_assets_tests.worlds import materialized
 
 SIXTH = """\
   sixth-llama:
@@ -47,16 +45,7 @@ def test_a_sixth_model_gets_its_assets_checks_and_paths_and_comes_out_green(
 ) -> None:
     new = set(with_sixth.artifacts) - set(project.artifacts)
     assert new == {f"models/sixth-llama{part}" for part in PARTS}
-    with warnings.catch_warnings(), dg.DagsterInstance.ephemeral() as instance:
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        defs = build_defs(with_sixth.catalog, with_sixth.hub_spec, with_sixth.storage)
-        graph = defs.resolve_asset_graph()
-        keys = {dg.AssetKey(name.split("/")) for name in new}
-        job = defs.resolve_job_def("materialize_all").get_subset(
-            asset_selection=keys,
-            asset_check_selection={k for k in graph.asset_check_keys if k.asset_key in keys},
-        )
-        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    result = materialized(with_sixth, new)
     checks = result.get_asset_check_evaluations()
     assert [check.check_name for check in checks if not check.passed] == []
     assert result.success

@@ -7,12 +7,10 @@ import importlib.util
 import json
 import re
 import shutil
-import warnings
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
 
-import dagster as dg
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -26,7 +24,7 @@ from wmtp_assets.catalog import load_catalog
 from wmtp_assets.catalog.reader import CatalogError
 from wmtp_assets.checkpoints.errors import LayoutError
 from wmtp_assets.checkpoints.layouts import LAYOUTS, assign
-from wmtp_assets.definitions import build_defs
+from wmtp_assets_tests.worlds import materialized
 
 PACKAGE = Path(wmtp_assets.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs/how-to-add-a-layout.md"
@@ -103,16 +101,7 @@ def test_a_model_of_a_new_layout_is_converted_checked_and_let_through_the_gate(
     with_acme: Project, project: Project, original: LlamaForCausalLM
 ) -> None:
     assert set(with_acme.artifacts) - set(project.artifacts) == NEW
-    with warnings.catch_warnings(), dg.DagsterInstance.ephemeral() as instance:
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        defs = build_defs(with_acme.catalog, with_acme.hub_spec, with_acme.storage)
-        graph = defs.resolve_asset_graph()
-        keys = {dg.AssetKey(name.split("/")) for name in NEW}
-        job = defs.resolve_job_def("materialize_all").get_subset(
-            asset_selection=keys,
-            asset_check_selection={k for k in graph.asset_check_keys if k.asset_key in keys},
-        )
-        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    result = materialized(with_acme, NEW)
     checks = result.get_asset_check_evaluations()
     assert [check.check_name for check in checks if not check.passed] == []
     assert result.success
