@@ -66,6 +66,26 @@ def test_a_tensor_larger_than_a_shard_gets_one_of_its_own(model: Path, tmp_path:
     assert len(view.files) == len(read_header(model).tensors)
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_shard_is_filled_to_its_limit_and_not_beyond(
+    model: Path, tensors: Tensors, tmp_path: Path, more: int
+) -> None:
+    sizes = [info.end - info.begin for info in read_header(model).tensors.values()]
+    for limit in (sum(sizes), max(sizes)):
+        folder = tmp_path / str(limit)
+        folder.mkdir()
+        view = write_sharded(model, folder, limit + more)
+        if limit == sum(sizes):
+            assert len(view.files) == (2 if more < 0 else 1)
+        found: list[int] = []
+        for name in sorted(view.files):
+            held = [info.end - info.begin for info in read_header(folder / name).tensors.values()]
+            assert sum(held) <= limit + more or len(held) == 1
+            found += held
+        assert sorted(found) == sorted(sizes)
+        assert check_sharded(model, folder, shard_bytes=limit + more).passed
+
+
 def test_the_view_is_proven_equal(model: Path, shards: Path) -> None:
     assert check_sharded(model, shards).passed
 
