@@ -102,11 +102,11 @@ def _end(number: int, frame: FrameType | None) -> None:
             thread.start()
         for thread in threads:
             thread.join(max(0, deadline - time.monotonic()))
-    end_descendants()
+    _end_descendants()
     os._exit(128 + number)
 
 
-def end_descendants() -> None:
+def _end_descendants() -> None:
     """Kills every process that this one started, and theirs.
 
     Other threads may start one meanwhile: this looks again until it finds none, a second at most.

@@ -13,7 +13,7 @@ from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import WantedFile, WantedRepo
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
-MEMORY_BYTES = 1_500_000_000
+_MEMORY_BYTES = 1_500_000_000
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}
 _MARKS = {"fine": "ok", "warning": "??", "problem": "!!"}
 
@@ -24,8 +24,8 @@ def examine(project: Project) -> list[Fact]:
     if spec is None and project.sample is not None:
         project.hub()  # writes the sample, which is then the source
         spec = str(project.sample)
-    needed = disk_needed(project)
-    facts = diagnose(spec, wanted_repos(project), {project.storage: needed}, MEMORY_BYTES)
+    needed = _disk_needed(project)
+    facts = diagnose(spec, wanted_repos(project), {project.storage: needed}, _MEMORY_BYTES)
     return facts + pins(project)
 
 
@@ -58,7 +58,7 @@ def wanted_repos(project: Project) -> list[WantedRepo]:
     ]
 
 
-def disk_needed(project: Project) -> int:
+def _disk_needed(project: Project) -> int:
     """Bytes that a run from nothing writes: fetched files, checkpoints and rows; an estimate."""
     needed = 0
     for model in project.catalog.models.values():

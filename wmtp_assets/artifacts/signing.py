@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 
-SIGNATURE = "model.sig"
+_SIGNATURE = "model.sig"
 """The signature's name in the storage's root: the one that the stock command writes."""
 
 
@@ -39,7 +39,7 @@ class SigningError(WmtpError):
 
 def signature_path(project: Project) -> Path:
     """Where the signature lies unless another place is named."""
-    return project.storage / SIGNATURE
+    return project.storage / _SIGNATURE
 
 
 def published_files(project: Project) -> dict[str, str]:
@@ -63,7 +63,7 @@ def published_files(project: Project) -> dict[str, str]:
     return files
 
 
-def misled(project: Project) -> list[Mismatch]:
+def _misled(project: Project) -> list[Mismatch]:
     """Where readers would not get the files that a signature is over, or would find others beside
     them: a signature says nothing of what it does not list. Raises StorageError."""
     sets = [name for name in project.sets if project.store.publication(name) is not None]
@@ -84,7 +84,7 @@ def sign(project: Project, private_key: Path, out: Path) -> int:
         raise SigningError(
             "There is nothing to sign", where=project.storage, hint="`wmtp materialize` makes it."
         )
-    for wrong in misled(project):
+    for wrong in _misled(project):
         raise SigningError(
             "Readers would not find what is published, so nothing is signed",
             expected=wrong.expected,
@@ -100,7 +100,7 @@ def sign(project: Project, private_key: Path, out: Path) -> int:
         raise _key_error(private_key, error, "private") from error
     # The library writes by itself, through whatever link lies at `out`: it writes elsewhere.
     with storage_errors("Signing", out), tempfile.TemporaryDirectory(prefix="wmtp-sign-") as folder:
-        signature = Path(folder) / SIGNATURE
+        signature = Path(folder) / _SIGNATURE
         signer.set_hashing_config(config).sign(root, signature)
         within = out.absolute().parent in (project.storage, root)
         place = root if within else out.parent.resolve()
@@ -127,7 +127,7 @@ def check_signature(project: Project, public_key: Path, signature: Path) -> Find
         config = _what_readers_see(root, stated, compare=False)
         verifier.set_hashing_config(config).verify(root, signature)
         # The bytes are the signed ones; now that they are all that readers find.
-        problem = "; ".join(f"{wrong.file}: {wrong.found}" for wrong in misled(project)[:_SHOWN])
+        problem = "; ".join(f"{wrong.file}: {wrong.found}" for wrong in _misled(project)[:_SHOWN])
     except FileNotFoundError as error:
         problem = f"no such file: {error.filename}"
     # The library raises what its own libraries raise: a signature that cannot be read, for any

@@ -20,7 +20,7 @@ from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ConversionError
 from wmtp_assets.checkpoints.tensors import Bytes
 
-SERIAL = 32_768
+_SERIAL = 32_768
 """Elements up to which torch copies on the caller's thread (at::internal::GRAIN_SIZE)."""
 
 _NAMES = {"darwin": "libtorch_cpu.dylib", "win32": "torch_cpu.dll"}
@@ -67,12 +67,12 @@ def _open(path: Path) -> ctypes.CDLL:
 
 
 class Tensor:
-    """`SERIAL` elements of torch's, and the same memory as `bytes` to fill and to read."""
+    """`_SERIAL` elements of torch's, and the same memory as `bytes` to fill and to read."""
 
     def __init__(self, dtype: DType) -> None:
-        self.bytes: Bytes = np.zeros(SERIAL * dtype.itemsize, np.uint8)
+        self.bytes: Bytes = np.zeros(_SERIAL * dtype.itemsize, np.uint8)
         self._library = load()
-        made, size, stride = ctypes.c_void_p(), ctypes.c_int64(SERIAL), ctypes.c_int64(1)
+        made, size, stride = ctypes.c_void_p(), ctypes.c_int64(_SERIAL), ctypes.c_int64(1)
         if self._library.aoti_torch_create_tensor_from_blob(
             self.bytes.ctypes.data,
             1,

@@ -20,7 +20,7 @@ from wmtp_assets.checkpoints.dtypes import BY_NAME, BY_STORAGE, DType
 # A state dict of 10,000 tensors takes some 2 MB and 300,000 opcodes. At both caps the worst pickle
 # that was found makes less than 150 MB of Python objects.
 MAX_BYTES = 8 << 20
-MAX_OPCODES = 1_000_000
+_MAX_OPCODES = 1_000_000
 
 
 class PickleError(ValueError):
@@ -222,8 +222,8 @@ class _Interpreter:
         opcodes = 0
         while (opcode := self.take(1)) != b".":
             opcodes += 1
-            if opcodes > MAX_OPCODES:
-                self.refuse(f"the pickle has more than {MAX_OPCODES:,} opcodes")
+            if opcodes > _MAX_OPCODES:
+                self.refuse(f"the pickle has more than {_MAX_OPCODES:,} opcodes")
             action = _ACTIONS.get(opcode)
             if action is None:
                 self.refuse(f"the opcode {opcode!r} at byte {self.at - 1} is not allowed")

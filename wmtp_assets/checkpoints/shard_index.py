@@ -132,7 +132,7 @@ class ShardIndex:
         if not isinstance(self.metadata, dict):
             return
         total = self.metadata.get("total_size")
-        known = total_sizes(tensors)
+        known = _total_sizes(tensors)
         if total is None or (type(total) in (int, float) and total in known):
             return
         of_files = sum(path.stat().st_size for path in files)
@@ -143,7 +143,7 @@ class ShardIndex:
         )
 
 
-def total_sizes(tensors: Mapping[str, SourceTensor]) -> tuple[int, int]:
+def _total_sizes(tensors: Mapping[str, SourceTensor]) -> tuple[int, int]:
     """Bytes of all tensors; and with those that are one memory counted once, as some writers do."""
     every = list(tensors.values())
     once = {(t.file, t.storage, t.offset, t.shape, t.strides): t.nbytes for t in every}

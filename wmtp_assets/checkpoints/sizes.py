@@ -6,7 +6,7 @@ from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.safetensors_file import Header
 
-STORED = (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32)
+_STORED = (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32)
 
 
 class ConfigError(CheckpointError):
@@ -19,10 +19,10 @@ def dtype_of(header: Header) -> str:
     Raises:
         ConfigError: several dtypes, or one that no model of ours is stored in.
     """
-    if len(header.dtypes) != 1 or not set(header.dtypes) <= set(STORED):
+    if len(header.dtypes) != 1 or not set(header.dtypes) <= set(_STORED):
         raise ConfigError(
             "The tensors have no single dtype that a config could state",
-            expected=f"one of {', '.join(STORED)} for all tensors",
+            expected=f"one of {', '.join(_STORED)} for all tensors",
             found=", ".join(f"{n} of {dtype}" for dtype, n in header.dtypes.items())
             or "no tensors",
             where=header.path,

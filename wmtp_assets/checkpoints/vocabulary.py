@@ -14,7 +14,7 @@ from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.tokenizers import open_processor
 from wmtp_assets.findings import Finding
 
-MULTIPLES = (8, 16, 32, 64, 128, 256)
+_MULTIPLES = (8, 16, 32, 64, 128, 256)
 _HINT = (
     "This model needs a tokenizer of its own: a catalog has one tokenizer for all its models, so "
     "give this one a catalog (and a WMTP_STORAGE) in which tokenizer.from_model names it."
@@ -27,7 +27,7 @@ class VocabularyError(CheckpointError):
 
 def padded_sizes(pieces: int) -> list[int]:
     """How many rows an embedding for a vocabulary of `pieces` may have, without padding first."""
-    return sorted({pieces, *(-(-pieces // multiple) * multiple for multiple in MULTIPLES)})
+    return sorted({pieces, *(-(-pieces // multiple) * multiple for multiple in _MULTIPLES)})
 
 
 def require_rows(rows: int, pieces: int, model: str) -> None:
@@ -92,7 +92,7 @@ def _error(model: str, faults: list[str]) -> VocabularyError:
     return VocabularyError(
         f"The shared tokenizer is not the tokenizer of {model}",
         expected="a row of the embedding for each piece (or rows padded to a multiple of at most "
-        f"{MULTIPLES[-1]}), and the same special ids",
+        f"{_MULTIPLES[-1]}), and the same special ids",
         found="; ".join(faults),
         hint=_HINT,
     )

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from wmtp_assets.checkpoints.errors import RESAVE, refuse_archive
 
-MAX_DIRECTORY_BYTES = 16 << 20
-MAX_RECORDS = 50_000
+_MAX_DIRECTORY_BYTES = 16 << 20
+_MAX_RECORDS = 50_000
 
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
@@ -56,11 +56,11 @@ def read_directory(
     """
     size = os.fstat(fd).st_size
     start, length, count = _find_directory(fd, path, size)
-    if length > MAX_DIRECTORY_BYTES or count > MAX_RECORDS:
+    if length > _MAX_DIRECTORY_BYTES or count > _MAX_RECORDS:
         refuse_archive(
             "The zip directory is too large",
             path,
-            expected=f"at most {MAX_RECORDS:,} records",
+            expected=f"at most {_MAX_RECORDS:,} records",
             found=f"{count:,} records in {length:,} bytes",
         )
     entries = _entries(_pread(fd, start, length, path), count, path, look_at)

@@ -8,7 +8,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 Origin = tuple[str, str, int]
 
-PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443}
 HUB: Origin = ("https", "huggingface.co", 443)
 KNOWN_HUBS: frozenset[Origin] = frozenset(
     {HUB, ("https", "hf.co", 443), ("https", "hub-ci.huggingface.co", 443)}
@@ -43,7 +43,7 @@ class Address:
     def authority(self) -> str:
         """For the Host header: a port only where it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
@@ -62,7 +62,7 @@ class Address:
             host = (parts.hostname or "").encode("idna").decode("ascii").lower()
         except ValueError:
             raise BadAddressError("an address that cannot be read") from None
-        if parts.scheme not in PORTS:
+        if parts.scheme not in _PORTS:
             raise BadAddressError(f"the scheme {parts.scheme[:20]!a}, not http or https")
         if not host or port == 0:
             raise BadAddressError("an address without a host" if not host else "port 0")
@@ -70,7 +70,7 @@ class Address:
         if parts.query:
             target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?[]{}|^`\\\"<>")
         return cls(
-            parts.scheme, host, port or PORTS[parts.scheme], target, parts.username, parts.password
+            parts.scheme, host, port or _PORTS[parts.scheme], target, parts.username, parts.password
         )
 
 

@@ -230,7 +230,7 @@ def _standing(task: _Task) -> str | None:
         return None
     if task.digest is None:
         return None  # nobody knows what it should be: take it from the source again
-    blob = git_blob_id(task.target) if task.file.sha256 is None else ""
+    blob = _git_blob_id(task.target) if task.file.sha256 is None else ""
     sha256 = sha256_file(task.target)
     return None if task.wrong(sha256, blob) else sha256
 
@@ -267,7 +267,7 @@ def _transfer(
     )
 
 
-def git_blob_id(path: Path) -> str:
+def _git_blob_id(path: Path) -> str:
     """Git's name for a file's content: SHA-1 over a short header and the bytes."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as handle:

@@ -11,7 +11,7 @@ from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.storage.digests import write_sha256sums
 
-SUMS_NAME = "SHA256SUMS"
+_SUMS_NAME = "SHA256SUMS"
 
 
 def mirror(
@@ -40,5 +40,5 @@ def mirror(
             for path, file in repo.files.items()
         }
         if sums:
-            write_sha256sums(directory / SUMS_NAME, sums)
+            write_sha256sums(directory / _SUMS_NAME, sums)
     return fetched

@@ -97,14 +97,14 @@ class Retries:
         """Wait as long as is right after `error`, or raise GaveUpError."""
         self._in_a_row += 1
         if self.policy.is_last(self._in_a_row, error):
-            raise give_up(self._in_a_row, error) from None
+            raise _give_up(self._in_a_row, error) from None
         wait = self.policy.wait_before(self._in_a_row, error)
         self.count += 1
         self._note(f"{error.problem}; trying again in {wait:.1f} s ({self._in_a_row} in a row)")
         sleep(wait)
 
 
-def give_up(failures: int, error: RetryableError) -> GaveUpError:
+def _give_up(failures: int, error: RetryableError) -> GaveUpError:
     """The error that ends a row of `failures`, saying what the last one was."""
     asked = f"; the server asks to come back in {error.after:.0f} s" if error.after else ""
     times = f" ({failures} times in a row)" if failures > 1 else ""

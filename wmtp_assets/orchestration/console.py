@@ -16,7 +16,7 @@ from dagster import DagsterEventType
 from wmtp_assets.orchestration.assets.common import UNCHANGED
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 
-LOGGER = "wmtp_assets.console"
+_LOGGER = "wmtp_assets.console"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in s
 
 
 def _console(context: dg.InitLoggerContext) -> logging.Logger:
-    logger = logging.Logger(LOGGER, level=logging.DEBUG)  # Dagster's events are logged as debug
+    logger = logging.Logger(_LOGGER, level=logging.DEBUG)  # Dagster's events are logged as debug
     handler = _Handler(sys.stderr)
     handler.setFormatter(_Brief())
     logger.addHandler(handler)

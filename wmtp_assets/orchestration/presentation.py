@@ -22,7 +22,7 @@ _LIMIT = 1000
 _WIDTH, _HEIGHT = 7, 40  # of a bar and of the tallest one, in pixels
 
 
-def histogram_markdown(counts: Mapping[str, int], inside: range) -> str | None:
+def _histogram_markdown(counts: Mapping[str, int], inside: range) -> str | None:
     """The counts as bars in the order given, those of `inside` dark; None where it grows too long.
 
     Only numbers reach the picture: labels that are not whole numbers are drawn as outside.
@@ -54,7 +54,7 @@ def difficulties_picture(stats: Mapping[str, Any]) -> dg.MetadataValue[Any] | No
     if not isinstance(counts, dict):
         return None
     low, high = TRAINING_DIFFICULTIES
-    markdown = histogram_markdown(counts, range(low, high + 1))
+    markdown = _histogram_markdown(counts, range(low, high + 1))
     return dg.MetadataValue.md(markdown) if markdown else None
 
 

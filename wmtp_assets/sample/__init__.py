@@ -26,7 +26,7 @@ from wmtp_assets.storage.receipts import record_bytes
 FORMAT_VERSION = 1
 """Raise it when any byte of the sample changes: revisions and completeness follow from it."""
 
-WRITTEN_AT = "2026-01-01T00:00:00Z"
+_WRITTEN_AT = "2026-01-01T00:00:00Z"
 """What the lock says of every file's time: the same on every machine, like the files."""
 _WRITING = ".writing"
 
@@ -98,7 +98,7 @@ def _locked(root: Path) -> dict[str, object]:
             files[path.relative_to(folder).as_posix()] = {
                 "size": len(data),
                 "sha256": hashlib.sha256(data).hexdigest(),
-                "fetched_at": WRITTEN_AT,
+                "fetched_at": _WRITTEN_AT,
             }
         repos[repo] = {"commit": sample_revision(repo), "files": files}
     return repos

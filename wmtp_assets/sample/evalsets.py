@@ -16,7 +16,7 @@ from wmtp_assets.sample.parquet import Row, sequence, value, write_parquet
 MBPP = "datasets/google-research-datasets/mbpp"
 HUMANEVAL = "datasets/openai/openai_humaneval"
 
-MBPP_FEATURES = {
+_MBPP_FEATURES = {
     "task_id": value("int32"),
     "text": value("string"),
     "code": value("string"),
@@ -24,7 +24,7 @@ MBPP_FEATURES = {
     "test_setup_code": value("string"),
     "challenge_test_list": sequence(value("string")),
 }
-HUMANEVAL_FEATURES = {
+_HUMANEVAL_FEATURES = {
     "task_id": value("string"),
     "prompt": value("string"),
     "canonical_solution": value("string"),
@@ -295,11 +295,11 @@ def write_evalsets(root: Path) -> None:
     """Write MBPP's four splits and HumanEval's one below `root`."""
     for split, (first, tasks) in _MBPP_SPLITS.items():
         rows = [_mbpp_row(first + position, task) for position, task in enumerate(tasks)]
-        write_parquet(root / MBPP / f"full/{split}-00000-of-00001.parquet", MBPP_FEATURES, rows)
+        write_parquet(root / MBPP / f"full/{split}-00000-of-00001.parquet", _MBPP_FEATURES, rows)
     _readme(root / MBPP, "cc-by-4.0")
     rows = [_humaneval_row(position, function) for position, function in enumerate(_FUNCTIONS)]
     path = root / HUMANEVAL / "openai_humaneval/test-00000-of-00001.parquet"
-    write_parquet(path, HUMANEVAL_FEATURES, rows)
+    write_parquet(path, _HUMANEVAL_FEATURES, rows)
     _readme(root / HUMANEVAL, "mit")
 
 

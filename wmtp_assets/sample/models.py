@@ -27,7 +27,7 @@ SHEARED = "models/princeton-nlp/Sheared-LLaMA-2.7B"
 STARLING = "models/berkeley-nest/Starling-RM-7B-alpha"
 
 WIDTH, HEADS, FEED_FORWARD = 64, 4, 176
-HEAD_DIM = WIDTH // HEADS
+_HEAD_DIM = WIDTH // HEADS
 
 MTP_PARAMS: Mapping[str, int | float] = {
     "dim": WIDTH,
@@ -41,8 +41,8 @@ MTP_PARAMS: Mapping[str, int | float] = {
     "norm_eps": 1e-05,
     "rope_theta": 10000.0,
 }
-SHEARED_LAYERS = 6
-STARLING_LAYERS = 4
+_SHEARED_LAYERS = 6
+_STARLING_LAYERS = 4
 
 # Unpickling a trap sets this attribute of `sys` to the trap's path in its repository and raises.
 TRAP_ATTRIBUTE = "wmtp_sample_trap_was_unpickled"
@@ -66,7 +66,7 @@ def _write_mtp(repo: Path, tokenizer: bytes) -> None:
             shapes |= _meta_block(f"{group}.{index}")
     shapes |= {"norm.weight": (WIDTH,), "output.weight": (VOCABULARY, WIDTH)}
 
-    angles = rotary_table(HEAD_DIM, 128)
+    angles = rotary_table(_HEAD_DIM, 128)
     freqs_cis = Storage("complex64", angles.size, lambda: [angles.tobytes()])
     state = {"freqs_cis": Tensor(freqs_cis, angles.shape)} | _weights("mtp", "float32", shapes)
     _archive(repo / "7B_1T_4/consolidated.pth", state)
@@ -76,10 +76,10 @@ def _write_mtp(repo: Path, tokenizer: bytes) -> None:
 
 
 def _write_sheared(repo: Path, tokenizer: bytes) -> None:
-    shapes = _llama_shapes(SHEARED_LAYERS, "model.") | {"lm_head.weight": (VOCABULARY, WIDTH)}
+    shapes = _llama_shapes(_SHEARED_LAYERS, "model.") | {"lm_head.weight": (VOCABULARY, WIDTH)}
     weights = _weights("sheared", "float32", shapes)
     state: dict[str, Tensor] = {}
-    frequencies = rotary_frequencies(HEAD_DIM).astype("<f4")
+    frequencies = rotary_frequencies(_HEAD_DIM).astype("<f4")
     for name, tensor in weights.items():
         state[name] = tensor
         if name.endswith("self_attn.o_proj.weight"):
@@ -103,7 +103,7 @@ def _write_sheared(repo: Path, tokenizer: bytes) -> None:
         repo / "pytorch_model.bin.index.json",
         {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))},
     )
-    _json(repo / "config.json", _llama_config(SHEARED_LAYERS, "float32"))
+    _json(repo / "config.json", _llama_config(_SHEARED_LAYERS, "float32"))
     write_new(repo / "tokenizer.model", tokenizer)
     _tokenizer_documents(repo)
     _readme(repo, "apache-2.0", "a pruned LLaMA: 6 layers, 64 wide, in two shards")
@@ -112,15 +112,15 @@ def _write_sheared(repo: Path, tokenizer: bytes) -> None:
 def _write_starling(repo: Path) -> None:
     # The authors' class holds the language model and, once more, its trunk: the file has both, as
     # two copies (13.3 billion entries of 2 bytes are its 26.7 GB).
-    trunk = _weights("starling", "bfloat16", _llama_shapes(STARLING_LAYERS, ""))
-    again = _weights("starling", "bfloat16", _llama_shapes(STARLING_LAYERS, ""))
+    trunk = _weights("starling", "bfloat16", _llama_shapes(_STARLING_LAYERS, ""))
+    again = _weights("starling", "bfloat16", _llama_shapes(_STARLING_LAYERS, ""))
     state = {f"model.model.{name}": tensor for name, tensor in trunk.items()}
     state |= _weights("starling", "bfloat16", {"model.lm_head.weight": (VOCABULARY, WIDTH)})
     state |= {f"transformer.{name}": tensor for name, tensor in again.items()}
     state |= _weights("starling", "bfloat16", {"v_head.weight": (1, WIDTH)})
     _archive(repo / "pytorch_model.bin", state)
     # The tensors are bfloat16: what this document says is wrong upstream as well.
-    _json(repo / "config.json", _llama_config(STARLING_LAYERS, "float16"))
+    _json(repo / "config.json", _llama_config(_STARLING_LAYERS, "float16"))
     write_new(repo / "latest", b"global_step1400")
     for rank in range(2):
         trap = f"rng_state_{rank}.pth"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 # As LLaMA's initialisation. The sum of four 16-bit uniforms below is bounded at 3.46 of these, so
 # every value is well within float16.
-STANDARD_DEVIATION = 0.02
+_STANDARD_DEVIATION = 0.02
 _CHUNK = 1 << 20  # elements drawn at a time: the 27 GB benchmark file is made of these too
 
 
@@ -24,7 +24,7 @@ def normal_like(name: str, numel: int, *, mean: float = 0.0) -> Iterator[NDArray
     seed = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
     # Four uniforms on 0..65535 have this mean and standard deviation when added up.
     middle, spread = 2.0 * 65535.0, math.sqrt((65536.0**2 - 1.0) / 3.0)
-    scale = STANDARD_DEVIATION / spread
+    scale = _STANDARD_DEVIATION / spread
     for start in range(0, numel, _CHUNK):
         counter = np.arange(start, min(start + _CHUNK, numel), dtype=np.uint64)
         bits = _mixed(counter + seed)

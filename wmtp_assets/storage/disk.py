@@ -25,9 +25,9 @@ from pathlib import Path
 from wmtp_assets.storage.errors import LACKING, lacking
 
 STAGING = ".staging-"
-TRASH = ".trash-"
+_TRASH = ".trash-"
 TEMPORARY = ".tmp-"
-LEFTOVERS = (STAGING, TRASH, TEMPORARY)
+LEFTOVERS = (STAGING, _TRASH, TEMPORARY)
 """Name prefixes of what may be lying about after a crash, and what `gc` may take away."""
 
 _SEARCH: int = getattr(os, "O_PATH", os.O_RDONLY)  # Linux: a folder may be passed, not listed
@@ -299,7 +299,7 @@ def discard(path: Path) -> None:
 
     A crash in between leaves a `.trash-` folder, never half a version under a version's name.
     """
-    trash = fresh(path.parent, TRASH)
+    trash = fresh(path.parent, _TRASH)
     rename(path, trash)
     sync(path.parent)
     remove_tree(trash)

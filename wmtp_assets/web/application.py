@@ -66,7 +66,7 @@ MUTATIONS = frozenset(
 )
 
 
-class OnlyListedMutations(ValidationRule):
+class _OnlyListedMutations(ValidationRule):
     """Refuses a GraphQL document that calls a mutation which is not in MUTATIONS."""
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
@@ -84,7 +84,7 @@ class _PageServer(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestCont
         self._own = own
 
     def build_graphql_validation_rules(self) -> Collection[type[ASTValidationRule]]:
-        return [*super().build_graphql_validation_rules(), OnlyListedMutations]
+        return [*super().build_graphql_validation_rules(), _OnlyListedMutations]
 
     def build_routes(self) -> list[BaseRoute]:
         every: list[BaseRoute] = super().build_routes()  # type: ignore[no-untyped-call]

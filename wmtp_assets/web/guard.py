@@ -13,11 +13,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-REPORTING = "report_asset_"
+_REPORTING = "report_asset_"
 WAYS = ("http", "https")
 # What a browser says of a request that the page itself makes, or that a person types.
-OWN_SITES = frozenset({"same-origin", "none"})
-WRITES = frozenset({("http", "POST", "/graphql"), ("websocket", None, "/graphql")})
+_OWN_SITES = frozenset({"same-origin", "none"})
+_WRITES = frozenset({("http", "POST", "/graphql"), ("websocket", None, "/graphql")})
 
 
 class Guard:
@@ -56,13 +56,13 @@ class Guard:
         segments = [segment for segment in path.split("/") if segment not in ("", ".")]
         reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
         asked_by = {site.strip().lower() for site in headers.getlist("sec-fetch-site")}
-        if (not reads or "graphql" in segments) and not asked_by <= OWN_SITES:
+        if (not reads or "graphql" in segments) and not asked_by <= _OWN_SITES:
             return "Refused: the request comes from another site."
-        if any(one.startswith(REPORTING) for one in segments):
+        if any(one.startswith(_REPORTING) for one in segments):
             return "Refused: results are reported by runs, never from outside."
         if "graphql" in segments and "query" in QueryParams(scope["query_string"]):
             return "Refused: GraphQL is answered by POST only."
-        if not reads and (scope["type"], scope.get("method"), scope["path"]) not in WRITES:
+        if not reads and (scope["type"], scope.get("method"), scope["path"]) not in _WRITES:
             return "Refused: the page makes no such request."
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if scope["type"] == "http" and not reads and kind != "application/json":

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-FRAMES = "frame-ancestors 'none'"
+_FRAMES = "frame-ancestors 'none'"
 # Referrer-Policy: with `no-referrer` the page's own POSTs would carry `Origin: null`.
-FIXED = {
+_FIXED = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -31,9 +31,9 @@ class SecurityHeaders:
                 policies = headers.getlist("content-security-policy")
                 # Of a directive that is named twice the first counts: ours stands in front.
                 headers["Content-Security-Policy"] = ", ".join(
-                    f"{FRAMES}; {policy}" for policy in policies or [""]
+                    f"{_FRAMES}; {policy}" for policy in policies or [""]
                 ).rstrip("; ")
-                for name, value in FIXED.items():
+                for name, value in _FIXED.items():
                     headers[name] = value
             await send(message)
 

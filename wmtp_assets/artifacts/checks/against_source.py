@@ -16,7 +16,7 @@ from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 
-AGAINST_SOURCE = "equals_its_source"
+_AGAINST_SOURCE = "equals_its_source"
 
 
 def check_against_source(project: Project, artifact: Artifact) -> list[Finding]:
@@ -31,7 +31,7 @@ def check_against_source(project: Project, artifact: Artifact) -> list[Finding]:
         known = isinstance(error, WmtpError | OSError | json.JSONDecodeError)
         return [
             Finding(
-                AGAINST_SOURCE,
+                _AGAINST_SOURCE,
                 passed=False,
                 expected="what its source gives",
                 found=str(error) if known else f"{type(error).__name__}: {error}",

@@ -73,7 +73,7 @@ def _stored(subject: SplitSubject) -> corpora.StoredSplit:
 
 @check("The rows are what upstream's shards give: all of a small source, a sample of a large one.")
 def rows_equal_source(subject: SplitSubject) -> Finding:
-    return check_rows_of_source(subject.project, subject.artifact, subject.seed)
+    return _check_rows_of_source(subject.project, subject.artifact, subject.seed)
 
 
 class MetadataSubject(Subject):
@@ -97,7 +97,7 @@ def _stored_metadata(subject: MetadataSubject) -> corpora.StoredMetadata:
     return subject.stored
 
 
-def check_rows_of_source(
+def _check_rows_of_source(
     project: Project, artifact: Artifact, seed: int | None = None, rebuild: bool = False
 ) -> Finding:
     """The rows of a split against upstream's shards, of a small split against the whole one.
@@ -169,7 +169,7 @@ def data_files_declared(subject: SchemaSubject) -> Outcome:
 
 
 def _rows_made_again(project: Project, artifact: Artifact) -> list[Finding]:
-    return [check_rows_of_source(project, artifact, rebuild=True)]
+    return [_check_rows_of_source(project, artifact, rebuild=True)]
 
 
 def _compared_with_split(project: Project, artifact: Artifact) -> list[Finding]:

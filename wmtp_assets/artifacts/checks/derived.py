@@ -22,7 +22,7 @@ from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Check, Outcome
 
-DESCRIPTION = "Derived from its inputs again, every file is the same, byte for byte."
+_DESCRIPTION = "Derived from its inputs again, every file is the same, byte for byte."
 
 
 def derived_from_inputs(files: Callable[[Project, Artifact], Derived]) -> Check[Subject]:
@@ -54,7 +54,7 @@ def derived_from_inputs(files: Callable[[Project, Artifact], Derived]) -> Check[
             hint=f"wmtp materialize {artifact.name} --force" if wrong else "",
         )
 
-    return Check("derived_from_inputs", DESCRIPTION, compute)
+    return Check("derived_from_inputs", _DESCRIPTION, compute)
 
 
 def _tokenizer(project: Project, artifact: Artifact) -> Derived:

@@ -62,7 +62,7 @@ class CheckpointSubject(Subject):
     def made_by(self) -> tuple[ExpectedCheckpoint, Plan | None]:
         """What catalog and config say of it, and the plan that made it (None: its source is
         released)."""
-        return expected_of(self.project, self.artifact)
+        return _expected_of(self.project, self.artifact)
 
     @lazy
     def certificate(self) -> Certificate:
@@ -104,8 +104,8 @@ def checkpoint_checks(project: Project, artifact: Artifact) -> list[Check[Checkp
     if isinstance(project.catalog.models[artifact.owner], MicroModel):
         found.append(MICRO_SIZE)
     else:
-        found.append(SOURCE_DTYPE)
-    if waiver_of(project, artifact.owner):
+        found.append(_SOURCE_DTYPE)
+    if _waiver_of(project, artifact.owner):
         found.append(checkpoints.overflow_waived.on(_stored))
     return found
 
@@ -206,17 +206,17 @@ CHECKPOINT: tuple[Check[CheckpointSubject], ...] = (
     _with_records(_of_source(checkpoints.certificate_describes_source)),
 )
 MICRO_SIZE: Check[CheckpointSubject] = checkpoints.file_size_within_limit.on(_stored)
-SOURCE_DTYPE = _of_source(checkpoints.source_dtype_stated)
+_SOURCE_DTYPE = _of_source(checkpoints.source_dtype_stated)
 
 
-def waiver_of(project: Project, owner: str) -> frozenset[str]:
+def _waiver_of(project: Project, owner: str) -> frozenset[str]:
     """The tensors for which the catalog waives overflow: a model's, or those of a slice's base."""
     model = project.catalog.models[owner]
     base = project.catalog.models[model.slice_of] if isinstance(model, MicroModel) else model
     return frozenset(base.waive_overflow) if isinstance(base, UpstreamModel) else frozenset()
 
 
-def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoint, Plan | None]:
+def _expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoint, Plan | None]:
     """What catalog and config say of a checkpoint, and the plan that made it.
 
     There is no plan where the weights that it reads are released.
@@ -224,7 +224,7 @@ def expected_of(project: Project, artifact: Artifact) -> tuple[ExpectedCheckpoin
     plan: Plan | None
     layout = layout_of(project.catalog, artifact.owner)
     model = project.catalog.models[artifact.owner]
-    waived = waiver_of(project, artifact.owner)
+    waived = _waiver_of(project, artifact.owner)
     inherited: frozenset[str] = frozenset()
     source_dtypes = None
     if isinstance(model, MicroModel):
@@ -391,7 +391,7 @@ def adapter_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
 
 def metadata_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
     """The checks of metadata.json, beside those of every artifact."""
-    own = [tokenizer_shared] if own_tokenizer(project, artifact) is not None else []
+    own = [tokenizer_shared] if _own_tokenizer(project, artifact) is not None else []
     return [metadata_agrees, metadata_derived, tokenizer_fits_model, *own]
 
 
@@ -424,10 +424,10 @@ def tokenizer_shared(subject: DocumentSubject) -> Finding:
     project, artifact = subject.project, subject.artifact
     raw = source(project, model_artifact(artifact.owner, "raw"))
     shared = Tokenizer(*subject.place(TOKENIZER))
-    return check_same_tokenizer(shared.model, raw.paths()[str(own_tokenizer(project, artifact))])
+    return check_same_tokenizer(shared.model, raw.paths()[str(_own_tokenizer(project, artifact))])
 
 
-def own_tokenizer(project: Project, artifact: Artifact) -> str | None:
+def _own_tokenizer(project: Project, artifact: Artifact) -> str | None:
     """The path upstream of a model's own tokenizer, where it is not the one that is shared."""
     model = project.catalog.models[artifact.owner]
     is_origin = artifact.owner == project.catalog.tokenizer.from_model
@@ -443,7 +443,7 @@ def check_converted_again(project: Project, artifact: Artifact) -> list[Finding]
     Raises WmtpError where there is nothing to compare with.
     """
     checkpoint = Checkpoint(*place(project, artifact.name))
-    _, plan = expected_of(project, artifact)
+    _, plan = _expected_of(project, artifact)
     if plan is None:
         raise StorageError(
             "The fetched weights are released, so there is nothing to compare with",

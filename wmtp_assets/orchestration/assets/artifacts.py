@@ -35,7 +35,7 @@ from wmtp_assets.storage.receipts import Receipt
 
 # A reset line or a busy server is tried again; what a person must resolve is not. Only fetching
 # meets either: any other asset would fail the same way again, minutes later.
-RETRIES = dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL)
+_RETRIES = dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL)
 
 
 def artifact_assets(project: Project) -> list[dg.AssetsDefinition]:
@@ -74,7 +74,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         description=kind.describe(catalog, artifact),
         code_version=kind.code_version,
         config_schema=OPTIONS,
-        retry_policy=RETRIES if artifact.is_fetched else None,
+        retry_policy=_RETRIES if artifact.is_fetched else None,
         automation_condition=FOLLOW,
         freshness_policy=WEEKLY if artifact.is_fetched else None,
         metadata=_metadata(project, artifact),

@@ -15,7 +15,7 @@ from wmtp_assets.hub.files import RepoId
 from wmtp_assets.orchestration.assets.common import OWNERS, no_retry
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 
-CHANGED_FILES = dg.TableSchema([dg.TableColumn(name) for name in ("file", "pinned", "head")])
+_CHANGED_FILES = dg.TableSchema([dg.TableColumn(name) for name in ("file", "pinned", "head")])
 
 
 def repository_key(repo: RepoId) -> dg.AssetKey:
@@ -86,7 +86,7 @@ def _source(project: Project, everything: UpstreamFiles, upstream: Upstream) -> 
                             )
                             for file in moved.changed
                         ],
-                        schema=CHANGED_FILES,
+                        schema=_CHANGED_FILES,
                     ),
                 },
             )
