@@ -266,5 +266,6 @@ def test_every_open_during_publications_is_of_one_edition(
 
 
 @pytest.mark.slow
-def test_tens_of_thousands_of_opens_during_publications(store: Store, editions: list[Path]) -> None:
-    opens(store, editions, 40_000)
+def test_thousands_of_opens_during_publications(store: Store, editions: list[Path]) -> None:
+    # Opening by the contract's paths, which meets two editions, fails within some ten opens.
+    opens(store, editions, 5_000)
