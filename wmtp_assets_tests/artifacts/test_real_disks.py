@@ -20,7 +20,8 @@ from wmtp_assets_tests.artifacts.workbench import Workbench
 from wmtp_assets_tests.storage.faults import FaultyDisk
 from wmtp_assets_tests.storage.namespaces import REPOSITORY, in_a_mount_namespace
 
-CALLS = ("rename", "symlink", "mkdir", "fsync", "write")
+# No fsync: a process that is killed before one leaves what it leaves before the call that follows.
+CALLS = ("rename", "symlink", "mkdir", "write")
 SERVER = """
 import os, signal, sys
 from pathlib import Path
@@ -65,9 +66,10 @@ class Killer:
         # Stopped for certain: a SIGCONT that came before its SIGSTOP would be lost.
         while "State:\tT" not in Path(f"/proc/{pid}/status").read_text():
             time.sleep(0.002)
-        inject = f"inject=/^{call}(at2?)?$:signal=KILL:when={number}"
+        calls = f"/^{call}(at2?)?$"
+        options = (*("-e", f"trace={calls}"), *("-e", f"inject={calls}:signal=KILL:when={number}"))
         strace = subprocess.Popen(
-            ["strace", "-qq", "-o", os.devnull, *("-e", inject), *("-p", str(pid))],
+            ["strace", "-qq", "-o", os.devnull, *options, *("-p", str(pid))],
             stderr=subprocess.PIPE,
             text=True,
         )
