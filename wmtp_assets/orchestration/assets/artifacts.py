@@ -14,6 +14,7 @@ from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.making import make_artifact
 from wmtp_assets.artifacts.types import Handle
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
+from wmtp_assets.catalog import Catalog
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.orchestration.assets.common import (
     FOLLOW,
@@ -71,7 +72,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         pool=artifact.group,
         kinds={kind.icon},
         owners=OWNERS,
-        description=kind.describe(catalog, artifact),
+        description=_description(catalog, artifact),
         code_version=kind.code_version,
         config_schema=OPTIONS,
         retry_policy=_RETRIES if artifact.is_fetched else None,
@@ -102,6 +103,13 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         )
 
     return asset
+
+
+def _description(catalog: Catalog, artifact: Artifact) -> str:
+    """What it is; of rows also where they can be looked at. (Dagster shows it as Markdown.)"""
+    rows = rows_of(catalog, artifact)
+    look = f"\n\n[Look at the rows]({rows.path})" if rows is not None else ""
+    return kind_of(artifact).describe(catalog, artifact) + look
 
 
 def _metadata(project: Project, artifact: Artifact) -> Mapping[str, Any]:

@@ -1,0 +1,84 @@
+"""A browser, and how a page is looked at in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
+WIDE, NARROW = 1280, 390  # pixels: a laptop's window, a phone's
+ARGUMENTS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+SERIOUS = frozenset({"serious", "critical"})
+SCREENSHOTS = "WMTP_SCREENSHOTS"  # a folder to leave pictures in, for whoever wants to see them
+
+
+def chromium_path() -> str | None:
+    """Where Chromium is on this machine."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def start(playwright: Playwright, path: str) -> Browser:
+    """Chromium without a window, with an empty profile of its own."""
+    return playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+
+
+@dataclass
+class Seen:
+    """A page, and what happened on it: what it asked for, what the console said, what popped up."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.console.append(message.text))
+        self.page.on("pageerror", lambda error: self.console.append(str(error)))
+        self.page.on("dialog", self._dismiss)
+
+    def _dismiss(self, dialog: Any) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def too_wide(self) -> int:
+        """Pixels by which the document is wider than the window."""
+        width: int = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return width
+
+    def inaccessible(self) -> list[str]:
+        """What axe-core finds serious on the page: the rule, and the first element."""
+        found = Axe().run(self.page).response["violations"]
+        return [
+            f"{one['id']}: {one['nodes'][0]['html'][:200]}"
+            for one in found
+            if one["impact"] in SERIOUS
+        ]
+
+    def keep(self, name: str) -> None:
+        """Leaves a picture of the whole page where WMTP_SCREENSHOTS says, if it says so."""
+        if folder := os.environ.get(SCREENSHOTS):
+            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+
+@contextmanager
+def looking(context: BrowserContext) -> Iterator[Seen]:
+    """A new page of the context, closed at the end."""
+    page = context.new_page()
+    try:
+        yield Seen(page)
+    finally:
+        page.close()
