@@ -12,6 +12,7 @@ import dagster as dg
 
 from wmtp_assets.artifacts.settings import absolute
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.orchestration.quick_history import quick_history
 
 CONFIG = "dagster.yaml"
 _OURS = Path(__file__).with_name(CONFIG)
@@ -60,7 +61,7 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
             where=os.environ.get("DAGSTER_HOME"),
             hint=f"correct {CONFIG} there, or {_HINT}",
         ) from error
-    with instance:
+    with instance, quick_history():
         yield instance
 
 
