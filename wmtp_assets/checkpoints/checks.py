@@ -100,8 +100,8 @@ class StoredCheckpoint:
     @lazy
     def scan(self) -> Scan:
         """What one pass over all of the file's bytes tells. Raises CheckpointError."""
-        # Whoever executes the model reads the file again, from memory where it fits.
-        return scan_file(self.header, keep=self.header.size < page_cache.room() / 3)
+        # Whoever executes the model needs the file again: from memory where it fits.
+        return scan_file(self.header, keep=page_cache.fits(self.header.size))
 
     @lazy
     def compared(self) -> Comparison:

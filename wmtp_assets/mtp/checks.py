@@ -163,7 +163,7 @@ def causal_lm_loads(model: StoredModel) -> Outcome:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from wmtp_assets.mtp.loading import LOADING, choose_implementation
+    from wmtp_assets.mtp.loading import LOADING, choose_implementation, without_values
     from wmtp_assets.mtp.streaming import StreamedWeights, rebuilt_buffers
 
     expected = f"every tensor from the file, at its dtype, and {'finite ' * model.finite}logits"
@@ -177,7 +177,7 @@ def causal_lm_loads(model: StoredModel) -> Outcome:
         stated = args.dtype
         choose_implementation(args)
         args.dtype = torch.float32  # what is executed, whatever is stored
-        with torch.device("meta"):
+        with without_values():
             built: Any = AutoModelForCausalLM
             network = built.from_config(args, trust_remote_code=False).eval()
         rebuilt_buffers(network, args)

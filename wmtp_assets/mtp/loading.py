@@ -5,13 +5,15 @@ Belongs here: opening files and comparing names and shapes. The networks know no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.errors import WmtpError
@@ -76,8 +78,32 @@ def mtp_without_weights(
     params.json only implies.
     """
     gate = shapes.get("layers.0.feed_forward.w1.weight")
-    with torch.device("meta"):
+    with without_values():
         return MTPTransformer(ModelArgs.from_params(params, gate[0] if gate else None))
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Networks that are built in the block are on the meta device, where nothing is initialized.
+
+    torch would do so by rules written in Python, whose modules take over a second to import.
+    """
+    with torch.device("meta"), _NoInitialization():
+        yield
+
+
+class _NoInitialization(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

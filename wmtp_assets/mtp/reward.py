@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-from wmtp_assets.mtp.loading import assign_strictly, choose_implementation, read_json, read_tensors
+from wmtp_assets.mtp.loading import (
+    assign_strictly,
+    choose_implementation,
+    read_json,
+    read_tensors,
+    without_values,
+)
 
 WEIGHT, BIAS = "v_head.weight", "v_head.bias"
 
@@ -56,7 +62,7 @@ def reward_config(values: Mapping[str, object]) -> LlamaConfig:
 
 def reward_without_weights(config: LlamaConfig, bias: bool) -> RewardModel:
     """The network on the meta device: no memory, no initialization."""
-    with torch.device("meta"):
+    with without_values():
         return RewardModel(config, bias)
 
 

@@ -54,4 +54,9 @@ def room() -> int:
     return free
 
 
+def fits(size: int) -> bool:
+    """Whether a file of this size may stay in memory for the next who reads it."""
+    return size < room() / 3
+
+
 _CGROUP = Path("/sys/fs/cgroup")

@@ -13,9 +13,11 @@ from torch.nn import functional as F  # noqa: N812 - the name that every PyTorch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.tensors import Bytes
 from wmtp_assets.mtp import streaming
 from wmtp_assets.mtp.model import MTPTransformer
-from wmtp_assets.mtp.streaming import StreamedWeights, rebuilt_buffers
+from wmtp_assets.mtp.streaming import Gradient, StreamedWeights, rebuilt_buffers
+from wmtp_assets.storage import page_cache
 from wmtp_assets_tests.mtp.networks import GROUPED, MICRO, PARAMS, network, random_tokens
 
 TINY: dict[str, Any] = {
@@ -54,6 +56,42 @@ def test_logits_are_those_of_the_loaded_network(
     with StreamedWeights(on_meta(model), read_header(tmp_path / "model.safetensors"), {}) as run:
         found = run.model(tokens)
     torch.testing.assert_close(found, model(tokens), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("fits", [True, False], ids=["mapped", "read"])
+def test_a_file_is_mapped_where_it_fits_into_memory(
+    fits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, path = network(PARAMS), tmp_path / "model.safetensors"
+    stored(model, path, torch.float16)
+    monkeypatch.setattr(page_cache, "fits", lambda size: fits)
+    asked: list[int] = []
+
+    def read_exactly(descriptor: int, offset: int, into: Bytes) -> None:
+        asked.append(len(into))
+        before(descriptor, offset, into)
+
+    before = streaming.read_exactly
+    monkeypatch.setattr(streaming, "read_exactly", read_exactly)
+    data, tokens = path.read_bytes(), random_tokens(model)
+    with StreamedWeights(on_meta(model), read_header(path), {}) as run:
+        run.watch("layers.")
+        found = run.model(tokens)
+        found.sum().backward()
+    torch.testing.assert_close(found, model(tokens), rtol=1e-4, atol=1e-5)
+    assert bool(asked) is not fits
+    assert path.read_bytes() == data
+
+
+def test_large_values_are_finite_and_infinite_ones_are_not() -> None:
+    largest = torch.full((4, 4), 3e38)
+    gradient = Gradient()
+    gradient.add(largest)  # whose sum is infinite
+    assert gradient.finite
+    for value in (float("inf"), float("-inf"), float("nan")):
+        gradient = Gradient()
+        gradient.add(torch.tensor([value, 1.0, -value]))
+        assert not gradient.finite
 
 
 def test_gradients_are_those_of_the_loaded_network(tmp_path: Path) -> None:
