@@ -7,38 +7,35 @@ device, inode, size and times before and after. A file that changed meanwhile is
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import run_checks
-from wmtp_assets.artifacts.checks.inputs import locked
-from wmtp_assets.artifacts.released_weights import checkpoint_of, record_of
+from wmtp_assets.artifacts.checks.shared import Shared
+from wmtp_assets.artifacts.identity import Identity, identity_of
 from wmtp_assets.artifacts.types import fetched
-from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding
-from wmtp_assets.hub.lock import LockError
 from wmtp_assets.storage.digests import cores
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import UNREADABLE
 
-Identity = tuple[object, ...]
 _KEPT_RUNS = 4
-_TICK_SECONDS = 0.02  # a file that is changed twice within a tick of the clock has one time
 
 
 def verify_all(
     project: Project, artifacts: Iterable[Artifact], seed: int | None = None
 ) -> dict[str, list[Finding]]:
     """The findings on each artifact by name, computed anew; see `run_checks`."""
-    return in_parallel(project, artifacts, lambda artifact: run_checks(project, artifact, seed))
+    given = list(artifacts)
+    shared = Shared(artifact.name for artifact in given)
+    return in_parallel(
+        project, given, lambda artifact: run_checks(project, artifact, seed, shared=shared)
+    )
 
 
 def verify_all_of_run(
@@ -73,6 +70,7 @@ class _Run:
         self.lock = threading.Lock()
         self.verified: dict[str, tuple[Identity, Future[list[Finding]]]] = {}
         self.started: set[str] = set()
+        self.shared = Shared()  # `together`: what was started
         self.pool = ThreadPoolExecutor(cores(), thread_name_prefix="verify")
 
 
@@ -97,7 +95,7 @@ def findings_of_run(project: Project, artifact: Artifact, run_id: str) -> list[F
             run.verified[artifact.name] = identity, future
     if own:
         try:
-            findings = run_checks(project, artifact)
+            findings = run_checks(project, artifact, shared=run.shared)
             if identity_of(project, artifact) != identity:
                 with run.lock:
                     if run.verified.get(artifact.name) == (identity, future):
@@ -116,6 +114,7 @@ def start(project: Project, artifacts: Iterable[Artifact], run_id: str) -> None:
     with run.lock:
         added = [artifact for artifact in artifacts if artifact.name not in run.started]
         run.started.update(artifact.name for artifact in added)
+        run.shared.together.update(run.started)
     for artifact in sorted(added, key=lambda artifact: _size(project, artifact), reverse=True):
         run.pool.submit(_in_background, project, artifact, run_id)
 
@@ -147,82 +146,3 @@ def _size(project: Project, artifact: Artifact) -> int:
     except (StorageError, *UNREADABLE):
         return 0
     return size
-
-
-def identity_of(project: Project, artifact: Artifact) -> Identity | None:
-    """What stands for every file that the checks of an artifact may read: its own, those of all
-    that it is made from, what was fetched, and the records of both. None where one is missing."""
-    for _ in range(100):
-        try:
-            found = tuple(_identities(project, artifact))
-        except (LockError, StorageError, *UNREADABLE):
-            return None
-        newest = max((file.changed for file in found if isinstance(file, _File)), default=0)
-        if time.time_ns() - newest > _TICK_SECONDS * 1e9:
-            return found
-        time.sleep(_TICK_SECONDS)  # so that a later change has another time
-    return None
-
-
-class _File(NamedTuple):
-    """A file as it is now; of one that is not there, its path alone."""
-
-    path: str
-    link: bool = False
-    device: int = 0
-    inode: int = 0
-    size: int = 0
-    modified: int = 0
-    changed: int = 0
-
-
-def _identities(project: Project, artifact: Artifact) -> Iterator[object]:
-    for name in _read_by(project, artifact):
-        yield name, str((project.store.versions.home(name) / "current").readlink())
-        yield from map(_file, _below(project.store.path(name)))
-        if not project.artifacts[name].is_fetched:
-            continue
-        paths = fetched(project.store, name).paths()
-        yield from map(_file, paths.values())
-        yield _file(record_of(project, name))
-        # Not the file of assets.lock: every fetch adds to it.
-        repo = locked(project, UpstreamFiles.of(project.artifacts[name]).repo)
-        yield None if repo is None else (repo.commit, [repo.files.get(path) for path in paths])
-
-
-def _read_by(project: Project, artifact: Artifact) -> list[str]:
-    """The artifact and all that it is made from; where weights are released, also the checkpoint
-    that stands for them."""
-    found: set[str] = set()
-    waiting = [artifact.name]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        waiting += project.artifacts[name].inputs
-        made = checkpoint_of(project, name) if record_of(project, name).exists() else None
-        waiting += [made.name] if made is not None else []
-    return sorted(found)
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    for above, folders, names in os.walk(folder):
-        for name in sorted([*folders, *names]):
-            yield Path(above) / name
-
-
-def _file(path: Path) -> _File:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return _File(str(path))
-    return _File(
-        str(path),
-        path.is_symlink(),
-        found.st_dev,
-        found.st_ino,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-    )

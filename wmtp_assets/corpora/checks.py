@@ -5,9 +5,10 @@ All checks of a `StoredSplit` together read its lines once.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,12 +23,13 @@ from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.report import Tally
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
-from wmtp_assets.corpora.scanned_rows import ScannedRows
+from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import Check, Finding, Outcome, check, lazy
 from wmtp_assets.storage.digests import sha256_file
 
 _BATCH = 8192
+_REST = 1 << 20  # bytes
 _SHOWN = 5
 _RECOUNTED = 300  # rows whose tokens are counted again, plainly
 
@@ -51,7 +53,8 @@ class StoredSplit:
 
     `tokenizer`, the SentencePiece model, and `expected`
     are called when a check needs them; without a tokenizer no row's tokens are counted again.
-    `schema` is the schema.json that readers get (None: the one that `row_schema` gives).
+    `schema` is the schema.json that readers get (None: the one that `row_schema` gives). `scanning`
+    is given the pass over the lines and returns what it finds.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class StoredSplit:
         expected: Callable[[], ExpectedRows] = ExpectedRows,
         schema: Path | None = None,
         max_tokens: int = 2048,
+        scanning: Callable[[Callable[[], ScannedRows]], ScannedRows] = lambda scan: scan(),
     ) -> None:
         stem = jsonl.name.removesuffix(".jsonl")
         self.jsonl = jsonl
@@ -70,7 +74,7 @@ class StoredSplit:
         self.max_tokens = max_tokens
         self.stats_file = jsonl.with_name(f"{stem}_stats.json")
         self.index_file = jsonl.with_name(f"{stem}.index.parquet")
-        self._tokenizer, self._expected = tokenizer, expected
+        self._tokenizer, self._expected, self._scanning = tokenizer, expected, scanning
 
     @lazy
     def expected(self) -> ExpectedRows:
@@ -88,6 +92,11 @@ class StoredSplit:
         return RowIndex(self.index_file)
 
     @lazy
+    def index_sha256(self) -> str:
+        """SHA-256 of the row index's file."""
+        return sha256_file(self.index_file)
+
+    @lazy
     def stats(self) -> dict[str, Any]:
         """The statistics beside the rows."""
         return _json(self.stats_file)
@@ -97,7 +106,7 @@ class StoredSplit:
         """What one pass over all lines found."""
         from wmtp_assets.corpora.row_scan import scan_rows  # brings pandera and pandas along
 
-        return scan_rows(self.jsonl, self.format, self.index)
+        return self._scanning(lambda: scan_rows(self.jsonl, self.format, self.index))
 
 
 def check_split(
@@ -252,7 +261,7 @@ def stats_add_up(split: StoredSplit) -> Outcome:
     jsonl = stats.get("jsonl", {})
     counts = ("total", "correct", "incorrect", "difficulty_dist")
     known = {*index.facts, *distributions, *counts, "funnel", "index"}
-    file = {"sha256": sha256_file(index.path), "bytes": index.path.stat().st_size}
+    file = {"sha256": split.index_sha256, "bytes": index.path.stat().st_size}
     expected |= {**index.facts, "index": file, "further fields": []}
     actual = {
         **{name: stats.get(name) for name in (*index.facts, "index")},
@@ -336,12 +345,30 @@ _EVERY_SPLIT = (
 )
 
 
-class StoredMetadata:
-    """The contract's metadata file of a split, and the lines of the split that it describes."""
+@dataclass(frozen=True)
+class _Document:
+    """A metadata file beside its lines: whether it is, byte for byte, what they give, its SHA-256,
+    and the statistics of the lines."""
 
-    def __init__(self, path: Path, jsonl: Callable[[], Path]) -> None:
+    same: bool
+    sha256: str
+    stats: dict[str, object]
+
+
+class StoredMetadata:
+    """The contract's metadata file of a split, and the lines of the split that it describes.
+
+    `facts` gives what is known of the lines because they were all just read (None: they are read).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        jsonl: Callable[[], Path],
+        facts: Callable[[], LineFacts | None] = lambda: None,
+    ) -> None:
         self.path = path
-        self._jsonl = jsonl
+        self._jsonl, self._facts = jsonl, facts
 
     @lazy
     def jsonl(self) -> Path:
@@ -349,19 +376,24 @@ class StoredMetadata:
         return self._jsonl()
 
     @lazy
-    def _compared(self) -> tuple[bool, dict[str, object]]:
-        with self.path.open("rb") as document:
-            return _is_text_of(document, self.jsonl)
+    def compared(self) -> _Document:
+        """The file, read once, beside what the lines ask for."""
+        known = self._facts()
+        text = MetadataText()
+        wanted = _text_of_lines(text, self.jsonl) if known is None else _text_of(text, known)
+        with self.path.open("rb", buffering=_REST) as document:
+            same, digest = _read_beside(document, wanted)
+        return _Document(same, digest, text.stats())
 
     @property
     def stats(self) -> dict[str, object]:
         """The statistics of the lines."""
-        return self._compared[1]
+        return self.compared.stats
 
     @lazy
     def parsed(self) -> dict[str, Any] | None:
         """The document, where it is not, byte for byte, what the lines give."""
-        return None if self._compared[0] else _json(self.path)
+        return None if self.compared.same else _json(self.path)
 
 
 def check_metadata(metadata: Path, jsonl: Path) -> list[Finding]:
@@ -395,7 +427,7 @@ def metadata_matches_lines(stored: StoredMetadata) -> Outcome:
 def _unlike_described(stored: StoredMetadata) -> str:
     """What the row index says of the metadata file otherwise than it is; readers go by it."""
     index = RowIndex(stored.jsonl.with_name(f"{stored.jsonl.stem}.index.parquet"))
-    file = {"sha256": sha256_file(stored.path), "bytes": stored.path.stat().st_size}
+    file = {"sha256": stored.compared.sha256, "bytes": stored.path.stat().st_size}
     described = index.facts.get("metadata")
     return "" if described == file else f"the row index describes another file: {described}"
 
@@ -429,26 +461,50 @@ def _nothing_wrong(split: StoredSplit, expected: str, failures: list[str], where
 
 def _line_facts(jsonl: Path) -> Iterator[list[tuple[bool | None, int | None]]]:
     """(is_correct, difficulty) of every line, in batches, from the lines' ends alone."""
+    known: dict[bytes, tuple[bool | None, int | None]] = {}  # few ends differ
     with jsonl.open("rb", buffering=1 << 20) as file:
         while lines := list(itertools.islice(file, _BATCH)):
             facts = []
             for line in lines:
                 # Quotes within JSON text are escaped, so neither mark can be part of a text.
-                at = max(line.rfind(b', "is_correct": '), line.rfind(b', "metadata": {'))
-                first = line.find(b', "is_correct": ', max(0, at - 64))
-                end = json.loads(b"{" + line[(first if first >= 0 else at) + 2 :])
-                facts.append((end.get("is_correct"), end["metadata"]["difficulty"]))
+                at = line.rfind(b', "metadata": {')
+                first = line.rfind(b', "is_correct": ', max(0, at - 64))
+                end = line[(first if 0 <= first < at or at < 0 else at) + 2 :]
+                if end not in known:
+                    if len(known) >= _BATCH:
+                        known.clear()
+                    value = json.loads(b"{" + end)
+                    known[end] = value.get("is_correct"), value["metadata"]["difficulty"]
+                facts.append(known[end])
             yield facts
 
 
-def _is_text_of(document: BinaryIO, jsonl: Path) -> tuple[bool, dict[str, object]]:
-    """Whether `document` holds, byte for byte, what the lines ask for; and the lines' stats."""
-    text = MetadataText()
+def _text_of_lines(text: MetadataText, jsonl: Path) -> Iterator[bytes]:
+    """The metadata file that the lines ask for, piece by piece."""
+    yield from map(text.of, _line_facts(jsonl))
+    yield text.end()
+
+
+def _text_of(text: MetadataText, facts: LineFacts) -> Iterator[bytes]:
+    """The same, of lines that were read already."""
+    for first in range(0, facts.is_correct.size, _BATCH):
+        some = slice(first, first + _BATCH)
+        yield text.of_arrays(facts.is_correct[some], facts.difficulty[some])
+    yield text.end()
+
+
+def _read_beside(document: BinaryIO, wanted: Iterable[bytes]) -> tuple[bool, str]:
+    """Whether `document` holds these bytes and no more, and its SHA-256."""
+    digest = hashlib.sha256()
     same = True
-    for facts in _line_facts(jsonl):
-        wanted = text.of(facts)
-        same = same and document.read(len(wanted)) == wanted
-    return same and document.read() == text.end(), text.stats()
+    for piece in wanted:
+        found = document.read(len(piece)) if same else b""
+        digest.update(found)
+        same = same and found == piece
+    while rest := document.read(_REST):
+        digest.update(rest)
+        same = False
+    return same, digest.hexdigest()
 
 
 def _differences(parsed: Mapping[str, Any], jsonl: Path) -> list[str]:

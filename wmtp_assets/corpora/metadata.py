@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from wmtp_assets.corpora.row_index import RowIndex
+from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.storage.atomic import atomic_write
 
 
@@ -29,7 +32,22 @@ class MetadataText:
 
     def entries(self, is_correct: pa.Array, difficulty: pa.Array) -> bytes:
         """The entries of some rows, from their columns in the row index."""
-        return self.of(list(zip(is_correct.to_pylist(), difficulty.to_pylist(), strict=True)))
+        return self.of_arrays(as_numpy(is_correct), as_numpy(difficulty))
+
+    def of_arrays(self, is_correct: NDArray[np.int8], difficulty: NDArray[Any]) -> bytes:
+        """The entries of some rows, from arrays in which -1 stands for none."""
+        if not is_correct.size:
+            return b""
+        codes = 3 * (difficulty.astype(np.int64) + 1) + is_correct + 1
+        texts: dict[int, bytes] = {}
+        for code, times in zip(
+            *map(np.ndarray.tolist, np.unique(codes, return_counts=True)), strict=True
+        ):
+            number, kind = divmod(code, 3)
+            pair = ((None, False, True)[kind], number - 1 if number else None)
+            self._times[pair] += times
+            texts[code] = _entry(*pair)
+        return self._joined(map(texts.__getitem__, codes.tolist()))
 
     def of(self, rows: list[tuple[bool | None, int | None]]) -> bytes:
         """The entries of some rows, from (is_correct, difficulty) of each."""
@@ -38,9 +56,12 @@ class MetadataText:
         self._times.update(rows)
         for pair in self._times.keys() - self._entries.keys():
             self._entries[pair] = _entry(*pair)
+        return self._joined(map(self._entries.__getitem__, rows))
+
+    def _joined(self, entries: Iterable[bytes]) -> bytes:
         opening = b",\n" if self._started else b'{\n  "metadata": [\n'
         self._started = True
-        return opening + b",\n".join(map(self._entries.__getitem__, rows))
+        return opening + b",\n".join(entries)
 
     def stats(self) -> dict[str, object]:
         """The contract's `stats`: total, correct, incorrect, difficulty_dist.

@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -74,6 +75,7 @@ class MalformedError(ValueError):
     """The bytes are no SentencePiece model; the message says why."""
 
 
+@lru_cache(maxsize=4)  # dozens of checks open the one tokenizer that all models share
 def _parse(data: bytes) -> ModelFile:
     normal: list[str] = []
     seen: set[str] = set()

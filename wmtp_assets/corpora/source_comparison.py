@@ -19,6 +19,7 @@ import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.small_copy import select_small
 from wmtp_assets.corpora.source_rows import COLUMNS, SourceProblem, SourceRow, SourceRows
 from wmtp_assets.findings import Finding
-from wmtp_assets.storage.digests import sha256_file
+from wmtp_assets.storage.digests import cores, sha256_file
 
 SMALL_SOURCE = 64 << 20
 """Bytes of all shards up to which every row is compared: code_contests' valid and test files (51
@@ -227,14 +228,18 @@ def _compare_sample(
     """The rows of some problems, in a few row groups."""
     of_row = index.column("problem")
     groups = [group for group in given.groups if group[3]]
+    sampled = draw.sample(groups, min(SAMPLED_GROUPS, len(groups)))
+    wanted = [
+        set(draw.sample(range(first, first + count), min(SAMPLED_PROBLEMS, count)))
+        for _, _, first, count in sampled
+    ]
     fd = os.open(jsonl, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        for group in draw.sample(groups, min(SAMPLED_GROUPS, len(groups))):
-            _, _, first, count = group
-            ordinals = range(first, first + count)
-            wanted = set(draw.sample(ordinals, min(SAMPLED_PROBLEMS, count)))
-            for problem in given.of_group(group, wanted):
-                begin, end = np.searchsorted(of_row, [problem.ordinal, problem.ordinal + 1])
+        with ThreadPoolExecutor(cores()) as pool:
+            decoded = pool.map(given.drawn, sampled, wanted)
+            for ordinal, raw in itertools.chain.from_iterable(decoded):
+                problem = given.problem(ordinal, raw)
+                begin, end = np.searchsorted(of_row, [ordinal, ordinal + 1])
                 if not _compare_problem(fd, index, problem, int(begin), int(end), compared):
                     return
     finally:

@@ -8,6 +8,7 @@ the order or the layout of their fields.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -36,7 +37,7 @@ COLUMNS = (
     "flags",
 )
 """The row index's columns that follow from the source; the other two are places in the JSONL."""
-_AT_ONCE = 16  # problems that are Python objects together
+_AT_ONCE = 4  # problems that are decoded together: what they take stays in the cache
 Raw = dict[str, Any]
 
 
@@ -70,6 +71,7 @@ class SourceRows:
         self.format = dataset_format
         self.max_tokens = max_tokens
         self._counter = TokenCounter(tokenizer)
+        self._shards = list(shards)
         self._files = [_opened(shard) for shard in shards]
         self._task_ids: list[str] | None = None
         self._task_ids_read = False
@@ -96,13 +98,26 @@ class SourceRows:
         for group in self.groups:
             yield from self.of_group(group)
 
-    def of_group(
-        self, group: tuple[int, int, int, int], wanted: Collection[int] | None = None
-    ) -> Iterator[SourceProblem]:
-        """The problems of one of `groups`, or those whose ordinals are `wanted`."""
-        shard, number, ordinal, _ = group
+    def of_group(self, group: tuple[int, int, int, int]) -> Iterator[SourceProblem]:
+        """The problems of one of `groups`."""
+        return itertools.starmap(self.problem, self._raw(self._files[group[0]], group))
+
+    def drawn(
+        self, group: tuple[int, int, int, int], wanted: Collection[int]
+    ) -> list[tuple[int, Raw]]:
+        """Ordinals and values, for `problem`, of those problems of a group whose ordinals are
+        `wanted`. Several threads may call this: nearly all of it is Arrow's decoding."""
+        return list(self._raw(_opened(self._shards[group[0]]), group, wanted))
+
+    def _raw(
+        self,
+        file: pq.ParquetFile,
+        group: tuple[int, int, int, int],
+        wanted: Collection[int] | None = None,
+    ) -> Iterator[tuple[int, Raw]]:
+        _, number, ordinal, _ = group
         columns = list(self.format.columns)
-        for batch in self._files[shard].iter_batches(
+        for batch in file.iter_batches(
             _AT_ONCE, row_groups=[number], columns=columns, use_threads=False
         ):
             here = range(ordinal, ordinal + batch.num_rows)
@@ -112,9 +127,10 @@ class SourceRows:
                 rows = batch.take(pa.array([at - here.start for at in taken]))
                 values = {name: _values(rows[name]) for name in columns}
                 for at, each in zip(taken, zip(*values.values(), strict=True), strict=True):
-                    yield self._problem(at, dict(zip(values, each, strict=True)))
+                    yield at, dict(zip(values, each, strict=True))
 
-    def _problem(self, ordinal: int, raw: Raw) -> SourceProblem:
+    def problem(self, ordinal: int, raw: Raw) -> SourceProblem:
+        """A problem's rows, from the values of its columns."""
         problem = self.format.plain_problem(raw, self._task_id(ordinal))
         instruction, repaired = records.repaired_text(problem.instruction or b"")
         given, bad = records.repaired_text(problem.input)
@@ -125,13 +141,18 @@ class SourceRows:
             "has_tests": problem.has_tests,
         }
         found = SourceProblem(ordinal, [])
+        known = [s.text for s in problem.solutions if s.text is not None]
+        outputs = list(map(records.repaired_text, known))
+        # Counted together: a call for each row would take ten times as long.
+        counts = self._counter.count_many([instruction, given, *(text for text, _ in outputs)])
+        remaining = zip(outputs, counts[2:], strict=True)
         for solution in problem.solutions:
             found.funnel["candidates"] += 1
             if solution.text is None:
                 found.funnel["null_solutions"] += 1
                 continue
-            output, bad = records.repaired_text(solution.text)
-            tokens = self._counter.count_many([instruction, given, output])
+            (output, bad), count = next(remaining)
+            tokens = [*counts[:2], count]
             if sum(tokens) > self.max_tokens:
                 found.funnel["too_long"] += 1
                 continue

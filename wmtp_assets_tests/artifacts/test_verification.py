@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,12 @@ from wmtp_assets.artifacts.checks import checks_of, run_checks
 from wmtp_assets.artifacts.checks.common import files_unchanged
 from wmtp_assets.artifacts.checks.datasets import SplitSubject
 from wmtp_assets.artifacts.checks.models import CheckpointSubject
+from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.gate import evaluate, verdict_of_run
 from wmtp_assets.artifacts.verification import findings_of_run, identity_of, verify_all
 from wmtp_assets.artifacts.verify import verify
 from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.corpora import checks as corpora
 from wmtp_assets.findings import Finding, is_computed
 from wmtp_assets_tests.artifact_checks.breaking import flip
 
@@ -32,11 +34,15 @@ class Counted:
         self._lock = threading.Lock()
 
     def __call__(
-        self, project: Project, artifact: Artifact, seed: int | None = None
+        self,
+        project: Project,
+        artifact: Artifact,
+        seed: int | None = None,
+        shared: Shared | None = None,
     ) -> list[Finding]:
         with self._lock:
             self.times[artifact.name] = self.times.get(artifact.name, 0) + 1
-        return run_checks(project, artifact, seed)
+        return run_checks(project, artifact, seed, shared=shared)
 
 
 @pytest.fixture
@@ -165,6 +171,47 @@ def test_findings_in_parallel_are_those_one_after_the_other(project: Project) ->
     assert list(found) == [artifact.name for artifact in artifacts]
     for artifact in artifacts:
         assert found[artifact.name] == run_checks(project, artifact, seed=3)
+
+
+def of_lines(findings: dict[str, list[Finding]], name: str) -> list[bool]:
+    """How the checks went that compare a metadata file with lines."""
+    return [f.passed for f in findings[f"{name}_metadata"] if f.name.startswith("metadata_")]
+
+
+def test_lines_are_read_once_for_a_split_and_for_its_metadata_file(
+    copied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def line_facts(jsonl: Path) -> Iterator[list[tuple[bool | None, int | None]]]:
+        read.append(jsonl)
+        yield from before(jsonl)
+
+    before = corpora._line_facts
+    monkeypatch.setattr(corpora, "_line_facts", line_facts)
+    name = "datasets/codecontests_valid"
+    both = [copied.artifacts[name], copied.artifacts[f"{name}_metadata"]]
+    assert of_lines(verify_all(copied, both), name) == [True, True]
+    assert read == []
+    path = copied.store.path(both[1].name) / "valid_metadata.json"
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'"is_correct": true', b'"is_correct": null', 1))
+    assert of_lines(verify_all(copied, both), name)[0] is False
+    path.write_bytes(data)
+    read.clear()
+    assert of_lines(verify_all(copied, both[1:]), name) == [True, True]
+    assert len(read) == 1
+
+
+def test_what_was_read_of_lines_that_changed_since_is_not_used(copied: Project) -> None:
+    name = "datasets/codecontests_valid"
+    shared = Shared({name, f"{name}_metadata"})
+    run_checks(copied, copied.artifacts[name], shared=shared)
+    lines = copied.store.path(name) / "valid.jsonl"
+    data = lines.read_bytes()
+    lines.write_bytes(data.replace(b'"is_correct": true', b'"is_correct": false', 1))
+    found = run_checks(copied, copied.artifacts[f"{name}_metadata"], shared=shared)
+    assert of_lines({f"{name}_metadata": found}, name) == [False, False]
 
 
 # What a check alone computes.

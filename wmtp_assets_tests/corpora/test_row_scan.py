@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmtp_assets.corpora import row_scan
+from wmtp_assets.corpora import checks, row_scan
 from wmtp_assets.corpora.row_index import IndexWriter, RowIndex
 from wmtp_assets.corpora.row_validation import type_faults, value_faults
 from wmtp_assets.corpora.scanned_rows import ScannedRows
@@ -123,6 +123,44 @@ def _texts(value: object) -> list[str]:
 
 def _is_text(text: str) -> bool:
     return all(not 0xD800 <= ord(char) < 0xE000 for char in text)
+
+
+def test_lines_of_one_problem_are_looked_at_as_if_each_stood_alone(tmp_path: Path) -> None:
+    """Instruction and input, equal to those of the line before, are not parsed again."""
+    record = RECORDS["codecontests"]
+    marks = 'x", "output": "y'  # escaped in a line: no end of a head
+    heads = [{"instruction": marks, "input": marks + end} for end in "ab"]
+    lines = [
+        line({**record, **heads[at % 7 % 2], "output": marks, "task_id": f"x_correct_{at}"})
+        for at in range(20)
+    ]
+    assert not (found := surveyed(tmp_path, "codecontests", lines)).not_schema
+    assert (found.rows, found.repeated_task_ids) == (20, 0)
+    again = lines[7].replace(b'"output": ', b'"input": "twice", "output": ')
+    without = lines[7].replace(b'"input": ', b'"given": ')
+    # As long as the line before, and no JSON: one whose head must not be taken for that line's.
+    damaged = lines[7].replace(b'"instruction": "x', b'"instruction": "\\', 1)
+    assert len(damaged) == len(lines[7])
+    for wrong in (damaged, again, without, lines[7].replace(b"}}", b"}"), b"{}" + lines[7]):
+        found = surveyed(tmp_path, "codecontests", [*lines[:7], wrong, *lines[8:]])
+        faults = found.not_schema + found.not_json
+        assert faults, wrong
+        assert all(fault.startswith("line 7:") for fault in faults)
+
+
+def test_the_facts_of_lines_are_those_that_their_ends_state(tmp_path: Path) -> None:
+    record = RECORDS["codecontests"]
+    lines = [
+        line({**record, "is_correct": at % 3 == 0, "task_id": f"x_correct_{at}"})
+        for at in range(50)
+    ]
+    facts = surveyed(tmp_path, "codecontests", lines).facts
+    assert facts is not None
+    known = [pair for some in checks._line_facts(tmp_path / "rows.jsonl") for pair in some]
+    pairs = zip(facts.is_correct.tolist(), facts.difficulty.tolist(), strict=True)
+    assert [(bool(is_correct), difficulty) for is_correct, difficulty in pairs] == known
+    lines[3] = lines[3].replace(b'"is_correct": true', b'"is_correct": "yes"')
+    assert surveyed(tmp_path, "codecontests", lines).facts is None
 
 
 @settings(max_examples=60, deadline=None)

@@ -16,6 +16,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.common import EVERY, files_unchanged
 from wmtp_assets.artifacts.checks.of_kind import checks_of_kind
 from wmtp_assets.artifacts.checks.publication import published
+from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact
@@ -62,12 +63,14 @@ def run_checks(
     artifact: Artifact,
     seed: int | None = None,
     only: Collection[str] | None = None,
+    shared: Shared | None = None,
 ) -> list[Finding]:
     """The finding of every check of `checks_of` (with `only`: of those names), in that order,
     computed from the files. All together read each byte once.
 
     `seed` draws what is only sampled: None is a fresh one, which the findings report; the same
-    number repeats a sample.
+    number repeats a sample. `shared` is that of artifacts that are verified together, so that what
+    several of them need is read once.
 
     Never raises: what cannot be read or makes no sense is a failed finding with the error's text.
     """
@@ -76,7 +79,7 @@ def run_checks(
         demand(project.store, artifact.name)
     except Exception as error:  # as in `_found`
         return [_failed(project, artifact, one, _text(error)) for one in checks]
-    subject = _subject(project, artifact, seed)
+    subject = checks_of_kind(artifact).subject(project, artifact, seed, shared=shared)
     # Last, the files that no other check has read whole are read for their digests.
     order = sorted(checks, key=lambda one: one is files_unchanged)
     found = {one.name: _found(subject, one) for one in order}
@@ -90,19 +93,13 @@ def quick(project: Project, artifact: Artifact) -> list[Finding]:
         demand(project.store, artifact.name)
     except Exception as error:  # as in `_found`
         return [_failed(project, artifact, files_unchanged, _text(error))]
-    subject = _subject(project, artifact, deep=False)
+    subject = checks_of_kind(artifact).subject(project, artifact, deep=False)
     findings: dict[object, Finding] = {}
     for one in checks_of(project, artifact):
         if one.quick:
             finding = _found(subject, one)
             findings.setdefault(one.name if finding.passed else str(finding.found), finding)
     return list(findings.values())
-
-
-def _subject(
-    project: Project, artifact: Artifact, seed: int | None = None, deep: bool = True
-) -> Subject:
-    return checks_of_kind(artifact).subject(project, artifact, seed, deep)
 
 
 def _found(subject: Subject, one: ArtifactCheck) -> Finding:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place, source
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject
+from wmtp_assets.artifacts.identity import identity_of
 from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
 from wmtp_assets.catalog import Dataset
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact
 from wmtp_assets.corpora import checks as corpora
 from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.source_comparison import (
     SplitSource,
@@ -38,7 +42,13 @@ class SplitSubject(Subject):
             tokenizer=lambda: Tokenizer(*self.place(TOKENIZER)).model,
             expected=self._expected,
             max_tokens=self.dataset.max_tokens,
+            scanning=self._scanning,
         )
+
+    def _scanning(self, scan: Callable[[], ScannedRows]) -> ScannedRows:
+        key = _lines_of(self.project, self.artifact)
+        found: ScannedRows = scan() if key is None else self.shared.once(key, scan)
+        return found
 
     def _expected(self) -> corpora.ExpectedRows:
         artifact = self.artifact
@@ -55,9 +65,14 @@ class SplitSubject(Subject):
         return corpora.ExpectedRows(expected.rows, expected.correct, expected.incorrect, others)
 
     def digests(self) -> dict[str, str]:
-        if not is_computed(self, "stored") or not is_computed(self.stored, "scan"):
+        if not is_computed(self, "stored"):
             return {}
-        return {self.stored.jsonl.name: self.stored.scan.digest}
+        found, stored = {}, self.stored
+        if is_computed(stored, "scan"):
+            found[stored.jsonl.name] = stored.scan.digest
+        if is_computed(stored, "index_sha256"):
+            found[stored.index_file.name] = stored.index_sha256
+        return found
 
 
 def split_checks(project: Project, artifact: Artifact) -> list[Check[SplitSubject]]:
@@ -85,7 +100,30 @@ class MetadataSubject(Subject):
         return corpora.StoredMetadata(
             Document(self.folder, self.receipt).path,
             lambda: Split(*self.place(self.artifact.inputs[0])).jsonl,
+            self._facts,
         )
+
+    def _facts(self) -> LineFacts | None:
+        """What reading the lines for the split's own checks finds, if they run as well."""
+        split = self.project.artifacts[self.artifact.inputs[0]]
+        if split.name not in self.shared.together:
+            return None
+        try:
+            rows = SplitSubject(self.project, split, shared=self.shared)
+            return rows.stored.scan.facts
+        except Exception:  # whatever it is, the split's checks report it
+            return None
+
+    def digests(self) -> dict[str, str]:
+        if not is_computed(self, "stored") or not is_computed(self.stored, "compared"):
+            return {}
+        return {self.stored.path.name: self.stored.compared.sha256}
+
+
+def _lines_of(project: Project, split: Artifact) -> Hashable | None:
+    """The key of what is read of a split's lines: the same only while no file was touched."""
+    identity = identity_of(project, split)
+    return None if identity is None else ("lines", split.name, repr(identity))
 
 
 def metadata_checks(project: Project, artifact: Artifact) -> list[Check[MetadataSubject]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place
+from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Check, Finding, lazy
@@ -20,16 +21,22 @@ class Subject:
     need is read once; a check alone reads only what it needs itself.
 
     `seed` draws what is only sampled (None: a fresh one). `deep` False: no contents beyond headers
-    and records are read.
+    and records are read. `shared` holds what was read for other artifacts of the same verification.
     """
 
     def __init__(
-        self, project: Project, artifact: Artifact, seed: int | None = None, deep: bool = True
+        self,
+        project: Project,
+        artifact: Artifact,
+        seed: int | None = None,
+        deep: bool = True,
+        shared: Shared | None = None,
     ) -> None:
         self.project = project
         self.artifact = artifact
         self.seed = seed
         self.deep = deep
+        self.shared = Shared() if shared is None else shared
 
     @lazy
     def receipt(self) -> Receipt:
