@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.codecontests.generator import SCHEMA
 from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.reader import Corpus
-from wmtp_assets.corpora.source_comparison import SplitSource, check_source
+from wmtp_assets.corpora.source_comparison import SMALL_SOURCE, SplitSource, check_source
 from wmtp_assets.corpora.worker import SLOT_BYTES
 from wmtp_assets_tests.corpora.conftest import (
     CODE_CONTESTS,
@@ -89,6 +90,27 @@ def test_a_split_of_as_many_tasks_as_are_decoded_together(
     assert [row["task_id"] for row in rows_of(report.jsonl)] == [str(at) for at in range(tasks)]
     source = SplitSource(MBPP, "test", [shard], small_tokenizer, 2048)
     assert check_source(report.jsonl, source).passed
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_source_is_compared_whole_up_to_its_limit_and_by_a_sample_beyond(
+    small_tokenizer: Path, tmp_path: Path, more: int
+) -> None:
+    shard = tmp_path / "shard.parquet"
+    table = pa.Table.from_pylist([problem(), problem(name="other")], schema=SCHEMA)
+    padding = SMALL_SOURCE + more
+    for _ in range(4):  # the file is as much larger as it is padded, but for some lengths in it
+        padded = table.append_column("padding", pa.array([b"x" * padding, b""]))
+        plain = {"use_dictionary": False, "compression": "none", "write_statistics": False}
+        pq.write_table(padded, shard, **plain)
+        padding += SMALL_SOURCE + more - shard.stat().st_size
+    assert shard.stat().st_size == SMALL_SOURCE + more
+    report = build_codecontests([shard], small_tokenizer, tmp_path, "train", processes=1)
+    source = SplitSource(CODE_CONTESTS, "train", [shard], small_tokenizer, 2048)
+    finding = check_source(report.jsonl, source, seed=1)
+    assert finding.passed, finding.found
+    assert ("all of them" in str(finding.found)) == (more <= 0)
+    assert ("a sample" in str(finding.found)) == (more > 0)
 
 
 def test_names_are_unique_across_what_is_read_of_them_at_once(

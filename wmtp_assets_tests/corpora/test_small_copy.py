@@ -86,8 +86,11 @@ def test_a_small_split_is_proven_like_any_other(
 
 
 def test_all_rows_are_taken_when_there_are_no_more(split: SplitReport, tmp_path: Path) -> None:
-    report = select_small(split.jsonl, split.index, tmp_path / "small", 10_000, seed=1)
-    assert report.jsonl.read_bytes() == split.jsonl.read_bytes()
+    whole = split.jsonl.read_bytes()
+    for wanted in (split.rows - 1, split.rows, split.rows + 1, 10_000):
+        report = select_small(split.jsonl, split.index, tmp_path / str(wanted), wanted, seed=1)
+        assert report.rows == min(wanted, split.rows)
+        assert (report.jsonl.read_bytes() == whole) == (wanted >= split.rows)
 
 
 def test_a_class_that_runs_out_is_filled_up_by_the_other(
