@@ -6,8 +6,11 @@ head (instruction and input), the escaped output, and a tail (task id, class, me
 
     {instruction, input, output, task_id, the format's other fields, metadata}
 
-What becomes of upstream's odd values in code_contests (each is counted, none stops a run):
+What drops a row, and what becomes of upstream's odd values in code_contests (each is counted in
+the statistics' funnel, none stops a run):
 
+- A row of more tokens (instruction, input and output) than the catalog's `max_tokens` is left out
+  (`formatting`).
 - A null solution is no row. A blank one (empty, or nothing but white space) is a row, flagged
   EMPTY_OUTPUT, and so is a row whose description is null or blank, flagged EMPTY_INSTRUCTION: the
   published counts keep every row, and a sampler can leave flagged ones out (`exclude_flagged`).

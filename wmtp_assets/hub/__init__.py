@@ -13,10 +13,10 @@ them, Dagster.
 - `remote.py`     the Hub over HTTP;  `directory.py`  the Hub as a folder
 - `wire.py`       one request with its deadlines;  `addresses.py` redirects, and who gets the token;
                   `client_settings.py` token, proxies and certificates;  `api.py` the API's answers;
-                  `etags.py` validators
+                  `headers.py` which response headers are trusted
 - `aside.py`      moves what is unreadable out of the way
 - `refusals.py`   every way of being refused, and what to do about each
 - `fetch.py`      `fetch`: the one door;  `transfer.py` one file;  `partial.py` bytes on disk;
-                  `retry.py` when to come back;  `progress.py` what a person sees meanwhile
+                  `retry.py` when to try again;  `progress.py` what a person sees meanwhile
 - `lock.py`       assets.lock;  `mirror.py`, `drift.py`, `doctor.py`  what is built on these
 """

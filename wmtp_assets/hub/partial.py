@@ -27,7 +27,7 @@ from pathlib import Path
 import xxhash
 
 from wmtp_assets.hub.aside import clear_file
-from wmtp_assets.hub.etags import plain_etag
+from wmtp_assets.hub.headers import plain_etag
 from wmtp_assets.storage import disk, locks, page_cache
 
 BYTES, JOURNAL = ".bytes", ".journal"

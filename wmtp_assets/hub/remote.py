@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import logging
 import os
-import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,10 +29,17 @@ from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub import addresses, client_settings
 from wmtp_assets.hub.addresses import Address, BadAddressError
 from wmtp_assets.hub.api import LARGEST, Listing, UnreadableAnswerError, read_listing
-from wmtp_assets.hub.etags import plain_etag, strong_etag
-from wmtp_assets.hub.files import RemoteFile, RepoId, is_commit
+from wmtp_assets.hub.files import RemoteFile, RepoId
+from wmtp_assets.hub.headers import (
+    BETWEEN,
+    content_length,
+    requested_range,
+    require_commit,
+    size_and_etag,
+    stated_commit,
+    strong_etag,
+)
 from wmtp_assets.hub.refusals import (
-    AnotherCommitError,
     ClientSetupError,
     HubError,
     HubRequest,
@@ -57,9 +63,6 @@ _LOG = logging.getLogger(__name__)
 logging.getLogger("httpcore2").setLevel(logging.WARNING)
 
 _LONGEST_CHAIN = 8  # redirects before we say that they go in circles
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
-_NUMBER = re.compile(r"[0-9]{1,18}")
-_BETWEEN = "check HF_ENDPOINT, and any proxy or cache in between."
 
 _OF_A_HOST = (
     httpcore2.NetworkError,
@@ -133,10 +136,8 @@ class RemoteHub:
             headers = _headers_for(url, self.endpoint)
             headers.update(wanted)
             with _naming(url), ask(method, url, headers, self.policy) as answer:
-                stated = answer.headers.get("x-repo-commit")
-                if stated is not None:
-                    commits.add(stated)
-                _hold_to(request, commits)
+                commits |= stated_commit(answer.headers)
+                require_commit(request, commits)
                 location = answer.location
                 if location is None:
                     yield _Last(answer, url, commits)
@@ -150,7 +151,7 @@ class RemoteHub:
             "The Hub redirects in circles",
             expected=f"an answer within {_LONGEST_CHAIN} redirects",
             where=request,
-            hint=_BETWEEN,
+            hint=BETWEEN,
         )
 
     def _is_hub(self, url: str) -> bool:
@@ -200,24 +201,10 @@ def _listing(hub: RemoteHub, request: HubRequest) -> Listing:
                 expected=f"at most {LARGEST:,} bytes of JSON",
                 found="more" if isinstance(error, BodyTooLargeError) else str(error),
                 where=request,
-                hint=_BETWEEN,
+                hint=BETWEEN,
             ) from None
-    _hold_to(request, {listing.commit, *last.commits})
+    require_commit(request, {listing.commit, *last.commits})
     return listing
-
-
-def _hold_to(request: HubRequest, commits: set[str]) -> None:
-    """Raises AnotherCommitError when an answer names another commit than was asked for."""
-    asked = request.revision
-    others = commits - {asked} if asked is not None and is_commit(asked) else set()
-    if others or len(commits) > 1:
-        raise AnotherCommitError(
-            "Upstream serves another commit than was asked for",
-            expected=asked,
-            found=", ".join(scrub(ascii(other)[:60], None) for other in sorted(others or commits)),
-            where=request,
-            hint="run it again; if it goes on, a cache between here and the Hub is stale.",
-        )
 
 
 def _place(hub: RemoteHub, request: HubRequest, last: _Last) -> _RemotePlace:
@@ -232,15 +219,11 @@ def _place(hub: RemoteHub, request: HubRequest, last: _Last) -> _RemotePlace:
             expected="an X-Repo-Commit header, as the Hub sends",
             found="none",
             where=request,
-            hint=_BETWEEN,
+            hint=BETWEEN,
         )
-    size = headers.get("x-linked-size")
-    if size is None and answer.location is None and "content-encoding" not in headers:
-        size = headers.get("content-length")
-    etag = plain_etag(headers.get("x-linked-etag")) or plain_etag(headers.get("etag"))
+    size, etag = size_and_etag(headers, whole=answer.location is None)
     (commit,) = last.commits
-    known = int(size) if size is not None and _NUMBER.fullmatch(size) else None
-    return _RemotePlace(hub, request, last.url, commit, etag, known)
+    return _RemotePlace(hub, request, last.url, commit, etag, size)
 
 
 @dataclass(frozen=True, repr=False)
@@ -288,49 +271,13 @@ def _body(place: _RemotePlace, last: _Last, asked: tuple[int, int | None] | None
         raise _refused(request, answer)
     if status not in (200, 206) or headers.get("content-encoding", "identity") != "identity":
         raise _not_understood(request, answer)
-    text = headers.get("content-length", "")
-    length = int(text) if _NUMBER.fullmatch(text) else None
+    length = content_length(headers)
     start, total = 0, length
     if status == 206:
-        start, total = _range(request, headers, asked)
+        start, total = requested_range(request, headers, asked)
     return _RemoteBody(
         answer, start, status == 206, strong_etag(headers.get("etag")), length, total
     )
-
-
-def _range(
-    request: HubRequest,
-    headers: Mapping[str, str],
-    asked: tuple[int, int | None] | None,
-) -> tuple[int, int | None]:
-    """Where a partial answer begins, and the size of the file, once it is what was asked for.
-
-    The caller checks that as many bytes come.
-    """
-    text = headers.get("content-range", "")
-    span = _CONTENT_RANGE.fullmatch(text)
-    problem = "" if asked is not None else "a part where the whole file was asked for"
-    start = end = 0
-    total: int | None = None
-    if span is None:
-        problem = problem or f"{scrub(ascii(text)[:80], None)} as its range"
-    else:
-        start, end = int(span[1]), int(span[2]) + 1
-        total = int(span[3]) if span[3] != "*" else None
-        beyond = total is not None and end > total
-        too_far = asked is not None and asked[1] is not None and end > asked[1]
-        elsewhere = asked is not None and start != asked[0]
-        if end <= start or beyond or too_far or elsewhere:
-            problem = problem or text
-    if problem:
-        raise RetryableError(
-            "The server did not send the range that was asked for",
-            expected="the whole file" if asked is None else f"bytes from {asked[0]:,}",
-            found=problem,
-            where=request,
-            hint=_BETWEEN,
-        )
-    return start, total
 
 
 @dataclass(frozen=True, repr=False)
@@ -357,7 +304,7 @@ def _not_understood(request: HubRequest, answer: Answer) -> HubError:
         expected="HTTP 200 or 206 without Content-Encoding",
         found=f"HTTP {answer.status}, {encoding}",
         where=request,
-        hint=_BETWEEN,
+        hint=BETWEEN,
     )
 
 
@@ -370,7 +317,7 @@ def _onward(url: str, location: str, request: HubRequest) -> str:
             expected="an http or https address, and https from https",
             found=error,
             where=request,
-            hint=_BETWEEN,
+            hint=BETWEEN,
         ) from None
 
 
