@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 PROBLEMS = 13_328
-PROBLEMS_A_SHARD = 342
+PROBLEMS_PER_SHARD = 342
 
 _TESTS = pa.struct([("input", pa.list_(pa.string())), ("output", pa.list_(pa.string()))])
 _SOLUTIONS = pa.struct([("language", pa.list_(pa.int64())), ("solution", pa.list_(pa.string()))])
@@ -253,21 +253,21 @@ class _Shard:
 
 def write_shard(folder: Path, seed: int, number: int, shards: int, problems: int) -> Path:
     path = folder / f"train-{number:05d}-of-{shards:05d}.parquet"
-    first = number * PROBLEMS_A_SHARD
-    rows = _Shard(seed, number).problems(first, min(PROBLEMS_A_SHARD, problems - first))
+    first = number * PROBLEMS_PER_SHARD
+    rows = _Shard(seed, number).problems(first, min(PROBLEMS_PER_SHARD, problems - first))
     with pq.ParquetWriter(path, SCHEMA) as writer:
-        # Upstream's shards are one row group each; memory here is one shard a process.
+        # Upstream's shards are one row group each; memory here is one shard per process.
         batches = []
         while chunk := list(itertools.islice(rows, 32)):
             batches.append(pa.RecordBatch.from_pylist(chunk, schema=SCHEMA))
-        writer.write_table(pa.Table.from_batches(batches), row_group_size=PROBLEMS_A_SHARD)
+        writer.write_table(pa.Table.from_batches(batches), row_group_size=PROBLEMS_PER_SHARD)
     return path
 
 
 def write_shards(folder: Path, scale: float, seed: int = 2026, processes: int = 2) -> list[Path]:
     """Write `scale` of the real train split's problems; returns the shards in order."""
     problems = max(1, round(PROBLEMS * scale))
-    shards = -(-problems // PROBLEMS_A_SHARD)
+    shards = -(-problems // PROBLEMS_PER_SHARD)
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [(folder, seed, number, shards, problems) for number in range(shards)]
     with ProcessPoolExecutor(processes) as pool:

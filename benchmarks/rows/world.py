@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wmtp_assets.corpora.row_index import ROWS_A_GROUP, IndexWriter
+from wmtp_assets.corpora.row_index import ROWS_PER_GROUP, IndexWriter
 
 ROWS, PROBLEMS, LINES = 3_691_981, 13_000, 20_000
 
@@ -31,8 +31,8 @@ def write(storage: Path) -> None:
     line = np.arange(ROWS) % LINES
     with (folder / "train.index.parquet").open("wb") as file:
         writer = IndexWriter(file)
-        for begin in range(0, ROWS, ROWS_A_GROUP):
-            part = slice(begin, begin + ROWS_A_GROUP)
+        for begin in range(0, ROWS, ROWS_PER_GROUP):
+            part = slice(begin, begin + ROWS_PER_GROUP)
             rows, lines = problem[part], line[part]
             writer.write(
                 {

@@ -76,7 +76,7 @@ def _disk_needed(project: Project) -> int:
 
 
 def page(facts: Sequence[Fact]) -> str:
-    """One screen: a line a fact, and what to do below each that is not fine."""
+    """One screen: a line per fact, and what to do below each that is not fine."""
     lines = []
     for fact in facts:
         wanted = f" (needed: {fact.expected})" if fact.expected else ""

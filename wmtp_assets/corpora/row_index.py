@@ -53,7 +53,7 @@ _KEY = b"wmtp"
 OPTIONAL = ("difficulty", "source", "cf_rating")  # upstream's numbers; null where it has none
 # Neighbours are alike: problems and offsets only grow, so their differences are a byte or two.
 _DELTA = ("problem", "offset", "length", "output_tokens")
-ROWS_A_GROUP = 1 << 18
+ROWS_PER_GROUP = 1 << 18
 
 
 class IndexWriter:
@@ -82,7 +82,7 @@ class IndexWriter:
             for name in SCHEMA.names
         ]
         table = pa.Table.from_arrays(arrays, schema=SCHEMA)
-        self._writer.write_table(table, row_group_size=ROWS_A_GROUP)
+        self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
         return table
 
     def close(self, facts: Mapping[str, object]) -> None:

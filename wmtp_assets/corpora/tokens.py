@@ -28,7 +28,7 @@ from wmtp_assets.corpora.segments import Integers, SegmentCounts, SegmentRules, 
 _OTHER_WORD = re.compile(r"((?:(?<=\n)|(?<! ) +)[^ \n\x80-\U0010ffff]*+[^\x00-\x7f][^ \n]*)")
 # Such words are remembered until they take this many bytes, and then the memory starts anew.
 _REMEMBERED = 15_000_000
-_BYTES_A_WORD = 200  # beside its letters, of two bytes each
+_BYTES_PER_WORD = 200  # beside its letters, of two bytes each
 # Shorter texts, in bytes per token allowed, are seldom over the limit: counting them is as quick.
 _WORTH_A_LOOK = 2.5
 _BLOCK = 600_000  # bytes counted together: numpy's arrays stay in the processor's cache
@@ -127,7 +127,7 @@ class TokenCounter:
                 known.clear()
                 self._remembered = 0
                 new = list(set(words))
-            self._remembered += _BYTES_A_WORD * len(new) + 2 * sum(map(len, new))
+            self._remembered += _BYTES_PER_WORD * len(new) + 2 * sum(map(len, new))
             known.update(zip(new, self._encode_parts(new), strict=True))
         return sum(map(known.__getitem__, words))
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wmtp_assets.corpora.formatting import FACTS, Formatted
 from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.report import SplitReport, Tally
-from wmtp_assets.corpora.row_index import ROWS_A_GROUP, IndexWriter
+from wmtp_assets.corpora.row_index import ROWS_PER_GROUP, IndexWriter
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import atomic_write
 
@@ -88,7 +88,7 @@ class SplitWriter:
         block.data = b""
         self._pending.append(block)
         self._pending_rows += len(block.sizes)
-        if self._pending_rows >= ROWS_A_GROUP:
+        if self._pending_rows >= ROWS_PER_GROUP:
             self._flush()
 
     def _flush(self) -> None:

@@ -35,7 +35,7 @@ BYTES, JOURNAL = ".bytes", ".journal"
 
 _BLOCK_LINE = re.compile(rb"(\d{1,15}) (\d{1,15}) ([0-9a-f]{16})")
 _READ = 1 << 20  # bytes per read while blocks are checked
-_LONGEST_JOURNAL = 64 << 20  # bytes; a block a second for two weeks
+_LONGEST_JOURNAL = 64 << 20  # bytes; one block per second for two weeks
 
 Interval = tuple[int, int]
 

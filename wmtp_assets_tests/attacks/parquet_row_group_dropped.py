@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wmtp_assets_tests.attacks.rows import ROWS_A_GROUP, SOUND_ROWS, RowAttack, groups
+from wmtp_assets_tests.attacks.rows import ROWS_PER_GROUP, SOUND_ROWS, RowAttack, groups
 
 
 def build(folder: Path) -> RowAttack:
     shard = groups(folder, (0, 2))
-    return RowAttack(shard, caught="row_counts", rows=SOUND_ROWS - 2 * ROWS_A_GROUP)
+    return RowAttack(shard, caught="row_counts", rows=SOUND_ROWS - 2 * ROWS_PER_GROUP)

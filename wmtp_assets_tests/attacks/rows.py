@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from wmtp_assets_tests.corpora.conftest import problem, with_malformed_text, write_shard
 
-GROUPS, ROWS_A_GROUP = 3, 4
-SOUND_ROWS = 2 * GROUPS * ROWS_A_GROUP
+GROUPS, ROWS_PER_GROUP = 3, 4
+SOUND_ROWS = 2 * GROUPS * ROWS_PER_GROUP
 """Rows that come of a shard of `groups`: each problem has a right and a wrong solution."""
 
 
@@ -42,7 +42,7 @@ def groups(folder: Path, order: Sequence[int] = range(GROUPS)) -> Path:
     path = folder / "shard.parquet"
     tables = []
     for group in range(GROUPS):
-        rows = [problem(name=f"{group}-{row}") for row in range(ROWS_A_GROUP)]
+        rows = [problem(name=f"{group}-{row}") for row in range(ROWS_PER_GROUP)]
         tables.append(pq.read_table(write_shard(path, rows)))
     with pq.ParquetWriter(path, tables[0].schema) as writer:
         for group in order:
