@@ -114,7 +114,6 @@ ELSEWHERE = {
     "interrupts.py": "the standard error stream",
     "hub/partial.py": "descriptors that `disk` opened",
     "mtp/checks.py": "a temporary folder of its own",
-    "artifacts/checks/models.py": "a temporary folder of its own",
     "storage/disk.py": "the one module",
     "web/processes.py": "a temporary folder of its own",
     "web/session.py": "the page's token, in the runtime folder",
