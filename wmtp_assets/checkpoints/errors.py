@@ -14,6 +14,12 @@ RESAVE = (
 """What to do about an archive that torch's careful reader reads, and this package does not."""
 
 
+_AGAIN = (
+    "Check that the catalog's weights name the right file, and fetch it again. If upstream's is "
+    "like this, it cannot be read here: name another file, or tell its authors."
+)
+
+
 class CheckpointError(WmtpError):
     """Something about a checkpoint's files is not as it must be."""
 
@@ -45,5 +51,5 @@ def refuse_archive(
     found: object = None,
     hint: str | None = None,
 ) -> NoReturn:
-    """Raise the ArchiveError that says so."""
-    raise ArchiveError(problem, expected=expected, found=found, where=path, hint=hint)
+    """Raise the ArchiveError that says so; without a `hint`, what helps with any damaged file."""
+    raise ArchiveError(problem, expected=expected, found=found, where=path, hint=hint or _AGAIN)

@@ -103,6 +103,7 @@ def plan_conversion(
                     expected=list(wanted.shape),
                     found=list(found.shape),
                     where=found.file,
+                    hint="Check that the catalog names config and weights of one model.",
                 )
         if not can_cast(tensor.dtype, wanted_dtype):
             raise ConversionError(
@@ -110,6 +111,8 @@ def plan_conversion(
                 expected=f"a float type, to become {wanted_dtype}",
                 found=tensor.dtype,
                 where=tensor.file,
+                hint="Name the repository of the unquantized weights in the catalog: where weights "
+                "are no floats, what they stand for is not in the file.",
             )
         for copied, copy in zip(wanted.copies, copies, strict=True):
             _check_copy(tensor, copy)
@@ -225,6 +228,7 @@ def _check_copy(tensor: SourceTensor, copy: SourceTensor) -> None:
             expected=f"{tensor.dtype}, strides {list(tensor.strides)}",
             found=f"{copy.dtype}, strides {list(copy.strides)}",
             where=copy.file,
+            hint=f"Save the weights without {copy.name}, if the two are equal.",
         )
 
 

@@ -43,7 +43,8 @@ def test_is_refused_by_name_or_read_right_and_never_run(name: str, tmp_path: Pat
             open_source(attack.files, attack.index)
         message = str(caught.value)
         assert attack.refused in message
-        # A file is named, and the message can be printed anywhere.
+        # A file is named, with what to do, and the message can be printed anywhere.
+        assert caught.value.hint
         assert str(tmp_path) in message
         assert message.isprintable()
         assert len(message) < 1000
