@@ -311,7 +311,8 @@ def token_sums(split: StoredSplit) -> Outcome:
     return Outcome(
         passed=not over and not miscounted,
         expected=f"at most {split.max_tokens} tokens a row",
-        found=f"at most {greatest}, {over} rows over it",
+        found=f"at most {greatest}, {over} rows over it"
+        + (f", {len(miscounted)} of {recounted} counted again differ" if miscounted else ""),
         where=str(split.jsonl),
         details={"recounted": recounted, "first_failures": miscounted[:5]},
     )
@@ -325,9 +326,9 @@ def schema_describes_rows(split: StoredSplit) -> Outcome:
     return Outcome(
         passed=rules == wanted and not failures,
         expected="schema.json as this version writes it, and every row valid by it",
-        found="as expected" if rules == wanted else "another schema",
+        found="another schema" if rules != wanted else failures[0] if failures else "as expected",
         where=str(split.schema or split.jsonl),
-        hint="Materialize schema.json again.",
+        hint="Materialize schema.json again." if rules != wanted else _AGAIN,
         details={"first_failures": failures},
     )
 

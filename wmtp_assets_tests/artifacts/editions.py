@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +73,15 @@ def newer_hub(hub: Path, folder: Path) -> Path:
     return folder
 
 
-def planted(made: Project, catalog: Catalog, root: Path) -> Project:
-    """A storage with what `made` has of `catalog`, published; without what is optional."""
+def planted(made: Project, catalog: Catalog, root: Path, optional: Collection[str] = ()) -> Project:
+    """A storage with what `made` has of `catalog`, published: what is required, and what belongs
+    to one of the `optional` owners."""
     project = Project(catalog, root, made.hub_spec)
-    required = [name for name, one in project.artifacts.items() if one.status == "required"]
+    required = [
+        name
+        for name, one in project.artifacts.items()
+        if one.status == "required" or one.owner in optional
+    ]
     for name in required:
         shutil.copytree(
             made.storage / "versions" / name,
