@@ -246,7 +246,8 @@ def _catalog_shipped(identity: Identity) -> Condition:
         expected=f"digest {identity.shipped_digest}" if identity.shipped_digest else expected,
         found=str(identity),
         where=identity.name,
-        hint="Nothing, if it is meant: compare its pins, digests and counts with full.yaml.",
+        hint="nothing needs to be done if this catalog is your own; else set WMTP_CATALOG to one "
+        "that is shipped (full or sample).",
         blocking=False,
     )
     reasons = () if identity.shipped else (reason,)

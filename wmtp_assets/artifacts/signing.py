@@ -206,5 +206,5 @@ def _key_error(path: Path, error: Exception, kind: str) -> SigningError:
         expected=f"a PEM file with an unencrypted {kind} key on P-256, P-384 or P-521",
         found=str(error).splitlines()[0] if str(error) else type(error).__name__,
         where=path,
-        hint=f"make one with: {command}",
+        hint=f"make one with `{command}`.",
     )

@@ -92,7 +92,9 @@ def select(files: Sequence[File], listing: Sequence[RemoteFile], where: str) -> 
                 expected=f"{file.count} matching {file.path}" if "*" in file.path else file.path,
                 found=f"{len(found)} matching" if found else "no such file",
                 where=where,
-                hint="correct the path in the catalog, or the revision it is pinned to.",
+                hint="correct the path in the catalog, or the revision it is pinned to; where "
+                "WMTP_HUB names a mirror that should have it: "
+                "`env -u WMTP_HUB wmtp mirror DIRECTORY`.",
             )
         wanted += [WantedFile(path, file.sha256, file.size) for path in found]
     return wanted

@@ -43,7 +43,8 @@ class Report:
         """A line per problem, and what was looked at."""
         lines = [
             f"{'WRONG' if p.blocking else 'warning'}: {p.artifact} {p.check}: expected "
-            f"{p.expected}; found {p.found}; in {p.where}" + (f"; {p.hint}" if p.hint else "")
+            f"{p.expected}; found {p.found}; in {p.where}"
+            + (f"; what to do: {p.hint}" if p.hint else "")
             for p in self.problems
         ]
         how = "every byte was read" if self.deep else "receipts, sizes and links; --deep reads all"

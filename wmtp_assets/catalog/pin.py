@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,8 @@ def check_own(catalog: str, repository: str, commit: str) -> None:
         shipped = Path(__file__).with_name(f"{catalog}.yaml")
         raise CatalogError(
             f"The catalog {catalog!r} ships with the package and is not edited",
-            hint=f"make your own: cp {shipped} catalog.yaml && export WMTP_CATALOG=catalog.yaml "
-            f"&& wmtp pin {repository} {commit}",
+            hint=f"make your own: `cp {shlex.quote(str(shipped))} catalog.yaml && "
+            f"export WMTP_CATALOG=catalog.yaml && wmtp pin {repository} {shlex.quote(commit)}`",
         )
 
 

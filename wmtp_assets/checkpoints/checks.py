@@ -300,7 +300,9 @@ def overflow_waived(stored: StoredCheckpoint) -> Outcome:
         if infinite
         else "no infinity",
         where=str(stored.path),
-        hint="Nothing, if it is meant; else a wider dtype in the catalog." if infinite else "",
+        hint="nothing needs to be done if this is meant; else state a wider dtype in the catalog."
+        if infinite
+        else "",
         details={"infinite": infinite},
     )
 

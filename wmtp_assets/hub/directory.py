@@ -7,6 +7,7 @@ copied and verified by the same code as the Hub's; only listing and reading diff
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,11 +85,11 @@ class DirectoryHub:
         try:
             status = file.stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise _no_file(repo, path, file, "nothing there") from None
+            raise _no_file(self.root, repo, path, file, "nothing there") from None
         except OSError as error:
             raise _unreadable(error, file) from None
         if not stat.S_ISREG(status.st_mode):
-            raise _no_file(repo, path, file, kind_of(status.st_mode))
+            raise _no_file(self.root, repo, path, file, kind_of(status.st_mode))
         return _FilePlace(file, commit, f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
 
     def _folder(self, repo: RepoId) -> Path:
@@ -103,7 +104,7 @@ class DirectoryHub:
                 expected=f"a folder {folder}",
                 found=found,
                 hint="point WMTP_HUB at a folder laid out as models/<org>/<name>/<path> and "
-                "datasets/<org>/<name>/<path>, or make one with `wmtp mirror`.",
+                f"datasets/<org>/<name>/<path>, or make it so: {_mirrored_again(self.root)}",
             )
         return folder
 
@@ -121,13 +122,18 @@ def _missing(root: Path, folder: Path) -> str | None:
     return None
 
 
-def _no_file(repo: RepoId, path: str, file: Path, found: str) -> NoSuchFileError:
+def _mirrored_again(root: Path) -> str:
+    """The command that fetches what a mirror lacks from where the catalog says."""
+    return f"`env -u WMTP_HUB wmtp mirror {shlex.quote(str(root))}`"
+
+
+def _no_file(root: Path, repo: RepoId, path: str, file: Path, found: str) -> NoSuchFileError:
     return NoSuchFileError(
         f"The mirror has no file {path} of {repo}",
         expected="a file",
         found=found,
         where=file,
-        hint="copy it there, or mirror the repository again with `wmtp mirror`.",
+        hint=f"copy it there, or fetch what the mirror lacks: {_mirrored_again(root)}",
     )
 
 

@@ -184,7 +184,7 @@ def _agreed(where: str, what: str, stated: dict[str, int | str | None]) -> int |
                 found=f"{what} {value} ({who})",
                 where=where,
                 hint="nothing was fetched. If upstream replaced the file on purpose, pin the new "
-                "one (`wmtp pin`); else find out who changed it.",
+                "one (`wmtp pin ORG/NAME COMMIT`); else find out who changed it.",
             )
     return first[1]
 

@@ -14,6 +14,7 @@ import dagster as dg
 from dagster import DagsterEventType
 
 from wmtp_assets.orchestration.assets.common import UNCHANGED
+from wmtp_assets.orchestration.failures import words_of
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 
 _LOGGER = "wmtp_assets.console"
@@ -67,8 +68,7 @@ class _Brief(logging.Formatter):
                 return f"{line}; what to do: {hint.value}" if hint else line
             case DagsterEventType.STEP_FAILURE:
                 error = event.step_failure_data.error
-                cause = error.cause or error if error else None
-                return f"FAILED {event.step_key}: {(cause.message if cause else '').strip()}"
+                return f"FAILED {event.step_key}: {words_of(error) if error else ''}"
             case DagsterEventType.RUN_FAILURE if steps.untried:
                 count = len(steps.untried)
                 return f"{count} steps were not tried: what they need failed or was not made."

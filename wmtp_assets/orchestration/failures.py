@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,9 @@ class _Error(Protocol):
 
     @property
     def cause(self) -> _Error | None: ...
+
+    @property
+    def message(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,14 @@ def failure_of(event: dg.DagsterEvent, fetching: Collection[str]) -> Failure:
     error = event.step_failure_data.error
     if error is None:
         return Failure(step, "failed without a message")
-    cause = error.cause or error
     refused = step in fetching or any(map(_of_system, _chain(error)))
-    return Failure(step, cause.message.strip(), refused)
+    return Failure(step, words_of(error), refused)
+
+
+def words_of(error: _Error) -> str:
+    """What an error recorded by Dagster says: of our own its message, without the class's name."""
+    cause = error.cause or error
+    return re.sub(r"^wmtp_assets(\.\w+)+: ", "", cause.message.strip())
 
 
 def is_of_environment(error: WmtpError) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterable
@@ -63,7 +64,8 @@ def read_link(path: Path) -> str:
                     "The link's file is not this user's alone",
                     expected="a regular file of mode 0600 that belongs to this user",
                     where=path,
-                    hint="end the page, remove this file, and start the page again: wmtp ui",
+                    hint="end the page, remove this file "
+                    f"(`rm {shlex.quote(str(path))}`), and start the page again: `wmtp ui`",
                 )
             return file.read().strip()
     except OSError as error:

@@ -1,38 +1,78 @@
-"""Each hint that contains a command is executed as it is printed, and the problem is gone."""
+"""Each hint that contains a command is executed as it is printed, and the problem is gone.
+
+`wmtp` is called in this process, any other command in a shell.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks.inputs import source
+from wmtp_assets.cli import main
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.pages.facts import facts_of
 from wmtp_assets_tests.artifact_checks.breaking import flip
 from wmtp_assets_tests.orchestration import tiny
 from wmtp_assets_tests.orchestration.tiny import Tiny
 from wmtp_assets_tests.remedies.hints import hints
 
-SPLIT = "datasets/humaneval_test"
+SPLIT, MODEL = "datasets/humaneval_test", "models/meta-llama-mtp"
 LINES = "datasets_v2/humaneval/processed/test.jsonl"
 COMMAND = re.compile(r"`([^`]+)`|\b(wmtp [a-z]+(?: [\w./+:-]+| --[\w-]+)*)")
 
 
-def shell(world: Tiny, command: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command as a person would who copies it from the terminal."""
-    return subprocess.run(
-        ["/bin/bash", "-c", command],
-        cwd=world.folder,
-        env=world.environment(**more),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@dataclass
+class Shell:
+    """The shell of a person who copies commands from the terminal: what they export, lasts."""
+
+    world: Tiny
+    monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.variables = {**self.world.variables, "HOME": str(self.world.folder)}
+
+    def run(self, command: str) -> tuple[int, str]:
+        """Exit status and output of a command."""
+        for name in tiny.VARIABLES:
+            self.monkeypatch.delenv(name, raising=False)
+        for name, value in self.variables.items():
+            self.monkeypatch.setenv(name, value)
+        self.monkeypatch.chdir(self.world.folder)
+        if not re.fullmatch(r"wmtp [^&;|<>$`]*", command):
+            return self._in_bash(command)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            status = main(shlex.split(command)[1:])
+        return status, said.getvalue()
+
+    def _in_bash(self, command: str) -> tuple[int, str]:
+        done = subprocess.run(
+            ["/bin/bash", "-c", f"{command}\nstatus=$?; env -0 > exported; exit $status"],
+            cwd=self.world.folder,
+            env=self.world.environment(**self.variables),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        exported = self.world.folder / "exported"
+        for line in exported.read_text(encoding="utf-8").split("\0"):
+            name, _, value = line.partition("=")
+            if name in tiny.VARIABLES:
+                self.variables[name] = value
+        return done.returncode, done.stdout + done.stderr
 
 
 def printed_commands(text: str) -> list[str]:
@@ -53,6 +93,11 @@ class Scenario:
     met_by: str
     hint: str
     status: int = 1
+    # What works once it is repaired.
+    then: str = "wmtp gate"
+    # What the person puts in place of a word that stands for something of theirs.
+    own: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
 
 
 def truncated(pattern: str) -> Callable[[Path], object]:
@@ -87,6 +132,25 @@ def link_out(storage: Path) -> None:
     outside = storage.parent / "other disk"
     shutil.move(storage / "versions", outside)
     (storage / "versions").symlink_to(outside)
+
+
+def nothing(storage: Path) -> None:
+    pass
+
+
+def unpublished(storage: Path) -> None:
+    shutil.rmtree(storage / "published")
+    shutil.rmtree(storage / "datasets_v2")
+
+
+def without_home(storage: Path) -> None:
+    shutil.rmtree(storage.parent / "home")
+    (storage.parent / "home").write_text("not a folder", encoding="utf-8")
+
+
+def lock_is_a_folder(storage: Path) -> None:
+    (storage / "assets.lock").unlink()
+    (storage / "assets.lock").mkdir()
 
 
 def reworded(storage: Path) -> None:
@@ -157,54 +221,182 @@ SCENARIOS = [
     Scenario(
         "storage.bounds.in_the_way", link_out, f"wmtp materialize {SPLIT} --force", "rm ", status=2
     ),
+    Scenario(
+        "artifacts.checks.inputs.locked",
+        lock_is_a_folder,
+        "wmtp gate",
+        "mv ",
+    ),
+    Scenario(
+        "artifacts.checks.against_source.check_against_source",
+        truncated("upstream/datasets/openai/**/test-*.parquet"),
+        "wmtp verify --against-source",
+        f"wmtp materialize {SPLIT} --force",
+        then="wmtp verify --against-source",
+    ),
+    Scenario(
+        "orchestration.home._made",
+        without_home,
+        f"wmtp materialize {SPLIT}",
+        "export DAGSTER_HOME=",
+        status=2,
+        then=f"wmtp materialize {SPLIT}",
+    ),
+    Scenario(
+        "cli.versions._set_of",
+        nothing,
+        "wmtp history nonsense",
+        "wmtp list",
+        status=2,
+        then=f"wmtp history {SPLIT}",
+    ),
+    Scenario(
+        "orchestration.run._selected",
+        nothing,
+        "wmtp materialize nonsense",
+        "wmtp list",
+        status=2,
+        then=f"wmtp materialize {SPLIT}",
+    ),
+]
+
+# As the scenarios above, of a world with keys of its own.
+SIGNING = [
+    Scenario(
+        "artifacts.signing._key_error",
+        nothing,
+        "wmtp sign --key none.pem",
+        "openssl ecparam ",
+        status=2,
+        then="wmtp sign --key key.pem",
+    ),
+    Scenario(
+        "artifacts.signing._key_error",
+        nothing,
+        "wmtp verify --signatures --public-key none.pub",
+        "openssl ec ",
+        status=2,
+        then="wmtp verify --signatures --public-key key.pub",
+    ),
+    Scenario(
+        "artifacts.signing.check_signature",
+        truncated("model.sig"),
+        "wmtp verify --signatures --public-key key.pub",
+        "wmtp sign ",
+        then="wmtp verify --signatures --public-key key.pub",
+        own={"KEY": "key.pem"},
+    ),
+    Scenario(
+        "artifacts.signing.sign",
+        unpublished,
+        "wmtp sign --key key.pem",
+        "wmtp materialize",
+        status=2,
+        then="wmtp sign --key key.pem",
+    ),
+    Scenario(
+        "artifacts.signing._what_readers_see.Readers.hash",
+        flipped(f"versions/{SPLIT}/{VERSION}/test.jsonl"),
+        "wmtp sign --key key.pem",
+        "wmtp verify --deep",
+        status=2,
+        then="wmtp sign --key key.pem",
+    ),
+]
+
+# Said to programs that read the storage, never by `wmtp`: what breaks it, and what is called.
+CALLS: dict[str, tuple[Callable[[Path], object], Callable[[Project], object], str]] = {
+    "storage.versions.Versions.path": (
+        lambda storage: shutil.rmtree(storage / "versions" / SPLIT),
+        lambda project: project.store.path(SPLIT),
+        f"wmtp materialize {SPLIT}",
+    ),
+    "storage.publishing.Published.reading": (
+        lambda storage: (storage / "published" / SPLIT / "current").unlink(),
+        lambda project: project.store.reading_set(SPLIT).__enter__(),
+        "wmtp materialize",
+    ),
+    "artifacts.checks.inputs.source": (
+        truncated("upstream/datasets/openai/**/test-*.parquet"),
+        lambda project: source(project, f"{SPLIT}_raw"),
+        f"wmtp materialize {SPLIT}_raw --force",
+    ),
+    "pages.facts._split": (
+        lambda storage: shutil.rmtree(storage / "versions" / SPLIT),
+        lambda project: raised(facts_of(project).datasets[0].splits[0].trouble),
+        f"wmtp materialize {SPLIT}",
+    ),
+}
+
+
+def raised(error: WmtpError | None) -> None:
+    if error is not None:
+        raise error
+
+
+# In worlds of their own, each with its test.
+OTHERS = [
+    Scenario(
+        "artifacts.upstream_files.select",
+        nothing,
+        f"wmtp materialize {SPLIT}",
+        "env -u WMTP_HUB wmtp mirror ",
+        status=2,
+        then=f"wmtp materialize {SPLIT}",
+        own={"DIRECTORY": "'my mirror'"},
+    ),
+    Scenario(
+        "artifacts.checks.models.check_converted_again",
+        nothing,
+        "wmtp verify --against-source",
+        f"wmtp materialize {MODEL}_raw --force",
+        then="wmtp verify --against-source",
+        whole=True,
+    ),
+    Scenario(
+        "storage.publishing.Published._rollback_target",
+        nothing,
+        f"wmtp rollback {SPLIT} 0123456789ab",
+        "wmtp history",
+        status=2,
+    ),
 ]
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
-    "orchestration.home._made": "sets a variable of the person's shell: orchestration/test_home.py",
-    "orchestration.home.open_instance": "as above",
-    "orchestration.run._selected": "`wmtp list` shows names, and repairs nothing",
-    "cli.versions._set_of": "`wmtp list` shows names, and repairs nothing",
+    "orchestration.home.open_instance": "as orchestration.home._made",
     "catalog.pin.check_own": "catalog/test_pin.py executes it",
     "checkpoints.libtorch.load": "a broken installation of torch, which this one is not",
-    "artifacts.signing.check_signature": "KEY is the person's: artifacts/test_signing.py",
-    "artifacts.signing.sign": "as _not_published: `wmtp materialize`",
     "hub.client_settings._token_problem": "the token is the person's",
     "hub.client_settings._proxy": "a package or a proxy of the person's choice",
-    "hub.directory._no_file": "another machine's mirror: hub/test_mirror.py makes one",
-    "hub.directory.DirectoryHub._folder": "as above",
+    "hub.directory._no_file": "as artifacts.upstream_files.select, while it is fetched",
+    "hub.directory.DirectoryHub._folder": "as artifacts.upstream_files.select",
     "hub.fetch._agreed": "which of two files is right, a person decides",
     "hub.remote._unreachable": "without a network nothing here can repair it",
     "storage.errors": "a full disk: artifacts/test_real_disks.py",
     "storage.preflight.require_writable": "read-only: artifacts/test_hostile_storage.py",
     "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
-    "storage.publishing.Published._rollback_target": "`wmtp history` shows versions",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
     "web.processes.running_link": "starts the page: web/test_real_server.py",
     "web.processes._wait_until": "`wmtp validate` shows what is wrong, and repairs nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
-    "artifacts.checks.fetched.weights_kept": "a warning about a choice: artifacts/test_released.py",
+    "artifacts.checks.fetched.weights_kept": "as artifacts.checks.models.check_converted_again",
     # What a proof prints when an artifact itself is wrong: test_checks.py breaks each.
+    "pages.facts._require_recorded": "as artifacts.checks.common.files_unchanged, on a page",
     "artifacts.checks._failed": "test_checks.py",
     "artifacts.checks._found": "test_checks.py",
     "artifacts.checks.datasets.schema_is_ours": "test_checks.py",
     "artifacts.checks.datasets.data_files_declared": "test_checks.py",
     "artifacts.checks.models._as_released": "a race with `wmtp gc --raw`, over when it is printed",
     "artifacts.checks.models.certificate_of_checkpoint": "test_checks.py",
-    "artifacts.checks.models.check_converted_again": "test_checks.py",
-    "artifacts.checks.against_source.check_against_source": "`wmtp verify --against-source`",
     "artifacts.checks.derived.derived_from_inputs.compute": "test_checks.py",
-    # Said to programs that read the storage, never by `wmtp`; `wmtp materialize` is executed above.
-    "storage.publishing.Published.reading": "as artifacts.checks.publication._not_published",
-    "storage.versions.Versions.path": "as artifacts.types.demand",
-    "artifacts.checks.inputs.source": "as artifacts.checks.fetched.fetched_files",
-    "artifacts.checks.inputs.locked": "as storage.versions.current_version",
-    "artifacts.signing._what_readers_see.Readers.hash": "`wmtp verify --deep` repairs nothing",
 }
 
 
 def test_every_hint_with_a_command_has_a_scenario_or_a_reason() -> None:
-    covered = {scenario.place for scenario in SCENARIOS} | ELSEWHERE.keys()
+    executed = {scenario.place for scenario in [*SCENARIOS, *SIGNING, *OTHERS]} | CALLS.keys()
+    assert executed.isdisjoint(ELSEWHERE)
+    covered = executed | ELSEWHERE.keys()
     missing = {place: texts for place, texts in hints().items() if place not in covered}
     assert missing == {}
 
@@ -228,25 +420,99 @@ def test_commands_are_read_from_what_is_printed() -> None:
     ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: f"{one.place} {one.hint[:20]}")
-def test_the_printed_command_repairs_what_it_was_printed_for(
-    scenario: Scenario, project: Project, tmp_path: Path
-) -> None:
-    world = tiny.rows(project, tmp_path / "world")
-    assert world.opens()
-    scenario.broken(world.storage)
-    met = shell(world, scenario.met_by)
-    text = met.stdout + met.stderr
-    assert met.returncode == scenario.status, text
+def follow(shell: Shell, scenario: Scenario) -> None:
+    """Meets what is broken, and executes what is printed until it is repaired."""
+    status, text = shell.run(scenario.met_by)
+    assert status == scenario.status, text
     commands = printed_commands(text)
     assert any(scenario.hint in command for command in commands), text
     # One after the other, as printed, until nothing is wrong any more.
     for _ in range(4):
         for command in commands:
-            done = shell(world, command)
-            if shell(world, "wmtp gate").returncode == 0:
+            for word, ours in scenario.own.items():
+                command = command.replace(word, ours)
+            _, said = shell.run(command)
+            if shell.run(scenario.then)[0] == 0:
                 return
-        commands = printed_commands(done.stdout + shell(world, "wmtp gate").stdout)
+        commands = printed_commands(said + shell.run("wmtp gate")[1])
         assert commands, "what was printed did not repair it, and nothing else is printed"
-    pytest.fail(f"still closed after what was printed: {json.dumps(commands)}")
+    pytest.fail(f"still wrong after what was printed: {json.dumps(commands)}")
+
+
+@pytest.fixture(scope="module")
+def sound(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """A world to copy."""
+    world = tiny.rows(project, tmp_path_factory.mktemp("hints") / "world")
+    assert world.opens()
+    return world
+
+
+@pytest.fixture
+def shell(sound: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return Shell(tiny.copied(sound, tmp_path / "world"), monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: f"{one.place} {one.hint[:20]}")
+def test_the_printed_command_repairs_what_it_was_printed_for(
+    scenario: Scenario, shell: Shell
+) -> None:
+    scenario.broken(shell.world.storage)
+    follow(shell, scenario)
+
+
+@pytest.mark.slow
+def test_what_is_printed_about_keys_and_signatures_makes_them(shell: Shell) -> None:
+    pytest.importorskip("model_signing", reason="the extra `sign` is not installed")
+    for scenario in SIGNING:
+        scenario.broken(shell.world.storage)
+        follow(shell, scenario)
+
+
+@pytest.mark.slow
+def test_what_programs_are_told_is_repaired_by_the_command_that_they_are_told(
+    shell: Shell,
+) -> None:
+    project = shell.world.project
+    for place, (broken, call, command) in CALLS.items():
+        broken(shell.world.storage)
+        with pytest.raises(WmtpError) as told:
+            call(project)
+        assert command in printed_commands(str(told.value)), place
+        assert shell.run(command)[0] == 0, place
+        call(project)
+
+
+@pytest.mark.slow
+def test_a_version_that_the_history_names_can_be_gone_back_to(shell: Shell) -> None:
+    status, said = shell.run(f"wmtp rollback {SPLIT} 0123456789ab")
+    (command,) = printed_commands(said)
+    assert (status, command) == (2, f"wmtp history {SPLIT}")
+    (version,) = re.findall(r"^\* ([0-9a-f]{12})", shell.run(command)[1], re.MULTILINE)
+    assert shell.run(f"wmtp rollback {SPLIT} {version}")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_mirror_that_lacks_a_file_is_filled_by_the_command_that_is_printed(
+    shell: Shell, project: Project
+) -> None:
+    hub = shell.world.folder / "my mirror"
+    shutil.copytree(str(project.hub_spec), hub)
+    shell.variables["WMTP_HUB"] = str(hub)
+    for root in (hub, shell.world.storage / "upstream"):
+        (lost,) = root.glob("datasets/openai/**/test-*.parquet")
+        lost.unlink()
+    (scenario,) = (one for one in OTHERS if one.place == "artifacts.upstream_files.select")
+    follow(shell, scenario)
+    assert lost.is_file()
+
+
+@pytest.mark.slow
+def test_weights_that_were_let_go_are_fetched_again_by_the_command_that_is_printed(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell(tiny.whole(project, tmp_path / "world"), monkeypatch)
+    assert shell.run("wmtp gc --raw")[0] == 0
+    (scenario,) = (one for one in OTHERS if one.whole)
+    assert scenario.hint in printed_commands(shell.run("wmtp gate")[1])
+    follow(shell, scenario)

@@ -112,7 +112,8 @@ def _found(subject: Subject, one: ArtifactCheck) -> Finding:
         return finding
     # Of one that blocks, the hint names the command that makes the artifact again.
     hint = finding.hint.rstrip(". ")
-    return replace(finding, hint=f"{hint}: `{subject.again}`" if hint else subject.again)
+    joined = ": " if hint.endswith("again") else ", then "
+    return replace(finding, hint=f"{hint}{joined}`{subject.again}`" if hint else subject.again)
 
 
 def _text(error: Exception) -> str:

@@ -96,7 +96,8 @@ def weights_kept(subject: Subject) -> Outcome:
         expected,
         f"released at {gone.at}, when every value had been compared: {', '.join(missing)}",
         str(there_is.upstream),
-        hint=f"Nothing; wmtp materialize {artifact.name} --force fetches them again.",
+        hint="nothing needs to be done; to fetch them again: "
+        f"`wmtp materialize {artifact.name} --force`",
     )
 
 

@@ -63,7 +63,7 @@ def _training_range(scan: ScannedRows, where: str) -> Finding:
         found=f"{outside:,} of {scan.rows:,} rows outside ({share:.1%})",
         where=where,
         blocking=difficulty_in_training_range.blocking,
-        hint="Nothing: rows are kept, and samplers choose by difficulty.",
+        hint="nothing needs to be done: the rows are kept, and samplers choose by difficulty.",
         details={"histogram": histogram, "share_outside": round(share, 6)},
     )
 

@@ -5,6 +5,7 @@ import dagster as dg
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import verdict_of_run
 from wmtp_assets.orchestration.assets.readiness import KEY, conditions_table
+from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 
 
@@ -26,6 +27,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         used = project_of(project.catalog, storage, hub)
         verdict = verdict_of_run(used, context.run.run_id)
         unmet = [c.name for c in verdict.conditions if c.required and not c.met]
+        hints = {r.hint: None for c in verdict.conditions if c.required for r in c.reasons}
         return dg.AssetCheckResult(
             passed=verdict.open,
             severity=dg.AssetCheckSeverity.ERROR,
@@ -35,6 +37,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
                 if unmet
                 else "every required condition met",
                 "conditions": conditions_table(verdict),
+                **({WHAT_TO_DO: "\n".join(hints)} if hints else {}),
             },
         )
 
