@@ -124,9 +124,11 @@ def _make(project: Project, selection: str | None, force: bool, as_json: bool) -
     from wmtp_assets.artifacts.gate import verdict_of_run
     from wmtp_assets.cli.report import rows, run_text
     from wmtp_assets.orchestration.run import run
+    from wmtp_assets.pages.report import keep_reports_true
 
     result = run(project, selection, force)
     verdict = verdict_of_run(project, result.run_id)
+    keep_reports_true(project, verdict)
     shown = {check.artifact for check in result.checks} | set(result.made)
     summary = [row for row in rows(project, result.checks) if row.asset in shown]
     if as_json:
@@ -163,12 +165,14 @@ def _verify(given: argparse.Namespace) -> int:
 def _gate(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.gate import evaluate, write_report
     from wmtp_assets.cli.report import verdict_text
+    from wmtp_assets.pages.report import keep_reports_true
     from wmtp_assets.storage.errors import StorageError
 
     project = open_project()
     verdict = evaluate(project)
     try:
         write_report(project, verdict)
+        keep_reports_true(project, verdict)
     except StorageError as error:  # a read-only disk: the verdict is printed without its report
         print(plain(f"wmtp: {error}"), file=sys.stderr)
     show(given, verdict.to_json(), verdict_text(verdict))

@@ -17,7 +17,7 @@ import yaml
 from markupsafe import Markup
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.gate import Condition
+from wmtp_assets.artifacts.gate import Condition, Verdict
 from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages.charts_of_rows import Captions, difficulty_chart, token_chart
@@ -80,6 +80,17 @@ def write_report(project: Project, language: Language, target: Path | None = Non
     with storage_errors("Writing the report", target):
         write_bytes(target, report_page(facts_of(project), language).encode("utf-8", "replace"))
     return target
+
+
+def keep_reports_true(project: Project, verdict: Verdict) -> None:
+    """Writes the reports below the storage anew where the gate is closed.
+
+    While it is, no asset that depends on it is made, and a report that says "open" would stay.
+    Raises StorageError.
+    """
+    for language in LANGUAGES:
+        if not verdict.open and (project.store.root / file_name(language)).is_file():
+            write_report(project, language)
 
 
 def served_report(project: Project, asked: str) -> Answer:

@@ -20,7 +20,14 @@ from wmtp_assets.cli import main
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages import report as report_module
 from wmtp_assets.pages.facts import ReportFacts, facts_of
-from wmtp_assets.pages.report import LANGUAGES, Language, report_page, served_report, write_report
+from wmtp_assets.pages.report import (
+    LANGUAGES,
+    Language,
+    keep_reports_true,
+    report_page,
+    served_report,
+    write_report,
+)
 from wmtp_assets_tests.pages.reading import Read, check_harmless
 
 MOST_BYTES = 1_500_000
@@ -207,6 +214,25 @@ def test_newer_artifacts_are_found(copied: Project) -> None:
     assert all(isinstance(one, WmtpError) and one.hint for one in troubles.values())
     found = check_harmless(report_page(facts, "en"))
     assert "<script>alert(1)</script>U+202EU+0000" in found.words
+
+
+def test_a_report_that_says_open_does_not_outlive_a_closed_gate(
+    tmp_path: Path, facts: ReportFacts
+) -> None:
+    project = Project(load_catalog("sample"), tmp_path / "storage")
+    verdict = evaluate(project)
+    write_verdict(project, verdict)
+    keep_reports_true(project, verdict)
+    assert [path.name for path in project.storage.glob("*.html")] == [], "none is made"
+    written = project.storage / "report.ko.html"
+    written.write_text(report_page(facts, "ko"), encoding="utf-8")
+    assert facts.verdict is not None
+    keep_reports_true(project, facts.verdict)
+    assert "열림" in check_harmless(written.read_text("utf-8")).words, "open: left as it is"
+    keep_reports_true(project, verdict)
+    words = check_harmless(written.read_text("utf-8")).words
+    assert "닫힘" in words
+    assert "열림" not in words
 
 
 def test_both_languages_have_the_same_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import re
@@ -255,6 +256,18 @@ def test_damage_is_named_with_what_to_do(tmp_path: Path) -> None:
         reply = client.get(path)
         assert reply.status_code == 503
         assert "Materialize the split again" in check_harmless(reply.text).words
+
+
+def test_answers_leave_no_file_open(project: Project, client: TestClient) -> None:
+    addresses = (TRAIN, f"{TRAIN}?class=correct&page=9", f"{TRAIN}/3", f"{TRAIN}?difficulty=7")
+    for address in addresses:
+        client.get(address)
+    gc.collect()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for address in addresses * 3:
+        client.get(address)
+    gc.collect()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_rows_are_read_by_number_in_the_order_asked_for(project: Project) -> None:

@@ -95,6 +95,7 @@ def test_the_printed_link_works_once_and_another_is_printed_when_asked_for(page:
         *("/", "/runs", "/server_info", "/graphql", "/favicon.svg", "/logs/x/y.err"),
         *("/download_debug/x", "/notebook?path=x.ipynb&repoLocName=wmtp_assets", "/robots.txt"),
         *("/vendor/graphiql/graphiql.min.css", "/?token=wrong", "/dagit_info"),
+        *("/report", "/rows", "/rows/codecontests/train", "/rows/codecontests/train/0"),
     ],
 )
 def test_without_a_session_there_is_nothing_but_the_way_in(page: Page, target: str) -> None:
@@ -123,6 +124,11 @@ def test_every_answer_forbids_frames_and_the_pages_own_policy_stays(page: Page) 
         ("GET", "/download_debug/x"): 500,
         ("GET", "/graphql?query={version}"): 403,
         ("DELETE", "/"): 403,
+        ("GET", "/report"): 200,
+        ("HEAD", "/rows"): 200,
+        ("GET", "/rows/codecontests/train"): 404,  # nothing is made here
+        ("GET", "/rows/codecontests/train?x=1"): 400,
+        ("POST", "/rows/codecontests/train"): 403,
     }
     for (method, target), status in tries.items():
         answer = page.request(method, target)

@@ -7,6 +7,7 @@ from wmtp_assets.artifacts.gate import verdict_of_run
 from wmtp_assets.orchestration.assets.readiness import KEY, conditions_table
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.pages.report import keep_reports_true
 
 
 def readiness_check(project: Project) -> dg.AssetChecksDefinition:
@@ -26,6 +27,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         used = project_of(project.catalog, storage, hub)
         verdict = verdict_of_run(used, context.run.run_id)
+        keep_reports_true(used, verdict)
         unmet = [c.name for c in verdict.conditions if c.required and not c.met]
         hints = {r.hint: None for c in verdict.conditions if c.required for r in c.reasons}
         return dg.AssetCheckResult(
