@@ -112,14 +112,14 @@ def _end_descendants() -> None:
     Other threads may start one meanwhile: this looks again until it finds none, a second at most.
     """
     deadline = time.monotonic() + 1
-    while (living := _descendants(os.getpid())) and time.monotonic() < deadline:
+    while (living := descendants(os.getpid())) and time.monotonic() < deadline:
         for pid in living:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
 
 
-def _descendants(root: int) -> list[int]:
+def descendants(root: int) -> list[int]:
     """The living processes below `root`, as /proc lists them; none where there is no /proc."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):

@@ -98,7 +98,7 @@ def test_relative_certificates_are_found_from_dagsters_folder(
     named = authority.certificate if name != "SSL_CERT_DIR" else authority.certificate.parent
     monkeypatch.setenv(name, os.path.relpath(named))
     assert main(["list"]) == 0
-    enter_home()
+    enter_home(world.project)
     client_settings.tls()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Verdict
 from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.own_files import size_of
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import CheckResult
 from wmtp_assets.orchestration.run import Run
@@ -52,7 +53,7 @@ def rows(project: Project, checks: Iterable[CheckResult]) -> list[Row]:
                 artifact.name,
                 _file(artifact),
                 amount,
-                receipt.size if receipt else 0,
+                size_of(project.store, artifact, receipt) if receipt else 0,
                 receipt.digest[:12] if receipt else "missing",
                 *(counts[artifact.name, word] for word in ("passed", "failed", "warned")),
             )

@@ -107,10 +107,14 @@ def _serving(parser: argparse.ArgumentParser) -> None:
 def _run(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.settings import Settings
     from wmtp_assets.interrupts import in_a_thread
-    from wmtp_assets.web.processes import check_port
+    from wmtp_assets.orchestration.home import home
+    from wmtp_assets.web.processes import check_alone, check_port
 
-    check_port(given.host, given.port)  # reported before the work, not after it
+    # Reported before the work, not after it.
+    check_port(given.host, given.port)
     settings = Settings.from_environment()  # before Dagster's home is entered
+    if not given.read_only:
+        check_alone(home(open_project(settings)), given.port)
     status = in_a_thread(lambda: _make(open_project(settings), None, force=False, as_json=False))
     print(flush=True)
     return _serve(given, settings) or status
@@ -187,7 +191,7 @@ def _ui(given: argparse.Namespace) -> int:
     from wmtp_assets.orchestration.home import home
     from wmtp_assets.web.processes import running_link
 
-    print(running_link(home(), given.host, given.port))
+    print(running_link(home(open_project()), given.host, given.port))
     return DONE
 
 
@@ -195,9 +199,9 @@ def _serve(given: argparse.Namespace, settings: Settings) -> int:
     from wmtp_assets.orchestration.home import home
     from wmtp_assets.web.processes import serve
 
-    open_project(settings)  # reports a mistake in the catalog before Dagster starts
+    project = open_project(settings)  # reports a mistake in the catalog before Dagster starts
     os.environ.update(settings.environment())  # Dagster's processes work in another folder
-    serve(home(), given.host, given.port, given.read_only, not given.no_token)
+    serve(home(project), given.host, given.port, given.read_only, not given.no_token)
     return DONE
 
 
@@ -226,8 +230,7 @@ def _validate(given: argparse.Namespace) -> int:
     from wmtp_assets.orchestration.home import home
 
     settings = Settings.from_environment()
-    open_project(settings)
-    there = home()
+    there = home(open_project(settings))
     # Named here: a home need not hold a workspace.yaml.
     command = [sys.executable, "-m", "dagster", "definitions", "validate"]
     command += ["--module-name", "wmtp_assets.definitions"]

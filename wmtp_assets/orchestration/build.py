@@ -16,6 +16,7 @@ from wmtp_assets.orchestration.assets.sources import source_assets
 from wmtp_assets.orchestration.checks.artifacts import artifact_checks
 from wmtp_assets.orchestration.checks.readiness import readiness_check
 from wmtp_assets.orchestration.console import console_logger
+from wmtp_assets.orchestration.gate_status import GateWatch
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
 from wmtp_assets.orchestration.io_manager import io_manager
 from wmtp_assets.orchestration.jobs import JOBS, one_process
@@ -47,6 +48,8 @@ def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitio
         sensors=sensors(),
         loggers={"console": console_logger},
         # One process: a step's own code uses every core, and starting one costs seconds.
-        executor=one_process({"ops": operations, "resources": set(opened)}),
+        executor=one_process(
+            {"ops": operations, "resources": set(opened)}, lambda: GateWatch(project)
+        ),
         resources=opened,
     )

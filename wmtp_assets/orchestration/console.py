@@ -13,7 +13,7 @@ from functools import lru_cache
 import dagster as dg
 from dagster import DagsterEventType
 
-from wmtp_assets.orchestration.assets.common import UNCHANGED
+from wmtp_assets.orchestration.assets.common import MADE, RESULT
 from wmtp_assets.orchestration.failures import words_of
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 
@@ -54,17 +54,19 @@ class _Brief(logging.Formatter):
                 return ""
             case DagsterEventType.ASSET_MATERIALIZATION:
                 data = event.step_materialization_data.materialization
-                if UNCHANGED in data.metadata:  # said by the asset already
+                result = data.metadata.get(RESULT)
+                if result is not None and result.value != MADE:  # said by the asset already
                     return ""
                 return f"made {event.asset_key.to_user_string()}"
             case DagsterEventType.ASSET_OBSERVATION:
                 return f"seen {event.asset_key.to_user_string()}"
             case DagsterEventType.ASSET_CHECK_EVALUATION:
-                result = event.asset_check_evaluation_data
-                if result.passed:
+                check = event.asset_check_evaluation_data
+                if check.passed:
                     return ""
-                line = f"FAILED {result.asset_key.to_user_string()} {result.check_name}"
-                hint = result.metadata.get(WHAT_TO_DO)
+                word = "FAILED" if check.severity is dg.AssetCheckSeverity.ERROR else "warning"
+                line = f"{word} {check.asset_key.to_user_string()} {check.check_name}"
+                hint = check.metadata.get(WHAT_TO_DO)
                 return f"{line}; what to do: {hint.value}" if hint else line
             case DagsterEventType.STEP_FAILURE:
                 error = event.step_failure_data.error

@@ -1,8 +1,16 @@
-"""Where Dagster keeps its history: DAGSTER_HOME, the checkout, or a folder of the user's own."""
+"""Where Dagster keeps its history: one home for each storage and catalog.
+
+A history says "this asset was made, and is sound". That is true of one storage only, so a home
+records which storage and catalog it belongs to, and no other is let in.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,79 +18,207 @@ from pathlib import Path
 
 import dagster as dg
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.settings import absolute
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.orchestration.quick_history import quick_history
+from wmtp_assets.storage.locks import exclusive
 
 CONFIG = "dagster.yaml"
+STATE = ".dagster"  # of a home: all that Dagster and the page write
+RECORD = "belongs-to.json"
 _OURS = Path(__file__).with_name(CONFIG)
+_OPENING = "opening.lock"
 _HINT = "set DAGSTER_HOME to a folder of your own, for example `export DAGSTER_HOME=~/.wmtp`."
+# SHA-256 of the configurations that this package shipped before: a copy of one is replaced.
+_SUPERSEDED = frozenset(
+    {
+        "02165f1ecd9cecdb4cf5da4a83444416de0582ef8a2fe836f6e6d213f2eebc76",
+        "2ea157d14bc53fe2ddd116d5a3cb0abf47c85cbf576e0efa793b768f5a35183d",
+        "c8337adaca4f86eda7b811e97afe7272943346ba2b6e676701f8d270ad988742",
+        "de49a4e40355a1d28cc660a0ab35106b1befcdeb301a03508c1daf9f2a4d6a5d",
+    }
+)
+
+# What is said of databases that were made by two processes at once, or damaged.
+_BROKEN = ("alembic_version", "already exists", "no such table", "malformed", "not a database")
 
 
 class HomeError(WmtpError):
     """Dagster has no folder to keep its history in."""
 
 
-def home(environment: Mapping[str, str] | None = None) -> Path:
-    """The absolute path of Dagster's home, which exists and can be written when this returns.
+def home(project: Project, environment: Mapping[str, str] | None = None) -> Path:
+    """The absolute path of the project's Dagster home, which can be written when this returns.
 
-    DAGSTER_HOME where that is set; else the checkout that this package lies in; else, for an
-    installed package or a read-only checkout, `wmtp` below XDG_STATE_HOME. A home that is absent or
-    empty is made, with the configuration that this package ships. Raises HomeError.
+    DAGSTER_HOME where that is set; else a folder of this storage and catalog alone, below the
+    checkout that this package lies in, or (an installed package, a read-only checkout) below
+    XDG_STATE_HOME. A home that is absent or empty is made, with the configuration that this package
+    ships. Raises HomeError, also where DAGSTER_HOME belongs to another storage or catalog.
     """
     values = os.environ if environment is None else environment
     given = values.get("DAGSTER_HOME")
     if given:
-        return _made(absolute(given, "DAGSTER_HOME"))
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / CONFIG).is_file() and os.access(checkout, os.W_OK | os.X_OK):
-        return checkout
-    state = values.get("XDG_STATE_HOME") or "~/.local/state"
-    return _made(absolute(state, "XDG_STATE_HOME") / "wmtp")
+        folder = absolute(given, "DAGSTER_HOME")
+        earlier = None
+    else:
+        earlier = _base(values)
+        folder = earlier / STATE / "homes" / _name(project)
+    with _locked(folder):
+        _make(folder, earlier)
+        _claim(folder, project)
+    return folder
 
 
-def enter_home() -> Path:
+def enter_home(project: Project) -> Path:
     """Makes Dagster use `home()`: relative folders in dagster.yaml are relative to it."""
-    there = home()
+    there = home(project)
     os.environ["DAGSTER_HOME"] = str(there)
     os.chdir(there)
     return there
 
 
+def state_of(there: Path) -> Path:
+    """The folder of a home in which all lies that is written, by its name without any link."""
+    return Path(os.path.realpath(there)) / STATE
+
+
 @contextmanager
 def open_instance() -> Iterator[dg.DagsterInstance]:
-    """Dagster's instance in the home that was entered. Raises HomeError."""
-    try:
-        instance = dg.DagsterInstance.get()
-    except Exception as error:  # YAML's, Dagster's, SQLAlchemy's: the configuration is a person's
-        raise HomeError(
-            "Dagster cannot use its home",
-            found=" ".join(str(error).split()) or type(error).__name__,
-            where=os.environ.get("DAGSTER_HOME"),
-            hint=f"correct {CONFIG} there, or {_HINT}",
-        ) from error
+    """Dagster's instance in the home that was entered. Raises HomeError.
+
+    One process at a time opens a home: the first makes its databases, and two that make them at
+    once leave ones that no later process can open.
+    """
+    where = Path(os.environ.get("DAGSTER_HOME", "."))
+    with _locked(where):
+        try:
+            instance = dg.DagsterInstance.get()
+        except Exception as error:  # YAML's, Dagster's, SQLAlchemy's: a person wrote it
+            raise HomeError(
+                "Dagster cannot use its home",
+                found=" ".join(str(error).split()) or type(error).__name__,
+                where=where,
+                hint=_remedy(where, str(error)),
+            ) from error
     with instance, quick_history():
         yield instance
 
 
-def _made(folder: Path) -> Path:
+def _base(values: Mapping[str, str]) -> Path:
+    """The folder that held the one home of all storages before each had its own."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / CONFIG).is_file() and os.access(checkout, os.W_OK | os.X_OK):
+        return checkout
+    state = values.get("XDG_STATE_HOME") or "~/.local/state"
+    return absolute(state, "XDG_STATE_HOME") / "wmtp"
+
+
+def _name(project: Project) -> str:
+    """A folder's name for the project's storage and catalog."""
+    storage = os.path.realpath(project.storage)
+    digest = hashlib.sha256(f"{project.catalog.name}\0{storage}".encode(errors="surrogateescape"))
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", project.catalog.name)
+    return f"{plain}-{digest.hexdigest()[:12]}"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the home's lock for the block; makes the folder. Raises HomeError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not any(folder.iterdir()):
-            shutil.copyfile(_OURS, folder / CONFIG)
-    except OSError as error:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "no permission to write")
+        with exclusive(state_of(folder) / _OPENING):
+            yield
+    except (OSError, WmtpError) as error:
+        if isinstance(error, HomeError):
+            raise
         raise HomeError(
-            "Dagster's home cannot be made",
+            "Dagster's home cannot be made or written",
             expected="a folder that this user can write",
-            found=error.strerror or error,
+            found=getattr(error, "strerror", None) or error,
             where=folder,
             hint=_HINT,
         ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise HomeError(
-            "Dagster's home cannot be written",
-            expected="a folder that this user can write",
-            where=folder,
-            hint=_HINT,
-        )
-    return folder
+
+
+def _make(folder: Path, earlier: Path | None) -> None:
+    """Sets up a home that is empty, and brings the configuration up to date.
+
+    The history that all storages had in common, in `earlier`, becomes that of the first home.
+    """
+    config = folder / CONFIG
+    if {path.name for path in folder.iterdir()} == {STATE}:
+        there = {path.name for path in (folder / STATE).iterdir()}
+        if there == {_OPENING}:
+            common = earlier / CONFIG if earlier is not None else None
+            if earlier is not None:
+                _move_history(earlier, folder)
+            if common is not None and common.is_file() and not _is_superseded(common):
+                config.symlink_to(os.path.relpath(common, folder))
+            else:
+                shutil.copyfile(_OURS, config)
+    if config.is_file() and _is_superseded(config):
+        replacement = folder / STATE / CONFIG
+        shutil.copyfile(_OURS, replacement)
+        replacement.replace(config)
+
+
+def _is_superseded(config: Path) -> bool:
+    return hashlib.sha256(config.read_bytes()).hexdigest() in _SUPERSEDED
+
+
+def _move_history(earlier: Path, folder: Path) -> None:
+    for part in ("history", "logs", "artifacts"):
+        if (earlier / STATE / part).is_dir():
+            (earlier / STATE / part).rename(folder / STATE / part)
+
+
+def _claim(folder: Path, project: Project) -> None:
+    """Records that the home belongs to the project. Raises HomeError where another's record is."""
+    path = folder / STATE / RECORD
+    storage = os.path.realpath(project.storage)
+    # Relative too: a home and its storage may be moved together.
+    ours = {
+        "catalog": project.catalog.name,
+        "storage": storage,
+        "storage_from_home": os.path.relpath(storage, folder),
+    }
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        found = None
+    except ValueError:
+        found = {}
+    if found == ours:
+        return
+    if found is not None:
+        known = found if isinstance(found, dict) else {}
+        same_place = any(known.get(k) == ours[k] for k in ("storage", "storage_from_home"))
+        if known.get("catalog") != ours["catalog"] or not same_place:
+            raise HomeError(
+                "This Dagster home belongs to another storage or catalog, whose history it shows",
+                expected=f"the catalog {ours['catalog']} in {storage}",
+                found=f"the catalog {known.get('catalog')} in {known.get('storage')}",
+                where=folder,
+                hint="`unset DAGSTER_HOME` (each storage and catalog then has a home of its own), "
+                "or name another folder in it. Where the storage was moved, or its catalog "
+                f"renamed: `rm {shlex.quote(str(path))}`",
+            )
+    written = path.with_suffix(".new")
+    written.write_text(json.dumps(ours, indent=2) + "\n", encoding="utf-8")
+    written.replace(path)
+
+
+def _remedy(folder: Path, problem: str) -> str:
+    """What to do about a home that Dagster cannot open."""
+    broken = any(words in problem for words in _BROKEN)
+    for history in (folder / STATE / "history", folder / "history"):
+        if broken and history.is_dir():
+            old = shlex.quote(str(history))
+            return (
+                f"move the history aside, and a new one begins: `mv {old} {old}.broken` "
+                "(no artifact is touched)"
+            )
+    return f"correct {CONFIG} there, or {_HINT}"

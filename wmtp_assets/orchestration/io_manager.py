@@ -14,6 +14,7 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.own_files import own_files
 from wmtp_assets.artifacts.staleness import unfit_members
 from wmtp_assets.artifacts.types import Handle, demand
 from wmtp_assets.artifacts.verification import start
@@ -51,7 +52,7 @@ class ArtifactIOManager(dg.IOManager):
             else:
                 waits_for = "; ".join(unfit_members(store, published))
                 context.log.debug(f"{published.name} is not published yet: {waits_for}")
-        context.add_output_metadata(self._shown(obj))
+        context.add_output_metadata(shown_of(self._project, obj))
         if self._verify_early:
             start(self._project, [self._project.artifacts[obj.artifact]], context.run_id)
 
@@ -65,29 +66,33 @@ class ArtifactIOManager(dg.IOManager):
         kind = kind_of(self._project.artifacts[name])
         return kind.loaded_as.load(self._project.store, name)
 
-    def _shown(self, receipt: Receipt) -> dict[str, dg.MetadataValue[Any]]:
-        store, artifact = self._project.store, self._project.artifacts[receipt.artifact]
-        paths = [store.root / path for path in artifact.links]
-        path = paths[0] if paths else store.path(receipt.artifact)
-        shown: dict[str, dg.MetadataValue[Any]] = {
-            "size": dg.MetadataValue.text(gigabytes(receipt.size)),
-            "size_bytes": dg.MetadataValue.int(receipt.size),
-            "digest": dg.MetadataValue.text(receipt.digest),
-            "path": dg.MetadataValue.path(str(path)),
-            "dagster/uri": dg.MetadataValue.text(path.absolute().as_uri()),
-            "files": dg.MetadataValue.table(
-                [
-                    dg.TableRecord({"file": name, "bytes": file.size, "sha256": file.sha256})
-                    for name, file in list(receipt.files.items())[:100]
-                ]
-            ),
-        }
-        stats = receipt.facts.get("stats")
-        if isinstance(stats, dict) and (picture := difficulties_picture(stats)):
-            shown["difficulties"] = picture
-        for fact, value in receipt.facts.items():
-            shown["dagster/row_count" if fact == "rows" else fact] = metadata_value(value)
-        return shown
+
+def shown_of(project: Project, receipt: Receipt) -> dict[str, dg.MetadataValue[Any]]:
+    """What the page shows of an artifact as it was made: sizes are those of its own files."""
+    store, artifact = project.store, project.artifacts[receipt.artifact]
+    paths = [store.root / path for path in artifact.links]
+    path = paths[0] if paths else store.path(receipt.artifact)
+    files = own_files(store, artifact, receipt)
+    size = sum(one.size for one in files.values())
+    shown: dict[str, dg.MetadataValue[Any]] = {
+        "size": dg.MetadataValue.text(gigabytes(size)),
+        "size_bytes": dg.MetadataValue.int(size),
+        "digest": dg.MetadataValue.text(receipt.digest),
+        "path": dg.MetadataValue.path(str(path)),
+        "dagster/uri": dg.MetadataValue.text(path.absolute().as_uri()),
+        "files": dg.MetadataValue.table(
+            [
+                dg.TableRecord({"file": name, "bytes": file.size, "sha256": file.sha256})
+                for name, file in list(files.items())[:100]
+            ]
+        ),
+    }
+    stats = receipt.facts.get("stats")
+    if isinstance(stats, dict) and (picture := difficulties_picture(stats)):
+        shown["difficulties"] = picture
+    for fact, value in receipt.facts.items():
+        shown["dagster/row_count" if fact == "rows" else fact] = metadata_value(value)
+    return shown
 
 
 def io_manager(catalog: Catalog) -> dg.IOManagerDefinition:

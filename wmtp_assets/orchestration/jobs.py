@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
 import dagster as dg
 
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.orchestration.gate_status import GateWatch
+from wmtp_assets.orchestration.history import executing
 
 
 class OneProcess(dg.Executor):
@@ -18,9 +20,10 @@ class OneProcess(dg.Executor):
     name that it does not know, and a misspelt asset would not be made again.
     """
 
-    def __init__(self, inner: dg.Executor, known: Mapping[str, Set[str]]) -> None:
+    def __init__(self, inner: dg.Executor, known: Mapping[str, Set[str]], gate: GateWatch) -> None:
         self._inner = inner
         self._known = known
+        self._gate = gate
 
     @property
     def retries(self) -> Any:
@@ -30,7 +33,11 @@ class OneProcess(dg.Executor):
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Runs the steps. Raises RunConfigError, before the first, for an unknown name."""
         check_names(plan_context.run_config, self._known)
-        yield from self._inner.execute(plan_context, execution_plan)
+        with executing(plan_context.run_id):
+            for event in self._inner.execute(plan_context, execution_plan):
+                self._gate.see(event)
+                yield event
+            self._gate.report(plan_context.instance)
 
 
 class RunConfigError(WmtpError):
@@ -53,8 +60,13 @@ def check_names(run_config: Mapping[str, object], known: Mapping[str, Set[str]])
             )
 
 
-def one_process(known: Mapping[str, Set[str]]) -> dg.ExecutorDefinition:
-    """All steps of a run in one process; not configurable. `known` is as in `check_names`."""
+def one_process(
+    known: Mapping[str, Set[str]], gate: Callable[[], GateWatch]
+) -> dg.ExecutorDefinition:
+    """All steps of a run in one process; not configurable. `known` is as in `check_names`.
+
+    `gate` makes what watches a run's events for the gate.
+    """
 
     @dg.executor(name="one_process", config_schema={})
     def executor(context: dg.InitExecutorContext) -> dg.Executor:
@@ -63,7 +75,7 @@ def one_process(known: Mapping[str, Set[str]]) -> dg.ExecutorDefinition:
             raise dg.DagsterInvariantViolationError("Dagster's in-process executor makes none")
         settings: dict[str, object] = {"retries": {"enabled": {}}}
         inner = create(context._replace(executor_config=settings))
-        return OneProcess(inner, known)
+        return OneProcess(inner, known, gate())
 
     return executor
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import dagster as dg
@@ -25,6 +26,7 @@ from wmtp_assets.artifacts.staleness import (
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, require_pins, upstream_files_of
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import CheckResult
+from wmtp_assets.orchestration.agreement import agree, report_unchanged
 from wmtp_assets.orchestration.assets.common import FORCED, key_of
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
@@ -32,18 +34,19 @@ from wmtp_assets.orchestration.assets.report import KEY as REPORT
 from wmtp_assets.orchestration.assets.sources import repository_key
 from wmtp_assets.orchestration.build import build_defs
 from wmtp_assets.orchestration.failures import Failure, failure_of, is_of_environment
+from wmtp_assets.orchestration.gate_status import GateWatch
 from wmtp_assets.orchestration.history import (
-    PROCESS,
-    cancel_dead_runs,
+    end_dead_runs,
     shown_in_history,
-    this_process,
 )
 from wmtp_assets.orchestration.home import enter_home, open_instance
 from wmtp_assets.orchestration.jobs import materialize_all
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.pages.report import LANGUAGES, file_name
 from wmtp_assets.storage import PublishedSet
+from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.preflight import require_writable
+from wmtp_assets.storage.receipts import Receipt
 
 
 class SelectionError(WmtpError):
@@ -79,13 +82,14 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     WmtpError when upstream is refused.
     """
     require_writable(project.storage, "A run")  # one error, not one for each step
-    enter_home()
+    enter_home(project)
     defs = build_defs(project.catalog, project.hub_spec, project.storage)
     selected = _selected(defs, selection)
     work = _work(project, selected & set(project.artifacts), force)
     published, refused = _publish(project, work.publish)
     make = {key_of(name) for name in work.make}
-    if READINESS.to_user_string() in selected and (make or not project.report.is_file()):
+    asks_gate = READINESS.to_user_string() in selected
+    if asks_gate and (make or not project.report.is_file()):
         make.add(READINESS)
     pages = [project.store.root / file_name(language) for language in LANGUAGES]
     if REPORT.to_user_string() in selected and (
@@ -99,9 +103,6 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     graph = defs.resolve_asset_graph()
     checked = make | {dg.AssetKey(name.split("/")) for name in selected}
     checks = {key for key in graph.asset_check_keys if key.asset_key in checked}
-    job = defs.resolve_job_def(materialize_all.name).get_subset(
-        asset_selection=make | sources, asset_check_selection=checks
-    )
     before = {name: _sequence(project, name) for name in work.make}
     # Fetched again only because its source looks newer: made when other bytes came of it.
     doubted = {
@@ -109,21 +110,34 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         for name in raw
         if name not in work.again and not must_return(project, name)
     }
-    with open_instance() as instance, shown_in_history(instance) as run_id:
-        cancel_dead_runs(instance)
-        result = job.execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            tags={PROCESS: this_process()},
-            raise_on_error=False,
-            run_config={
-                "loggers": {"console": {}},
-                "ops": {
-                    defs.resolve_assets_def(key_of(name)).op.name: FORCED for name in work.again
-                },
-            },
+    with open_instance() as instance:
+        end_dead_runs(instance)
+        agree(instance, project, defs)
+        report_unchanged(instance, project, defs, _unchanged(project, selected - work.make))
+        shown_only = set()
+        if asks_gate and instance.get_latest_materialization_event(READINESS) is None:
+            shown_only = {READINESS} - make
+        job = defs.resolve_job_def(materialize_all.name).get_subset(
+            asset_selection=make | sources | shown_only, asset_check_selection=checks
         )
+        with shown_in_history(instance) as run_id:
+            result = job.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
+                run_config={
+                    "loggers": {"console": {}},
+                    "ops": {
+                        defs.resolve_assets_def(key_of(name)).op.name: FORCED for name in work.again
+                    },
+                },
+            )
+        gate = GateWatch(project)
+        for event in result.all_events:
+            gate.see(event)
+        gate.report(instance)
     unchanged = {name for name in work.make if _sequence(project, name) == before[name]}
+    unchanged |= {key.to_user_string() for key in shown_only}
     unchanged |= {
         name
         for name, old in doubted.items()
@@ -199,6 +213,16 @@ def _unfit(project: Project, selected: Collection[str]) -> list[Failure]:
         if (wrong := project.store.unpublished(one))
         for unfit in [unfit_members(project.store, one)]
     ]
+
+
+def _unchanged(project: Project, names: Collection[str]) -> list[Receipt]:
+    """The receipts of those artifacts among `names` that exist: nothing of them changed."""
+    found = []
+    for name in sorted(project.artifacts.keys() & set(names)):
+        with suppress(StorageError):  # its checks say what is wrong
+            receipt = project.store.current(name)
+            found += [receipt] if receipt else []
+    return found
 
 
 def _sequence(project: Project, name: str) -> int:

@@ -138,6 +138,15 @@ def holder(path: Path) -> str:
         return "another process"
 
 
+def holder_process(path: Path) -> int | None:
+    """The number of the process that signed the lock last; None where it was on another machine."""
+    try:
+        note = json.loads(_note(path))
+        return int(note["pid"]) if note["host"] == platform.node() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _note(path: Path) -> bytes:
     descriptor = disk.open_existing(path)
     try:

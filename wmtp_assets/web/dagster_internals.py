@@ -8,10 +8,12 @@ says which of these names another version has changed.
 
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
 from dagster._core.workspace.load_target import GrpcServerTarget
+from dagster._grpc.client import DagsterGrpcClient
 from dagster_webserver.webserver import DagsterWebserver
 
 __all__ = [
     "DAEMON",
+    "DagsterGrpcClient",
     "DagsterWebserver",
     "GrpcServerTarget",
     "WorkspaceProcessContext",

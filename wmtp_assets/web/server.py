@@ -11,18 +11,26 @@ import os
 from pathlib import Path
 
 import uvicorn
-from dagster import DagsterInstance
 from starlette.types import ASGIApp
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.settings import Settings
-from wmtp_assets.orchestration.history import cancel_dead_runs
+from wmtp_assets.orchestration.history import end_dead_runs
+from wmtp_assets.orchestration.home import open_instance
 from wmtp_assets.web.application import page_application
-from wmtp_assets.web.dagster_internals import GrpcServerTarget, WorkspaceProcessContext
+from wmtp_assets.web.code_location import keep_loaded
+from wmtp_assets.web.dagster_internals import (
+    DagsterGrpcClient,
+    GrpcServerTarget,
+    WorkspaceProcessContext,
+)
 from wmtp_assets.web.guard import Guard, served_hosts
 from wmtp_assets.web.headers import SecurityHeaders
 from wmtp_assets.web.own_pages import own_routes
+from wmtp_assets.web.processes import LOCATION
 from wmtp_assets.web.session import Login, Sessions, page_url
+
+ANSWER_WITHIN_SECONDS = 30  # of a code server that is at work on a loaded machine
 
 
 def main() -> None:
@@ -37,19 +45,25 @@ def main() -> None:
     login.add_argument("--no-token", action="store_true")
     arguments = parser.parse_args()
     project = Project.from_settings(Settings.from_environment())
+    target = GrpcServerTarget(
+        host="localhost", socket=arguments.socket, port=None, location_name=LOCATION
+    )
     with (
-        DagsterInstance.get() as instance,
+        open_instance() as instance,
         WorkspaceProcessContext(
             instance,
             version="",
             read_only=arguments.read_only,
-            workspace_load_target=GrpcServerTarget(
-                host="localhost", socket=arguments.socket, port=None, location_name="wmtp_assets"
-            ),
+            workspace_load_target=target,
         ) as workspace,
     ):
         if not arguments.read_only:
-            cancel_dead_runs(instance)
+            end_dead_runs(instance, none_is_launched=True)
+        client = DagsterGrpcClient(host="localhost", socket=arguments.socket)
+        keep_loaded(
+            lambda: client.get_server_id(timeout=ANSWER_WITHIN_SECONDS),
+            lambda: workspace.reload_code_location(LOCATION),
+        )
         instance.optimize_for_webserver(
             statement_timeout=15_000, pool_recycle=3_600, max_overflow=20
         )

@@ -26,6 +26,7 @@ from starlette.websockets import WebSocketClose
 from wmtp_assets.errors import WmtpError
 
 PARAMETER = "token"
+ENTRY = "/asset-groups"  # the lineage of all assets: Dagster's first page shows runs only
 REFUSED = """Refused: open the link that `wmtp ui` printed. Each link lets one browser in, once;
 `{command}`, run by the same user on the same machine, prints a new one.
 If this browser was let in before, reload this page.
@@ -109,7 +110,7 @@ class Sessions:
         token = secrets.token_urlsafe(32)
         opened, written = tempfile.mkstemp(dir=self._path.parent)  # mode 0600
         with os.fdopen(opened, "w", encoding="ascii") as file:
-            file.write(f"{self._url}/?{PARAMETER}={token}\n")
+            file.write(f"{self._url}{ENTRY}?{PARAMETER}={token}\n")
         Path(written).replace(self._path)
         return _digest(token)
 

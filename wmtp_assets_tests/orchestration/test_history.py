@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import subprocess
-import sys
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.launcher.base import WorkerStatus
 
-from wmtp_assets.orchestration.history import PROCESS, cancel_dead_runs, this_process
+from wmtp_assets.orchestration.history import (
+    end_dead_runs,
+    executing,
+    is_gone,
+    process_of,
+)
+from wmtp_assets.orchestration.launcher import LocalRunLauncher
+
+FORK = multiprocessing.get_context("fork")
+STARTED, CANCELING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING
 
 
 @dg.op
@@ -20,42 +37,110 @@ def idle() -> None:
     nothing()
 
 
-def unfinished(instance: dg.DagsterInstance, tags: dict[str, str]) -> str:
-    run = instance.create_run_for_job(idle, tags=tags, status=dg.DagsterRunStatus.STARTED)
-    return run.run_id
-
-
-def tag_of_a_process_that_is_gone() -> str:
-    code = "from wmtp_assets.orchestration.history import this_process; print(this_process())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def test_a_run_of_a_process_that_is_gone_is_canceled_and_no_other() -> None:
-    gone = tag_of_a_process_that_is_gone()
-    host, number, _ = this_process().split()
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with dg.DagsterInstance.ephemeral() as instance:
-        dead = unfinished(instance, {PROCESS: gone})
-        recycled = unfinished(instance, {PROCESS: f"{host} {number} 1"})
-        alive = unfinished(instance, {PROCESS: this_process()})
-        others = [
-            unfinished(instance, {}),  # of the page: Dagster's own to watch
-            unfinished(instance, {PROCESS: ""}),
-            unfinished(instance, {PROCESS: gone.replace(host, "another-machine", 1)}),
-            unfinished(instance, {PROCESS: f"{host} ../../etc 1"}),
-        ]
-        assert set(cancel_dead_runs(instance)) == {dead, recycled}
-        assert cancel_dead_runs(instance) == []
-        for run_id in (dead, recycled):
-            run = instance.get_run_by_id(run_id)
-            assert run is not None
-            assert run.status is dg.DagsterRunStatus.CANCELED
-        for run_id in (alive, *others):
-            run = instance.get_run_by_id(run_id)
-            assert run is not None
-            assert run.status is dg.DagsterRunStatus.STARTED
+        yield instance
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_process_is_named_by_host_number_and_start() -> None:
-    assert len(this_process().split()) == 3
+def a_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus = STARTED, **tags: str) -> str:
+    return instance.create_run_for_job(idle, tags=tags, status=status).run_id
+
+
+def status_of(instance: dg.DagsterInstance, run_id: str) -> str:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status.value
+
+
+def execute(run_id: str, begun: Connection) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with executing(run_id):
+        begun.send(True)
+        time.sleep(600)
+
+
+def process_that_executes(run_id: str) -> BaseProcess:
+    here, there = FORK.Pipe()
+    process = FORK.Process(target=execute, args=(run_id, there), daemon=True)
+    process.start()
+    assert here.recv()
+    return process
+
+
+def killed(run_id: str) -> None:
+    process = process_that_executes(run_id)
+    process.kill()
+    process.join()
+
+
+def test_a_run_whose_process_was_killed_is_ended_and_no_other(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    dead, canceling = a_run(instance), a_run(instance, CANCELING)
+    for run_id in (dead, canceling):
+        killed(run_id)
+    starting = a_run(instance, dg.DagsterRunStatus.STARTING)
+    of_an_earlier_version = a_run(instance)
+    alive = a_run(instance)
+    with executing(alive):
+        assert process_of(alive) == os.getpid()
+        assert set(end_dead_runs(instance)) == {dead, canceling}
+        assert end_dead_runs(instance) == []
+        assert end_dead_runs(instance, none_is_launched=True) == [of_an_earlier_version]
+    assert status_of(instance, dead) == "FAILURE"
+    assert status_of(instance, canceling) == "CANCELED"
+    assert status_of(instance, starting) == "STARTING"
+    assert status_of(instance, alive) == "STARTED"
+    assert list((tmp_path / ".dagster" / "running").iterdir()) == []
+
+
+def test_dagsters_monitoring_is_told_whether_a_run_lives(instance: dg.DagsterInstance) -> None:
+    launcher = LocalRunLauncher()
+    assert launcher.supports_check_run_worker_health
+
+    def health(run_id: str) -> WorkerStatus:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        return launcher.check_run_worker_health(run).status
+
+    dead, starting, alive = a_run(instance), a_run(instance), a_run(instance)
+    killed(dead)
+    with executing(alive):
+        assert health(alive) is WorkerStatus.RUNNING
+    assert health(starting) is WorkerStatus.RUNNING
+    assert health(dead) is WorkerStatus.NOT_FOUND
+
+
+def test_terminate_ends_a_run_whose_code_server_is_gone_and_one_whose_process_is(
+    instance: dg.DagsterInstance,
+) -> None:
+    launcher = LocalRunLauncher()
+    launcher.register_instance(instance)
+    dead, alive = a_run(instance), a_run(instance)
+    killed(dead)
+    assert launcher.terminate(dead)
+    assert status_of(instance, dead) == "CANCELED"
+    process = process_that_executes(alive)
+    assert launcher.terminate(alive)
+    process.join(30)
+    assert process.exitcode == -signal.SIGTERM
+    assert is_gone(alive)
+    until = time.monotonic() + 30
+    while status_of(instance, alive) != "CANCELED":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert not launcher.terminate(alive), "it has ended"
+
+
+def test_a_tag_that_a_user_of_the_page_chooses_names_no_process_to_end(
+    instance: dg.DagsterInstance,
+) -> None:
+    launcher = LocalRunLauncher()
+    launcher.register_instance(instance)
+    with subprocess.Popen(["sleep", "600"]) as victim:
+        run_id = a_run(instance, **{"wmtp/process": f"{os.uname().nodename} {victim.pid} 1"})
+        launcher.terminate(run_id)
+        assert victim.poll() is None
+        victim.kill()

@@ -235,7 +235,7 @@ SCENARIOS = [
         then="wmtp verify --against-source",
     ),
     Scenario(
-        "orchestration.home._made",
+        "orchestration.home._locked",
         without_home,
         f"wmtp materialize {SPLIT}",
         "export DAGSTER_HOME=",
@@ -364,7 +364,8 @@ OTHERS = [
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
-    "orchestration.home.open_instance": "as orchestration.home._made",
+    "orchestration.home._claim": "orchestration/test_home.py executes it",
+    "orchestration.home._remedy": "orchestration/test_home.py executes it",
     "catalog.pin.check_own": "catalog/test_pin.py executes it",
     "checkpoints.libtorch.load": "a broken installation of torch, which this one is not",
     "hub.client_settings._token_problem": "the token is the person's",
@@ -378,7 +379,8 @@ ELSEWHERE = {
     "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
     "web.processes.running_link": "starts the page: web/test_real_server.py",
-    "web.processes._wait_until": "`wmtp validate` shows what is wrong, and repairs nothing",
+    "web.processes._not_alone": "starts the page: web/test_recovery.py",
+    "web.processes._ended": "`wmtp validate` shows what is wrong, and repairs nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
     "artifacts.checks.fetched.weights_kept": "as artifacts.checks.models.check_converted_again",
     # What a proof prints when an artifact itself is wrong: test_checks.py breaks each.

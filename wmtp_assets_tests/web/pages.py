@@ -118,12 +118,26 @@ def wmtp() -> str:
 
 
 @contextlib.contextmanager
-def running_page(root: Path, *options: str, **environment: str) -> Iterator[Page]:
-    """Starts `wmtp ui` below `root` and ends it; the environment is the given one and no more."""
+def running_page(
+    root: Path, *options: str, poll_seconds: int | None = None, **environment: str
+) -> Iterator[Page]:
+    """Starts `wmtp ui` below `root` and ends it; the environment is the given one and no more.
+
+    `poll_seconds`: how often the daemon looks whether runs live.
+    """
     for name in ("home", "storage", "user", "outside", "tmp"):
         (root / name).mkdir()
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(CHECKOUT / name, root / "home")
+    if poll_seconds is not None:
+        config = root / "home" / "dagster.yaml"
+        text, count = re.subn(
+            r"poll_interval_seconds: \d+",
+            f"poll_interval_seconds: {poll_seconds}",
+            config.read_text(encoding="utf-8"),
+        )
+        assert count == 1
+        config.write_text(text, encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -81,7 +81,7 @@ def test_the_printed_link_works_once_and_another_is_printed_when_asked_for(page:
     assert second not in (first, "")
     assert second == page.link(), "printing uses nothing up"
     answer = page.enter(second)
-    assert (answer.status, answer.headers["location"]) == (303, ["/"])
+    assert (answer.status, answer.headers["location"]) == (303, ["/asset-groups"])
     assert page.cookie != cookie
     assert page.link() != second
     for one in (cookie, page.cookie):
@@ -488,6 +488,8 @@ def test_a_page_without_a_token_says_so_and_ends_without_a_trace(
                 "mutation { wipeAssets(assetPartitionRanges: []) { __typename } }"
             )
             assert refused["data"]["wipeAssets"]["__typename"] == "UnauthorizedError"
+            lines = [(one / "cmdline").read_bytes() for one in processes_of(page)]
+            assert not any(b"daemon" in line for line in lines), "it would start scheduled runs"
     assert not list((tmp_path / "home" / ".dagster" / "page").glob("*"))
     assert not list((tmp_path / "tmp").iterdir())
     done = subprocess.run(

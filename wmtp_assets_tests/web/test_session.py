@@ -64,7 +64,7 @@ def test_a_link_lets_one_browser_in_and_no_second(sessions: Sessions, file: Path
     first, second = browser(sessions), browser(sessions)
     link = read_link(file)
     answer = first.get(link)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/asset-groups")
     assert first.get("/assets").text == "passed on "
     assert second.get(link).status_code == 401
     assert second.get("/assets").status_code == 401

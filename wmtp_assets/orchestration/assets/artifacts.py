@@ -20,10 +20,12 @@ from wmtp_assets.orchestration.assets.common import (
     FOLLOW,
     OPTIONS,
     OWNERS,
-    UNCHANGED,
+    RESULT,
     WEEKLY,
+    code_version,
     key_of,
     no_retry,
+    result_of,
 )
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.sources import repository_key
@@ -73,7 +75,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         kinds={kind.icon},
         owners=OWNERS,
         description=_description(catalog, artifact),
-        code_version=kind.code_version,
+        code_version=code_version(artifact),
         config_schema=OPTIONS,
         retry_policy=_RETRIES if artifact.is_fetched else None,
         automation_condition=FOLLOW,
@@ -99,7 +101,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=outcome.receipt,
             data_version=dg.DataVersion(outcome.receipt.digest),
-            metadata={UNCHANGED: True} if outcome.unchanged else {},
+            metadata={RESULT: result_of(outcome.receipt, unchanged=outcome.unchanged)},
         )
 
     return asset

@@ -9,7 +9,10 @@ from typing import Any
 
 import dagster as dg
 
+from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.errors import TransientError, WmtpError
+from wmtp_assets.storage.receipts import Receipt
 
 OWNERS = ["team:wmtp"]
 
@@ -37,8 +40,20 @@ OPTIONS: Mapping[str, dg.Field] = {
 }
 FORCED: Mapping[str, object] = {"config": {"force": True}}
 
-# The metadata of a materialization that found nothing to make.
-UNCHANGED = "unchanged"
+# The metadata of a materialization that says what came of it.
+RESULT, MADE = "result", "made"
+
+
+def result_of(receipt: Receipt, *, unchanged: bool) -> str:
+    """What a materialization says of itself: made, or unchanged since when (UTC)."""
+    when = receipt.made_at[:16].replace("T", " ")
+    return f"unchanged since {when} UTC" if unchanged else MADE
+
+
+def code_version(artifact: Artifact) -> str:
+    """The version of the code that makes an artifact, with the digest of its settings: the page
+    shows an artifact as out of date whose entry in the catalog was edited."""
+    return f"{kind_of(artifact).code_version}-{artifact.settings_digest[:12]}"
 
 
 def key_of(name: str) -> dg.AssetKey:

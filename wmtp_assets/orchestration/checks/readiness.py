@@ -5,6 +5,7 @@ import dagster as dg
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import verdict_of_run
 from wmtp_assets.orchestration.assets.readiness import KEY, conditions_table
+from wmtp_assets.orchestration.gate_status import CHECK
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.pages.report import keep_reports_true
@@ -15,7 +16,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
 
     @dg.asset_check(
         asset=KEY,
-        name="gate_is_open",
+        name=CHECK,
         description="Every required condition is met, recomputed from the files on disk.",
         config_schema={},
         op_tags={"dagster/priority": "-2"},  # after the checks, whose findings it shares
