@@ -21,6 +21,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.definitions import build_defs
+from wmtp_assets.orchestration.history import LOCATION
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["meta-llama-mtp", "ref-sheared-llama-2.7b", "starling-rm-7b", "micro-mtp", "micro-ref"]
@@ -133,6 +134,22 @@ def test_pools_hold_back_runs_and_never_steps() -> None:
     """A slot of a step that was killed is never given back; a run's ends with the run."""
     home = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
     assert home["concurrency"]["pools"] == {"granularity": "run", "default_limit": 1}
+
+
+def test_dg_and_dagster_load_the_location_that_the_page_serves() -> None:
+    """pyproject.toml silently takes precedence over workspace.yaml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    dg_project = project["tool"]["dg"]["project"]
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))
+    (entry,) = workspace["load_from"]
+    assert entry == {
+        "python_module": {
+            "module_name": dg_project["code_location_target_module"],
+            "location_name": dg_project["code_location_name"],
+        }
+    }
+    assert entry["python_module"]["location_name"] == LOCATION
+    assert "dagster" not in project["tool"], "a third place"
 
 
 def test_only_what_fetches_is_tried_again(defs: dg.Definitions) -> None:
