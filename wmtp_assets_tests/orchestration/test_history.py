@@ -16,6 +16,7 @@ import dagster as dg
 import pytest
 from dagster._core.launcher.base import WorkerStatus
 
+from wmtp_assets.orchestration import launcher as launcher_module
 from wmtp_assets.orchestration.history import (
     end_dead_runs,
     executing,
@@ -54,16 +55,16 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> str:
     return run.status.value
 
 
-def execute(run_id: str, begun: Connection) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def execute(run_id: str, begun: Connection, on_term: signal.Handlers) -> None:
+    signal.signal(signal.SIGTERM, on_term)
     with executing(run_id):
         begun.send(True)
         time.sleep(600)
 
 
-def process_that_executes(run_id: str) -> BaseProcess:
+def process_that_executes(run_id: str, on_term: signal.Handlers = signal.SIG_DFL) -> BaseProcess:
     here, there = FORK.Pipe()
-    process = FORK.Process(target=execute, args=(run_id, there), daemon=True)
+    process = FORK.Process(target=execute, args=(run_id, there, on_term), daemon=True)
     process.start()
     assert here.recv()
     return process
@@ -113,19 +114,28 @@ def test_dagsters_monitoring_is_told_whether_a_run_lives(instance: dg.DagsterIns
     assert health(dead) is WorkerStatus.NOT_FOUND
 
 
-def test_terminate_ends_a_run_whose_code_server_is_gone_and_one_whose_process_is(
+@pytest.mark.parametrize(
+    ("on_term", "ended_by"),
+    [(signal.SIG_DFL, signal.SIGTERM), (signal.SIG_IGN, signal.SIGKILL)],
+    ids=["at once", "never"],
+)
+def test_terminate_ends_a_run_that_obeys_or_not_and_one_whose_process_is_gone(
     instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    on_term: signal.Handlers,
+    ended_by: signal.Signals,
 ) -> None:
+    monkeypatch.setattr(launcher_module, "_PATIENCE_SECONDS", 0.5)
     launcher = LocalRunLauncher()
     launcher.register_instance(instance)
     dead, alive = a_run(instance), a_run(instance)
     killed(dead)
     assert launcher.terminate(dead)
     assert status_of(instance, dead) == "CANCELED"
-    process = process_that_executes(alive)
+    process = process_that_executes(alive, on_term)
     assert launcher.terminate(alive)
     process.join(30)
-    assert process.exitcode == -signal.SIGTERM
+    assert process.exitcode == -ended_by
     assert is_gone(alive)
     until = time.monotonic() + 30
     while status_of(instance, alive) != "CANCELED":
