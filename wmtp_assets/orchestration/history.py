@@ -12,12 +12,13 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
 
 from wmtp_assets import interrupts
+from wmtp_assets.errors import WmtpError
 from wmtp_assets.orchestration.dagster_internals import (
     REPOSITORY_LABEL_TAG,
     RegisteredCodeLocationOrigin,
@@ -74,9 +75,15 @@ def shown_in_history(instance: dg.DagsterInstance) -> Iterator[str]:
 
 @contextmanager
 def executing(run_id: str) -> Iterator[None]:
-    """While the block runs, this process is known to be the one that executes the run."""
-    path = _lock_of(run_id)
-    with nullcontext() if path is None else exclusive_now(path) as ours:
+    """While the block runs, this process is known to be the one that executes the run.
+
+    Not where the disk refuses the lock: a run goes on without.
+    """
+    path, ours = _lock_of(run_id), False
+    with ExitStack() as stack:
+        if path is not None:
+            with suppress(OSError, WmtpError):
+                ours = stack.enter_context(exclusive_now(path))
         try:
             yield
         finally:
@@ -148,7 +155,7 @@ def _remove_locks_of_the_dead(instance: dg.DagsterInstance) -> None:
 
 
 def _remove(path: Path) -> None:
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # another start tries again
         disk.unlink(path)
 
 

@@ -6,6 +6,7 @@ records which storage and catalog it belongs to, and no other is let in.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -128,16 +129,20 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "no permission to write")
+            raise PermissionError(errno.EACCES, "no permission to write")
         with exclusive(state_of(folder) / _OPENING):
             yield
+    except HomeError:
+        raise
     except (OSError, WmtpError) as error:
-        if isinstance(error, HomeError):
-            raise
+        found: object = error
+        if isinstance(error, OSError):
+            code = errno.errorcode.get(error.errno or 0, "no code")
+            found = f"{error.strerror or error} ({code})"
         raise HomeError(
             "Dagster's home cannot be made or written",
             expected="a folder that this user can write",
-            found=getattr(error, "strerror", None) or error,
+            found=found,
             where=folder,
             hint=_HINT,
         ) from error
