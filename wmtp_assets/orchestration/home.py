@@ -14,7 +14,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import dagster as dg
@@ -85,8 +85,11 @@ def state_of(there: Path) -> Path:
 
 
 @contextmanager
-def open_instance() -> Iterator[dg.DagsterInstance]:
+def open_instance(*, for_good: bool = False) -> Iterator[dg.DagsterInstance]:
     """Dagster's instance in the home that was entered. Raises HomeError.
+
+    `for_good`: for a server, which opens the database of each run that is looked at and must not
+    keep them all open.
 
     One process at a time opens a home: the first makes its databases, and two that make them at
     once leave ones that no later process can open.
@@ -102,7 +105,7 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
                 where=where,
                 hint=_remedy(where, str(error)),
             ) from error
-    with instance, quick_history():
+    with instance, nullcontext() if for_good else quick_history():
         yield instance
 
 

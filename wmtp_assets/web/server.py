@@ -49,7 +49,7 @@ def main() -> None:
         host="localhost", socket=arguments.socket, port=None, location_name=LOCATION
     )
     with (
-        open_instance() as instance,
+        open_instance(for_good=True) as instance,
         WorkspaceProcessContext(
             instance,
             version="",
