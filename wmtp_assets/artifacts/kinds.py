@@ -154,7 +154,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.CHECKPOINT: ArtifactKind(
         make=models.make_checkpoint,
         loaded_as=Checkpoint,
-        checks="wmtp_assets.artifacts.checks.models:CHECKPOINTS",
+        checks="wmtp_assets.artifacts.checks.checkpoints:CHECKPOINTS",
         describe=_converted_or_sliced,
         icon="pytorch",  # Dagster has none for safetensors
         code_version="3",  # the certificate digests tensors with BLAKE3

@@ -54,7 +54,7 @@ def in_parallel(
 ) -> dict[str, list[Finding]]:
     """Calls `verify` for each artifact on every core, the largest first; the results by name.
 
-    What loads a model waits for another that does (see `checks/models.py`): memory stays bounded.
+    What loads a model waits for another that does (see `checks/subject.py`): memory stays bounded.
     """
     given = list(artifacts)
     order = sorted(given, key=lambda artifact: _size(project, artifact), reverse=True)

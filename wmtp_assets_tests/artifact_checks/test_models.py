@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks.models import CHECKPOINT, MICRO_SIZE
+from wmtp_assets.artifacts.checks.checkpoints import CHECKPOINT, MICRO_SIZE
 from wmtp_assets.mtp.checks import CHECKS
 from wmtp_assets_tests.artifact_checks import breaking
 from wmtp_assets_tests.artifact_checks.breaking import (

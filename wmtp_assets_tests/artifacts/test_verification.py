@@ -11,9 +11,9 @@ import pytest
 
 from wmtp_assets.artifacts import Project, verification
 from wmtp_assets.artifacts.checks import checks_of, run_checks
+from wmtp_assets.artifacts.checks.checkpoints import CheckpointSubject
 from wmtp_assets.artifacts.checks.common import files_unchanged
 from wmtp_assets.artifacts.checks.datasets import SplitSubject
-from wmtp_assets.artifacts.checks.models import CheckpointSubject
 from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.gate import evaluate, verdict_of_run
 from wmtp_assets.artifacts.verification import findings_of_run, identity_of, verify_all

@@ -346,7 +346,7 @@ OTHERS = [
         own={"DIRECTORY": "'my mirror'"},
     ),
     Scenario(
-        "artifacts.checks.models.check_converted_again",
+        "artifacts.checks.checkpoints.check_converted_again",
         nothing,
         "wmtp verify --against-source",
         f"wmtp materialize {MODEL}_raw --force",
@@ -382,14 +382,14 @@ ELSEWHERE = {
     "web.processes._not_alone": "starts the page: web/test_recovery.py",
     "web.processes._ended": "`wmtp validate` shows what is wrong, and repairs nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
-    "artifacts.checks.fetched.weights_kept": "as artifacts.checks.models.check_converted_again",
+    "artifacts.checks.fetched.weights_kept": "as artifacts.checks.checkpoints.check_converted_again",
     # What a proof prints when an artifact itself is wrong: test_checks.py breaks each.
     "pages.facts._require_recorded": "as artifacts.checks.common.files_unchanged, on a page",
     "artifacts.checks._failed": "test_checks.py",
     "artifacts.checks._found": "test_checks.py",
     "artifacts.checks.datasets.schema_is_ours": "test_checks.py",
     "artifacts.checks.datasets.data_files_declared": "test_checks.py",
-    "artifacts.checks.models._as_released": "a race with `wmtp gc --raw`, over when it is printed",
+    "artifacts.checks.checkpoints._as_released": "a race with `wmtp gc --raw`, over when printed",
     "artifacts.checks.models.certificate_of_checkpoint": "test_checks.py",
     "artifacts.checks.derived.derived_from_inputs.compute": "test_checks.py",
 }

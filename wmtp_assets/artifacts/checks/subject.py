@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from wmtp_assets.artifacts.checks.inputs import place
 from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.findings import Check, Finding, lazy
+from wmtp_assets.findings import Check, Finding, Outcome, S, lazy
 from wmtp_assets.storage.receipts import Receipt
 
 
@@ -81,3 +82,17 @@ class KindChecks:
 def by(one: Check[Any], subject: type[Subject] = Subject) -> KindComparison:
     """Comparing with the source by a check that derives or reads all of an artifact anyway."""
     return lambda project, artifact: [one.of(subject(project, artifact))]
+
+
+# One model in memory at a time, and torch and transformers have settings of the whole process.
+_LOADING = threading.Lock()
+
+
+def one_at_a_time(one: Check[S]) -> Check[S]:
+    """The check, for which others that load a model or tokenizer wait, and it for them."""
+
+    def compute(subject: S) -> Outcome | Finding:
+        with _LOADING:
+            return one.compute(subject)
+
+    return replace(one, compute=compute)
