@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import warnings
 from pathlib import Path
 
-import dagster as dg
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,8 +19,8 @@ from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.source_comparison import SplitSource, check_source
-from wmtp_assets.definitions import build_defs
 from wmtp_assets_tests.orchestration import tiny
+from wmtp_assets_tests.worlds import materialized
 
 DOCUMENT = Path(__file__).parents[2] / "docs/how-to-add-a-dataset.md"
 NAME = "mbpp-plus"
@@ -87,16 +85,7 @@ def test_a_format_in_one_file_is_built_checked_released_and_read(
     project = world.project
     new = {name for name, one in project.artifacts.items() if one.owner == NAME}
     assert f"datasets/{NAME}_test" in new
-    with warnings.catch_warnings(), dg.DagsterInstance.ephemeral() as instance:
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        defs = build_defs(project.catalog, project.hub_spec, project.storage)
-        keys = {dg.AssetKey(name.split("/")) for name in new}
-        checks = defs.resolve_asset_graph().asset_check_keys
-        job = defs.resolve_job_def("materialize_all").get_subset(
-            asset_selection=keys,
-            asset_check_selection={key for key in checks if key.asset_key in keys},
-        )
-        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    result = materialized(project, new)
     found = result.get_asset_check_evaluations()
     assert [(each.check_name, each.metadata) for each in found if not each.passed] == []
     assert result.success
