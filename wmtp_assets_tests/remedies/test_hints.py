@@ -382,8 +382,8 @@ ELSEWHERE = {
     "web.processes._not_alone": "starts the page: web/test_recovery.py",
     "web.processes._ended": "`wmtp validate` shows what is wrong, and repairs nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
-    "artifacts.checks.fetched.weights_kept": "as artifacts.checks.checkpoints.check_converted_again",
-    # What a proof prints when an artifact itself is wrong: test_checks.py breaks each.
+    "artifacts.checks.fetched.weights_kept": "as check_converted_again, above",
+    # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
     "pages.facts._require_recorded": "as artifacts.checks.common.files_unchanged, on a page",
     "artifacts.checks._failed": "test_checks.py",
     "artifacts.checks._found": "test_checks.py",
