@@ -266,15 +266,3 @@ def test_dagsters_own_validation_agrees_with_the_workspace(tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert "Validation successful for code location wmtp_assets" in done.stdout + done.stderr
-
-
-def test_workspace_and_pyproject_tell_one_truth() -> None:
-    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text(encoding="utf-8"))
-    (location,) = workspace["load_from"]
-    assert location["python_module"] == {
-        "module_name": "wmtp_assets.definitions",
-        "location_name": "wmtp_assets",
-    }
-    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
-    assert "dg" not in tools
-    assert "dagster" not in tools

@@ -226,16 +226,23 @@ def _sample(given: argparse.Namespace) -> int:
 
 
 def _validate(given: argparse.Namespace) -> int:
+    import tempfile
+
     from wmtp_assets.artifacts.settings import Settings
-    from wmtp_assets.orchestration.home import home
+    from wmtp_assets.orchestration.home import enter_home, open_instance
 
     settings = Settings.from_environment()
-    there = home(open_project(settings))
+    enter_home(open_project(settings))
+    with open_instance():
+        pass  # dagster.yaml can be used
     # Named here: a home need not hold a workspace.yaml.
     command = [sys.executable, "-m", "dagster", "definitions", "validate"]
     command += ["--module-name", "wmtp_assets.definitions"]
-    environment = {**os.environ, **settings.environment(), "DAGSTER_HOME": str(there)}
-    done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
-        command, cwd=there, env=environment, check=False
-    )
+    environment = {**os.environ, **settings.environment()}
+    del environment["DAGSTER_HOME"]
+    # In an empty folder: Dagster's commands read a `.env` in theirs, and other settings from it.
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+            command, cwd=empty, env=environment, check=False
+        )
     return DONE if done.returncode == 0 else WRONG
