@@ -219,7 +219,7 @@ def judge(
         ),
         Condition(
             "published",
-            "the contract's paths lead to what was proven",
+            "the contract's paths lead to what was verified",
             required=True,
             reasons=_reasons(finding for finding in links if finding.blocking),
         ),

@@ -1,7 +1,7 @@
 """The sharded view of a checkpoint: the same tensors in files of a bounded size, with an index.
 
 For readers that want shards (`model-0000x-of-0000N.safetensors`, `model.safetensors.index.json`).
-The bytes of every tensor are those of the single file, and that is proven, not assumed.
+The bytes of every tensor are those of the single file, and a check verifies that.
 """
 
 from __future__ import annotations
