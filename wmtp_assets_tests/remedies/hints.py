@@ -1,4 +1,9 @@
-"""Every hint in the package's sources that contains a command, found by reading the sources."""
+"""Every command that the package's sources tell a person to run, found by reading the sources.
+
+That is every hint with a command, and whatever else looks like a command for this package's user:
+a hint may be computed elsewhere than where it is given. Docstrings and the texts of the command
+line's help are none.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,8 @@ import wmtp_assets
 PACKAGE = Path(wmtp_assets.__file__).parent
 # A word in backticks may be a field or a file; a command has arguments or is all computed.
 COMMAND = re.compile(r"`[^` ]+ [^`]+`|`\{[^`]+\}`|\bwmtp [a-z{]")
+PROGRAMS = "wmtp|cp|mv|rm|env|export|openssl|pip|hf|python|mkdir|unset"
+ELSEWHERE = re.compile(rf"`({PROGRAMS}) [^`]*|\bwmtp [a-z]+ (--|\{{)")
 
 
 def hints() -> dict[str, list[str]]:
@@ -31,7 +38,24 @@ def hints() -> dict[str, list[str]]:
             text = _text(value, constants)
             if COMMAND.search(text):
                 found.setdefault(place, []).append(text)
+        for place, text in _other_texts(tree, module.removesuffix(".__init__")):
+            if ELSEWHERE.search(text):
+                found.setdefault(place, []).append(text)
     return found
+
+
+def _other_texts(node: ast.AST, place: str) -> Iterator[tuple[str, str]]:
+    """Texts that are neither given as a hint where they stand, nor docstrings or help."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
+            continue
+        if isinstance(child, ast.keyword) and child.arg in ("hint", "help", "epilog"):
+            continue
+        if isinstance(child, ast.JoinedStr | ast.Constant):
+            yield place, _text(child, {})
+            continue
+        named = isinstance(child, ast.FunctionDef | ast.ClassDef)
+        yield from _other_texts(child, f"{place}.{child.name}" if named else place)
 
 
 def _mends(node: ast.AST, place: str) -> Iterator[tuple[str, ast.expr]]:
@@ -47,7 +71,7 @@ def _text(value: ast.expr, constants: dict[str, ast.expr]) -> str:
     match value:
         case ast.Constant(value=str() as text):
             return text
-        case ast.JoinedStr(values=parts):
+        case ast.JoinedStr(values=parts) | ast.BoolOp(values=parts):
             return "".join(_text(part, constants) for part in parts)
         case ast.FormattedValue(value=inner):
             return f"{{{ast.unparse(inner)}}}"

@@ -20,6 +20,7 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import source
+from wmtp_assets.catalog import load_catalog
 from wmtp_assets.cli import main
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages.facts import facts_of
@@ -153,6 +154,13 @@ def lock_is_a_folder(storage: Path) -> None:
     (storage / "assets.lock").mkdir()
 
 
+def lock_is_a_link(storage: Path) -> None:
+    lock = storage / ".locks" / "artifacts" / f"{SPLIT}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.unlink(missing_ok=True)
+    lock.symlink_to(storage.parent / "elsewhere")
+
+
 def reworded(storage: Path) -> None:
     """The catalog takes other words for the split than it was made by."""
     path = storage.parent / "catalog.yaml"
@@ -162,6 +170,11 @@ def reworded(storage: Path) -> None:
 
 
 VERSION = "[0-9a-f]" * 12
+COMMIT = next(
+    upstream.revision
+    for upstream in load_catalog("sample").upstreams().values()
+    if upstream.repository == "openai/openai_humaneval"
+)
 SCENARIOS = [
     Scenario(
         "artifacts.types.demand",
@@ -220,6 +233,14 @@ SCENARIOS = [
     ),
     Scenario(
         "storage.bounds.in_the_way", link_out, f"wmtp materialize {SPLIT} --force", "rm ", status=2
+    ),
+    Scenario(
+        "storage.errors",
+        lock_is_a_link,
+        f"wmtp materialize {SPLIT} --force",
+        "rm ",
+        status=2,
+        then=f"wmtp materialize {SPLIT} --force",
     ),
     Scenario(
         "artifacts.checks.inputs.locked",
@@ -346,6 +367,14 @@ OTHERS = [
         own={"DIRECTORY": "'my mirror'"},
     ),
     Scenario(
+        "catalog.pin.check_own",
+        nothing,
+        f"wmtp pin openai/openai_humaneval {COMMIT}",
+        "cp ",
+        status=2,
+        then=f"wmtp pin openai/openai_humaneval {COMMIT}",
+    ),
+    Scenario(
         "artifacts.checks.checkpoints.check_converted_again",
         nothing,
         "wmtp verify --against-source",
@@ -366,15 +395,11 @@ OTHERS = [
 ELSEWHERE = {
     "orchestration.home._claim": "orchestration/test_home.py executes it",
     "orchestration.home._remedy": "orchestration/test_home.py executes it",
-    "catalog.pin.check_own": "catalog/test_pin.py executes it",
     "checkpoints.libtorch.load": "a broken installation of torch, which this one is not",
     "hub.client_settings._token_problem": "the token is the person's",
     "hub.client_settings._proxy": "a package or a proxy of the person's choice",
-    "hub.directory._no_file": "as artifacts.upstream_files.select, while it is fetched",
-    "hub.directory.DirectoryHub._folder": "as artifacts.upstream_files.select",
     "hub.fetch._agreed": "which of two files is right, a person decides",
     "hub.remote._unreachable": "without a network nothing here can repair it",
-    "storage.errors": "a full disk: artifacts/test_real_disks.py",
     "storage.preflight.require_writable": "read-only: artifacts/test_hostile_storage.py",
     "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
@@ -383,6 +408,30 @@ ELSEWHERE = {
     "web.processes._ended": "`wmtp validate` shows what is wrong, and repairs nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
     "artifacts.checks.fetched.weights_kept": "as check_converted_again, above",
+    # Computed elsewhere than where it is printed.
+    "artifacts.checks.subject.Subject.again": "test_checks.py",
+    "artifacts.gate.judge.condition": "test_checks.py",
+    "artifacts.types.Handle._again": "as artifacts.checks.common.files_unchanged",
+    "artifacts.conversion.upstream_config": "as artifacts.checks.fetched.fetched_files",
+    "artifacts.upstream_files.how_to_pin": "which commit, a person decides: hub/test_commands.py",
+    "orchestration.assets.sources._drift_text": "as how_to_pin: a choice, nothing is wrong",
+    "orchestration.run._unfit": "as artifacts.checks.publication._not_published",
+    "orchestration.home": "as orchestration.home._made",
+    "hub.directory._mirrored_again": "as artifacts.upstream_files.select",
+    "hub.doctor._versions": "an installation that lacks a package, which this one does not",
+    "hub.doctor._token": "the token is the person's",
+    "hub.refusals._refusal": "the licence and the token are the person's",
+    "storage.as_read._unexpected": "artifacts/test_as_read.py executes it",
+    "storage.publishing.Published._wrong_mounts": "artifacts/test_as_read.py",
+    "web.session": "starts the page: web/test_page.py",
+    "web.session.link_command": "as web.session",
+    # Said beside a result, of nothing that is wrong.
+    "checkpoints.verification._against_source": "`wmtp verify` shows what is wrong",
+    "cli.pages._report": "`wmtp gate` shows the verdict",
+    "cli.report.verdict_text": "`wmtp gate --json` shows all reasons",
+    "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
+    "corpora.reader._again": "it says what `wmtp gc` has done",
+    "sample.sample_revision": "no command: it goes into a digest",
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
     "pages.facts._require_recorded": "as artifacts.checks.common.files_unchanged, on a page",
     "artifacts.checks._failed": "test_checks.py",
@@ -399,8 +448,9 @@ def test_every_hint_with_a_command_has_a_scenario_or_a_reason() -> None:
     executed = {scenario.place for scenario in [*SCENARIOS, *SIGNING, *OTHERS]} | CALLS.keys()
     assert executed.isdisjoint(ELSEWHERE)
     covered = executed | ELSEWHERE.keys()
-    missing = {place: texts for place, texts in hints().items() if place not in covered}
-    assert missing == {}
+    found = hints()
+    assert {place: texts for place, texts in found.items() if place not in covered} == {}
+    assert covered - found.keys() == set(), "these say nothing any more"
 
 
 def test_the_scan_finds_hints_in_every_form() -> None:
@@ -492,6 +542,14 @@ def test_a_version_that_the_history_names_can_be_gone_back_to(shell: Shell) -> N
     assert (status, command) == (2, f"wmtp history {SPLIT}")
     (version,) = re.findall(r"^\* ([0-9a-f]{12})", shell.run(command)[1], re.MULTILINE)
     assert shell.run(f"wmtp rollback {SPLIT} {version}")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_catalog_that_is_shipped_is_copied_by_the_command_that_is_printed(shell: Shell) -> None:
+    shell.variables["WMTP_CATALOG"] = "sample"
+    (scenario,) = (one for one in OTHERS if one.place == "catalog.pin.check_own")
+    follow(shell, scenario)
+    assert shell.variables["WMTP_CATALOG"] == "catalog.yaml"
 
 
 @pytest.mark.slow
