@@ -53,7 +53,8 @@ def strike(world: Tiny, arguments: tuple[str, ...], delay: float, *numbers: int)
     expected = {128 + number for number in numbers} | ({0} if "The gate is" in said else set())
     assert shell_status(process) in expected, (where, said, complained)
     if process.returncode > 0:  # else it was told before Python had begun
-        assert complained.rstrip().endswith("the same command continues where this one ended.")
+        # Not always the last line: a step that ends meanwhile may still say so.
+        assert "the same command continues where this one ended.\n" in complained
         assert complained.count("wmtp: interrupted by") == 1, (where, complained)
     if process.returncode != -signal.SIGINT:
         assert "Traceback" not in complained, where
@@ -76,7 +77,7 @@ def test_signals_at_random_moments_of_a_run_end_it_and_the_next_run_goes_on(
     process = started(empty_world, *MAKE)
     assert process.wait() == 0
     whole = time.monotonic() - began
-    for number in SIGNALS * 3:
+    for number in SIGNALS * 2:
         strike(empty_world, MAKE, chance.uniform(0.2, 0.95) * whole, number)
         for loss in ("versions", "published", "datasets_v2"):
             tiny.scrap(empty_world.storage / loss)
