@@ -127,12 +127,15 @@ def _materialize(given: argparse.Namespace) -> int:
 def _make(project: Project, selection: str | None, force: bool, as_json: bool) -> int:
     from wmtp_assets.artifacts.gate import verdict_of_run
     from wmtp_assets.cli.report import rows, run_text
+    from wmtp_assets.orchestration.gate_status import CHECK, show_verdict
     from wmtp_assets.orchestration.run import run
     from wmtp_assets.pages.report import keep_reports_true
 
     result = run(project, selection, force)
     verdict = verdict_of_run(project, result.run_id)
     keep_reports_true(project, verdict)
+    if not any(check.check == CHECK for check in result.checks):
+        show_verdict(verdict)  # the run itself did not ask
     shown = {check.artifact for check in result.checks} | set(result.made)
     summary = [row for row in rows(project, result.checks) if row.asset in shown]
     if as_json:

@@ -6,14 +6,54 @@ run that fails before the gate never gets there. Its last answer was about other
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.gate import Verdict
 from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
+from wmtp_assets.orchestration.assets.readiness import conditions_table
+from wmtp_assets.orchestration.home import open_instance
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 
 CHECK = "gate_is_open"
+EVERY_CONDITION = "every required condition met"
+
+
+def shown_of(verdict: Verdict) -> dict[str, Any]:
+    """What the gate's check shows of a verdict: the expected beside the found, and what to do."""
+    unmet = [one.name for one in verdict.conditions if one.required and not one.met]
+    hints = {
+        reason.hint: None
+        for condition in verdict.conditions
+        if condition.required
+        for reason in condition.reasons
+    }
+    return {
+        "expected": EVERY_CONDITION,
+        "found": f"not met: {', '.join(unmet)}" if unmet else EVERY_CONDITION,
+        "conditions": conditions_table(verdict),
+        **({WHAT_TO_DO: "\n".join(hints)} if hints else {}),
+    }
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """Shows on the page, as the gate's check, a verdict that was reached outside of a run.
+
+    In the home that was entered. Raises HomeError.
+    """
+    with open_instance() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=READINESS,
+                check_name=CHECK,
+                passed=verdict.open,
+                severity=dg.AssetCheckSeverity.ERROR,
+                metadata=shown_of(verdict),
+            )
+        )
 
 
 class GateWatch:
@@ -55,7 +95,7 @@ class GateWatch:
                 passed=False,
                 severity=dg.AssetCheckSeverity.ERROR,
                 metadata={
-                    "expected": "every required condition met",
+                    "expected": EVERY_CONDITION,
                     "found": f"{found} (the gate itself was not asked in that run)",
                     WHAT_TO_DO: "repair what failed, and execute this check again, or: wmtp gate",
                 },

@@ -4,9 +4,8 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import verdict_of_run
-from wmtp_assets.orchestration.assets.readiness import KEY, conditions_table
-from wmtp_assets.orchestration.gate_status import CHECK
-from wmtp_assets.orchestration.presentation import WHAT_TO_DO
+from wmtp_assets.orchestration.assets.readiness import KEY
+from wmtp_assets.orchestration.gate_status import CHECK, shown_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.pages.report import keep_reports_true
 
@@ -29,19 +28,10 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         used = project_of(project.catalog, storage, hub)
         verdict = verdict_of_run(used, context.run.run_id)
         keep_reports_true(used, verdict)
-        unmet = [c.name for c in verdict.conditions if c.required and not c.met]
-        hints = {r.hint: None for c in verdict.conditions if c.required for r in c.reasons}
         return dg.AssetCheckResult(
             passed=verdict.open,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={
-                "expected": "every required condition met",
-                "found": f"not met: {', '.join(unmet)}"
-                if unmet
-                else "every required condition met",
-                "conditions": conditions_table(verdict),
-                **({WHAT_TO_DO: "\n".join(hints)} if hints else {}),
-            },
+            metadata=shown_of(verdict),
         )
 
     return gate_is_open
