@@ -275,7 +275,7 @@ def _starter(home: Path, environment: Mapping[str, str]) -> _Start:
             preexec_fn=end_with_parent,  # before any thread of this process is started
         )
         guardian = subprocess.Popen(  # noqa: S603 - a shell of the system, and a number
-            ["/bin/sh", "-c", f"read -r _; kill -KILL -- -{process.pid}"],
+            ["/bin/sh", "-c", f"read -r _; kill -s KILL -- -{process.pid}"],
             stdin=subprocess.PIPE,  # ends when this process does
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -33,7 +33,7 @@ def test_a_page_whose_command_was_killed_serves_no_longer(tmp_path: Path) -> Non
         assert len(ours) >= 4
         page.process.kill()
         page.process.wait()
-        until = time.monotonic() + 60  # what the code server started looks for it every 30 s
+        until = time.monotonic() + 60
         while any(entry.exists() for entry in ours):
             assert time.monotonic() < until, [entry.name for entry in ours if entry.exists()]
             time.sleep(0.2)
