@@ -428,6 +428,7 @@ ELSEWHERE = {
     # Said beside a result, of nothing that is wrong.
     "checkpoints.verification._against_source": "`wmtp verify` shows what is wrong",
     "cli.pages._report": "`wmtp gate` shows the verdict",
+    "cli._tell_where_wmtp_is": "executed below, by a shell that does not find it",
     "cli.report.verdict_text": "`wmtp gate --json` shows all reasons",
     "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
     "corpora.reader._again": "it says what `wmtp gc` has done",
@@ -533,6 +534,26 @@ def test_what_programs_are_told_is_repaired_by_the_command_that_they_are_told(
         assert command in printed_commands(str(told.value)), place
         assert shell.run(command)[0] == 0, place
         call(project)
+
+
+@pytest.mark.slow
+def test_where_the_shell_does_not_find_wmtp_it_is_told_how(shell: Shell) -> None:
+    (shell.world.storage / LINES).unlink()
+    shell.monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    status, said = shell.run("wmtp gate")
+    command = re.search(r"as they are printed: `(.*)`$", said, re.MULTILINE)
+    assert status == 1
+    assert command is not None
+    found = subprocess.run(
+        ["/bin/bash", "-c", f"{command[1]} && command -v wmtp"],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == str(tiny.BIN / "wmtp")
+    shell.monkeypatch.setenv("PATH", f"{tiny.BIN}:/usr/bin:/bin")
+    assert "export PATH" not in shell.run("wmtp gate")[1]
 
 
 @pytest.mark.slow
