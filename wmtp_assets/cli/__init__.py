@@ -107,11 +107,13 @@ def _one_line(error: Exception) -> str:
     from wmtp_assets.cli.common import plain
     from wmtp_assets.errors import WmtpError
 
+    if isinstance(error, OSError):
+        from wmtp_assets.storage.errors import refused
+
+        error = refused(error)
     if isinstance(error, WmtpError):
         return plain(f"wmtp: {error}")
     text = " ".join(str(error).split())
-    if isinstance(error, OSError):
-        return plain(f"wmtp: {text}")
     return plain(
         f"wmtp: {type(error).__name__}: {text} (unexpected; with WMTP_DEBUG=1 the same command "
         "shows where)"

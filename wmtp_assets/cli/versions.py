@@ -79,6 +79,10 @@ def _gc(given: argparse.Namespace) -> int:
     word = "would be removed" if given.dry_run else "removed"
     lines = [f"{one.path}: {gigabytes(one.size)}, {one.reason}" for one in done.removed]
     lines += [f"{name}: left alone, {reason}" for name, reason in done.held.items()]
+    lines += [
+        f"{path}: {gigabytes(size)}, set aside once, and yours to keep or delete"
+        for path, size in done.set_aside.items()
+    ]
     lines.append(f"{len(done.removed)} {word}, {gigabytes(done.size)}.")
     value = {
         "dry_run": given.dry_run,
@@ -86,6 +90,7 @@ def _gc(given: argparse.Namespace) -> int:
             {"path": str(one.path), "size": one.size, "reason": one.reason} for one in done.removed
         ],
         "held": done.held,
+        "set_aside": {str(path): size for path, size in done.set_aside.items()},
         "size": done.size,
     }
     show(given, value, "\n".join(lines))

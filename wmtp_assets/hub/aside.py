@@ -14,9 +14,7 @@ from pathlib import Path
 
 from wmtp_assets.hub.refusals import HubError
 from wmtp_assets.storage import disk
-
-UNREADABLE = ".unreadable"
-"""Suffix of what was set aside; a number follows where the name is in use."""
+from wmtp_assets.storage.aside import UNREADABLE
 
 
 def set_aside(path: Path, why: str, note: Callable[[str], None]) -> Path:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from wmtp_assets.storage import aside, bounds
-from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.errors import StorageError, refused
 from wmtp_assets.storage.publications import RECORD, PublishedSet
 from wmtp_assets.storage.receipts import Mismatch
 
@@ -96,18 +96,30 @@ def unexpected(root: Path, sets: Iterable[PublishedSet], published: Path) -> Une
     beside: list[Mismatch] = []
     for folder in sorted(_folders_above(mounts)):
         place = root / folder
-        if place.is_symlink() or not place.is_dir():
+        if os.path.islink(place) or not os.path.isdir(place):  # noqa: PTH112, PTH114  (never raise)
             continue  # reported for the mounts below it
         known = {
             PurePosixPath(path).parts[len(PurePosixPath(folder).parts)]
             for path in mounts
             if PurePosixPath(path).is_relative_to(folder)
         }
-        for name in sorted(os.listdir(place)):  # noqa: PTH208  (names, not paths)
+        try:
+            there = sorted(os.listdir(place))  # noqa: PTH208  (names, not paths)
+        except OSError as error:
+            inside.append(unreadable(error, place))
+            continue
+        for name in there:
             if name not in known:
                 extra = _unexpected(root, place / name, published)
                 (inside if "/" in folder else beside).append(extra)
     return Unexpected(inside, beside)
+
+
+def unreadable(error: OSError, where: Path) -> Mismatch:
+    """What may not be looked at: no reader finds there what was verified."""
+    why = refused(error, where)
+    place = Path(str(why.where)) if why.where else where
+    return Mismatch(place, "something that this user may read", str(why.found), str(why.hint or ""))
 
 
 def described(path: Path) -> str:

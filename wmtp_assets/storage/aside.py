@@ -3,7 +3,7 @@
     .set-aside/<id>/<path below the root>    moved there by this package
     .set-aside/<path below the root>         moved there by a person, as a message proposed
 
-`gc` does not look there: the files are for their owner to keep or delete.
+`gc` lists them and removes none: the files are for their owner to keep or delete.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from pathlib import Path
 from wmtp_assets.storage import disk
 
 FOLDER = ".set-aside"
+UNREADABLE = ".unreadable"
+"""Suffix of a state file that was set aside beside its place; a number follows where that name is
+in use."""
 
 
 def set_aside(root: Path, path: Path) -> Path:
@@ -35,6 +38,13 @@ def keep_a_name(root: Path, path: Path) -> Path:
     disk.hardlink(path, place)
     disk.sync(place.parent)
     return place
+
+
+def contents(root: Path) -> list[Path]:
+    """What was moved out of the way, sorted: the entries of `.set-aside/`, and state files of a
+    fetch that could not be read (`hub/aside.py`)."""
+    found = [*(root / FOLDER).glob("*"), *root.glob(f"*{UNREADABLE}*")]
+    return sorted([*found, *(root / "upstream").rglob(f"*{UNREADABLE}*")])
 
 
 def command(root: Path, path: Path) -> str:

@@ -17,7 +17,9 @@ class StorageError(WmtpError):
 
 # What the disk itself may report at any moment, and the hint for it.
 _FREE = "free some room (`wmtp gc` removes leftovers and old versions) and run it again."
-_ALLOW = "give this user the right to write there, or set WMTP_STORAGE to a folder of your own."
+_ALLOW = (
+    "give this user the right to read and write there, or set WMTP_STORAGE to a folder of your own."
+)
 _HINTS = {
     errno.ENOSPC: _FREE,
     errno.EDQUOT: _FREE,
@@ -26,6 +28,8 @@ _HINTS = {
     errno.EACCES: _ALLOW,
     errno.EPERM: _ALLOW,
 }
+# What says nothing of the thing itself, only that it could not be looked at.
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE})
 # What is in the way, by errno; the hint names the path.
 _IN_THE_WAY = {
     errno.ELOOP: "look at what the link leads to, then remove the link (`rm {place}`), which "
@@ -48,6 +52,19 @@ def lacking(what: str, where: str | os.PathLike[str], error: OSError) -> Storage
         hint="set WMTP_STORAGE to a folder of a file system that has them, such as ext4 or XFS; "
         "FAT, exFAT and many object stores do not; for locks, mount NFS without nolock and "
         "Lustre with -o flock.",
+    )
+
+
+def refused(error: OSError, where: str | os.PathLike[str] = "") -> StorageError:
+    """What the system said no to, as the one error, with what to do."""
+    code = error.errno or 0
+    name = error.filename if isinstance(error.filename, str | os.PathLike) else where
+    return StorageError(
+        "The system refused to read or write something",
+        expected="what this user may read and write",
+        found=f"{error.strerror or error} ({errno.errorcode.get(code, 'no code')})",
+        where=os.fspath(name) or None,
+        hint=_HINTS.get(code),
     )
 
 

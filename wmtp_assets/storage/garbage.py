@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from wmtp_assets.storage import atomic, bounds, disk, locks
+from wmtp_assets.storage import aside, atomic, bounds, disk, locks
 from wmtp_assets.storage.errors import StorageError, storage_errors
 from wmtp_assets.storage.publications import Publication
 from wmtp_assets.storage.publishing import Published
@@ -34,10 +34,12 @@ class Removal:
 
 @dataclass
 class Collection:
-    """What `gc` did. `held` names the sets and artifacts that it left alone, with the reason."""
+    """What `gc` did. `held` names the sets and artifacts that it left alone, with the reason;
+    `set_aside` is what was in the way once: its owner's to keep or delete, with its bytes."""
 
     removed: list[Removal] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
+    set_aside: dict[Path, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -77,6 +79,7 @@ def collect(
             with atomic.claimed(path) as orphan:
                 if orphan:
                     sweep.remove(path, "left by a killed process")
+        sweep.done.set_aside = {path: _size(path) for path in aside.contents(published.root)}
     return sweep.done
 
 

@@ -109,7 +109,7 @@ class Publication:
         try:
             publication = _read(receipts.record_bytes(path))
         except (*receipts.UNREADABLE, StorageError) as error:
-            raise receipts.damaged(path, f"{type(error).__name__}: {error}") from error
+            raise receipts.why_unread(path, error) from error
         if publication is None or path.parent.name != publication.version:
             raise receipts.damaged(path, "a text that its own seal does not fit")
         return publication

@@ -95,7 +95,10 @@ class Published:
         """
         for _ in range(_TRIES):
             before = _readlink(self.home(wanted.name) / CURRENT)
-            found = self._mismatches(wanted)
+            try:
+                found = self._mismatches(wanted)
+            except OSError as error:
+                return [as_read.unreadable(error, self.home(wanted.name))]
             if not found or before == _readlink(self.home(wanted.name) / CURRENT):
                 break
         return found

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from wmtp_assets.storage import bounds
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.digests import digest_of
-from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.errors import DENIED, StorageError, refused
 
 NAME = "receipt.json"
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Receipt:
         try:
             receipt = _read(record_bytes(path))
         except UNREADABLE as error:
-            raise damaged(path, f"{type(error).__name__}: {error}") from error
+            raise why_unread(path, error) from error
         if receipt is None:
             raise damaged(path, "a text that its own seal does not fit")
         if path.parent.name != receipt.version:
@@ -196,6 +196,13 @@ def now() -> str:
 def host() -> str:
     """This machine's name, as the records write it."""
     return platform.node()
+
+
+def why_unread(path: Path, error: Exception) -> StorageError:
+    """The one error for a record that could not be read: it may be sound, but for another user."""
+    if isinstance(error, OSError) and error.errno in DENIED:
+        return refused(error, path)
+    return damaged(path, f"{type(error).__name__}: {error}")
 
 
 def damaged(path: Path, found: str) -> StorageError:

@@ -19,7 +19,7 @@ from typing import Any
 from wmtp_assets.storage import aside, bounds, disk, locks, receipts
 from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.digests import sha256_files
-from wmtp_assets.storage.errors import StorageError, storage_errors
+from wmtp_assets.storage.errors import DENIED, StorageError, refused, storage_errors
 from wmtp_assets.storage.receipts import FileRecord, Mismatch, Receipt
 
 CURRENT = "current"
@@ -310,13 +310,16 @@ class Staging:
 
 
 def current_version(home: Path) -> str | None:
-    """What `home/current` says, None when it is not there; `StorageError` when it is not ours."""
+    """What `home/current` says, None when it is not there; `StorageError` when it is not ours, or
+    may not be read."""
     link = home / CURRENT
     try:
         target = str(link.readlink())
     except FileNotFoundError:
         return None
-    except OSError:
+    except OSError as error:
+        if error.errno in DENIED:
+            raise refused(error, link) from error
         target = "something that is not a link"
     if not bounds.VERSION.fullmatch(target):
         raise StorageError(

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import quick, run_checks
+from wmtp_assets.artifacts.released_weights import must_return
+from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.artifacts.unneeded_files import release_weights
 from wmtp_assets_tests.artifact_checks.breaking import answers, failed, flip
 
@@ -24,6 +33,29 @@ def test_a_fetched_file_that_is_gone_is_named(copied: Project) -> None:
     found = answers(copied, f"{MTP}_raw")["fetched_files"]
     assert not found.passed
     assert "params.json: no file" in str(found.found)
+
+
+@pytest.mark.parametrize("place", ["", "7B_1T_4", "7B_1T_4/params.json"])
+def test_a_link_on_the_way_to_a_fetched_file_is_named(
+    place: str, copied: Project, tmp_path: Path
+) -> None:
+    """The bytes behind it are right today; whoever owns them changes them tomorrow."""
+    raw = copied.artifacts[f"{MTP}_raw"]
+    path = fetched(copied.store, raw.name).upstream / place
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    for deep in (True, False):
+        findings = run_checks(copied, raw) if deep else quick(copied, raw)
+        (wrong,) = [finding for finding in findings if not finding.passed]
+        assert wrong.name == "fetched_files"
+        assert f"a link to {tmp_path / 'elsewhere'}" in str(wrong.found)
+    # The remedy, as it is printed; what follows "then" fetches what is gone.
+    command = re.search(r"`(rm [^`]*)`", wrong.hint)
+    assert command is not None
+    subprocess.run(["sh", "-c", command[1]], check=True)
+    assert must_return(copied, raw.name) is place.endswith(".json")
+    if not place.endswith(".json"):
+        assert all(finding.passed for finding in run_checks(copied, raw))
 
 
 def test_weights_that_were_let_go_are_a_warning_and_named(copied: Project) -> None:

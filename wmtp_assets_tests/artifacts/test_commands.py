@@ -133,6 +133,9 @@ def test_gc_removes_what_its_dry_run_names_and_no_more(
     two: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     litter(two)
+    kept = two.storage / ".set-aside" / "mine"
+    kept.mkdir(parents=True)
+    (kept / "file").write_bytes(b"mine")
     now, files = seen(two), stamps(two)
     assert main(["gc", "--keep", "1", "--dry-run", "--json"]) == 0
     planned = told(capsys)
@@ -151,8 +154,11 @@ def test_gc_removes_what_its_dry_run_names_and_no_more(
     assert not any(Path(one["path"]).exists() for one in done["removed"])
     assert seen(two) == now
     assert len(two.store.history(SPLIT)) == 1
+    assert done["set_aside"] == {str(kept): 4}
     assert main(["gc", "--keep", "1"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("0 removed")
+    *_, listed, last = capsys.readouterr().out.splitlines()
+    assert listed.startswith(f"{kept}: ")
+    assert last.startswith("0 removed")
     assert main(["gc", "--keep", "0"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

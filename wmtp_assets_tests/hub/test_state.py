@@ -19,19 +19,20 @@ from wmtp_assets.artifacts.staleness import stale_artifacts
 from wmtp_assets.cli import main
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub import partial
-from wmtp_assets.hub.aside import UNREADABLE
 from wmtp_assets.hub.fetch import fetch, stem_of
 from wmtp_assets.hub.files import RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import UnsafeNameError
 from wmtp_assets.hub.source import open_hub
 from wmtp_assets.sample import write_sample
+from wmtp_assets.storage.aside import UNREADABLE
 from wmtp_assets_tests.fuzzing.harness import fuzz
 from wmtp_assets_tests.fuzzing.mutations import mutate_bytes
 from wmtp_assets_tests.hub.conftest import QUICK
 from wmtp_assets_tests.hub.fetching import REPO
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 from wmtp_assets_tests.hub.world import Fault
+from wmtp_assets_tests.storage.accounts import hand_over, unprivileged
 
 PATH = "sub/weights.bin"
 RIGHT = random.Random(8).randbytes(90_000)
@@ -236,12 +237,13 @@ def test_a_journal_that_names_the_same_bytes_a_million_times_is_read_at_once(
     assert sum(counted) <= len(RIGHT)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("which", ["journal", "bytes", "lock"])
 def test_a_state_file_that_may_not_be_read_is_set_aside(which: str, template: Storage) -> None:
+    copy(template, template.root.parent / "copy").fetch()  # and so everything is imported
     path = template.lock.path if which == "lock" else getattr(template, which)
     path.chmod(0)
-    template.fetch()
+    hand_over(template.root.parent)
+    unprivileged(template.fetch)
     template.check()
 
 

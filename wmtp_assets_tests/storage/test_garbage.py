@@ -139,3 +139,17 @@ def test_a_storage_outside_is_not_swept(
 def test_at_least_one_version_is_kept(store: Store) -> None:
     with pytest.raises(StorageError, match="at least"):
         store.gc(keep=0)
+
+
+def test_what_was_set_aside_is_listed_and_stays(store: Store) -> None:
+    current = store.current(MODEL)
+    assert current is not None
+    farm = store.published.home(SET.name) / str(store.publication(SET.name).version)  # type: ignore[union-attr]
+    (farm / "mine.txt").write_bytes(b"mine")
+    store.publish(SET)  # moves the file out of the way
+    (store.root / "assets.lock.unreadable").write_bytes(b"theirs")
+    for dry_run in (True, False):
+        done = store.gc(keep=2, dry_run=dry_run)
+        assert sorted(done.set_aside.values()) == [4, 6]
+    assert [path.read_bytes() for path in store.root.rglob("mine.txt")] == [b"mine"]
+    assert (store.root / "assets.lock.unreadable").is_file()

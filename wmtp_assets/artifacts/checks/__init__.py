@@ -22,6 +22,7 @@ from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Check, Finding, check
+from wmtp_assets.storage.errors import refused
 
 __all__ = [
     "Check",
@@ -117,8 +118,9 @@ def _found(subject: Subject, one: ArtifactCheck) -> Finding:
 
 
 def _text(error: Exception) -> str:
-    known = isinstance(error, WmtpError | OSError)
-    return str(error) if known else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError):
+        error = refused(error)
+    return str(error) if isinstance(error, WmtpError) else f"{type(error).__name__}: {error}"
 
 
 def _failed(project: Project, artifact: Artifact, one: ArtifactCheck, found: str) -> Finding:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import locked
@@ -13,7 +16,9 @@ from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Check, Outcome, check
 from wmtp_assets.hub.files import UNPINNED, is_commit
+from wmtp_assets.storage import as_read, aside
 from wmtp_assets.storage.digests import sha256_files
+from wmtp_assets.storage.receipts import Mismatch
 
 
 def source_input(there_is: Fetched, artifact: Artifact) -> dict[str, str]:
@@ -56,6 +61,8 @@ def fetched_files(subject: Subject) -> Outcome:
         for path, problem in there_is.lost().items()
         if gone is None or path not in gone.files
     ]
+    links = _links(project, paths.values())
+    wrong += [f"{link.file.relative_to(project.storage)}: {link.found}" for link in links]
     record_of = locked(project, wanted.repo)
     if record_of is not None and record_of.commit != there_is.revision:
         wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
@@ -75,9 +82,21 @@ def fetched_files(subject: Subject) -> Outcome:
         f"{len(listing)} files with their recorded SHA-256",
         "; ".join(wrong) or "as expected",
         str(there_is.upstream),
-        hint=f"wmtp materialize {artifact.name} --force" if wrong else "",
+        hint=(links[0].hint if links else subject.again) if wrong else "",
         details={"revision": there_is.revision},
     )
+
+
+def _links(project: Project, paths: Iterable[Path]) -> list[Mismatch]:
+    """Links in place of fetched files, or of folders on the way: what they lead to is not the
+    storage's own, and is changed by whoever owns it."""
+    files = list(paths)
+    found = as_read.relocated(project.store.root, files)
+    for path in files:
+        if os.path.islink(path):  # noqa: PTH114  (never raises)
+            hint = f"`rm {aside.quoted(path)}`, then `wmtp materialize` fetches the file."
+            found.append(Mismatch(path, "a file", as_read.described(path), hint))
+    return found
 
 
 @check(
