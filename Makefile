@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-rows
+.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-rows
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -31,6 +31,10 @@ quick: $(installed_dev) ## the tests without the slow ones
 fuzz: $(installed_dev) ## every fuzzer, 300 s each with a fresh seed (WMTP_FUZZ_SECONDS=, WMTP_FUZZ_SEED=)
 	@WMTP_FUZZ_SECONDS=$${WMTP_FUZZ_SECONDS:-300} WMTP_FUZZ_SEED=$${WMTP_FUZZ_SEED:-$$(date +%s)} \
 		.venv/bin/python -m pytest $(workers) -m fuzz $(ARGS)
+
+sweep: $(installed_dev) ## whole runs, struck at every disk operation of theirs
+	@WMTP_SWEEP=all .venv/bin/python -m pytest -n 2 -rP \
+		-k struck_anywhere wmtp_assets_tests/orchestration/test_sweep_of_runs.py $(ARGS)
 
 check: $(installed_dev) ## style, types, and Dagster's own validation
 	@.venv/bin/ruff check .

@@ -25,6 +25,7 @@ PRIMITIVES = (
     "fsync",
     "rename",
     "symlink",
+    "hardlink",
     "unlink",
     "mkdir",
     "rmdir",
@@ -34,7 +35,7 @@ PRIMITIVES = (
 
 # The calls that a fetch makes itself, and what takes no room among them.
 OF_A_FETCH = ("open", "pwrite", "ftruncate")
-NEED_ROOM = ("create", "write", "symlink", "mkdir", "open", "pwrite")
+NEED_ROOM = ("create", "write", "symlink", "hardlink", "mkdir", "open", "pwrite")
 
 
 class Killed(BaseException):
