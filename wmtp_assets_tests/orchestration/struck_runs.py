@@ -152,7 +152,7 @@ class StruckRun:
                     made = run(self._project, self._selection, force=False)
                 assert made.succeeded, made.failures
                 self._expected = seen(self._project)
-                clean = self.state(self._world)
+                clean = self.names(self._world)
                 self._healer = _Healer(self._heal)
                 try:
                     shutil.rmtree(self._world)
@@ -166,7 +166,7 @@ class StruckRun:
                         self._child.end(self.state(self._world))
                     self._healer.end()
                 assert again.succeeded, again.failures
-                assert self.state(self._world) == clean, "the run itself was disturbed"
+                assert self.names(self._world) == clean, "the run itself was disturbed"
         finally:
             self._patch.undo()
             gc.unfreeze()
@@ -393,9 +393,13 @@ class StruckRun:
 
     def state(self, storage: Path) -> str:
         """A digest of what is on the disk; see above for what does not count."""
+        return hashlib.sha256(repr(self.names(storage)).encode()).hexdigest()
+
+    def names(self, storage: Path) -> list[tuple[str, str]]:
+        """What `state` is a digest of: each name with what is there."""
         found: list[tuple[str, str]] = []
         self._describe(str(storage), "", found)
-        return hashlib.sha256(repr(sorted(found)).encode()).hexdigest()
+        return sorted(found)
 
     def _describe(self, folder: str, within: str, found: list[tuple[str, str]]) -> None:
         with os.scandir(folder) as entries:
@@ -405,6 +409,8 @@ class StruckRun:
                 path = f"{within}/{entry.name}"
                 if UNREAD.fullmatch(entry.name):
                     found.append((UNREAD.sub(r"\1", path), "unread"))
+                elif entry.name.startswith("report.") and entry.name.endswith(".html"):
+                    found.append((path, "for a person"))  # with times; no run reads it
                 elif entry.is_symlink():
                     found.append((path, f"-> {Path(entry.path).readlink()}"))
                 elif entry.is_dir():
