@@ -98,6 +98,7 @@ class Sweep:
         self._project = Project(now, self._world, str(new_hub))
         self._bench = Workbench(self._project)
         self._open: dict[tuple[object, ...], bool] = {}
+        self._proven: set[tuple[object, ...]] = set()
         self._whole: set[tuple[object, ...]] = set()
 
         self._begin()
@@ -188,13 +189,17 @@ class Sweep:
         Asked are all checks of what was changed and a quick look at the rest: loading the model at
         every point would take an hour, and what it adds is proven when the sweep ends.
         """
-        findings = {}
+        # What stood before with the same digests is not read again: `_halves` has compared digests
+        # and bytes.
+        standing, findings = self._standing(), {}
         for name, artifact in self._project.artifacts.items():
             if artifact.status == "required":
-                deep = name == self._step.artifact and artifact.kind is not Kind.CHECKPOINT
+                changed = name == self._step.artifact and artifact.kind is not Kind.CHECKPOINT
+                deep = changed and standing not in self._proven
                 findings[name] = (run_checks if deep else quick)(self._project, artifact)
         verdict = judge(self._project, findings, published(self._project))
-        assert verdict.open == self._open.get(self._standing(), False), where
+        assert verdict.open == self._open.get(standing, False), where
+        self._proven.add(standing)
 
     def _halves(self) -> list[str]:
         """As `halves`, reading each file once: the worlds share those that nothing changed."""
