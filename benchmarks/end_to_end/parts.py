@@ -14,7 +14,11 @@ from pathlib import Path
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.settings import Settings
+from wmtp_assets.artifacts.types import Tokenizer, fetched
+from wmtp_assets.catalog.artifacts import TOKENIZER
 from wmtp_assets.checkpoints.layout import Network
+from wmtp_assets.corpora.build import build_split
+from wmtp_assets.corpora.formats import FORMATS
 
 _BLOCK = 8 << 20
 
@@ -28,6 +32,25 @@ def verify(name: str) -> dict[str, object]:
     failed = [finding.name for finding in findings if not finding.passed and finding.blocking]
     assert not failed, failed
     return {"seconds": seconds, "checks": len(findings)}
+
+
+def build(name: str, folder: str) -> dict[str, object]:
+    """A split, built again from what was fetched, below `folder`."""
+    project = Project.from_settings(Settings.from_environment())
+    artifact = project.artifacts[name]
+    dataset = project.catalog.datasets[artifact.owner]
+    shards = list(fetched(project.store, artifact.inputs[0]).paths().values())
+    tokenizer = Tokenizer.load(project.store, TOKENIZER).model
+    started = time.perf_counter()
+    report = build_split(
+        FORMATS[dataset.layout],
+        shards,
+        tokenizer,
+        Path(folder),
+        str(artifact.split),
+        max_tokens=dataset.max_tokens,
+    )
+    return {"seconds": time.perf_counter() - started, "rows": report.rows}
 
 
 def read(path: str) -> dict[str, object]:
@@ -54,7 +77,7 @@ def execute(network: Network, weights: str, config: str) -> dict[str, object]:
     return {"seconds": seconds, "checks": len(findings)}
 
 
-PARTS = {"verify": verify, "read": read, "execute": execute}
+PARTS = {"verify": verify, "build": build, "read": read, "execute": execute}
 
 if __name__ == "__main__":
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -14,17 +14,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from benchmarks.checkpoints import generate
 from benchmarks.codecontests.generator import PROBLEMS, write_shards
 from wmtp_assets.catalog.reader import load_catalog
+from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.layouts import expected_shapes
+from wmtp_assets.checkpoints.safetensors_file import TensorSpec, header_bytes, in_file_order
 from wmtp_assets.sample import write_sample
 from wmtp_assets.storage.digests import sha256_file
 
 MTP_BYTES, LLAMA_BYTES = 2_790_000_000, 1_100_000_000
 CODE_CONTESTS = 0.1  # of upstream's train split
+CONTESTS_BYTES = 7.7e9  # of that split's shards
 MTP, LLAMA = "facebook/multi-token-prediction", "princeton-nlp/Sheared-LLaMA-2.7B"
 CONTESTS = "deepmind/code_contests"
 _SEEDS = {"train": 2026, "valid": 7, "test": 11}
@@ -46,6 +50,31 @@ def write_world(folder: Path, scale: float, tokenizer: Path) -> tuple[Path, Path
     path.write_text(yaml.safe_dump(catalog, sort_keys=False))
     load_catalog(str(path))
     return mirror, path
+
+
+def bytes_needed(scale: float) -> float:
+    """Bytes that the mirror, the storage and what is written for a while take on the disk."""
+    shards = CODE_CONTESTS * scale * CONTESTS_BYTES
+    fetched = (MTP_BYTES + LLAMA_BYTES) * scale + shards
+    # The mirror, its copy, weights at half the size twice (a conversion is measured again), and
+    # rows that take up to three times their shards, twice (a build is measured again).
+    return 2 * fetched + (MTP_BYTES + LLAMA_BYTES) * scale + 3.6 * shards + 0.4e9
+
+
+def write_weights(path: Path, size: float) -> Mapping[str, object]:
+    """A multi-token-prediction model in float16 of about `size` bytes as one safetensors file, for
+    execution alone; returns its params."""
+    params = generate.mtp_params(2 * size)
+    shapes = expected_shapes("meta-mtp", params)
+    specs = in_file_order([TensorSpec(n, DType.FLOAT16, shape) for n, shape in shapes.items()])
+    values = np.random.default_rng(7).standard_normal(1 << 22, dtype=np.float32)
+    block = (values * np.float32(0.02)).astype(np.float16).view(np.uint8).data
+    with path.open("wb") as file:
+        file.write(header_bytes(specs))
+        for spec in specs:
+            for begin in range(0, spec.nbytes, len(block)):
+                file.write(block[: spec.nbytes - begin])
+    return params
 
 
 def _write_models(
@@ -95,12 +124,12 @@ def _catalog(
             file.pop("sha256", None)
         model["files"]["tokenizer"]["sha256"] = sha256_file(tokenizer)
     heads = int(str(params["n_future_tokens"]))
-    width, layers = 512, 4
+    width, layers = min(512, int(str(params["dim"])), int(str(config["hidden_size"]))), 4
     for name, layout, sizes in (
         ("micro-mtp", "meta-mtp", params),
         ("micro-ref", "llama", config),
     ):
-        models[name] |= {"layers": layers, "dim": width, "ffn": 1536}
+        models[name] |= {"layers": layers, "dim": width, "ffn": 3 * width}
         models[name]["expected"] = _expected(layout, _micro(layout, sizes, width, layers, heads))
     contests = sample["datasets"]["codecontests"]["splits"]
     contests["train"] = {

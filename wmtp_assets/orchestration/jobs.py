@@ -11,6 +11,7 @@ import dagster as dg
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.orchestration.gate_status import GateWatch
 from wmtp_assets.orchestration.history import executing
+from wmtp_assets.orchestration.quick_history import quick_history
 
 
 class OneProcess(dg.Executor):
@@ -33,7 +34,7 @@ class OneProcess(dg.Executor):
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Runs the steps. Raises RunConfigError, before the first, for an unknown name."""
         check_names(plan_context.run_config, self._known)
-        with executing(plan_context.run_id):
+        with executing(plan_context.run_id), quick_history():
             for event in self._inner.execute(plan_context, execution_plan):
                 self._gate.see(event)
                 yield event

@@ -29,12 +29,12 @@ def quick_history() -> Iterator[None]:
         if not isinstance(connection, sqlite3.Connection):
             return
         connection.execute("PRAGMA synchronous = NORMAL")
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != "wal":  # not yet: Dagster sets it for a new database
-            return
         for _, _, path in connection.execute("PRAGMA database_list").fetchall():
             with lock:
-                if path and path not in kept:
+                if not path or path in kept:
+                    continue
+                (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+                if mode == "wal":  # Dagster sets it for a new database
                     kept[path] = _kept_open(path)
 
     event.listen(Engine, "connect", opened)
