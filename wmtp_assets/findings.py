@@ -88,6 +88,7 @@ class Check(Generic[S]):
     """One check: what it is called, what it says, how severe it is, and how it is computed.
 
     `quick` checks read no contents beyond headers and records; `wmtp verify` runs only those.
+    `apart` are checks that share nothing with the others of their subject: they run beside them.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Check(Generic[S]):
     compute: Callable[[S], Outcome | Finding]
     blocking: bool = True
     quick: bool = False
+    apart: bool = False
 
     def of(self, subject: S) -> Finding:
         """The finding on `subject`. Raises what reading it raises."""
@@ -119,16 +121,17 @@ class Check(Generic[S]):
             lambda subject: compute(part(subject)),
             self.blocking,
             self.quick,
+            self.apart,
         )
 
 
 def check(
-    description: str, *, blocking: bool = True, quick: bool = False
+    description: str, *, blocking: bool = True, quick: bool = False, apart: bool = False
 ) -> Callable[[Callable[[S], Outcome | Finding]], Check[S]]:
     """Makes a function a check of the function's name. `blocking`: wrong data would flow on."""
 
     def made(compute: Callable[[S], Outcome | Finding]) -> Check[S]:
-        return Check(compute.__name__, description, compute, blocking, quick)
+        return Check(compute.__name__, description, compute, blocking, quick, apart)
 
     return made
 

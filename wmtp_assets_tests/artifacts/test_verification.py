@@ -10,17 +10,19 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.artifacts import Project, verification
+from wmtp_assets.artifacts import checks as checks_module
 from wmtp_assets.artifacts.checks import checks_of, run_checks
 from wmtp_assets.artifacts.checks.checkpoints import CheckpointSubject
 from wmtp_assets.artifacts.checks.common import files_unchanged
 from wmtp_assets.artifacts.checks.datasets import SplitSubject
 from wmtp_assets.artifacts.checks.shared import Shared
+from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.gate import evaluate, verdict_of_run
 from wmtp_assets.artifacts.verification import findings_of_run, identity_of, verify_all
 from wmtp_assets.artifacts.verify import verify
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.corpora import checks as corpora
-from wmtp_assets.findings import Finding, is_computed
+from wmtp_assets.findings import Check, Finding, Outcome, is_computed
 from wmtp_assets_tests.artifact_checks.breaking import flip
 
 MODEL, RAW, SPLIT = "models/micro-ref", "models/ref-sheared-llama-2.7b_raw", "datasets/mbpp_test"
@@ -251,6 +253,24 @@ def test_only_the_checks_that_are_asked_for_are_run(copied: Project) -> None:
     names = ["files_unchanged", "sha256sums_recomputed"]
     found = run_checks(copied, artifact, only=set(names))
     assert [(one.name, one.passed) for one in found] == [(name, False) for name in names]
+
+
+def test_a_check_that_is_apart_runs_beside_the_others(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact, begun = project.artifacts["datasets/mbpp_schema"], threading.Event()
+
+    def waits(_: Subject) -> Outcome:
+        return Outcome(begun.wait(20), "the other has begun", "", "")
+
+    def begins(_: Subject) -> Outcome:
+        begun.set()
+        return Outcome(True, "", "", "")
+
+    added = [Check("waits", "Waits.", waits), Check("begins", "Begins.", begins, apart=True)]
+    monkeypatch.setitem(checks_module._ADDED, artifact.kind, added)
+    found = run_checks(project, artifact, only={"waits", "begins"})
+    assert [(one.name, one.passed) for one in found] == [("waits", True), ("begins", True)]
 
 
 def test_severity_is_that_of_the_check(copied: Project) -> None:

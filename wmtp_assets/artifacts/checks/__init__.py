@@ -8,7 +8,8 @@ computes it. The modules here define the checks of one area each and list them p
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -80,10 +81,21 @@ def run_checks(
         demand(project.store, artifact.name)
     except Exception as error:  # as in `_found`
         return [_failed(project, artifact, one, _text(error)) for one in checks]
-    subject = checks_of_kind(artifact).subject(project, artifact, seed, shared=shared)
+    kind = checks_of_kind(artifact)
+
+    def computed(some: Iterable[ArtifactCheck]) -> dict[str, Finding]:
+        subject = kind.subject(project, artifact, seed, shared=shared)
+        return {one.name: _found(subject, one) for one in some}
+
+    apart = [one for one in checks if one.apart]
+    together = [one for one in checks if not one.apart]
     # Last, the files that no other check has read whole are read for their digests.
-    order = sorted(checks, key=lambda one: one is files_unchanged)
-    found = {one.name: _found(subject, one) for one in order}
+    together.sort(key=lambda one: one is files_unchanged)
+    with ThreadPoolExecutor(max(1, len(apart)), thread_name_prefix="apart") as pool:
+        beside = [pool.submit(computed, [one]) for one in apart]
+        found = computed(together)
+        for future in beside:
+            found |= future.result()
     return [found[one.name] for one in checks]
 
 

@@ -86,7 +86,10 @@ def _stored(subject: SplitSubject) -> corpora.StoredSplit:
     return subject.stored
 
 
-@check("The rows are what upstream's shards give: all of a small source, a sample of a large one.")
+@check(
+    "The rows are what upstream's shards give: all of a small source, a sample of a large one.",
+    apart=True,
+)
 def rows_equal_source(subject: SplitSubject) -> Finding:
     return _check_rows_of_source(subject.project, subject.artifact, subject.seed)
 
