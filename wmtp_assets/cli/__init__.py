@@ -107,13 +107,15 @@ def _one_line(error: Exception) -> str:
     from wmtp_assets.cli.common import plain
     from wmtp_assets.errors import WmtpError
 
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.filename is not None:
         from wmtp_assets.storage.errors import refused
 
         error = refused(error)
     if isinstance(error, WmtpError):
         return plain(f"wmtp: {error}")
     text = " ".join(str(error).split())
+    if isinstance(error, OSError):  # of a stream, such as a standard output that is full
+        return plain(f"wmtp: {text}")
     return plain(
         f"wmtp: {type(error).__name__}: {text} (unexpected; with WMTP_DEBUG=1 the same command "
         "shows where)"
