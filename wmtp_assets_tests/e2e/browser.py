@@ -19,6 +19,7 @@ ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+TIMEOUT = 120_000  # milliseconds: a loaded machine
 SERIOUS = frozenset({"serious", "critical"})
 SCREENSHOTS = "WMTP_SCREENSHOTS"  # a folder to leave pictures in, for whoever wants to see them
 
@@ -78,6 +79,8 @@ class Seen:
 def looking(context: BrowserContext) -> Iterator[Seen]:
     """A new page of the context, closed at the end."""
     page = context.new_page()
+    page.set_default_timeout(TIMEOUT)
+    page.set_default_navigation_timeout(TIMEOUT)
     try:
         yield Seen(page)
     finally:

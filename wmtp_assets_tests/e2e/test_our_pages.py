@@ -58,6 +58,7 @@ def test_from_the_asset_to_its_rows_to_a_bar_to_a_row_and_back(session: BrowserC
     with looking(session) as seen:
         page = seen.page
         page.goto("/assets/datasets/codecontests_train")
+        seen.keep("asset")
         page.get_by_role("link", name="Look at the rows").click()
         page.wait_for_url(f"**{TRAIN}")
         expect(page.get_by_text("381 of 381 rows.")).to_be_visible()
