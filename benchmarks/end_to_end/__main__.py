@@ -163,7 +163,7 @@ class Bench:
         unchanged = self.wmtp("materialize", name="an unchanged run")
         gate = self.wmtp("gate")
         assert gate.result["open"], gate.result["conditions"]
-        idle = self.wmtp("list")  # imports and the catalog, and nothing of the storage
+        idle = self.part("imports")
         report.figure("verify_deep.wall_s", deep.wall)
         report.figure("unchanged.wall_s", unchanged.wall)
         report.figure("unchanged.over_verify_deep", unchanged.wall / deep.wall, 1.15)
