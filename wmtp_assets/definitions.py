@@ -10,7 +10,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.settings import Settings
 from wmtp_assets.orchestration.agreement import agree
 from wmtp_assets.orchestration.build import build_defs
-from wmtp_assets.orchestration.home import home, open_instance
+from wmtp_assets.orchestration.home import claim_home, open_instance
 
 __all__ = ["build_defs", "defs"]
 
@@ -25,7 +25,7 @@ def defs() -> dg.Definitions:
     project = Project.from_settings(Settings.from_environment())
     built = build_defs(project.catalog, project.hub_spec, project.storage)
     if os.environ.get("DAGSTER_HOME"):
-        home(project)
+        claim_home(project)
         with open_instance() as instance:
             agree(instance, project, built)
     return built

@@ -66,6 +66,7 @@ def home(project: Project, environment: Mapping[str, str] | None = None) -> Path
         earlier = _base(values)
         folder = earlier / STATE / "homes" / _name(project)
     with _locked(folder):
+        _refuse_environment_file(folder)
         _make(folder, earlier)
         _claim(folder, project)
     return folder
@@ -77,6 +78,14 @@ def enter_home(project: Project) -> Path:
     os.environ["DAGSTER_HOME"] = str(there)
     os.chdir(there)
     return there
+
+
+def claim_home(project: Project) -> None:
+    """Raises HomeError where the DAGSTER_HOME that Dagster was started in, by whatever command,
+    belongs to another storage or catalog."""
+    folder = absolute(os.environ["DAGSTER_HOME"], "DAGSTER_HOME")
+    with _locked(folder):
+        _claim(folder, project)
 
 
 def state_of(there: Path) -> Path:
@@ -181,6 +190,23 @@ def _move_history(earlier: Path, folder: Path) -> None:
     for part in ("history", "logs", "artifacts"):
         if (earlier / STATE / part).is_dir():
             (earlier / STATE / part).rename(folder / STATE / part)
+
+
+def _refuse_environment_file(folder: Path) -> None:
+    """Raises HomeError where the page would get other settings than `wmtp` in the same shell.
+
+    Dagster reads a `.env` of its working folder in the code server, over what is exported.
+    """
+    path = folder / ".env"
+    if path.exists():
+        old = shlex.quote(str(path))
+        raise HomeError(
+            "This Dagster home holds a .env, which would count for the page and not for wmtp",
+            expected="settings in the environment alone",
+            where=path,
+            hint=f"`mv {old} {old}.unused`, and export what it sets before you call wmtp: "
+            f"`set -a; . {old}.unused; set +a`",
+        )
 
 
 def _claim(folder: Path, project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import shlex
 import shutil
 import sqlite3
@@ -225,6 +226,23 @@ def test_a_home_that_two_processes_broke_is_named_and_the_remedy_works(
     subprocess.run(["mv", *shlex.split(remedy)], check=True)
     with open_instance() as instance:
         assert instance.get_runs() == []
+
+
+def test_a_home_with_settings_for_the_page_alone_is_refused_and_the_remedy_works(
+    tmp_path: Path, project: Project
+) -> None:
+    folder = tmp_path / "the home"
+    folder.mkdir()
+    (folder / ".env").write_text("WMTP_CATALOG=full\n", encoding="utf-8")
+    with pytest.raises(HomeError, match=r"holds a \.env") as refused:
+        home(project, {"DAGSTER_HOME": str(folder)})
+    move, export = re.findall("`([^`]*)`", str(refused.value))
+    subprocess.run(["/bin/sh", "-c", move], check=True)
+    assert home(project, {"DAGSTER_HOME": str(folder)}) == folder
+    said = subprocess.run(
+        ["/bin/sh", "-c", f"{export}; env"], check=True, capture_output=True, text=True
+    )
+    assert "WMTP_CATALOG=full" in said.stdout.splitlines()
 
 
 def test_the_checkout_and_the_package_ship_one_configuration() -> None:

@@ -393,6 +393,7 @@ OTHERS = [
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
+    "orchestration.home._refuse_environment_file": "orchestration/test_home.py executes it",
     "orchestration.home._claim": "orchestration/test_home.py executes it",
     "orchestration.home._remedy": "orchestration/test_home.py executes it",
     "checkpoints.libtorch.load": "a broken installation of torch, which this one is not",

@@ -129,8 +129,6 @@ def running_page(
         (root / name).mkdir()
     for name in ("dagster.yaml", "workspace.yaml"):
         shutil.copy(CHECKOUT / name, root / "home")
-    # Dagster's commands read it; a page that did would have other settings than `wmtp`.
-    (root / "home" / ".env").write_text("WMTP_CATALOG=/no/such/catalog.yaml\n", encoding="utf-8")
     if poll_seconds is not None:
         config = root / "home" / "dagster.yaml"
         text, count = re.subn(
