@@ -307,7 +307,7 @@ def overflow_waived(stored: StoredCheckpoint) -> Outcome:
     )
 
 
-@check("Every tensor's SHA-256 is the certified one.")
+@check("Every tensor's digest is the certified one.")
 def certificate_matches_target(stored: StoredCheckpoint) -> Finding:
     return certificate_matches(stored._certified(), stored.header, stored.scan)
 

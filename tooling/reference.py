@@ -1,0 +1,152 @@
+"""Writes docs/checks.md from the table of kinds and the checks themselves.
+
+    python tooling/reference.py          writes it
+    python tooling/reference.py --print  prints it
+
+A test compares the committed file with what `checks_page` gives.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import ArtifactCheck, checks_of
+from wmtp_assets.artifacts.checks.common import EVERY
+from wmtp_assets.catalog import Catalog, UpstreamModel, load_catalog
+from wmtp_assets.catalog.artifacts import Kind
+
+PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
+
+# What a kind of artifact is, for a heading.
+TITLES = {
+    Kind.RAW: "Fetched files (`raw`)",
+    Kind.TOKENIZER: "The shared tokenizer (`tokenizer`)",
+    Kind.CHECKPOINT: "Checkpoints (`checkpoint`)",
+    Kind.SHARDS: "Sharded views of checkpoints (`shards`)",
+    Kind.CERTIFICATE: "certificate.json (`certificate`)",
+    Kind.CONFIG: "params.json and config.json (`config`)",
+    Kind.ADAPTER: "meta_adapter.yaml (`adapter`)",
+    Kind.MODEL_METADATA: "metadata.json (`model_metadata`)",
+    Kind.SPLIT: "Splits (`split`)",
+    Kind.SPLIT_METADATA: "Metadata of splits (`split_metadata`)",
+    Kind.SCHEMA: "schema.json and cards (`schema`)",
+    Kind.SMALL_SPLIT: "Small copies of splits (`small_split`)",
+    Kind.SMALL_METADATA: "Metadata of small copies (`small_metadata`)",
+}
+
+# Which artifacts have a check that not every artifact of the kind has.
+ONLY = {
+    "weights_kept": "repositories with weights",
+    "mtp_loads_strictly": "models of the layout meta-mtp",
+    "mtp_forward_shape": "models of the layout meta-mtp",
+    "mtp_gradients": "models of the layout meta-mtp",
+    "causal_lm_loads": "models of the layout llama",
+    "reward_model_scores": "models of the layout llama-reward",
+    "file_size_within_limit": "micro models",
+    "source_dtype_stated": "fetched models",
+    "overflow_waived": "models with `waive_overflow`, and what is cut from them",
+    "tokenizer_shared": "models whose repository has a tokenizer of its own",
+    "tests_present": "the layouts mbpp and humaneval",
+    "difficulty_in_training_range": "the layout code-contests",
+}
+
+HEAD = """\
+# The checks
+
+<!-- Written by `python tooling/reference.py` from the checks themselves: do not edit. -->
+
+Every check of every kind of artifact. The page shows them beside their asset. `wmtp materialize`,
+`wmtp verify --deep` and the gate run all of them; plain `wmtp verify` runs the quick ones, which
+read nothing but records, sizes and headers. [How to add one](how-to-add-a-check.md).
+
+- **blocking**: wrong data would flow on. A failure keeps what is made from the artifact from being
+  made, fails the run (exit status 1), and closes the gate.
+- **warning**: a person decides. The gate lists it under its recommended conditions and stays open.
+
+A check that cannot read what it looks at fails with the reader's message. What a failed check
+proposes is a command where there is one, and a test executes each.
+"""
+
+TAIL = """\
+## What is published (`published`)
+
+Not a check of one artifact: `wmtp verify` and the gate also look at every path that readers open.
+
+| check | severity | quick | it verifies |
+| --- | --- | --- | --- |
+| `published` | blocking; a warning for optional models and for what is beside published folders \
+| yes | The contract's paths lead to the versions that were verified, and no other file is among \
+them. |
+
+## The gate
+
+The gate (`phase2_readiness.json`, `wmtp gate`, the asset at the end of the lineage) is open when
+every required condition is met. Each is recomputed from the files; Dagster's database is not read.
+
+| condition | required | met when |
+| --- | --- | --- |
+| `<name>_ready` | yes; of each required model and dataset, and of the tokenizer | every file of \
+it exists and passes its blocking checks |
+| `metadata_files` | yes | entry i of every metadata file describes line i of its JSONL |
+| `sha256_verified` | yes | every file has the SHA-256 that its receipt, and SHA256SUMS, say |
+| `dtype_kept` | yes | every tensor has the dtype that the catalog states |
+| `published` | yes | the contract's paths lead to what was verified |
+| `catalog_shipped` | no | the catalog is one that this package ships, unchanged |
+| `recommended` | no | no warning |
+"""
+
+
+def checks_page() -> str:
+    """docs/checks.md: a table of the checks of each kind of artifact.
+
+    Raises LookupError where a kind has no title, or where it is not stated which artifacts have a
+    check that the others of their kind do not have.
+    """
+    parts = [HEAD, f"## Every artifact\n\n{_table(list(EVERY), set())}"]
+    for kind in Kind:
+        found, partial = _of_kind(kind)
+        parts.append(f"## {TITLES[kind]}\n\n{_table(found, partial)}")
+    return "\n".join([*parts, TAIL])
+
+
+def _of_kind(kind: Kind) -> tuple[list[ArtifactCheck], set[str]]:
+    """The checks of a kind beside those of every artifact, and the names of those that some of its
+    artifacts do not have."""
+    project = Project(_widest(load_catalog("full")), Path())
+    listed = [
+        [one for one in checks_of(project, artifact) if one not in EVERY]
+        for artifact in project.artifacts.values()
+        if artifact.kind is kind
+    ]
+    found = {one.name: one for checks in listed for one in checks}
+    partial = {n for n in found if any(n not in {one.name for one in own} for own in listed)}
+    return list(found.values()), partial
+
+
+def _widest(catalog: Catalog) -> Catalog:
+    """The catalog with everything that an entry may ask for: shards and a waiver."""
+    models = dict(catalog.models)
+    for name, model in models.items():
+        if isinstance(model, UpstreamModel) and model.layout == "llama":
+            asked = {"shard_bytes": 1 << 30, "waive_overflow": ("lm_head.weight",)}
+            models[name] = model.model_copy(update=asked)
+    return catalog.model_copy(update={"models": models})
+
+
+def _table(checks: list[ArtifactCheck], partial: set[str]) -> str:
+    lines = ["| check | severity | quick | it verifies |", "| --- | --- | --- | --- |"]
+    for one in checks:
+        severity = "blocking" if one.blocking else "warning"
+        only = f" Only of {ONLY[one.name]}." if one.name in partial else ""
+        quick = "yes" if one.quick else ""
+        lines.append(f"| `{one.name}` | {severity} | {quick} | {one.description}{only} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    if "--print" in sys.argv[1:]:
+        print(checks_page(), end="")
+    else:
+        PAGE.write_text(checks_page(), encoding="utf-8")
