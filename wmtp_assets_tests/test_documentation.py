@@ -1,6 +1,6 @@
 """The documents agree with the code: links, commands, fields, checks, messages, translation.
 
-Nothing is executed here but `docs/reading.md`; see the how-to tests for the other Python.
+The Python of README.md and docs/reading.md is executed; that of the how-tos has tests of its own.
 """
 
 from __future__ import annotations
@@ -125,6 +125,23 @@ def test_commands_are_found_in_the_readme() -> None:
     assert "wmtp ui --link" in found
 
 
+def test_the_page_of_commands_has_every_command_with_its_options() -> None:
+    (subparsers,) = (one for one in _parser()._actions if isinstance(one.choices, dict))
+    assert isinstance(subparsers.choices, dict)
+    rows = re.findall(
+        r"^\| `wmtp (\w+).*?` \| .*? \| (.*?) ?\|$", text_of("docs/commands.md"), re.M
+    )
+    assert {name: set(re.findall(r"--[\w-]+", options)) for name, options in rows} == {
+        name: {
+            option
+            for action in command._actions
+            for option in action.option_strings
+            if option.startswith("--") and option != "--help"
+        }
+        for name, command in subparsers.choices.items()
+    }
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_make_targets_exist(name: str) -> None:
     targets = set(re.findall(r"^([\w-]+):", text_of("Makefile"), re.MULTILINE))
@@ -217,12 +234,13 @@ def test_the_messages_that_are_explained_are_still_given() -> None:
     assert missing == []
 
 
-def test_the_page_about_reading_works(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_shown_of_reading_works(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(sample)
     page: dict[str, Any] = {}
-    for language, block in blocks(text_of("docs/reading.md")):
-        assert language == "python"
-        exec(compile(block, "docs/reading.md", "exec"), page)  # noqa: S102 - our own page
+    for name in ("README.md", "docs/reading.md"):
+        for language, block in blocks(text_of(name)):
+            if language == "python":
+                exec(compile(block, name, "exec"), page)  # noqa: S102 - our own page
     assert page["logits"].shape[:2] == (1, 4)
     assert page["scores"].shape == (1,)
     assert page["pairs"].shape == (20, 2)
