@@ -24,7 +24,7 @@ from wmtp_assets.cli import _parser
 from wmtp_assets_tests.remedies.hints import PACKAGE
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/**/*.md")])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 # Not of this repository: files of a storage, of upstream, and of the examples.
 ELSEWHERE = {
@@ -77,6 +77,7 @@ def test_files_that_are_named_exist(name: str) -> None:
     named = set(re.findall(r"`([\w./-]+\.(?:py|md|yaml|toml|sh|txt))`", prose(text_of(name))))
     tests = [path.name for path in (ROOT / "wmtp_assets_tests").rglob("*.py")]
     roots = (ROOT, PACKAGE, ROOT / "docs", ROOT / "wmtp_assets_tests", *PACKAGE.glob("*/"))
+    roots += ((ROOT / name).parent, ROOT / "benchmarks")
     roots += tuple(PACKAGE.glob("*/layouts")) + tuple(PACKAGE.glob("*/formats"))
     missing = {
         one
