@@ -648,6 +648,6 @@ def _without_history(patch: pytest.MonkeyPatch) -> Iterator[None]:
         """What was not verified in advance is verified when its findings are asked for."""
 
     patch.setattr(runs, "open_instance", in_memory)
-    patch.setattr(runs, "enter_home", lambda: None)
+    patch.setattr(runs, "enter_home", lambda project: None)
     patch.setattr(checks, "start", in_the_foreground)
     yield
