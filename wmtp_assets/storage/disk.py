@@ -19,10 +19,10 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from wmtp_assets.storage.errors import LACKING, lacking
+from wmtp_assets.storage.errors import LACKING, StorageError, lacking, mounted_alone
 
 STAGING = ".staging-"
 _TRASH = ".trash-"
@@ -81,6 +81,7 @@ def rename(source: Path, target: Path) -> None:
         try:
             os.replace(name, new, src_dir_fd=here, dst_dir_fd=there)
         except OSError as error:
+            _require_one_mount(error, source, target)
             at_target = error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
             place = target if at_target else source
             raise OSError(error.errno, error.strerror, str(place)) from None
@@ -100,7 +101,11 @@ def symlink(target: str, path: Path) -> None:
 def hardlink(source: Path, path: Path) -> None:
     """A second name for a file, or for a link itself; `FileExistsError` if the name exists."""
     with _at(source) as (here, name), _at(path) as (there, new):
-        os.link(name, new, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+        try:
+            os.link(name, new, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
+        except OSError as error:
+            _require_one_mount(error, source, path)
+            raise
 
 
 def unlink(path: Path) -> None:
@@ -118,7 +123,11 @@ def mkdir(path: Path) -> None:
 def rmdir(path: Path) -> None:
     """Removes an empty folder."""
     with _at(path) as (folder, name):
-        os.rmdir(name, dir_fd=folder)
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except OSError as error:
+            _require_one_mount(error, path, path.parent)
+            raise
 
 
 def chmod(path: Path, mode: int) -> None:
@@ -215,6 +224,40 @@ def _explained(error: OSError, place: Path, name: str, folder: int) -> OSError:
     return OSError(error.errno, error.strerror, str(place))
 
 
+def _require_one_mount(error: OSError, one: Path, other: Path) -> None:
+    """Raises `StorageError` where `error` comes of a mount between two paths, and names it.
+
+    A mount from the same disk (`mount --bind`) counts: the kernel moves nothing across it.
+    """
+    if error.errno not in (errno.EXDEV, errno.EBUSY):
+        return
+    common = Path(os.path.commonpath([one, other]))
+    for path in (other, one):
+        above = _mount(common)
+        for part in range(len(common.parts) + 1, len(path.parts) + 1):
+            place = Path(*path.parts[:part])
+            if _mount(place) not in (above, None):
+                raise mounted_alone(place, error) from error
+
+
+def _mount(path: Path) -> object:
+    """What tells the mount that a path is in from others; None for nothing and for a link."""
+    try:
+        descriptor = os.open(path, _SEARCH | _FILE)
+    except OSError:
+        return None
+    try:
+        if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+            return None
+        with suppress(OSError):  # Linux: the device alone does not tell a bind mount
+            for line in Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines():
+                if line.startswith("mnt_id:"):
+                    return line
+        return os.fstat(descriptor).st_dev
+    finally:
+        os.close(descriptor)
+
+
 def _plain(descriptor: int, *, folders_too: bool = False) -> int:
     """The descriptor itself, if it is a file's."""
     mode = os.fstat(descriptor).st_mode
@@ -278,7 +321,7 @@ def point(link: Path, target: str, scratch: Path) -> None:
     symlink(target, temporary)
     try:
         rename(temporary, link)
-    except OSError:
+    except (OSError, StorageError):
         unlink(temporary)
         raise
     sync(link.parent)

@@ -55,6 +55,20 @@ def lacking(what: str, where: str | os.PathLike[str], error: OSError) -> Storage
     )
 
 
+def mounted_alone(place: str | os.PathLike[str], error: OSError) -> StorageError:
+    """The one error for something inside the storage that is a mount of its own."""
+    path = os.fspath(place)
+    return StorageError(
+        "Something in the storage is mounted by itself, and nothing is moved across a mount",
+        expected="one mount for the whole storage",
+        found=f"a mount inside it ({errno.errorcode.get(error.errno or 0, 'no code')})",
+        where=path,
+        hint=f"`umount {shlex.quote(path)}` leaves what is on it as it is; then run it again. To "
+        "keep files on another disk, or on a container's volume, move the whole storage there and "
+        "set WMTP_STORAGE.",
+    )
+
+
 def refused(error: OSError, where: str | os.PathLike[str] = "") -> StorageError:
     """What the system said no to, as the one error, with what to do."""
     code = error.errno or 0

@@ -401,6 +401,7 @@ ELSEWHERE = {
     "hub.client_settings._proxy": "a package or a proxy of the person's choice",
     "hub.fetch._agreed": "which of two files is right, a person decides",
     "hub.remote._unreachable": "without a network nothing here can repair it",
+    "storage.errors.mounted_alone": "a mount: storage/test_processes.py executes it",
     "storage.preflight.require_writable": "read-only: artifacts/test_hostile_storage.py",
     "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
@@ -408,6 +409,7 @@ ELSEWHERE = {
     "web.processes._not_alone": "starts the page: web/test_recovery.py",
     "web.processes._ended": "`wmtp validate` shows what is wrong, and repairs nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
+    "artifacts.checks.fetched._links": "artifact_checks/test_fetched.py executes it",
     "artifacts.checks.fetched.weights_kept": "as check_converted_again, above",
     # Computed elsewhere than where it is printed.
     "artifacts.checks.subject.Subject.again": "test_checks.py",

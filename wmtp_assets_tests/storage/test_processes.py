@@ -225,3 +225,50 @@ def test_a_read_only_disk_is_read_and_refused_for_writing(tmp_path: Path) -> Non
     assert said[0] == "one"
     assert len(said) == 4
     assert all("Read-only file system (EROFS)" in line for line in said[1:])
+
+
+def test_a_mount_inside_the_storage_is_named_with_a_command_that_helps(tmp_path: Path) -> None:
+    said = said_on_a_small_disk(
+        """
+        import re, subprocess
+        from wmtp_assets.storage import write_json
+        from wmtp_assets_tests.storage.worlds import orphans
+        def shell(command):
+            subprocess.run(command, shell=True, check=True)
+        def tried(attempt, mount):
+            shell(mount)
+            before = seen(store.root)
+            try:
+                attempt()
+            except StorageError as error:
+                print(error.where)
+                assert "XDEV)" in str(error) or "EBUSY)" in str(error), error
+                remedy = re.search("`(umount .*?)`", error.hint)[1]
+            else:
+                raise AssertionError("not refused")
+            assert seen(store.root) == before
+            assert orphans(store.root) == []
+            shell(remedy)
+            attempt()
+        os.chdir(store.root)
+        materialize(store, "one")
+        (store.root / "datasets_v2/code/processed/train.jsonl").unlink()
+        tried(lambda: materialize(store, "one"), "mount -t tmpfs tmpfs datasets_v2/code/processed")
+        extra = store.path(MODEL) / "extra"
+        def repaired():
+            extra.write_bytes(b"")
+            with store.stage(MODEL) as staging:
+                for name in ("model.safetensors", "SHA256SUMS"):
+                    (staging.path / name).write_bytes((store.path(MODEL) / name).read_bytes())
+                staging.commit(inputs={"upstream": "one"}, code_version="1", entry_digest="entry",
+                               seconds=0)
+        tried(repaired, "mount --bind versions versions")  # the same device on either side
+        write_json(store.root / "document.json", 1)
+        tried(lambda: write_json(store.root / "document.json", 2),
+              "mount --bind document.json document.json")
+        """,
+        tmp_path,
+        "size=1m",
+    ).splitlines()
+    places = ["datasets_v2/code/processed", "versions", "document.json"]
+    assert said == [str(tmp_path / place) for place in places]
