@@ -201,13 +201,13 @@ SCENARIOS = [
         f"wmtp materialize {SPLIT} --force",
     ),
     Scenario(
-        "artifacts.checks.fetched.fetched_files",
+        "artifacts.checks.subject.Subject.again",
         flipped("upstream/datasets/openai/**/test-*.parquet"),
         "wmtp gate",
         f"wmtp materialize {SPLIT}_raw --force",
     ),
     Scenario(
-        "artifacts.checks.fetched.fetched_files",
+        "artifacts.checks.subject.Subject.again",
         lambda storage: (storage / "assets.lock").unlink(),
         "wmtp gate",
         f"wmtp materialize {SPLIT}_raw --force",
@@ -412,10 +412,9 @@ ELSEWHERE = {
     "artifacts.checks.fetched._links": "artifact_checks/test_fetched.py executes it",
     "artifacts.checks.fetched.weights_kept": "as check_converted_again, above",
     # Computed elsewhere than where it is printed.
-    "artifacts.checks.subject.Subject.again": "test_checks.py",
     "artifacts.gate.judge.condition": "test_checks.py",
     "artifacts.types.Handle._again": "as artifacts.checks.common.files_unchanged",
-    "artifacts.conversion.upstream_config": "as artifacts.checks.fetched.fetched_files",
+    "artifacts.conversion.upstream_config": "as artifacts.checks.subject.Subject.again",
     "artifacts.upstream_files.how_to_pin": "which commit, a person decides: hub/test_commands.py",
     "orchestration.assets.sources._drift_text": "as how_to_pin: a choice, nothing is wrong",
     "orchestration.run._unfit": "as artifacts.checks.publication._not_published",
