@@ -65,9 +65,14 @@ def absolute(path: str, variable: str) -> Path:
         found = f"a URL: {path.partition('://')[0]}://..."
     else:
         try:
-            return Path(path).expanduser().absolute()
+            whole = Path(path).expanduser().absolute()
+            str(whole).encode()
+        except UnicodeEncodeError:  # no document, database or page could name it
+            found = f"bytes that are not UTF-8: {str(whole)!a}"
         except (RuntimeError, OSError) as error:
             found = f"{path}: {error}"
+        else:
+            return whole
     raise SettingsError(
         f"{variable} is not the path of a file or folder",
         expected="a path such as /data/wmtp or ~/wmtp",

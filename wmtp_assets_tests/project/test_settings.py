@@ -41,9 +41,14 @@ def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["WMTP_CATALOG", "WMTP_STORAGE", "WMTP_HUB"])
-@pytest.mark.parametrize("value", ["~nobody-of-that-name/x", "a\0b", "https://example.org/hub"])
+@pytest.mark.parametrize(
+    "value", [
+        "~nobody-of-that-name/x", "a\0b", "https://example.org/hub", "/data/caf\udce9",
+    ],
+)  # fmt: skip
 def test_what_is_no_path_is_refused_by_the_variables_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name) as refused:
         Settings.from_environment({name: value})
     assert refused.value.hint
+    str(refused.value).encode()
     assert str(refused.value).isprintable()
