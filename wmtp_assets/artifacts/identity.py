@@ -34,8 +34,11 @@ def identity_of(project: Project, artifact: Artifact) -> Identity | None:
         except (LockError, StorageError, *UNREADABLE):
             return None
         newest = max((file.changed for file in found if isinstance(file, _File)), default=0)
-        if time.time_ns() - newest > _TICK_SECONDS * 1e9:
+        age = time.time_ns() - newest
+        if age > _TICK_SECONDS * 1e9:
             return found
+        if age < -1e9:  # a file server whose clock is ahead, or a clock that was set back
+            return None
         time.sleep(_TICK_SECONDS)  # so that a later change has another time
     return None
 

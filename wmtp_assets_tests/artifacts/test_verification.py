@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -113,6 +115,19 @@ def test_a_byte_flipped_between_check_and_gate_is_found(
     verdict = verdict_of_run(copied, run_id)
     assert not verdict.open
     assert "sha256_verified" in {c.name for c in verdict.conditions if not c.met}
+
+
+def test_times_ahead_of_this_clock_stand_for_nothing_and_are_not_waited_for(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file server whose clock is ahead, or after this one was set back."""
+
+    def waited(seconds: float) -> NoReturn:
+        raise AssertionError(f"waited {seconds} s")
+
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18)
+    monkeypatch.setattr(time, "sleep", waited)
+    assert identity_of(project, project.artifacts[SPLIT]) is None
 
 
 def test_assets_lock_counts_and_another_repository_in_it_does_not(
