@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ TEMPORARY = ".tmp-"
 LEFTOVERS = (STAGING, _TRASH, TEMPORARY)
 """Name prefixes of what may be lying about after a crash, and what `gc` may take away."""
 
+_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{12}")
 _SEARCH: int = getattr(os, "O_PATH", os.O_RDONLY)  # Linux: a folder may be passed, not listed
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in place of a file is not waited for
@@ -273,6 +275,11 @@ def _plain(descriptor: int, *, folders_too: bool = False) -> int:
 def fresh(folder: Path, prefix: str) -> Path:
     """A name in `folder` that nobody has, for something that is not ready yet."""
     return folder / f"{prefix}{secrets.token_hex(6)}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether `fresh` gives such names to temporaries."""
+    return _TEMPORARY_NAME.fullmatch(name) is not None
 
 
 def sync(path: Path) -> None:

@@ -175,9 +175,12 @@ def _homes(folder: Path) -> Iterator[str]:
 
 
 def _temporaries(root: Path) -> Iterator[Path]:
-    """Temporary files of single documents: in the root, and beside what was fetched."""
-    yield from root.glob(f"{disk.TEMPORARY}*")
-    yield from (root / "upstream").rglob(f"{disk.TEMPORARY}*")
+    """Temporary files of single documents: in the root, and beside what was fetched.
+
+    The root may be a folder that others use too: what they named `.tmp-` in another way stays.
+    """
+    found = [*root.glob(f"{disk.TEMPORARY}*"), *(root / "upstream").rglob(f"{disk.TEMPORARY}*")]
+    yield from (path for path in found if disk.is_temporary(path.name))
 
 
 def _size(path: Path) -> int:

@@ -224,7 +224,7 @@ def litter(project: Project) -> None:
     for folder in (f"versions/{SPLIT}/.staging-0", f"published/{SPLIT}/.staging-1"):
         (root / folder / "deep").mkdir(parents=True)
         (root / folder / "deep" / "file").write_bytes(b"left")
-    (root / ".tmp-2").write_bytes(b"left")
+    (root / ".tmp-00000000000b").write_bytes(b"left")
     gone = root / "upstream" / ".partial" / "models" / "org" / "gone"
     gone.mkdir(parents=True)
     for name in ("weights.bin-000000000000.bytes", "weights.bin-000000000000.journal"):

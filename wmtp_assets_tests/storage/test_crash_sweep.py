@@ -55,7 +55,7 @@ def three_editions_and_leftovers(store: Store) -> None:
     for folder in ("versions/models/mtp/.staging-0", "published/mtp/.staging-1"):
         (store.root / folder / "deep").mkdir(parents=True)
         (store.root / folder / "deep" / "file").write_bytes(b"left")
-    (store.root / ".tmp-2").write_bytes(b"left")
+    (store.root / ".tmp-00000000000b").write_bytes(b"left")
     (store.root / "versions/models/mtp/.tmp-3").symlink_to("nowhere")
 
 

@@ -103,14 +103,22 @@ def test_leftovers_go_wherever_they_lie(store: Store) -> None:
     (store.upstream / "models" / "org").mkdir(parents=True)
     kept = store.upstream / "models" / "org" / "raw.bin"
     kept.write_bytes(b"raw")
-    (store.upstream / "models" / "org" / ".tmp-1").write_bytes(b"left")
-    (store.root / ".tmp-2").write_bytes(b"left")
+    (store.upstream / "models" / "org" / ".tmp-00000000000a").write_bytes(b"left")
+    (store.root / ".tmp-00000000000b").write_bytes(b"left")
     (store.root / "versions" / MODEL / ".trash-3").mkdir()
     (store.root / "versions" / MODEL / ".trash-3" / "old").write_bytes(b"left")
     done = store.gc(keep=9)
     assert len(done.removed) == 3
     assert orphans(store.root) == []
     assert kept.exists()
+
+
+def test_what_others_left_in_a_folder_that_is_shared_with_them_stays(store: Store) -> None:
+    theirs = [store.root / ".tmp-draft.txt", store.root / ".tmp-0123456789abcdef"]
+    for path in theirs:
+        path.write_bytes(b"theirs")
+    assert store.gc(keep=9).removed == []
+    assert all(path.read_bytes() == b"theirs" for path in theirs)
 
 
 def test_what_the_caller_knows_to_be_unneeded_goes_too(store: Store, tmp_path: Path) -> None:
