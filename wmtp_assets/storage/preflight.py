@@ -15,6 +15,14 @@ def require_writable(folder: Path, purpose: str) -> Path:
     there = folder.absolute()
     while not there.exists():
         there = there.parent
+    if not there.is_dir():
+        raise StorageError(
+            f"{purpose} would write into a folder, and something else is there",
+            expected="a folder, or nothing",
+            found="a file" if there.is_file() else "a device, pipe or socket",
+            where=there,
+            hint="name another folder (WMTP_STORAGE; for `wmtp mirror`, its argument).",
+        )
     if not os.access(there, os.W_OK | os.X_OK):
         read_only = os.statvfs(there).f_flag & os.ST_RDONLY
         remedy = "remount the file system for writing"

@@ -106,6 +106,15 @@ def test_room_is_asked_for_before_a_step_starts(tmp_path: Path) -> None:
         require_space(tmp_path, 10**18, "Converting")
 
 
+def test_a_file_in_place_of_the_storage_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"theirs")
+    for folder in (tmp_path / "file", tmp_path / "file" / "not" / "there"):
+        with pytest.raises(StorageError, match="Found: a file") as refused:
+            require_space(folder, 1, "Converting")
+        assert refused.value.where == tmp_path / "file"
+        assert "right to write" not in str(refused.value)
+
+
 ELSEWHERE = {
     "orchestration/home.py": "Dagster's home, which lies outside the storage",
     "cli/__init__.py": "/dev/null",
