@@ -78,8 +78,14 @@ def certificate_of(checkpoint: Checkpoint) -> Certificate:
 def certificate_files(checkpoint: Checkpoint) -> Derived:
     """certificate.json, as the conversion wrote it."""
     recorded = certificate_of(checkpoint)
+    content = json_bytes(recorded.to_json())
+    return Derived({"certificate.json": content}, certificate_facts(recorded))
+
+
+def certificate_facts(recorded: Certificate) -> Mapping[str, object]:
+    """What a certificate counts, for its receipt."""
     tensors = recorded.tensors
-    facts = {
+    return {
         "tensors": len(tensors),
         "dropped": {entry.name: entry.reason for entry in recorded.dropped[:50]},
         "greatest_cast_error": max((t.max_cast_error for t in tensors), default=0.0),
@@ -87,7 +93,6 @@ def certificate_files(checkpoint: Checkpoint) -> Derived:
         "nan": sum(t.nan for t in tensors),
         "inf": sum(t.inf for t in tensors),
     }
-    return Derived({"certificate.json": json_bytes(recorded.to_json())}, facts)
 
 
 def adapter_files(layout: str, model_config: Document, checkpoint: Checkpoint) -> Derived:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wmtp_assets.artifacts import facts
 from wmtp_assets.artifacts.make import datasets, fetched, models
 from wmtp_assets.artifacts.make.task import Maker
+from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import (
     SETTLED,
     Checkpoint,
@@ -42,7 +44,8 @@ class ArtifactKind:
 
     `make` fills the artifact's folder from the inputs that `loads` names (the others count for
     staleness only); `beside` gives the files in it that no published path leads to, a folder as
-    `name/`. `loaded_as` is the handle that readers get, `checks` names its `KindChecks` (by
+    `name/`. `loaded_as` is the handle that readers get, `facts` gives what the
+    receipt must state by what the files hold, `checks` names its `KindChecks` (by
     "module:name": checks compare artifacts with their recipes, which need this table).
     `code_version` gets a new number when `make` gives other bytes for the same inputs: what the old
     code made is then made again. `describe`, `icon` (one that Dagster has) and `row_schema` (the
@@ -52,6 +55,7 @@ class ArtifactKind:
 
     make: Maker
     loaded_as: type[Handle]
+    facts: Callable[[Project, Artifact, Handle], Mapping[str, object]]
     checks: str
     describe: Callable[[Catalog, Artifact], str]
     icon: str
@@ -121,6 +125,7 @@ def _row_schema(catalog: Catalog, artifact: Artifact) -> Mapping[str, Any]:
 _ROW_METADATA = ArtifactKind(
     make=datasets.describe_rows,
     loaded_as=Document,
+    facts=facts.of_row_metadata,
     checks="wmtp_assets.artifacts.checks.datasets:SPLIT_METADATA",
     describe=_text(
         "Entry i holds class and difficulty of line i of the JSONL, so that training picks rows "
@@ -134,6 +139,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.RAW: ArtifactKind(
         make=fetched.fetch_files,
         loaded_as=Fetched,
+        facts=facts.of_fetched,
         checks="wmtp_assets.artifacts.checks.fetched:FETCHED",
         describe=_files_of_repository,
         icon="huggingface",
@@ -142,6 +148,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.TOKENIZER: ArtifactKind(
         make=models.write_tokenizer,
         loaded_as=Tokenizer,
+        facts=facts.of_tokenizer,
         checks="wmtp_assets.artifacts.checks.models:TOKENIZERS",
         describe=_text(
             "LLaMA's SentencePiece model, and the documents with which transformers' AutoTokenizer "
@@ -154,6 +161,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.CHECKPOINT: ArtifactKind(
         make=models.make_checkpoint,
         loaded_as=Checkpoint,
+        facts=facts.of_checkpoint,
         checks="wmtp_assets.artifacts.checks.checkpoints:CHECKPOINTS",
         describe=_converted_or_sliced,
         icon="pytorch",  # Dagster has none for safetensors
@@ -164,6 +172,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.SHARDS: ArtifactKind(
         make=models.write_shards,
         loaded_as=Handle,  # no artifact is made from shards
+        facts=facts.of_shards,
         checks="wmtp_assets.artifacts.checks.models:SHARDS",
         describe=_shards,
         icon="pytorch",
@@ -173,6 +182,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.CERTIFICATE: ArtifactKind(
         make=models.write_certificate,
         loaded_as=Document,
+        facts=facts.of_certificate,
         checks="wmtp_assets.artifacts.checks.models:CERTIFICATES",
         describe=_text(
             "What came out of what, tensor by tensor: names, shapes, dtypes and digests before and "
@@ -183,6 +193,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.CONFIG: ArtifactKind(
         make=models.write_config,
         loaded_as=Document,
+        facts=facts.of_config,
         checks="wmtp_assets.artifacts.checks.models:CONFIGS",
         describe=_text(
             "The model's config: upstream's known settings, with sizes and dtype that the tensors "
@@ -194,6 +205,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.ADAPTER: ArtifactKind(
         make=models.write_adapter,
         loaded_as=Document,
+        facts=facts.of_adapter,
         checks="wmtp_assets.artifacts.checks.models:ADAPTERS",
         describe=_text(
             "What training needs and params.json does not state, derived from it and the tensors."
@@ -203,6 +215,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.MODEL_METADATA: ArtifactKind(
         make=models.write_metadata,
         loaded_as=Document,
+        facts=facts.of_model_metadata,
         checks="wmtp_assets.artifacts.checks.models:METADATA",
         describe=_text(
             "What this model is: counts, dtype, digests, where it came from and what was done."
@@ -214,6 +227,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.SPLIT: ArtifactKind(
         make=datasets.build_rows,
         loaded_as=Split,
+        facts=facts.of_split,
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         describe=_rows,
         icon="dataset",  # Dagster has none for JSONL
@@ -225,6 +239,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.SCHEMA: ArtifactKind(
         make=datasets.write_schema,
         loaded_as=Document,
+        facts=facts.of_schema,
         checks="wmtp_assets.artifacts.checks.datasets:SCHEMAS",
         describe=_text(
             "JSON Schema of a row, and the cards that declare the rows' files to `datasets`."
@@ -237,6 +252,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.SMALL_SPLIT: ArtifactKind(
         make=datasets.choose_rows,
         loaded_as=Split,
+        facts=facts.of_split,
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         describe=_chosen_rows,
         icon="dataset",

@@ -185,6 +185,11 @@ class Split(Handle):
         """The row index: one Parquet row per line of the JSONL."""
         return self._only(".index.parquet")
 
+    @property
+    def statistics(self) -> Path:
+        """The statistics of the rows, a JSON object."""
+        return self._only("_stats.json")
+
     def _only(self, ending: str) -> Path:
         (name,) = (name for name in self.receipt.files if name.endswith(ending))
         return self.folder / name

@@ -17,7 +17,7 @@ from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.layout import Config
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.planning import Plan
-from wmtp_assets.checkpoints.safetensors_file import Header, read_header
+from wmtp_assets.checkpoints.safetensors_file import Header, read_header, unlike_written
 from wmtp_assets.checkpoints.sampling import Comparison, compare_samples, fresh_seed
 from wmtp_assets.checkpoints.scan import Scan, scan_file
 from wmtp_assets.checkpoints.source_comparison import (
@@ -155,14 +155,20 @@ def check_checkpoint(
     return [readable, *(one.of(stored) for one in run)]
 
 
-@check("The file's header describes every byte of it.", quick=True)
+@check(
+    "The file's header describes every byte of it, and holds nothing that the conversion did not "
+    "write.",
+    quick=True,
+)
 def safetensors_readable(stored: StoredCheckpoint) -> Outcome:
-    expected = "a header that describes every byte of the file"
+    expected = "the header that is written for its tensors, which describes every byte of the file"
     try:
         found = stored.header
+        wrong = unlike_written(found)
     except (WmtpError, OSError) as error:
         return Outcome(False, expected, str(error), str(stored.path), hint=AGAIN)
-    return Outcome(True, expected, "such a header", str(found.path))
+    hint = AGAIN if wrong else ""
+    return Outcome(not wrong, expected, wrong or "such a header", str(found.path), hint=hint)
 
 
 @check("Every tensor has the catalog's dtype, by the file's header.", quick=True)

@@ -19,6 +19,9 @@ from wmtp_assets.checkpoints.dtypes import BY_CODE, DType
 from wmtp_assets.checkpoints.errors import SafetensorsError
 from wmtp_assets.checkpoints.tensors import SourceTensor, is_plain_name, row_major
 
+METADATA = {"format": "pt"}
+"""`__metadata__` of every file that is written here; transformers before 4.47 demands it. A single
+key, so that the bytes are the same every time."""
 _FETCH_AGAIN = "Make the file again, or fetch it again."
 
 
@@ -155,6 +158,21 @@ def _refuse(problem: str, path: Path, expected: object = None, found: object = N
     raise SafetensorsError(problem, expected=expected, found=found, where=path, hint=_FETCH_AGAIN)
 
 
+def unlike_written(header: Header) -> str | None:
+    """How a file's header differs from the one that is written here for the same tensors, which is
+    all that may stand in it; None where not even a byte differs. Reads the header again."""
+    with header.path.open("rb") as file:
+        found = file.read(header.data_start)
+    specs = [TensorSpec(name, info.dtype, info.shape) for name, info in header.tensors.items()]
+    if found == header_bytes(specs):
+        return None
+    entries = strict_json.loads(found[8:])
+    metadata = entries.get("__metadata__") if isinstance(entries, dict) else None
+    if metadata != METADATA:
+        return f"its __metadata__ is {json.dumps(metadata)[:200]}, not {json.dumps(METADATA)}"
+    return "its text is another than this package writes for the same tensors"
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """A tensor that a file is to hold."""
@@ -177,10 +195,9 @@ def in_file_order(specs: Sequence[TensorSpec]) -> list[TensorSpec]:
 def header_bytes(specs: Sequence[TensorSpec]) -> bytes:
     """The first bytes of a file that holds `specs` in this order: length and JSON, padded to 8.
 
-    Identical to what `safetensors.torch.save_file` writes with the metadata {"format": "pt"}, which
-    transformers before 4.47 demands. A single key, so that the bytes are the same every time.
+    Identical to what `safetensors.torch.save_file` writes with `METADATA`.
     """
-    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    entries: dict[str, object] = {"__metadata__": METADATA}
     at = 0
     for spec in specs:
         entries[spec.name] = {

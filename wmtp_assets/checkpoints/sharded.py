@@ -14,7 +14,7 @@ from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert_uncertified
 from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, sort_for_file
-from wmtp_assets.checkpoints.safetensors_file import Header, TensorSpec, read_header
+from wmtp_assets.checkpoints.safetensors_file import Header, TensorSpec, read_header, unlike_written
 from wmtp_assets.checkpoints.scan import scan_file
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.findings import Finding
@@ -120,6 +120,8 @@ def check_sharded(
             shard_header = read_header(shard)
             scan = scan_file(shard_header)
             found |= scan.tensors
+            if other := unlike_written(shard_header):
+                wrong.append(f"the header of {shard.name}: {other}")
             if digests is not None:
                 digests[shard.name] = scan.sha256
             wrong += [

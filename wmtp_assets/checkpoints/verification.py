@@ -74,6 +74,10 @@ def _against_source(certificate: Certificate, plan: Plan) -> Finding:
             wrong.append(f"{name}: {'not certified' if name in made else 'not at the source'}")
         elif difference := _difference(certified[name], made[name]):
             wrong.append(f"{name}: {difference}")
+    if not wrong and again.target_sha256 != certificate.target_sha256:
+        wrong.append(
+            f"the file: sha256 {again.target_sha256[:12]}, not {certificate.target_sha256[:12]}"
+        )
     if set(again.dropped) != set(certificate.dropped):
         wrong += [
             f"{entry.name}: dropped differently"

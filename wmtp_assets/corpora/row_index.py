@@ -50,6 +50,7 @@ SCHEMA = pa.schema(
     ]
 )
 _KEY = b"wmtp"
+_KEYS = {_KEY, b"ARROW:schema"}  # Arrow's own record of the schema
 OPTIONAL = ("difficulty", "source", "cf_rating")  # upstream's numbers; null where it has none
 # Neighbours are alike: problems and offsets only grow, so their differences are a byte or two.
 _DELTA = ("problem", "offset", "length", "output_tokens")
@@ -108,16 +109,39 @@ class RowIndex:
                 where=path,
                 hint="Materialize the split again.",
             ) from error
-        found = (self._file.metadata.metadata or {}).get(_KEY)
-        if found is None or not self._file.schema_arrow.equals(SCHEMA):
-            raise CorpusError(
-                "This Parquet file is not a row index of this version",
-                expected=", ".join(SCHEMA.names),
-                found=", ".join(self._file.schema_arrow.names),
-                where=path,
-                hint="Materialize the split again.",
+        self.facts: dict[str, Any] = self._facts()
+
+    def _facts(self) -> dict[str, Any]:
+        """What the file says that it is the index of. Raises CorpusError where it is no index."""
+        schema, metadata = self._file.schema_arrow, self._file.metadata.metadata or {}
+        if schema.names != SCHEMA.names:
+            what, wanted, found = "columns", ", ".join(SCHEMA.names), ", ".join(schema.names)
+        elif others := [name for name in SCHEMA.names if schema.field(name) != SCHEMA.field(name)]:
+            what = "types"
+            wanted, found = (_described(one, others) for one in (SCHEMA, schema))
+        elif metadata.keys() != _KEYS:
+            what = "key-value metadata"
+            wanted, found = (
+                ", ".join(sorted(key.decode(errors="replace") for key in keys)) or "none"
+                for keys in (_KEYS, metadata.keys())
             )
-        self.facts: dict[str, Any] = json.loads(found)
+        else:
+            what, wanted = "key-value metadata", "a JSON object under `wmtp`"
+            try:
+                facts = json.loads(metadata[_KEY])
+            except (ValueError, RecursionError) as error:
+                facts, found = None, f"{type(error).__name__}: {error}"
+            else:
+                found = f"{facts!r:.100}"
+            if isinstance(facts, dict):
+                return facts
+        raise CorpusError(
+            f"This Parquet file is not a row index of this version, by its {what}",
+            expected=wanted,
+            found=found,
+            where=self.path,
+            hint="Materialize the split again.",
+        )
 
     @property
     def names(self) -> list[str]:
@@ -188,6 +212,13 @@ class RowIndex:
         yield from self._file.iter_batches(
             batch_size=size, columns=list(columns), use_threads=False
         )
+
+
+def _described(schema: pa.Schema, names: Sequence[str]) -> str:
+    """The types of some of a schema's columns."""
+    nullable = {True: "", False: " not null"}
+    fields = [schema.field(name) for name in names]
+    return ", ".join(f"{one.name} {one.type}{nullable[one.nullable]}" for one in fields)
 
 
 def most(name: str) -> int:

@@ -19,11 +19,15 @@ import pyarrow.parquet as pq
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import run_checks
+from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.types import Handle
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.scan import scan_file
+from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Finding
 from wmtp_assets.storage.digests import sha256_file, write_sha256sums
+from wmtp_assets.storage.receipts import Receipt
 
 Change = Callable[[Path], None]
 WEIGHTS = "model.safetensors"
@@ -53,25 +57,36 @@ def recommit(
     """Makes a version of `name` whose folder `change` was at, from the same inputs as before.
 
     The receipt states `inputs`, `facts` and `code_version` where they are given, else those that it
-    stated before.
+    stated before, and the facts that the changed files give.
     """
-    receipt = project.store.current(name)
+    receipt, given = project.store.current(name), facts
     assert receipt is not None
     with project.store.stage(name) as staging:
         for file in receipt.files:
             (staging.path / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(project.store.path(name) / file, staging.path / file)
         change(staging.path)
+        if facts is None:
+            facts = _facts(project, name, staging.path, receipt)
         made = staging.commit(
             inputs=receipt.inputs if inputs is None else inputs,
             code_version=receipt.code_version if code_version is None else code_version,
             entry_digest=receipt.entry_digest,
-            facts=receipt.facts if facts is None else facts,
+            facts=facts,
             seconds=0.0,
         )
-    stated = (inputs, facts, code_version)
+    stated = (inputs, given, code_version)
     changed = made.digest != receipt.digest or stated != (None, None, None)
     assert changed, "the change changed nothing"
+
+
+def _facts(project: Project, name: str, folder: Path, receipt: Receipt) -> Mapping[str, Any]:
+    """What a maker of these files would state of them; of files that cannot be read, as before."""
+    artifact = project.artifacts[name]
+    try:
+        return kind_of(artifact).facts(project, artifact, Handle(folder, receipt))
+    except (WmtpError, ValueError, KeyError, TypeError):
+        return receipt.facts
 
 
 def flip(path: Path, at: int | None = None) -> None:
@@ -118,7 +133,9 @@ def split_checkpoint(path: Path) -> tuple[Header, bytearray]:
 
 
 def join_checkpoint(path: Path, header: Header, data: bytes) -> None:
-    text = json.dumps(header, separators=(",", ":")).encode()
+    """Writes a file, its header in the form and order in which a conversion writes it."""
+    ordered = dict(sorted(header.items(), key=lambda entry: entry[1].get("data_offsets", [-1])))
+    text = json.dumps(ordered, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
 

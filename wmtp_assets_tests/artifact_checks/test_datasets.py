@@ -358,6 +358,15 @@ def test_a_card_that_declares_other_files_is_reported(copied: Project, card: str
     assert failed(copied, "datasets/codecontests_schema") == {"data_files_declared"}
 
 
+def test_a_receipt_that_counts_other_rows_is_reported(copied: Project) -> None:
+    receipt = copied.store.current(MBPP)
+    assert receipt is not None
+    recommit(copied, MBPP, lambda folder: None, facts={**receipt.facts, "rows": 99})
+    found = answers(copied, MBPP)
+    assert {name for name, one in found.items() if not one.passed} == {"receipt_facts"}
+    assert "rows: 99" in str(found["receipt_facts"].found)
+
+
 def test_every_check_is_named_by_a_test_that_breaks_what_it_is_about(project: Project) -> None:
     from wmtp_assets.artifacts.checks import checks_of
 

@@ -77,7 +77,12 @@ CASES = {
         MICRO,
         trailing,
         # The first of them is "safetensors_readable"; of a file that is not, nothing can be told.
-        (*EVERYTHING, *(check.name for check in CHECKS["mtp"]), MICRO_SIZE.name),
+        (
+            *EVERYTHING,
+            *(check.name for check in CHECKS["mtp"]),
+            MICRO_SIZE.name,
+            "receipt_facts",
+        ),
         "model.safetensors",
     ),
     "a wrong line in SHA256SUMS": Case(REF, sums, ("sha256sums_recomputed",), "SHA256SUMS"),

@@ -89,6 +89,7 @@ def test_a_new_kind_is_a_row_and_its_functions(
     row = ArtifactKind(
         make=summarize,
         loaded_as=Document,
+        facts=lambda project, artifact, made: made.read("summary.json"),
         checks=f"{__name__}:SUMMARIES",
         describe=lambda _, artifact: f"What {artifact.owner} holds.",
         icon="json",
@@ -113,6 +114,7 @@ def test_a_new_kind_is_a_row_and_its_functions(
     found = {finding.name: finding for finding in run_checks(copied, summary)}
     assert {one.name for one in found.values() if not one.passed} == {
         "files_unchanged",
+        "receipt_facts",
         "summary_counts_tensors",
     }
     required = [one.name for one in copied.artifacts.values() if one.status == "required"]

@@ -73,7 +73,7 @@ class World:
         """Replace the checkpoint by one with other tensors, as somebody's script would."""
         tensors = load_file(self.path)
         change(tensors)
-        save_file(tensors, self.path)
+        save_file(tensors, self.path, metadata={"format": "pt"})
         self.record()
 
     def run_checks(self) -> dict[str, Finding]:
@@ -195,7 +195,7 @@ def test_a_slice_is_proven_against_its_base(world: World, tmp_path: Path) -> Non
     assert failed() == set()
     # The earlier micro model had lost its extra heads, and nobody saw it.
     tensors = {n: t for n, t in load_file(micro).items() if not n.startswith("extra_heads.")}
-    save_file(tensors, micro)
+    save_file(tensors, micro, metadata={"format": "pt"})
     assert {"names_and_shapes", "tensor_count", "parameter_count"} <= failed()
 
 

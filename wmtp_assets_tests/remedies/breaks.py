@@ -98,12 +98,26 @@ def made_from_others(artifact: str) -> Fault:
     return Fault(artifact, apply, ("inputs_current",))
 
 
+def miscounted(fault: Fault) -> Fault:
+    """`fault`, and a receipt that states a fact more, sealed by its own function."""
+
+    def apply(project: Project) -> None:
+        fault.apply(project)
+        receipt = project.store.current(fault.artifact)
+        assert receipt is not None
+        forged = replace(receipt, facts={**receipt.facts, "note": 99})
+        (project.store.path(fault.artifact) / "receipt.json").write_bytes(forged.to_bytes())
+
+    return replace(fault, apply=apply, checks=(*fault.checks, "receipt_facts"))
+
+
 # Faults of the disk.
 
 
 def also_flipped(fault: Fault, file: str) -> Fault:
-    """`fault`, and then a byte of one of the files flipped below the receipt: its last digit, so
-    that JSON and YAML stay what they are."""
+    """`fault`, with a fact more in the receipt, and then a byte of one of the files flipped below
+    it: its last digit, so that JSON and YAML stay what they are."""
+    fault = miscounted(fault)
 
     def apply(project: Project) -> None:
         fault.apply(project)

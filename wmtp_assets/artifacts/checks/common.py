@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
 from wmtp_assets.artifacts.checks.fetched import source_input
 from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.kinds import kind_of
-from wmtp_assets.artifacts.types import demand, fetched
+from wmtp_assets.artifacts.types import Handle, demand, fetched
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Outcome, check
 from wmtp_assets.storage.receipts import Mismatch, Receipt
+
+_LONGEST_NAME = 255  # of a host, by the domain name system
 
 
 @check("Every file has the size and SHA-256 that its receipt states.", quick=True)
@@ -60,7 +67,60 @@ def inputs_current(subject: Subject) -> Outcome:
     )
 
 
-EVERY = (files_unchanged, inputs_current)
+@check(
+    "What its receipt says of it (rows, parameters, dtype, ...) is what its files hold.",
+    quick=True,
+)
+def receipt_facts(subject: Subject) -> Outcome:
+    artifact, receipt = subject.artifact, subject.receipt
+    made = Handle(subject.folder, receipt)
+    derived = dict(kind_of(artifact).facts(subject.project, artifact, made))
+    wanted: dict[str, object] = json.loads(json.dumps(derived))  # as it is read
+    stated = receipt.facts
+    # As text: True is no 1, and 1.0 is none.
+    wrong = sorted(
+        name
+        for name in wanted.keys() | stated.keys()
+        if json.dumps(wanted.get(name)) != json.dumps(stated.get(name))
+        or (name in wanted) != (name in stated)
+    )
+    expected = "; ".join(f"{name}: {_shown(wanted, name)}" for name in wrong)
+    found = [f"{name}: {_shown(stated, name)}" for name in wrong]
+    found += [f"{name}: {value!r:.80}" for name, value in _malformed(receipt).items()]
+    return Outcome(
+        not found,
+        expected or "what its files hold, and when, where and how long it was made",
+        "; ".join(found) or "as expected",
+        str(subject.folder / "receipt.json"),
+        hint=subject.again if found else "",
+    )
+
+
+def _shown(facts: Mapping[str, object], name: str) -> str:
+    return json.dumps(facts[name])[:200] if name in facts else "nothing"
+
+
+def _malformed(receipt: Receipt) -> dict[str, object]:
+    """What a receipt says of its making in another form than this package writes. Only the form
+    can be verified."""
+    wrong: dict[str, object] = {}
+    try:
+        made_at = datetime.fromisoformat(receipt.made_at)
+        sound = made_at.astimezone(UTC).isoformat(timespec="seconds") == receipt.made_at
+    except (ValueError, OverflowError):
+        sound = False
+    if not sound:
+        wrong["made_at"] = receipt.made_at
+    if len(receipt.host) > _LONGEST_NAME or not receipt.host.isprintable():
+        wrong["host"] = receipt.host
+    if type(receipt.seconds) not in (int, float) or not 0 <= receipt.seconds < math.inf:
+        wrong["seconds"] = receipt.seconds
+    if type(receipt.sequence) is not int or receipt.sequence < 1:
+        wrong["sequence"] = receipt.sequence
+    return wrong
+
+
+EVERY = (files_unchanged, inputs_current, receipt_facts)
 
 
 def _foreign_files(artifact: Artifact, receipt: Receipt) -> list[str]:

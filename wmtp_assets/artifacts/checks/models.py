@@ -14,7 +14,7 @@ from wmtp_assets.artifacts.checks.derived import (
 )
 from wmtp_assets.artifacts.checks.inputs import source
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by, one_at_a_time
-from wmtp_assets.artifacts.documents import certificate_of
+from wmtp_assets.artifacts.documents import certificate_files, certificate_of
 from wmtp_assets.artifacts.types import Checkpoint, Document, Tokenizer
 from wmtp_assets.catalog import UpstreamModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
@@ -77,13 +77,17 @@ def certificate_of_checkpoint(subject: Subject) -> Outcome:
     checkpoint = Checkpoint(*subject.place(subject.artifact.inputs[0]))
     recorded = checkpoint.receipt.files["model.safetensors"].sha256
     certified = str(document.value().get("target_sha256"))
-    same = document.path.read_bytes() == checkpoint.certificate.read_bytes()
+    stored = document.path.read_bytes()
+    same = stored == checkpoint.certificate.read_bytes()
+    # What the conversion's own is not, making the copy again would not repair.
+    (written,) = certificate_files(checkpoint).files.values()
+    wrong = subject.artifact.name if stored != written else checkpoint.name
     return Outcome(
         same and certified == recorded,
         recorded,
         certified if same else "another certificate than the conversion wrote",
         str(document.path),
-        hint="" if same else f"wmtp materialize {subject.artifact.name} --force",
+        hint="" if same else f"wmtp materialize {wrong} --force",
     )
 
 

@@ -12,6 +12,7 @@ from wmtp_assets.artifacts.documents import (
     metadata_files,
     tokenizer_files,
 )
+from wmtp_assets.artifacts.facts import of_conversion
 from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.artifacts.types import SETTLED, Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.catalog import MicroModel, UpstreamModel
@@ -78,13 +79,7 @@ def _write_records(task: Task, certificate: Certificate) -> Made:
     digests = {"model.safetensors": certificate.target_sha256}
     write_sha256sums(task.folder / "SHA256SUMS", digests)
     write_json(task.folder / "certificate.json", certificate.to_json())
-    facts = {
-        "parameters": certificate.parameters,
-        "tensors": len(certificate.tensors),
-        "dtype": str(certificate.dtype),
-        "dropped": len(certificate.dropped),
-        **({"warnings": list(certificate.warnings)} if certificate.warnings else {}),
-    }
+    facts = of_conversion(certificate, certificate.parameters, len(certificate.tensors))
     return Made(facts, digests)
 
 

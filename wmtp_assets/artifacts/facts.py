@@ -1,0 +1,119 @@
+"""What a receipt must state of an artifact (its `facts`), by what the artifact's files hold.
+
+Makers state facts for the page, the report and the tables of a run. A check derives them again with
+these functions, one for each kind, from headers and small documents; that those say what the rows
+and tensors are, other checks verify.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from wmtp_assets.artifacts.documents import certificate_facts, certificate_of
+from wmtp_assets.artifacts.project import Project
+from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Handle, Split, Tokenizer
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.checkpoints.certificate import Certificate
+from wmtp_assets.checkpoints.layouts import layout_named
+from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.tokenizers import open_processor
+
+Facts = Mapping[str, object]
+
+COUNTERS = ("fetched_bytes", "resumed_from", "retries", "seconds")
+"""Of fetching: how it went, which no file can say. Numbers that are not negative."""
+
+
+def of_fetched(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of files from upstream: where they are and of which commit; the counters as they are."""
+    facts = made.receipt.facts
+    wanted = UpstreamFiles.of(artifact)
+    counted = {
+        name: facts[name]
+        for name in COUNTERS
+        if type(facts.get(name)) in (int, float) and facts[name] >= 0
+    }
+    missing = dict.fromkeys(COUNTERS, "a number that is not negative")
+    # Which commit it is, is compared with catalog and assets.lock.
+    revision = Fetched(made.folder, made.receipt, project.store.upstream).revision
+    return {"folder": wanted.repo.folder, "revision": revision, **missing, **counted}
+
+
+def of_tokenizer(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of the tokenizer: how many pieces the model has. Raises TokenizerError."""
+    model = Tokenizer(made.folder, made.receipt).model
+    return {"vocab_size": open_processor(model).vocab_size()}
+
+
+def of_conversion(certificate: Certificate, parameters: int, tensors: int) -> Facts:
+    """Of a checkpoint of so many parameters and tensors, with its certificate."""
+    warnings = {"warnings": list(certificate.warnings)} if certificate.warnings else {}
+    return {
+        "parameters": parameters,
+        "tensors": tensors,
+        "dtype": str(certificate.dtype),
+        "dropped": len(certificate.dropped),
+        **warnings,
+    }
+
+
+def of_checkpoint(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a checkpoint: counts by its header, the rest by its certificate.
+
+    Raises CheckpointError.
+    """
+    checkpoint = Checkpoint(made.folder, made.receipt)
+    header = read_header(checkpoint.path)
+    return of_conversion(certificate_of(checkpoint), header.parameters, len(header.tensors))
+
+
+def of_shards(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of the sharded view: how many shards."""
+    return {"shards": sum(name.endswith(".safetensors") for name in made.receipt.files)}
+
+
+def of_certificate(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a published certificate: what it counts. Raises CheckpointError."""
+    return certificate_facts(Certificate.from_json(made.read("certificate.json")))
+
+
+def of_config(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a model's config: which of its files is the document."""
+    known = layout_named(layout_of(project.catalog, artifact.owner))
+    return {"document": known.config_files[0]}
+
+
+def of_adapter(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of meta_adapter.yaml: all of it."""
+    return Document(made.folder, made.receipt).value()
+
+
+def of_model_metadata(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a model's metadata.json: its counts."""
+    document = made.read("metadata.json")
+    return {key: document.get(key) for key in ("parameters", "tensors", "dtype")}
+
+
+def of_split(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a split: its statistics, and the counts among them."""
+    rows = Split(made.folder, made.receipt)
+    stats = made.read(rows.statistics.name)
+    classes = {key: stats.get(key) for key in ("correct", "incorrect")}
+    counted = classes if classes["correct"] is not None else {}
+    return {"rows": stats["rows"], **counted, "stats": stats}
+
+
+def of_row_metadata(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a split's metadata file: the counts, which the split's statistics have as well."""
+    rows = Split.load(project.store, artifact.inputs[0])
+    stats = rows.read(rows.statistics.name)
+    counts = {key: stats[key] for key in ("total", "correct", "incorrect", "difficulty_dist")}
+    return {"rows": counts["total"], **counts}
+
+
+def of_schema(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a dataset's schema: its layout, and which of its files is the document."""
+    return {"layout": cast("str", artifact.settings["layout"]), "document": "schema.json"}
