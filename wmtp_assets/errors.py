@@ -32,16 +32,21 @@ class WmtpError(Exception):
         self.found = found
         self.where = where
         self.hint = hint
-        parts = [problem if problem.endswith((".", "!", "?")) else f"{problem}."]
-        if expected is not None:
-            parts.append(f"Expected: {expected}.")
-        if found is not None:
-            parts.append(f"Found: {found}.")
+        parts = [self.what()]
         if where is not None:
             parts.append(f"Where: {where}.")
         if hint is not None:
             parts.append(f"What to do: {hint}")
         super().__init__(printable(" ".join(parts)))
+
+    def what(self) -> str:
+        """The problem, what was expected and what was found; not where, nor what to do."""
+        parts = [self.problem if self.problem.endswith((".", "!", "?")) else f"{self.problem}."]
+        if self.expected is not None:
+            parts.append(f"Expected: {self.expected}.")
+        if self.found is not None:
+            parts.append(f"Found: {self.found}.")
+        return printable(" ".join(parts))
 
 
 class TransientError(WmtpError):

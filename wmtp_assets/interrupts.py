@@ -28,6 +28,7 @@ _PATIENCE_SECONDS = 2.5  # for what is registered; the whole must stay under fiv
 
 _before_ending: list[Callable[[], None]] = []
 _terminal: list[int] = []
+_starts_over = False  # of the command that runs: whether a repetition finds nothing to continue
 
 
 def install() -> None:
@@ -44,6 +45,22 @@ def install() -> None:
         if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
             continue
         signal.signal(number, _end)
+
+
+def command_starts_over(starts_over: bool) -> None:
+    """Says of the command that runs now whether it keeps nothing of its work when it is ended."""
+    global _starts_over
+    _starts_over = starts_over
+
+
+def words(signal_name: str) -> str:
+    """What is written to the terminal when a signal ends the command, without the line's end."""
+    then = (
+        "it keeps nothing of its work, so the same command starts over."
+        if _starts_over
+        else "the same command continues where this one ended."
+    )
+    return f"wmtp: interrupted by {signal_name}; {then}"
 
 
 @contextlib.contextmanager
@@ -91,8 +108,7 @@ def _end(number: int, frame: FrameType | None) -> None:
     """The handler of the first signal; further ones are ignored, since this ends soon."""
     for one in SIGNALS:
         signal.signal(one, signal.SIG_IGN)
-    name = signal.Signals(number).name
-    line = f"wmtp: interrupted by {name}; the same command continues where this one ended.\n"
+    line = f"{words(signal.Signals(number).name)}\n"
     with contextlib.suppress(OSError, IndexError):
         os.write(_terminal[0], line.encode())
     threads = [threading.Thread(target=action, daemon=True) for action in list(_before_ending)]

@@ -329,5 +329,5 @@ def test_a_reader_that_hangs_up_is_no_error(complete: Project) -> None:
         text=True,
         check=False,
     )
-    assert done.stdout == "models/tokenizer_raw\n"
+    assert done.stdout == "models/tokenizer_raw  (group tokenizer)\n"
     assert done.returncode == 0, done.stderr

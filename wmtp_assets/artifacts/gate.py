@@ -27,7 +27,7 @@ from wmtp_assets.storage.receipts import record_bytes
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition of the gate; a recommended one (`required` False) only warns.
+    """One condition of the gate; one that is not `required` only warns.
 
     `reasons` are the failed checks for which it is not met.
     """
@@ -227,7 +227,7 @@ def judge(
     ]
     recommended = condition(
         "recommended",
-        "what a person decides: difficulty beyond 1-11, ...",
+        "warnings that do not close the gate",
         required,
         is_required=False,
     )

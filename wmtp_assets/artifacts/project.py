@@ -82,5 +82,5 @@ def open_project_hub(spec: str | None, sample: Path | None) -> Hub:
         if not sample_is_complete(sample):
             with storage_errors("Writing the sample", sample):
                 write_sample(sample)
-        spec = str(sample)
+        return open_hub(str(sample), is_sample=True)
     return open_hub(spec)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.upstream_files import how_to_pin, unpinned
+from wmtp_assets.artifacts.upstream_files import how_to_pin, select, unpinned
 from wmtp_assets.catalog import UpstreamModel
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.doctor import Fact, diagnose
-from wmtp_assets.hub.files import WantedFile, WantedRepo
+from wmtp_assets.hub.files import RemoteFile, WantedFile, WantedRepo
+from wmtp_assets.hub.source import Hub
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
 _MEMORY_BYTES = 1_500_000_000
@@ -21,12 +22,19 @@ _MARKS = {"fine": "ok", "warning": "??", "problem": "!!"}
 def examine(project: Project) -> list[Fact]:
     """Everything that a run needs, and whether it is there. Fetches nothing; at most 20 s."""
     spec = project.hub_spec
-    if spec is None and project.sample is not None:
+    is_sample = spec is None and project.sample is not None
+    if is_sample:
         project.hub()  # writes the sample, which is then the source
         spec = str(project.sample)
     needed = _disk_needed(project)
-    facts = diagnose(spec, wanted_repos(project), {project.storage: needed}, _MEMORY_BYTES)
-    return facts + pins(project)
+    by_repo = {one.repo: one.files for one in project.upstream_files()}
+
+    def chosen(hub: Hub, one: WantedRepo, listing: Sequence[RemoteFile]) -> list[WantedFile]:
+        return select(hub, one.repo, by_repo[one.repo], listing)
+
+    disk = {project.storage: needed}
+    repos = wanted_repos(project)
+    return diagnose(spec, repos, disk, _MEMORY_BYTES, chosen, is_sample) + pins(project)
 
 
 def pins(project: Project) -> list[Fact]:
@@ -44,7 +52,10 @@ def pins(project: Project) -> list[Fact]:
 
 
 def wanted_repos(project: Project) -> list[WantedRepo]:
-    """Every repository with its licence and whether its gate must be open, by the catalog."""
+    """Every repository with its licence and whether its gate must be open, by the catalog.
+
+    `files` are those that the catalog names; which ones a pattern means, only a listing tells.
+    """
     entries = {one.repository: one for one in project.catalog.upstreams().values()}
     return [
         WantedRepo(
@@ -85,6 +96,10 @@ def page(facts: Sequence[Fact]) -> str:
             lines.append(f"      {fact.hint}")
     problems = sum(fact.state == "problem" for fact in facts)
     lines.append(
-        "Ready for a full run." if not problems else f"{problems} problems stand in the way."
+        "Ready for a full run."
+        if not problems
+        else "1 problem stands in the way."
+        if problems == 1
+        else f"{problems} problems stand in the way."
     )
     return "\n".join(lines)

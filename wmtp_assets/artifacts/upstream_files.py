@@ -74,8 +74,10 @@ class UpstreamFiles:
         )
 
 
-def select(files: Sequence[File], listing: Sequence[RemoteFile], where: str) -> list[WantedFile]:
-    """The files of `listing` that the catalog takes, in the catalog's order.
+def select(
+    hub: Hub, repo: RepoId, files: Sequence[File], listing: Sequence[RemoteFile]
+) -> list[WantedFile]:
+    """The files of `listing`, which `hub` has of `repo`, that the catalog takes, in its order.
 
     Raises SelectionError when a path is not there, or a pattern finds another number of files.
     """
@@ -88,13 +90,12 @@ def select(files: Sequence[File], listing: Sequence[RemoteFile], where: str) -> 
             found = sorted(path for path in known if fnmatchcase(path, file.path))
         if len(found) != file.count:
             raise SelectionError(
-                f"{where} has other files than the catalog takes",
+                f"{repo} has other files than the catalog takes",
                 expected=f"{file.count} matching {file.path}" if "*" in file.path else file.path,
                 found=f"{len(found)} matching" if found else "no such file",
-                where=where,
-                hint="correct the path in the catalog, or the revision it is pinned to; where "
-                "WMTP_HUB names a mirror that should have it: "
-                "`env -u WMTP_HUB wmtp mirror DIRECTORY`.",
+                where=f"{repo} in {hub.spec}" if isinstance(hub, DirectoryHub) else repo,
+                hint="correct the path in the catalog, or the revision it is pinned to"
+                + (f"; or {hub.completion}" if isinstance(hub, DirectoryHub) else "."),
             )
         wanted += [WantedFile(path, file.sha256, file.size) for path in found]
     return wanted
@@ -171,7 +172,7 @@ def listing_at(
 def wanted_of(hub: Hub, wanted: UpstreamFiles) -> WantedRepo:
     """The files of one repository by name, at the commit that its revision names now."""
     commit = hub.resolve(wanted.repo, wanted.revision)
-    selected = select(wanted.files, hub.files(wanted.repo, commit), str(wanted.repo))
+    selected = select(hub, wanted.repo, wanted.files, hub.files(wanted.repo, commit))
     return WantedRepo(wanted.repo, commit, tuple(selected))
 
 
@@ -199,7 +200,8 @@ def identity(hub: Hub, wanted: UpstreamFiles, lock: Lock) -> str:
     commit = commit_of(hub, wanted, lock)
     if commit != UNPINNED:
         return commit
-    selected = select(wanted.files, hub.files(wanted.repo, wanted.revision), str(wanted.repo))
+    listing = hub.files(wanted.repo, wanted.revision)
+    selected = select(hub, wanted.repo, wanted.files, listing)
     return digest_of(
         {file.path: hub.locate(wanted.repo, commit, file.path).etag for file in selected}
     )
@@ -213,7 +215,7 @@ def fetch_upstream(
     Files that stand there verified are not fetched again.
     """
     commit = commit_of(hub, wanted, lock)
-    selected = select(wanted.files, hub.files(wanted.repo, commit), str(wanted.repo))
+    selected = select(hub, wanted.repo, wanted.files, hub.files(wanted.repo, commit))
     return commit, fetch(hub, wanted.repo, commit, selected, upstream, lock, log)
 
 

@@ -23,12 +23,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Report:
-    """How many artifacts and checks were looked at, and the checks that failed."""
+    """How many artifacts and checks were looked at, and the checks that failed.
+
+    The other fields are the arguments of `verify`.
+    """
 
     deep: bool
     artifacts: int
     checks: int
     problems: tuple[CheckResult, ...]
+    against_source: bool = False
+    sample: int | None = None
 
     @property
     def sound(self) -> bool:
@@ -47,10 +52,25 @@ class Report:
             + (f"; what to do: {p.hint}" if p.hint else "")
             for p in self.problems
         ]
-        how = "every byte was read" if self.deep else "receipts, sizes and links; --deep reads all"
         result = "sound" if self.sound else "NOT SOUND"
-        lines.append(f"{self.artifacts} artifacts, {self.checks} checks: {result} ({how}).")
+        lines.append(f"{self.artifacts} artifacts, {self.checks} checks: {result} ({self._how()}).")
         return "\n".join(lines)
+
+    def _how(self) -> str:
+        """What was done to find this."""
+        if self.deep:
+            done = ["every byte was read"]
+        elif self.sample is not None:
+            done = [
+                f"1/{self.sample} of the artifacts read whole, of the others receipts and sizes"
+            ]
+        else:
+            done = ["receipts, sizes and links"]
+        if self.against_source:
+            done.append("everything was made again from its source and compared, byte for byte")
+        elif not self.deep and self.sample is None:
+            done.append("--deep reads all")
+        return "; ".join(done)
 
 
 def verify(
@@ -89,7 +109,7 @@ def verify(
     results += [CheckResult.of(str(f.details["set"]), f) for f in published(project)]
     results += [CheckResult.of("the signature", finding) for finding in signed]
     problems = tuple(result for result in results if not result.passed)
-    return Report(deep, len(there), len(results), problems)
+    return Report(deep, len(there), len(results), problems, against_source, sample)
 
 
 def _number_of(name: str) -> int:

@@ -173,7 +173,7 @@ def _tokenizer(catalog: Catalog) -> list[Artifact]:
 
 def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
     raw, weights = model_artifact(name, "raw"), model_artifact(name)
-    group = _group(name)
+    group = group_of(name)
     conversion: dict[str, object] = {
         "layout": model.layout,
         "source_dtype": model.source_dtype,
@@ -225,7 +225,7 @@ def _micro_model(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifac
     base = catalog.upstream_models()[micro.slice_of]
     base_config = model_artifact(micro.slice_of, "config")
     weights = model_artifact(name)
-    group = _group(name)
+    group = group_of(name)
     checkpoint = Artifact(
         weights,
         Kind.CHECKPOINT,
@@ -294,7 +294,7 @@ def _documents(
 
 
 def _dataset(name: str, dataset: Dataset) -> list[Artifact]:
-    group = _group(name)
+    group = group_of(name)
     made: list[Artifact] = []
     at = f"datasets_v2/{name}"
     for split, wanted in dataset.splits.items():
@@ -395,6 +395,9 @@ def _schema_links(name: str, dataset: Dataset) -> dict[str, str]:
     return links
 
 
-def _group(name: str) -> str:
-    """Dagster's group names allow letters, digits and underscores only."""
+def group_of(name: str) -> str:
+    """The group of what the catalog calls `name`.
+
+    Dagster's group names allow letters, digits and underscores only.
+    """
     return name.replace("-", "_").replace(".", "_")

@@ -38,7 +38,7 @@ class Identity:
             return f"{self.name}, which is NOT a shipped catalog (digest {self.digest[:12]})"
         return (
             f"{self.name}, which is NOT the shipped catalog of that name (digest "
-            f"{self.digest[:12]}, shipped {self.shipped_digest[:12]})"
+            f"{self.digest[:12]}, shipped {self.shipped_digest[:12]}); change `name:` in your copy"
         )
 
 

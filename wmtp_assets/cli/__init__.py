@@ -32,6 +32,25 @@ _PATHS = (
 )
 
 
+_EPILOG = """\
+the environment:
+  WMTP_CATALOG   sample (the default), full, or the path of a catalog
+  WMTP_STORAGE   the folder that everything is written to; default: storage
+  WMTP_HUB       a directory mirror to fetch from; default: the Hub, or the generated sample
+                 where the catalog says so (hub: sample)
+  HF_TOKEN       the token for gated repositories; default: the one that hf auth login saved
+  PORT           the port of the page; default: 3000
+  DAGSTER_HOME   the folder of Dagster's history; default: one for each storage and catalog
+  WMTP_DEBUG     1 shows where an unexpected error comes from
+
+exit statuses:
+  0              done, and sound
+  1              something is wrong with the artifacts: a blocking check failed, the gate is closed
+  2              it could not be tried: a mistake in the call or the catalog, no network, no space
+  129, 130, 143  ended by a hangup, by Ctrl-C, by SIGTERM
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; an error that a person must act on is one message on standard error.
 
@@ -68,6 +87,7 @@ def _attempt(arguments: Sequence[str] | None) -> int:
     given = _parser().parse_args(arguments)
     from wmtp_assets.cli.common import DONE, REFUSED, WRONG
 
+    interrupts.command_starts_over(getattr(given, "starts_over", False))
     try:
         if arguments is None and not getattr(given, "serves", False):
             status = interrupts.in_a_thread(lambda: int(given.run(given)))
@@ -130,9 +150,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wmtp",
         description="Fetches, converts and verifies the checkpoints and datasets of WMTP research.",
-        epilog="The environment: WMTP_CATALOG (sample, full, or a path), WMTP_STORAGE (default "
-        "storage), WMTP_HUB (a directory mirror; default the Hub, or the sample), WMTP_DEBUG=1 "
-        "(where an unexpected error comes from).",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for group in (runs, pages, upstream, versions, signing):

@@ -29,7 +29,8 @@ def register(commands: Any) -> None:
     make.add_argument(
         "selection",
         nargs="?",
-        help="an asset key, group:NAME, +KEY ... (default: all); also makes what it needs",
+        help="an asset's key, group:NAME, or +KEY for all that KEY is made from; `wmtp list` names "
+        "keys and groups (default: all). What is selected and stale is made, and what it needs",
     )
     make.add_argument("--force", action="store_true", help="make the selected assets again")
     add_json(make)
@@ -46,18 +47,18 @@ def register(commands: Any) -> None:
         "--sample",
         type=_nth,
         metavar="1/N",
-        help="verify another Nth of the artifacts deeply each day (for a schedule)",
+        help="read one Nth of the artifacts whole, another each day: after N days all were read",
     )
     verify.add_argument(
         "--seed", type=int, help="repeat a sample of --deep by the seed that a finding reported"
     )
     add_signatures(verify)
     add_json(verify)
-    verify.set_defaults(run=_verify)
+    verify.set_defaults(run=_verify, starts_over=True)
 
     gate = commands.add_parser("gate", help="may the next phase start? exits 1 when not")
     add_json(gate)
-    gate.set_defaults(run=_gate)
+    gate.set_defaults(run=_gate, starts_over=True)
 
     ui = commands.add_parser("ui", help="serve the page")
     _serving(ui)
@@ -66,16 +67,18 @@ def register(commands: Any) -> None:
     )
     ui.set_defaults(run=_ui, serves=True)
 
-    listing = commands.add_parser("list", help="every asset, what it is made from, and its paths")
+    listing = commands.add_parser(
+        "list", help="every asset with its group, what it is made from, and its paths"
+    )
     add_json(listing)
-    listing.set_defaults(run=_list)
+    listing.set_defaults(run=_list, starts_over=True)
 
     sample = commands.add_parser("sample", help="write the sample as a directory mirror")
-    sample.add_argument("directory", type=Path)
+    sample.add_argument("directory", type=Path, help="the folder to write it to")
     sample.set_defaults(run=_sample)
 
     validate = commands.add_parser("validate", help="check the catalog and Dagster's definitions")
-    validate.set_defaults(run=_validate)
+    validate.set_defaults(run=_validate, starts_over=True)
 
 
 def _nth(text: str) -> int:
@@ -95,7 +98,12 @@ def _port(text: str) -> int:
 
 def _serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
-    parser.add_argument("--port", type=_port, default=os.environ.get("PORT") or "3000")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=os.environ.get("PORT") or "3000",
+        help="default: the variable PORT, else 3000",
+    )
     parser.add_argument("--read-only", action="store_true", help="for a shared screen")
     parser.add_argument(
         "--no-token",
@@ -214,7 +222,9 @@ def _list(given: argparse.Namespace) -> int:
         print(json.dumps([asdict(artifact) for artifact in artifacts], indent=2))
         return DONE
     for artifact in artifacts:
-        print(artifact.name)
+        print(f"{artifact.name}  (group {artifact.group})")
+        if artifact.inputs:
+            print(f"    made from {', '.join(artifact.inputs)}")
         for path in artifact.links:
             print(f"    {path}")
     return DONE

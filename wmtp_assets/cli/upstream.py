@@ -17,10 +17,10 @@ def register(commands: Any) -> None:
         "doctor", help="is everything there that a run needs? fetches nothing"
     )
     add_json(doctor)
-    doctor.set_defaults(run=_doctor)
+    doctor.set_defaults(run=_doctor, starts_over=True)
 
     mirror = commands.add_parser("mirror", help="fetch the catalog's files into a directory mirror")
-    mirror.add_argument("directory", type=Path)
+    mirror.add_argument("directory", type=Path, help="made or completed")
     mirror.set_defaults(run=_mirror)
 
     pin = commands.add_parser("pin", help="pin a repository of your own catalog to a commit")

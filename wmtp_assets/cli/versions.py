@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def register(commands: Any) -> None:
     """Adds these commands to the parser."""
     history = commands.add_parser("history", help="the versions of an asset that are here")
-    history.add_argument("asset")
+    history.add_argument("asset", help="an asset's key, as `wmtp list` prints it")
     add_json(history)
-    history.set_defaults(run=_history)
+    history.set_defaults(run=_history, starts_over=True)
 
     rollback = commands.add_parser(
         "rollback", help="publish an older version again, of the asset and what goes with it"
     )
-    rollback.add_argument("asset")
+    rollback.add_argument("asset", help="an asset's key, as `wmtp list` prints it")
     rollback.add_argument("version", nargs="?", help="default: the one before the current")
     rollback.set_defaults(run=_rollback)
 

@@ -132,13 +132,13 @@ def check_split(
         jsonl, dataset_format, lambda: tokenizer, lambda: expected, schema, max_tokens
     )
     try:
-        return [one.of(split) for one in split_checks(dataset_format)]
+        return [one.of(split) for one in stored_split_checks(dataset_format)]
     except (CorpusError, OSError, ValueError, KeyError) as error:
         name = row_counts.name
         return [Finding(name, False, "a complete split", str(error), str(jsonl), hint=_AGAIN)]
 
 
-def split_checks(dataset_format: DatasetFormat) -> list[Check[StoredSplit]]:
+def stored_split_checks(dataset_format: DatasetFormat) -> list[Check[StoredSplit]]:
     """The checks of a split of this format: those of every split, and the format's own."""
     return [*_EVERY_SPLIT, *map(_of_rows, dataset_format.checks)]
 
@@ -190,9 +190,24 @@ def class_field(split: StoredSplit) -> Outcome:
         expected="is_correct, a boolean, in every row"
         if split.format.classed
         else "no is_correct in any row",
-        found=dict(split.scan.classes),
+        found=_classes(split.scan.classes),
         where=str(split.jsonl),
     )
+
+
+def _classes(counted: Mapping[str, int]) -> str:
+    """E.g. "11 rows without is_correct"."""
+    words = {
+        "correct": "with is_correct true",
+        "incorrect": "with is_correct false",
+        "absent": "without is_correct",
+    }
+    said = [
+        f"{rows} rows {words.get(name, 'with an is_correct that is no boolean')}"
+        for name, rows in counted.items()
+        if rows
+    ]
+    return ", ".join(said) or "no rows"
 
 
 @check("Every difficulty is one of upstream's values.")

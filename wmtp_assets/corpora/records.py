@@ -6,9 +6,11 @@ head (instruction and input), the escaped output, and a tail (task id, class, me
 
     {instruction, input, output, task_id, the format's other fields, metadata}
 
-What drops a row, and what becomes of upstream's odd values in code_contests (each is counted in
-the statistics' funnel, none stops a run):
+What drops a row, and what becomes of upstream's odd values in code_contests (none stops a run; all
+but the first are counted in the statistics' funnel):
 
+- A solution that is not in Python (2 or 3) is no row: the most frequent reason. Such solutions are
+  left out before they are read, and counted nowhere (`formats/code_contests.py`).
 - A row of more tokens (instruction, input and output) than the catalog's `max_tokens` is left out
   (`formatting`).
 - A null solution is no row. A blank one (empty, or nothing but white space) is a row, flagged

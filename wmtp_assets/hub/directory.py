@@ -35,14 +35,27 @@ class DirectoryHub:
 
     connections = 1  # a disk gives nothing more to a second reader
 
-    def __init__(self, root: Path, policy: Policy) -> None:
+    def __init__(self, root: Path, policy: Policy, is_sample: bool = False) -> None:
         self.root = root
+        self.is_sample = is_sample
         self.policy = policy
         self._lock = Lock(root / LOCK_NAME)
 
     @property
     def spec(self) -> str:
         return str(self.root)
+
+    @property
+    def completion(self) -> str:
+        """What a person does about a repository or file that this mirror lacks."""
+        if self.is_sample:
+            return (
+                "the catalog's line `hub: sample` takes files from the generated sample, which has "
+                "only its own: remove that line to fetch from the Hub, or set WMTP_HUB to a "
+                "directory mirror that has them."
+            )
+        command = f"env -u WMTP_HUB wmtp mirror {shlex.quote(str(self.root))}"
+        return f"fetch what the mirror that WMTP_HUB names lacks: `{command}`"
 
     def head(self, repo: RepoId) -> str:
         self._folder(repo)
@@ -85,11 +98,11 @@ class DirectoryHub:
         try:
             status = file.stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise _no_file(self.root, repo, path, file, "nothing there") from None
+            raise self._no_file(repo, path, file, "nothing there") from None
         except OSError as error:
             raise _unreadable(error, file) from None
         if not stat.S_ISREG(status.st_mode):
-            raise _no_file(self.root, repo, path, file, kind_of(status.st_mode))
+            raise self._no_file(repo, path, file, kind_of(status.st_mode))
         return _FilePlace(file, commit, f"{status.st_size}-{status.st_mtime_ns}", status.st_size)
 
     def _folder(self, repo: RepoId) -> Path:
@@ -103,10 +116,21 @@ class DirectoryHub:
                 f"The mirror has no {repo.kind} {repo}",
                 expected=f"a folder {folder}",
                 found=found,
-                hint="point WMTP_HUB at a folder laid out as models/<org>/<name>/<path> and "
-                f"datasets/<org>/<name>/<path>, or make it so: {_mirrored_again(self.root)}",
+                hint=self.completion
+                if self.is_sample
+                else "point WMTP_HUB at a folder laid out as models/<org>/<name>/<path> and "
+                f"datasets/<org>/<name>/<path>, or {self.completion}",
             )
         return folder
+
+    def _no_file(self, repo: RepoId, path: str, file: Path, found: str) -> NoSuchFileError:
+        return NoSuchFileError(
+            f"The mirror has no file {path} of {repo}",
+            expected="a file",
+            found=found,
+            where=file,
+            hint=self.completion if self.is_sample else f"copy it there, or {self.completion}",
+        )
 
 
 def _missing(root: Path, folder: Path) -> str | None:
@@ -120,21 +144,6 @@ def _missing(root: Path, folder: Path) -> str | None:
             return f"{kind_of(mode)} at {place}"
         os.close(os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     return None
-
-
-def _mirrored_again(root: Path) -> str:
-    """The command that fetches what a mirror lacks from where the catalog says."""
-    return f"`env -u WMTP_HUB wmtp mirror {shlex.quote(str(root))}`"
-
-
-def _no_file(root: Path, repo: RepoId, path: str, file: Path, found: str) -> NoSuchFileError:
-    return NoSuchFileError(
-        f"The mirror has no file {path} of {repo}",
-        expected="a file",
-        found=found,
-        where=file,
-        hint=f"copy it there, or fetch what the mirror lacks: {_mirrored_again(root)}",
-    )
 
 
 def _unreadable(error: OSError, where: object) -> HubError:

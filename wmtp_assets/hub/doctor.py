@@ -12,14 +12,14 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
 from wmtp_assets.errors import TransientError, WmtpError
-from wmtp_assets.hub.files import WantedRepo, is_commit
+from wmtp_assets.hub.files import UNPINNED, RemoteFile, WantedFile, WantedRepo, is_commit
 from wmtp_assets.hub.refusals import ClientSetupError, HubError, public_url
 from wmtp_assets.hub.retry import Policy
 from wmtp_assets.hub.source import Hub, open_hub
@@ -30,6 +30,9 @@ State = Literal["ok", "warning", "problem"]
 _HURRIED = Policy(tries=1, connect=3.0, stall=6.0, answer=10.0)
 _DEADLINE = 14.0  # seconds for all requests to the Hub together; a name server may hang longer
 _ALONGSIDE = 4  # repositories asked at a time
+Select = Callable[[Hub, WantedRepo, Sequence[RemoteFile]], Sequence[WantedFile]]
+"""The files that are wanted of a repository's listing. Raises WmtpError when they are not there."""
+
 _PACKAGES = ("torch", "safetensors", "huggingface_hub", "datasets", "pyarrow", "dagster")
 
 
@@ -49,18 +52,21 @@ def diagnose(
     wanted: Sequence[WantedRepo],
     disk: Mapping[Path, int],
     memory: int,
+    select: Select = lambda hub, one, listing: one.files,
+    is_sample: bool = False,
 ) -> list[Fact]:
     """Everything that a run of `wanted` needs, and whether it is there.
 
-    `spec` as in `open_hub`; `disk` maps folders (which need not exist) to the bytes that will be
-    written there, `memory` is the bytes that the largest step wants. Takes at most 20 s.
+    `spec` and `is_sample` as in `open_hub`; `disk` maps folders (which need not exist) to the bytes
+    that will be written there, `memory` is the bytes that the largest step wants. `select` adds the
+    files that are named by patterns. Takes at most 20 s.
     """
     return [
         *_versions(),
         *_disk(disk),
         _memory(memory),
         _token(spec, wanted),
-        *_upstream(spec, wanted),
+        *_upstream(spec, wanted, select, is_sample),
         *_licences(wanted),
     ]
 
@@ -251,17 +257,19 @@ def _licences(wanted: Sequence[WantedRepo]) -> list[Fact]:
     ]
 
 
-def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
+def _upstream(
+    spec: str | None, wanted: Sequence[WantedRepo], select: Select, is_sample: bool
+) -> list[Fact]:
     """Whether the source answers, and then what it says of each repository."""
     client, usable = _client(spec)
     if not wanted or not usable:
         return client
     try:
-        hub = open_hub(spec, _HURRIED)
+        hub = open_hub(spec, _HURRIED, is_sample)
     except WmtpError as error:
         return [Fact("upstream", "problem", error.problem, str(error.expected), error.hint or "")]
     deadline = time.monotonic() + _DEADLINE
-    first: list[Fact | WmtpError] = _together(hub, wanted[:1], deadline)
+    first: list[Fact | WmtpError] = _together(hub, wanted[:1], select, deadline)
     if isinstance(first[0], WmtpError):
         trouble = first[0]
         return [
@@ -275,7 +283,7 @@ def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
                 "was asked.",
             ),
         ]
-    rest = _together(hub, wanted[1:], deadline)
+    rest = _together(hub, wanted[1:], select, deadline)
     facts = client
     for one, answer in zip(wanted, [*first, *rest], strict=True):
         if isinstance(answer, Fact):
@@ -285,7 +293,9 @@ def _upstream(spec: str | None, wanted: Sequence[WantedRepo]) -> list[Fact]:
     return facts
 
 
-def _together(hub: Hub, wanted: Sequence[WantedRepo], deadline: float) -> list[Fact | WmtpError]:
+def _together(
+    hub: Hub, wanted: Sequence[WantedRepo], select: Select, deadline: float
+) -> list[Fact | WmtpError]:
     """Ask of every repository at once, and wait no longer than until `deadline`."""
     answers: dict[int, Fact | WmtpError] = {}
     waiting = list(enumerate(wanted))
@@ -297,7 +307,7 @@ def _together(hub: Hub, wanted: Sequence[WantedRepo], deadline: float) -> list[F
                 if not waiting:
                     return
                 index, one = waiting.pop(0)
-            answers[index] = _ask(hub, one)
+            answers[index] = _ask(hub, one, select)
 
     # Daemons: one that hangs in a name server must not keep the process from ending.
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(_ALONGSIDE)]
@@ -309,30 +319,39 @@ def _together(hub: Hub, wanted: Sequence[WantedRepo], deadline: float) -> list[F
     return [answers.get(index, late) for index in range(len(wanted))]
 
 
-def _ask(hub: Hub, one: WantedRepo) -> Fact | WmtpError:
+def _ask(hub: Hub, one: WantedRepo, select: Select) -> Fact | WmtpError:
     """Whether a repository's pin, files and gate are as the catalog says."""
     name = "repository"
     try:
         commit = hub.resolve(one.repo, one.revision)
-        listed = {file.path: file for file in hub.files(one.repo, commit)}
+        listing = hub.files(one.repo, commit)
+        listed = {file.path: file for file in listing}
         missing = [file.path for file in one.files if file.path not in listed]
         if missing:
             return Fact(
                 name,
                 "problem",
                 f"{one.repo} has no {', '.join(missing)}",
-                f"{len(one.files)} files at {one.revision}",
+                f"{_files(len(one.files))} at {one.revision}",
                 "correct the catalog.",
             )
-        if one.files:
-            hub.locate(one.repo, commit, one.files[0].path)  # asked at the gate itself
+        files = select(hub, one, listing)
+        if files:
+            hub.locate(one.repo, commit, files[0].path)  # asked at the gate itself
     except (TransientError, ClientSetupError) as error:
         return error
     except WmtpError as error:
-        return Fact(name, "problem", error.problem, "open to this token", error.hint or "")
-    size = gigabytes(sum(listed[file.path].size or file.size or 0 for file in one.files))
+        expected = str(error.expected or "open to this token")
+        return Fact(name, "problem", _said(error), expected, error.hint or "")
+    size = gigabytes(sum(listed[file.path].size or file.size or 0 for file in files))
     pinned = "" if is_commit(one.revision) else f"; {one.revision} is {commit} now"
-    return Fact(name, "ok", f"{one.repo}: open, {len(one.files)} files, {size}{pinned}")
+    if commit == UNPINNED:
+        pinned = "; a mirror that records no commit"
+    return Fact(name, "ok", f"{one.repo}: open, {_files(len(files))}, {size}{pinned}")
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
 
 
 def _unclear(one: WantedRepo, error: WmtpError) -> Fact:

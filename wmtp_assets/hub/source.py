@@ -99,12 +99,15 @@ class Hub(Protocol):
         ...
 
 
-def open_hub(spec: str | None, policy: Policy | None = None) -> Hub:
-    """The source that `spec` names: None is the Hub (HF_ENDPOINT, HF_TOKEN), else a directory."""
+def open_hub(spec: str | None, policy: Policy | None = None, is_sample: bool = False) -> Hub:
+    """The source that `spec` names: None is the Hub (HF_ENDPOINT, HF_TOKEN), else a directory.
+
+    `is_sample`: the directory is the generated sample, which the catalog's `hub: sample` chose.
+    """
     if spec is None:
         from wmtp_assets.hub.remote import RemoteHub
 
         return RemoteHub(policy or Policy())
     from wmtp_assets.hub.directory import DirectoryHub
 
-    return DirectoryHub(Path(spec), policy or Policy())
+    return DirectoryHub(Path(spec), policy or Policy(), is_sample)

@@ -59,7 +59,10 @@ class _Brief(logging.Formatter):
                     return ""
                 return f"made {event.asset_key.to_user_string()}"
             case DagsterEventType.ASSET_OBSERVATION:
-                return f"seen {event.asset_key.to_user_string()}"
+                seen = event.asset_observation_data.asset_observation
+                drift = seen.metadata.get("drift")
+                said = f"; drift: {drift.value}" if drift else ""
+                return f"compared {event.asset_key.to_user_string()} with upstream{said}"
             case DagsterEventType.ASSET_CHECK_EVALUATION:
                 check = event.asset_check_evaluation_data
                 if check.passed:

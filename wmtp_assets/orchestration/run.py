@@ -5,6 +5,7 @@ The run goes into the same history that the page shows.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from wmtp_assets.artifacts.staleness import (
     with_ancestors,
 )
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, require_pins, upstream_files_of
+from wmtp_assets.catalog.artifacts import group_of
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import CheckResult
 from wmtp_assets.orchestration.agreement import agree, report_unchanged
@@ -238,20 +240,29 @@ def _selected(defs: dg.Definitions, selection: str | None) -> set[str]:
             # How a selection is written is beta in the one version that pyproject allows.
             warnings.simplefilter("ignore", dg.BetaWarning)
             every = dg.AssetSelection.all()
-            chosen = dg.AssetSelection.from_string(selection) if selection else every
+            chosen = (
+                dg.AssetSelection.from_string(_as_dagster_writes(selection)) if selection else every
+            )
             keys = chosen.resolve(graph)
     except dg.DagsterError as error:
         keys, problem = set(), str(error)
     else:
         problem = "no asset of that name"
     if not keys:
+        groups = sorted({graph.get(key).group_name for key in graph.get_all_asset_keys()})
         raise SelectionError(
             f"Nothing is selected by {selection!r}",
             expected='an asset key such as "models/micro-mtp", or "group:codecontests", "+key"',
             found=problem.strip().splitlines()[0],
-            hint="`wmtp list` names every asset.",
+            hint="`wmtp list` names every asset with its group; the groups are "
+            f"{', '.join(groups)}.",
         )
     return {key.to_user_string() for key in keys if graph.get(key).is_materializable}
+
+
+def _as_dagster_writes(selection: str) -> str:
+    """The selection with groups that are named as the catalog names them, with dashes and dots."""
+    return re.sub(r'\bgroup:"?([\w.-]+)"?', lambda found: f"group:{group_of(found[1])}", selection)
 
 
 def _summary(

@@ -164,8 +164,14 @@ class Published:
             where = error.where if isinstance(error.where, Path) else home
             return [*found, Mismatch(where, str(error.expected), str(error.found))]
         if publication is None or members is None:
-            there = "nothing published" if publication is None else "artifacts that do not fit"
-            return [*found, Mismatch(home / CURRENT, "a publication of fitting artifacts", there)]
+            there = (
+                "nothing published"
+                if publication is None
+                else "artifacts of which one is missing, damaged, or made from another version of "
+                "the others"
+            )
+            expected = "a publication of artifacts that were made from each other"
+            return [*found, Mismatch(home / CURRENT, expected, there)]
         asked = Publication.of(wanted, members)
         if publication.version != asked.version:
             there = f"version {publication.version}"
@@ -262,10 +268,18 @@ class Published:
         made = {publication.version: publication for publication in self.history(name)}
         current = self.current(name)
         wanted = version or (current.replaced if current else None)
+        if wanted is None and len(made) == 1:
+            raise StorageError(
+                f"There is only one version of {name}, the current one",
+                where=self.home(name),
+                hint="nothing needs to be done: there is nothing to go back to until another "
+                "version was published.",
+            )
         if wanted is None or wanted not in made:
+            others = [version for version in made if current is None or version != current.version]
             raise StorageError(
                 "There is no such version to go back to",
-                expected=f"one of {', '.join(made) or 'none'}",
+                expected=f"one of {', '.join(others)}" if others else "a version that is here",
                 found=wanted or "nothing that the current version replaced",
                 where=self.home(name),
                 hint=f"`wmtp history {name}` lists what is here; name one of those.",

@@ -154,6 +154,7 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
             for part in parts:
                 if part.process.poll() is not None:
                     _start_again(part, start)
+        print("\nwmtp: the page ends, and every process of it.", file=sys.stderr, flush=True)
 
 
 def running_link(home: Path, host: str, port: int) -> str:

@@ -54,7 +54,7 @@ def test_all_is_well_when_the_gate_is_open(
     facts = diagnose(None, wanted, {tmp_path / "storage": 1000}, 1000)
     assert problems(facts) == []
     told = "\n".join(fact.found for fact in facts)
-    assert "datasets/org/open: open, 1 files, 5.00 kB" in told
+    assert "datasets/org/open: open, 1 file, 5.00 kB" in told
     assert "org/gated: own licence (gated: must be accepted)" in told
     assert CANARY not in repr(facts)
     assert not (tmp_path / "storage").exists()

@@ -358,13 +358,12 @@ def raised(error: WmtpError | None) -> None:
 # In worlds of their own, each with its test.
 OTHERS = [
     Scenario(
-        "artifacts.upstream_files.select",
+        "hub.directory.DirectoryHub.completion",
         nothing,
         f"wmtp materialize {SPLIT}",
         "env -u WMTP_HUB wmtp mirror ",
         status=2,
         then=f"wmtp materialize {SPLIT}",
-        own={"DIRECTORY": "'my mirror'"},
     ),
     Scenario(
         "catalog.pin.check_own",
@@ -419,7 +418,6 @@ ELSEWHERE = {
     "orchestration.assets.sources._drift_text": "as how_to_pin: a choice, nothing is wrong",
     "orchestration.run._unfit": "as artifacts.checks.publication._not_published",
     "orchestration.home": "as orchestration.home._made",
-    "hub.directory._mirrored_again": "as artifacts.upstream_files.select",
     "hub.doctor._versions": "an installation that lacks a package, which this one does not",
     "hub.doctor._token": "the token is the person's",
     "hub.refusals._refusal": "the licence and the token are the person's",
@@ -438,7 +436,7 @@ ELSEWHERE = {
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
     "pages.facts._require_recorded": "as artifacts.checks.common.files_unchanged, on a page",
     "artifacts.checks._failed": "test_checks.py",
-    "artifacts.checks._found": "test_checks.py",
+    "artifacts.checks._and_again": "test_checks.py",
     "artifacts.checks.datasets.schema_is_ours": "test_checks.py",
     "artifacts.checks.datasets.data_files_declared": "test_checks.py",
     "artifacts.checks.checkpoints._as_released": "a race with `wmtp gc --raw`, over when printed",
@@ -585,7 +583,7 @@ def test_a_mirror_that_lacks_a_file_is_filled_by_the_command_that_is_printed(
     for root in (hub, shell.world.storage / "upstream"):
         (lost,) = root.glob("datasets/openai/**/test-*.parquet")
         lost.unlink()
-    (scenario,) = (one for one in OTHERS if one.place == "artifacts.upstream_files.select")
+    (scenario,) = (one for one in OTHERS if one.place == "hub.directory.DirectoryHub.completion")
     follow(shell, scenario)
     assert lost.is_file()
 

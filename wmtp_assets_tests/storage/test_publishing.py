@@ -55,7 +55,7 @@ def test_a_set_whose_members_do_not_fit_together_is_not_published(tmp_path: Path
     make(store, MODEL, {"model.safetensors": b"newer", "SHA256SUMS": b"2"}, code_version="2")
     assert store.publish(SET) is None  # params.json was derived from the older model
     assert seen(tmp_path) == old
-    assert "do not fit" in store.unpublished(SET)[0].found
+    assert "made from another version" in store.unpublished(SET)[0].found
 
 
 def test_a_set_with_a_damaged_member_is_not_published(tmp_path: Path) -> None:

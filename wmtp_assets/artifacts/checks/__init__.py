@@ -80,7 +80,7 @@ def run_checks(
     try:
         demand(project.store, artifact.name)
     except Exception as error:  # as in `_found`
-        return [_failed(project, artifact, one, _text(error)) for one in checks]
+        return [_failed(project, artifact, one, error, demanded=True) for one in checks]
     kind = checks_of_kind(artifact)
 
     def computed(some: Iterable[ArtifactCheck]) -> dict[str, Finding]:
@@ -105,7 +105,7 @@ def quick(project: Project, artifact: Artifact) -> list[Finding]:
     try:
         demand(project.store, artifact.name)
     except Exception as error:  # as in `_found`
-        return [_failed(project, artifact, files_unchanged, _text(error))]
+        return [_failed(project, artifact, files_unchanged, error, demanded=True)]
     subject = checks_of_kind(artifact).subject(project, artifact, deep=False)
     findings: dict[object, Finding] = {}
     for one in checks_of(project, artifact):
@@ -120,28 +120,49 @@ def _found(subject: Subject, one: ArtifactCheck) -> Finding:
     try:
         finding = one.of(subject)
     except Exception as error:  # damaged bytes make any reader stumble, in ways of its own
-        return _failed(project, artifact, one, _text(error))
+        return _failed(project, artifact, one, error)
     if finding.passed or not finding.blocking or "wmtp " in finding.hint:
         return finding
     # Of one that blocks, the hint names the command that makes the artifact again.
-    hint = finding.hint.rstrip(". ")
+    return replace(finding, hint=_and_again(finding.hint, subject.again))
+
+
+def _and_again(hint: str, again: str) -> str:
+    """The hint, and the command that makes the artifact again."""
+    hint = hint.rstrip(". ")
     joined = ": " if hint.endswith("again") else ", then "
-    return replace(finding, hint=f"{hint}{joined}`{subject.again}`" if hint else subject.again)
+    return f"{hint}{joined}`{again}`" if hint else again
 
 
-def _text(error: Exception) -> str:
+def _failed(
+    project: Project,
+    artifact: Artifact,
+    one: ArtifactCheck,
+    error: Exception,
+    demanded: bool = False,
+) -> Finding:
+    """The finding of a check that `error` stopped; where `demanded`, for every check: the artifact
+    itself is not there."""
     if isinstance(error, OSError):
         error = refused(error)
-    return str(error) if isinstance(error, WmtpError) else f"{type(error).__name__}: {error}"
-
-
-def _failed(project: Project, artifact: Artifact, one: ArtifactCheck, found: str) -> Finding:
+    found = f"{type(error).__name__}: {error}"
+    where: object = project.storage / next(iter(artifact.links), f"versions/{artifact.name}")
+    hint = f"wmtp materialize {artifact.name} --force"
+    if isinstance(error, WmtpError):
+        found = error.what()
+        if error.where not in (None, project.store.root):
+            where = error.where
+        if demanded and error.hint:
+            hint = error.hint
+        elif error.hint and hint not in error.hint:
+            told = f"`{error.hint}`" if error.hint.startswith("wmtp ") else error.hint
+            hint = _and_again(told, hint)
     return Finding(
         one.name,
         passed=False,
         expected=one.description,
         found=found,
-        where=str(project.storage / next(iter(artifact.links), f"versions/{artifact.name}")),
+        where=str(where),
         blocking=one.blocking,
-        hint=f"wmtp materialize {artifact.name} --force",
+        hint=hint,
     )

@@ -51,7 +51,7 @@ def inputs_current(subject: Subject) -> Outcome:
     if others := sorted(receipt.inputs.keys() - now.keys()):
         wrong.append(f"made from what is none of its inputs: {', '.join(others)}")
     if receipt.entry_digest != artifact.settings_digest:
-        wrong.append("made by other settings of the catalog than it has now")
+        wrong.append("its entry in the catalog was changed since it was made")
     code = kind_of(artifact).code_version
     if receipt.code_version != code:
         wrong.append(

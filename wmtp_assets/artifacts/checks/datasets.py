@@ -78,7 +78,7 @@ class SplitSubject(Subject):
 def split_checks(project: Project, artifact: Artifact) -> list[Check[SplitSubject]]:
     """The checks of a split or small split, beside those of every artifact."""
     dataset_format = FORMATS[project.catalog.datasets[artifact.owner].layout]
-    own = [one.on(_stored) for one in corpora.split_checks(dataset_format)]
+    own = [one.on(_stored) for one in corpora.stored_split_checks(dataset_format)]
     return [*own, rows_equal_source]
 
 
