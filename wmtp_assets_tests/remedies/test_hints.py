@@ -436,7 +436,6 @@ ELSEWHERE = {
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
     "pages.facts._require_recorded": "as artifacts.checks.common.files_unchanged, on a page",
     "artifacts.checks._failed": "test_checks.py",
-    "artifacts.checks._and_again": "test_checks.py",
     "artifacts.checks.datasets.schema_is_ours": "test_checks.py",
     "artifacts.checks.datasets.data_files_declared": "test_checks.py",
     "artifacts.checks.checkpoints._as_released": "a race with `wmtp gc --raw`, over when printed",

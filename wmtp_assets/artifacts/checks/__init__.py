@@ -21,7 +21,7 @@ from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.errors import WmtpError, printable
 from wmtp_assets.findings import Check, Finding, check
 from wmtp_assets.storage.errors import refused
 
@@ -146,12 +146,11 @@ def _failed(
     if isinstance(error, OSError):
         error = refused(error)
     found = f"{type(error).__name__}: {error}"
-    where: object = project.storage / next(iter(artifact.links), f"versions/{artifact.name}")
     hint = f"wmtp materialize {artifact.name} --force"
     if isinstance(error, WmtpError):
         found = error.what()
         if error.where not in (None, project.store.root):
-            where = error.where
+            found += f" Where: {printable(str(error.where))}."
         if demanded and error.hint:
             hint = error.hint
         elif error.hint and hint not in error.hint:
@@ -162,7 +161,7 @@ def _failed(
         passed=False,
         expected=one.description,
         found=found,
-        where=str(where),
+        where=str(project.storage / next(iter(artifact.links), f"versions/{artifact.name}")),
         blocking=one.blocking,
         hint=hint,
     )
