@@ -28,7 +28,8 @@ _PATIENCE_SECONDS = 2.5  # for what is registered; the whole must stay under fiv
 
 _before_ending: list[Callable[[], None]] = []
 _terminal: list[int] = []
-_starts_over = False  # of the command that runs: whether a repetition finds nothing to continue
+_starts_over: bool | None = None  # whether a repetition of the command that runs has nothing to
+# continue; None before a command is known
 
 
 def install() -> None:
@@ -55,11 +56,11 @@ def command_starts_over(starts_over: bool) -> None:
 
 def words(signal_name: str) -> str:
     """What is written to the terminal when a signal ends the command, without the line's end."""
-    then = (
-        "it keeps nothing of its work, so the same command starts over."
-        if _starts_over
-        else "the same command continues where this one ended."
-    )
+    then = {
+        None: "nothing was done yet.",
+        True: "it keeps nothing of its work, so the same command starts over.",
+        False: "the same command continues where this one ended.",
+    }[_starts_over]
     return f"wmtp: interrupted by {signal_name}; {then}"
 
 
