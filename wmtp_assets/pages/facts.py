@@ -188,10 +188,9 @@ def _model(project: Project, name: str, model: Model) -> ModelFacts:
     of_model = _of_owner(project, name)
     (artifact,) = (one for one in of_model if one.is_checkpoint)
     micro = model if isinstance(model, MicroModel) else None
-    base = project.catalog.upstream_models()[micro.slice_of] if micro else model
-    assert not isinstance(base, MicroModel)  # noqa: S101 - a micro model is cut from a fetched one
-    network = layout_named(base.layout).network
     owner = micro.slice_of if micro else name
+    base = project.catalog.upstream_models()[owner]
+    network = layout_named(base.layout).network
     raw = [one for one in _of_owner(project, owner) if one.is_fetched]
     source = _source(project, base.upstream, raw, dataset=False)
     said = ModelFacts(

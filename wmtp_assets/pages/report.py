@@ -138,7 +138,8 @@ def report_page(facts: ReportFacts, language: Language, served: bool = False) ->
         return text.replace(f"{facts.storage}/", "").replace(str(facts.storage), "storage")
 
     def charts(split: SplitFacts) -> dict[str, object]:
-        assert split.facets is not None  # noqa: S101 - of a split without trouble
+        if split.facets is None:
+            raise ValueError(f"{split.of.path} has trouble, and no counts to draw")
         path, query = split.of.path, RowQuery() if served else None
         classed = split.of.format.classed
         return {

@@ -16,7 +16,7 @@ import pytest
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.definitions import build_defs
-from wmtp_assets.orchestration.assets.common import UNCHANGED, key_of
+from wmtp_assets.orchestration.assets.common import MADE, RESULT, key_of
 from wmtp_assets_tests.artifact_checks.breaking import document, flip, recommit
 from wmtp_assets_tests.orchestration import tiny
 from wmtp_assets_tests.orchestration.tiny import Tiny
@@ -38,7 +38,7 @@ class Page:
         """Materializes one asset; whether it was made, rather than found unchanged."""
         result = self._run(asset_selection={key_of(name)})
         (made,) = result.asset_materializations_for_node(key_of(name).to_python_identifier())
-        return UNCHANGED not in made.metadata
+        return made.metadata[RESULT].value == MADE
 
     def check(self, name: str) -> set[str]:
         """Executes the checks of one asset and nothing else; the names of those that failed."""
