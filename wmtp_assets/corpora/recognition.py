@@ -1,4 +1,4 @@
-"""What a shard is that has not the columns of the catalog's layout: told by the columns it has."""
+"""Recognizes, by its columns, what a shard is that has not those of the catalog's layout."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from wmtp_assets.pages.report import LANGUAGES, file_name
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 
-# As Dagster writes them at a materialization of its own: what "out of date" is told by.
+# As Dagster writes them at a materialization of its own: how it sees what is out of date.
 DATA_VERSION = "dagster/data_version"
 _OWN_VERSION = "dagster/data_version_is_user_provided"
 _CODE_VERSION = "dagster/code_version"

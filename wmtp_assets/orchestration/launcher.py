@@ -19,7 +19,7 @@ from wmtp_assets import interrupts
 from wmtp_assets.orchestration.dagster_internals import CheckRunHealthResult, WorkerStatus
 from wmtp_assets.orchestration.history import GONE, is_gone, process_of
 
-_PATIENCE_SECONDS = 10  # between asking a run to end and killing it
+_GRACE_SECONDS = 10  # between asking a run to end and killing it
 
 
 class LocalRunLauncher(dg.DefaultRunLauncher):
@@ -58,7 +58,7 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def _end(self, run_id: str, process: int) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _GRACE_SECONDS
         while process_of(run_id) == process and time.monotonic() < deadline:
             time.sleep(0.2)
         if process_of(run_id) == process:

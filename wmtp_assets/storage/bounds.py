@@ -98,7 +98,7 @@ def require_inside(root: Path, path: Path) -> Path:
     step = root
     for part in parts[:-1]:
         step = step / part
-        if os.path.islink(step):  # noqa: PTH114  (never raises: what may not be read is told later)
+        if os.path.islink(step):  # noqa: PTH114  (never raises: what may not be read is reported later)
             raise in_the_way(root, step)
     return path
 

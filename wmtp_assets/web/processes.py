@@ -1,7 +1,7 @@
 """The page's three processes (code server, web server, daemon): started, kept, and all ended again.
 
-One that ends by itself is started again. A code server that runs and answers no more is the web
-server's to mend (`code_location.py`).
+One that ends by itself is started again. A code server that runs but no longer answers is reloaded
+by the web server (`code_location.py`).
 """
 
 from __future__ import annotations

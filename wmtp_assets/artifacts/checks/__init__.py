@@ -154,8 +154,8 @@ def _failed(
         if demanded and error.hint:
             hint = error.hint
         elif error.hint and hint not in error.hint:
-            told = f"`{error.hint}`" if error.hint.startswith("wmtp ") else error.hint
-            hint = _and_again(told, hint)
+            first = f"`{error.hint}`" if error.hint.startswith("wmtp ") else error.hint
+            hint = _and_again(first, hint)
     return Finding(
         one.name,
         passed=False,
