@@ -125,7 +125,7 @@ def test_terminate_ends_a_run_that_obeys_or_not_and_one_whose_process_is_gone(
     on_term: signal.Handlers,
     ended_by: signal.Signals,
 ) -> None:
-    monkeypatch.setattr(launcher_module, "_PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(launcher_module, "_GRACE_SECONDS", 0.5)
     launcher = LocalRunLauncher()
     launcher.register_instance(instance)
     dead, alive = a_run(instance), a_run(instance)
