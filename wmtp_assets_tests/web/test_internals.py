@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from sqlalchemy import create_engine
+
+from wmtp_assets.orchestration.dagster_internals import SQLITE_MODULES
 
 PACKAGE = Path(__file__).parents[2] / "wmtp_assets"
 INTERNALS = "web/dagster_internals.py and orchestration/dagster_internals.py"
@@ -89,6 +93,13 @@ def test_dagster_still_has_what_is_used_of_it(module: str, name: str, attribute:
     known = there if isinstance(there, Mapping) else inspect.signature(there).parameters
     missing = USED[module, name, attribute] - known.keys()
     assert not missing, f"{changed}: it takes no {', '.join(sorted(missing))}"
+
+
+@pytest.mark.parametrize("module", SQLITE_MODULES, ids=lambda module: module.__name__)
+def test_databases_are_still_opened_by_a_name_of_their_module(module: ModuleType) -> None:
+    changed = f"Dagster {version('dagster')} opens its databases otherwise: adapt {INTERNALS}"
+    assert vars(module).get("create_engine") is create_engine, changed
+    assert " = create_engine(" in inspect.getsource(module), changed
 
 
 def test_the_daemon_is_still_a_module_that_runs() -> None:
