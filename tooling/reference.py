@@ -48,6 +48,7 @@ ONLY = {
     "source_dtype_stated": "fetched models",
     "overflow_waived": "models with `waive_overflow`, and what is cut from them",
     "tokenizer_shared": "models whose repository has a tokenizer of its own",
+    "tokenizer_file_shared": "models whose repository has a tokenizer of its own",
     "tests_present": "the layouts mbpp and humaneval",
     "difficulty_in_training_range": "the layout code-contests",
 }
@@ -85,16 +86,29 @@ them. |
 The gate (`phase2_readiness.json`, `wmtp gate`, the asset at the end of the lineage) is open when
 every required condition is met. Each is recomputed from the files; Dagster's database is not read.
 
-| condition | required | met when |
-| --- | --- | --- |
-| `<name>_ready` | yes; of each required model and dataset, and of the tokenizer | every file of \
-it exists and passes its blocking checks |
-| `metadata_files` | yes | entry i of every metadata file describes line i of its JSONL |
-| `sha256_verified` | yes | every file has the SHA-256 that its receipt, and SHA256SUMS, say |
-| `dtype_kept` | yes | every tensor has the dtype that the catalog states |
-| `published` | yes | the contract's paths lead to what was verified |
-| `catalog_shipped` | no | the catalog is one that this package ships, unchanged |
-| `recommended` | no | no warning |
+| condition | required | of the first phase | met when |
+| --- | --- | --- | --- |
+| `<name>_ready` | yes; of each required model and dataset (the tokenizer's with the model that it \
+is from) | meta-llama-mtp, codecontests | every file of it exists and passes its blocking checks |
+| `metadata_files` | yes | yes | entry i of every metadata file describes line i of its JSONL |
+| `sha256_verified` | yes | yes | every file has the SHA-256 that its receipt, and SHA256SUMS, say |
+| `dtype_kept` | yes | yes | every tensor has the dtype that the catalog states (float16, as both \
+shipped catalogs require it) |
+| `published` | yes | | the contract's paths lead to what was verified |
+| `catalog_shipped` | no | | the catalog is one that this package ships, unchanged |
+| `safetensors_round_trip` | no | yes | every tensor that the safetensors library loads, saves \
+and loads again is the same: the check of that name |
+| `tokenizer_shared` | no | yes | every model's own tokenizer upstream, that of the reference \
+model too, is the shared file: `tokenizer_shared` and `tokenizer_file_shared` |
+| `metadata_structure` | no | yes | every metadata file of a model or split has the fields, and \
+the types, of its schema: the check of that name |
+| `recommended` | no | | no other warning |
+
+The first phase's contract requires five conditions and recommends three; the gate asks for them
+under the same names, and for more. One that is recommended and not met warns, and closes nothing.
+The report states of each which checks it is computed from (`computed_from`), of how many results
+(`results`), and every reason against it. As a check, `tokenizer_shared` is stricter than the first
+phase asks: a model whose tokenizer gives other ids is not ready.
 """
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks import published
+from wmtp_assets.artifacts.checks import checks_of, published
 from wmtp_assets.artifacts.recipes import code_versions
 from wmtp_assets.artifacts.verification import verify_all, verify_all_of_run
+from wmtp_assets.catalog import MicroModel
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.identity import Identity, identify
 from wmtp_assets.findings import CheckResult, Finding
@@ -24,23 +25,48 @@ from wmtp_assets.storage.disk import make_folders
 from wmtp_assets.storage.errors import storage_errors
 from wmtp_assets.storage.receipts import record_bytes
 
+# The conditions of the first phase's contract, by their names here: five that it requires and three
+# that it recommends. The gate requires more.
+FIRST_PHASE = frozenset(
+    {
+        "meta-llama-mtp_ready",
+        "codecontests_ready",
+        "metadata_files",
+        "sha256_verified",
+        "dtype_kept",
+        "safetensors_round_trip",
+        "tokenizer_shared",
+        "metadata_structure",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Condition:
     """One condition of the gate; one that is not `required` only warns.
 
-    `reasons` are the failed checks for which it is not met.
+    `title` is its name as people write it. `reasons` are the failed checks for which it is not met.
+    `computed_from` names the checks that it was computed from, `results` counts what they found:
+    one for each check of each artifact.
     """
 
     name: str
+    title: str
     description: str
     required: bool
     reasons: tuple[CheckResult, ...] = ()
+    computed_from: tuple[str, ...] = ()
+    results: int = 0
 
     @property
     def met(self) -> bool:
         """Whether nothing stands against it."""
         return not self.reasons
+
+    @property
+    def of_first_phase(self) -> bool:
+        """Whether the first phase's contract names it."""
+        return self.name in FIRST_PHASE
 
 
 @dataclass(frozen=True)
@@ -65,6 +91,21 @@ class Verdict:
         """Whether every required condition is met."""
         return all(condition.met for condition in self.conditions if condition.required)
 
+    @property
+    def required(self) -> tuple[Condition, ...]:
+        """The conditions that open the gate together."""
+        return tuple(condition for condition in self.conditions if condition.required)
+
+    @property
+    def score(self) -> str:
+        """How many of the required conditions are met, as "11 of 11"."""
+        return f"{sum(one.met for one in self.required)} of {len(self.required)}"
+
+    def in_order(self) -> list[Condition]:
+        """The conditions as they are shown: required ones first, of each those of the first phase
+        first."""
+        return sorted(self.conditions, key=lambda one: (not one.required, not one.of_first_phase))
+
     def to_json(self) -> dict[str, object]:
         """The report."""
         return {
@@ -80,10 +121,14 @@ class Verdict:
             "conditions": [
                 {
                     "name": condition.name,
+                    "title": condition.title,
                     "description": condition.description,
                     "required": condition.required,
+                    "first_phase": condition.of_first_phase,
                     "reasons": [_to_json(reason) for reason in condition.reasons],
                     "met": condition.met,
+                    "computed_from": list(condition.computed_from),
+                    "results": condition.results,
                 }
                 for condition in self.conditions
             ],
@@ -91,13 +136,16 @@ class Verdict:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Verdict:
-        """A report, read back."""
+        """A report, read back. One of an earlier version says less of each condition."""
         conditions = [
             Condition(
                 condition["name"],
+                condition.get("title", condition["name"]),
                 condition["description"],
                 condition["required"],
                 tuple(_from_json(r, condition["required"]) for r in condition["reasons"]),
+                tuple(condition.get("computed_from", ())),
+                condition.get("results", 0),
             )
             for condition in value["conditions"]
         ]
@@ -153,7 +201,7 @@ def evaluate(project: Project, run_id: str | None = None) -> Verdict:
     Without `run_id` every file is read whole; with it, only what was not verified in that run, in
     this process, since it was last changed.
     """
-    required = [a for a in project.artifacts.values() if a.status == "required"]
+    required = required_artifacts(project)
     if run_id is None:
         findings = verify_all(project, required)
     else:
@@ -161,79 +209,210 @@ def evaluate(project: Project, run_id: str | None = None) -> Verdict:
     return judge(project, findings, published(project))
 
 
+def findings_on(
+    project: Project, owner: str, run_id: str
+) -> tuple[Condition, dict[str, list[Finding]]]:
+    """The condition that everything of one model or dataset is ready, and the findings that it was
+    computed from, by artifact; each is computed once per run, as for the whole gate."""
+    artifacts = [a for a in required_artifacts(project) if a.owner == owner]
+    findings = verify_all_of_run(project, artifacts, run_id)
+    return _Judge(project, findings).ready(owner), findings
+
+
+def required_artifacts(project: Project) -> list[Artifact]:
+    """The artifacts that open the gate together."""
+    return [a for a in project.artifacts.values() if a.status == "required"]
+
+
+def owners_of(project: Project) -> list[str]:
+    """The models and datasets with required artifacts, each of which has a condition of its own."""
+    return list(dict.fromkeys(a.owner for a in required_artifacts(project)))
+
+
 def judge(
     project: Project, findings: dict[str, list[Finding]], links: Iterable[Finding]
 ) -> Verdict:
     """The verdict that follows from the findings on the required artifacts and on the links."""
     links = list(links)
-    required = [a for a in project.artifacts.values() if a.status == "required"]
     identity = identify(project.catalog)
-
-    def condition(
-        name: str,
-        description: str,
-        artifacts: Iterable[Artifact],
-        about: Iterable[str] | None = None,
-        is_required: bool = True,
-    ) -> Condition:
-        names = None if about is None else frozenset(about)
-        reasons: dict[tuple[str, str], CheckResult] = {}
-        for artifact in artifacts:
-            for finding in findings[artifact.name]:
-                counts = names is None or finding.name in names
-                if counts and not finding.passed and finding.blocking is is_required:
-                    # Of checks that failed for one reason ("does not exist yet") the first is
-                    # enough.
-                    reason = CheckResult.of(artifact.name, finding)
-                    if not reason.hint:
-                        again = f"wmtp materialize {artifact.name} --force"
-                        reason = replace(reason, hint=again)
-                    reasons.setdefault((artifact.name, reason.found), reason)
-        return Condition(name, description, is_required, tuple(reasons.values()))
-
+    judged = _Judge(project, findings)
     conditions = [
-        condition(
-            f"{owner}_ready",
-            f"every file of {owner} exists and passes its blocking checks",
-            [a for a in required if a.owner == owner],
-        )
-        for owner in dict.fromkeys(a.owner for a in required)
-    ]
-    conditions += [
-        condition(
-            "metadata_files",
-            "entry i of every metadata file describes line i of its JSONL",
-            [a for a in required if a.is_row_metadata],
-        ),
-        condition(
-            "sha256_verified",
-            "every file has the SHA-256 that its receipt, and SHA256SUMS, say",
-            required,
-            about=("files_unchanged", "fetched_files", "sha256sums_recomputed"),
-        ),
-        condition(
-            "dtype_kept",
-            "every tensor has the dtype that the catalog states",
-            [a for a in required if a.is_checkpoint],
-            about=("dtype_of_every_tensor",),
-        ),
+        *(judged.ready(owner) for owner in owners_of(project)),
+        *judged.required(),
         Condition(
+            "published",
             "published",
             "the contract's paths lead to what was verified",
             required=True,
             reasons=_reasons(finding for finding in links if finding.blocking),
+            computed_from=("published",),
+            results=sum(finding.blocking for finding in links),
         ),
         _catalog_shipped(identity),
+        *judged.recommended(links),
     ]
-    recommended = condition(
-        "recommended",
-        "warnings that do not close the gate",
-        required,
-        is_required=False,
-    )
-    beside = _reasons(finding for finding in links if not finding.blocking)
-    conditions.append(replace(recommended, reasons=recommended.reasons + beside))
     return Verdict(identity, tuple(conditions), sum(len(found) for found in findings.values()))
+
+
+class _Judge:
+    """Conditions, from the findings on artifacts by name."""
+
+    def __init__(self, project: Project, findings: Mapping[str, list[Finding]]) -> None:
+        self._project = project
+        self._findings = findings
+
+    def ready(self, owner: str) -> Condition:
+        """That everything of one model or dataset is there and sound."""
+        return self._condition(
+            Condition(
+                f"{owner}_ready",
+                f"{owner} ready",
+                f"every file of {owner} exists and passes its blocking checks",
+                required=True,
+            ),
+            [a for a in required_artifacts(self._project) if a.owner == owner],
+            lambda name, blocking: blocking,
+        )
+
+    def required(self) -> Iterator[Condition]:
+        """What is required of several models and datasets."""
+        artifacts = required_artifacts(self._project)
+        checkpoints = [a for a in artifacts if a.is_checkpoint]
+        yield self._condition(
+            Condition(
+                "metadata_files",
+                "metadata files",
+                "entry i of every metadata file describes line i of its JSONL",
+                required=True,
+            ),
+            [a for a in artifacts if a.is_row_metadata],
+            lambda name, blocking: blocking,
+        )
+        yield self._condition(
+            Condition(
+                "sha256_verified",
+                "SHA-256 verified",
+                "every file has the SHA-256 that its receipt, and SHA256SUMS, say",
+                required=True,
+            ),
+            artifacts,
+            _named("files_unchanged", "fetched_files", "sha256sums_recomputed"),
+        )
+        dtypes = sorted({_dtype_of(self._project, a.owner) for a in checkpoints})
+        yield self._condition(
+            Condition(
+                "dtype_kept",
+                f"dtype {' and '.join(dtypes)} kept" if dtypes else "dtype kept",
+                "every tensor has the dtype that the catalog states",
+                required=True,
+            ),
+            checkpoints,
+            _named("dtype_of_every_tensor"),
+        )
+
+    def recommended(self, links: Iterable[Finding]) -> Iterator[Condition]:
+        """What only warns; the last condition collects every warning that no other names."""
+        artifacts = required_artifacts(self._project)
+        named: set[str] = set()
+        for condition, names in _RECOMMENDED:
+            named.update(names)
+            yield self._condition(condition, artifacts, _named(*names))
+        others = self._condition(
+            Condition(
+                "recommended",
+                "no other warning",
+                "other warnings that do not close the gate",
+                required=False,
+            ),
+            artifacts,
+            lambda name, blocking: not blocking and name not in named,
+        )
+        beside = [finding for finding in links if not finding.blocking]
+        yield replace(
+            others,
+            reasons=others.reasons + _reasons(beside),
+            computed_from=(*others.computed_from, "published"),
+            results=others.results + len(beside),
+        )
+
+    def _condition(
+        self,
+        condition: Condition,
+        artifacts: Iterable[Artifact],
+        counts: Callable[[str, bool], bool],
+    ) -> Condition:
+        """The condition, computed from those checks of `artifacts` that count, by their names and
+        by whether they block."""
+        reasons: dict[tuple[str, str], CheckResult] = {}
+        names: dict[str, None] = {}
+        results = 0
+        for artifact in artifacts:
+            checks = checks_of(self._project, artifact)
+            names |= {one.name: None for one in checks if counts(one.name, one.blocking)}
+            for finding in self._findings[artifact.name]:
+                if not counts(finding.name, finding.blocking):
+                    continue
+                results += 1
+                if finding.passed:
+                    continue
+                # Of checks that failed for one reason ("does not exist yet") the first is enough.
+                reason = replace(
+                    CheckResult.of(artifact.name, finding), blocking=condition.required
+                )
+                if not reason.hint:
+                    reason = replace(reason, hint=f"wmtp materialize {artifact.name} --force")
+                reasons.setdefault((artifact.name, reason.found), reason)
+        return replace(
+            condition,
+            reasons=tuple(reasons.values()),
+            computed_from=tuple(names),
+            results=results,
+        )
+
+
+# What the first phase recommends, each with the checks that it is computed from.
+_RECOMMENDED: tuple[tuple[Condition, tuple[str, ...]], ...] = (
+    (
+        Condition(
+            "safetensors_round_trip",
+            "safetensors save and load",
+            "every tensor that the safetensors library loads, saves and loads again is the same",
+            required=False,
+        ),
+        ("safetensors_round_trip",),
+    ),
+    (
+        Condition(
+            "tokenizer_shared",
+            "tokenizer shared with the reference model",
+            "every model's own tokenizer upstream, that of the reference model too, is the shared "
+            "file",
+            required=False,
+        ),
+        ("tokenizer_shared", "tokenizer_file_shared"),
+    ),
+    (
+        Condition(
+            "metadata_structure",
+            "metadata structure",
+            "every metadata file has the fields, and the types, of its schema",
+            required=False,
+        ),
+        ("metadata_structure",),
+    ),
+)
+
+
+def _named(*names: str) -> Callable[[str, bool], bool]:
+    return lambda name, blocking: name in names
+
+
+def _dtype_of(project: Project, owner: str) -> str:
+    """The dtype that the catalog states for a model; a slice has its base's."""
+    model = project.catalog.models[owner]
+    if isinstance(model, MicroModel):
+        model = project.catalog.upstream_models()[model.slice_of]
+    return model.dtype
 
 
 def _catalog_shipped(identity: Identity) -> Condition:
@@ -250,8 +429,15 @@ def _catalog_shipped(identity: Identity) -> Condition:
         "that is shipped (full or sample).",
         blocking=False,
     )
-    reasons = () if identity.shipped else (reason,)
-    return Condition("catalog_shipped", expected, required=False, reasons=reasons)
+    return Condition(
+        "catalog_shipped",
+        "catalog as shipped",
+        expected,
+        required=False,
+        reasons=() if identity.shipped else (reason,),
+        computed_from=("catalog_shipped",),
+        results=1,
+    )
 
 
 def _reasons(links: Iterable[Finding]) -> tuple[CheckResult, ...]:

@@ -17,6 +17,7 @@ from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.layout import Config
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.planning import Plan
+from wmtp_assets.checkpoints.round_trip import round_trip
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header, unlike_written
 from wmtp_assets.checkpoints.sampling import Comparison, compare_samples, fresh_seed
 from wmtp_assets.checkpoints.scan import Scan, scan_file
@@ -342,6 +343,26 @@ def source_dtype_stated(stored: StoredCheckpoint) -> Outcome:
     if stated is None:
         raise CheckpointError("The catalog states no source_dtype", where=stored.path)
     return source_dtypes_stated(stored._source(), *stated)
+
+
+@check(
+    "Every tensor that the safetensors library loads, saves and loads again is the same, bit for "
+    "bit; of a large tensor its first rows.",
+    blocking=False,
+)
+def safetensors_round_trip(stored: StoredCheckpoint) -> Outcome:
+    tensors, different = round_trip(stored.path)
+    missing = sorted(stored.header.tensors.keys() ^ set(tensors))
+    wrong = [*different, *(f"{name}: loaded by one reader only" for name in missing)]
+    expected = "every tensor the same after loading, saving and loading"
+    return Outcome(
+        passed=not wrong,
+        expected=expected,
+        found=some(wrong) if wrong else expected,
+        where=str(stored.path),
+        hint=AGAIN if wrong else "",
+        details={"tensors": len(tensors)},
+    )
 
 
 HEADER = (dtype_of_every_tensor, names_and_shapes, tensor_count, parameter_count)

@@ -364,11 +364,12 @@ _EVERY_SPLIT = (
 @dataclass(frozen=True)
 class _Document:
     """A metadata file beside its lines: whether it is, byte for byte, what they give, its SHA-256,
-    and the statistics of the lines."""
+    and the statistics and different entries of the lines."""
 
     same: bool
     sha256: str
     stats: dict[str, object]
+    entries: list[dict[str, object]]
 
 
 class StoredMetadata:
@@ -399,7 +400,7 @@ class StoredMetadata:
         wanted = _text_of_lines(text, self.jsonl) if known is None else _text_of(text, known)
         with self.path.open("rb", buffering=_REST) as document:
             same, digest = _read_beside(document, wanted)
-        return _Document(same, digest, text.stats())
+        return _Document(same, digest, text.stats(), text.entries_seen())
 
     @property
     def stats(self) -> dict[str, object]:
@@ -410,6 +411,14 @@ class StoredMetadata:
     def parsed(self) -> dict[str, Any] | None:
         """The document, where it is not, byte for byte, what the lines give."""
         return None if self.compared.same else _json(self.path)
+
+    @property
+    def outline(self) -> dict[str, Any]:
+        """The document, with equal entries once where it is what the lines give: millions of rows
+        have few different ones."""
+        if self.parsed is not None:
+            return self.parsed
+        return {"metadata": self.compared.entries, "stats": self.stats}
 
 
 def check_metadata(metadata: Path, jsonl: Path) -> list[Finding]:

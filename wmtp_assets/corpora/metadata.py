@@ -84,6 +84,10 @@ class MetadataText:
             },
         }
 
+    def entries_seen(self) -> list[dict[str, object]]:
+        """Every different entry so far, once."""
+        return [json.loads(_entry(*pair)) for pair in self._times]
+
     def end(self) -> bytes:
         opening = "\n  ]," if self._started else '{\n  "metadata": [],'
         return (opening + json.dumps({"stats": self.stats()}, indent=2)[1:]).encode("ascii")

@@ -276,12 +276,16 @@ MODELS = [
         also_flipped(
             remade(
                 f"{MTP}_metadata",
-                document("metadata.json", lambda value: value.update(dtype="float32")),
-                checks="metadata_agrees derived_from_inputs",
+                document("metadata.json", lambda value: value.update(dtype="half")),
+                checks="metadata_agrees derived_from_inputs metadata_structure",
             ),
             "metadata.json",
         ),
-        remade(MICRO, trailing, checks="safetensors_readable file_size_within_limit"),
+        remade(
+            MICRO,
+            trailing,
+            checks="safetensors_readable file_size_within_limit safetensors_round_trip",
+        ),
     ],
 ]
 REFERENCES = [
@@ -289,7 +293,7 @@ REFERENCES = [
         flipped_upstream(
             "models/princeton-nlp/Sheared-LLaMA-2.7B/tokenizer.model",
             f"{REF}_metadata",
-            "tokenizer_shared",
+            "tokenizer_shared tokenizer_file_shared",
         ),
         made_from_others(f"{REF}_shards"),
     ],
@@ -335,8 +339,9 @@ ROWS = [
             remade(
                 f"{CODE}_metadata",
                 document("valid_metadata.json", stats_off),
-                document("valid_metadata.json", lambda value: value["metadata"].pop()),
-                checks="metadata_matches_lines metadata_stats_add_up",
+                document("valid_metadata.json", lambda value: value["metadata"].pop(0)),
+                document("valid_metadata.json", lambda value: value["metadata"][0].clear()),
+                checks="metadata_matches_lines metadata_stats_add_up metadata_structure",
             ),
             "valid_metadata.json",
         ),

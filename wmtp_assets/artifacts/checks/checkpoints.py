@@ -170,6 +170,7 @@ CHECKPOINT: tuple[Check[CheckpointSubject], ...] = (
     checkpoints.parameter_count.on(_stored),
     checkpoints.finite_values.on(_stored),
     checkpoints.certificate_matches_target.on(_stored),
+    checkpoints.safetensors_round_trip.on(_stored),
     _of_source(checkpoints.sampled_values_equal_source),
     _of_source(checkpoints.values_survive_cast),
     _with_records(_of_source(checkpoints.certificate_describes_source)),

@@ -9,6 +9,7 @@ from wmtp_assets.artifacts.checks.inputs import place, source
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject
 from wmtp_assets.artifacts.identity import identity_of
 from wmtp_assets.artifacts.schemas import schema_documents
+from wmtp_assets.artifacts.structure import SplitMetadata, structure_fault
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
 from wmtp_assets.catalog import Dataset
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact
@@ -131,11 +132,25 @@ def _lines_of(project: Project, split: Artifact) -> Hashable | None:
 
 def metadata_checks(project: Project, artifact: Artifact) -> list[Check[MetadataSubject]]:
     """The checks of a split's metadata file, beside those of every artifact."""
-    return [one.on(_stored_metadata) for one in corpora.METADATA_CHECKS]
+    own = [one.on(_stored_metadata) for one in corpora.METADATA_CHECKS]
+    return [*own, metadata_structure]
 
 
 def _stored_metadata(subject: MetadataSubject) -> corpora.StoredMetadata:
     return subject.stored
+
+
+@check("Its fields and their types are those of its schema.", blocking=False)
+def metadata_structure(subject: MetadataSubject) -> Outcome:
+    fault = structure_fault(SplitMetadata, subject.stored.outline)
+    return Outcome(
+        not fault,
+        "metadata: is_correct and difficulty of each row; stats: total, correct, incorrect, "
+        "difficulty_dist",
+        fault or "as expected",
+        str(subject.stored.path),
+        hint=subject.again if fault else "",
+    )
 
 
 def _check_rows_of_source(

@@ -15,6 +15,7 @@ from wmtp_assets.artifacts.checks.derived import (
 from wmtp_assets.artifacts.checks.inputs import source
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by, one_at_a_time
 from wmtp_assets.artifacts.documents import certificate_files, certificate_of
+from wmtp_assets.artifacts.structure import ModelMetadata, structure_fault
 from wmtp_assets.artifacts.types import Checkpoint, Document, Tokenizer
 from wmtp_assets.catalog import UpstreamModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
@@ -29,6 +30,7 @@ from wmtp_assets.checkpoints.sharded import check_sharded
 from wmtp_assets.checkpoints.tokenizers import StoredTokenizer, check_same_tokenizer
 from wmtp_assets.checkpoints.vocabulary import check_vocabulary
 from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
+from wmtp_assets.storage.digests import sha256_file
 
 
 class ShardsSubject(Subject):
@@ -164,8 +166,11 @@ def adapter_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
 
 def metadata_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
     """The checks of metadata.json, beside those of every artifact."""
-    own = [tokenizer_shared] if _own_tokenizer(project, artifact) is not None else []
-    return [metadata_agrees, metadata_derived, tokenizer_fits_model, *own]
+    common: list[Check[Any]]
+    common = [metadata_agrees, metadata_derived, metadata_structure, tokenizer_fits_model]
+    if _own_tokenizer(project, artifact) is None:
+        return common
+    return [*common, tokenizer_shared, tokenizer_file_shared]
 
 
 @check("The config states the sizes that the tensors have.")
@@ -183,6 +188,18 @@ def metadata_agrees(subject: DocumentSubject) -> Finding:
     return subject.agrees(metadata=subject.document)[1]
 
 
+@check("Its fields and their types are those of its schema.", blocking=False)
+def metadata_structure(subject: DocumentSubject) -> Outcome:
+    fault = structure_fault(ModelMetadata, Document(subject.folder, subject.receipt).value())
+    return Outcome(
+        not fault,
+        "name, layout, dtype, sizes, source, sha256 and conversion, each of its type",
+        fault or "as expected",
+        str(subject.document),
+        hint=subject.again if fault else "",
+    )
+
+
 @check("The tokenizer has the embedding's size and the config's special ids.")
 def tokenizer_fits_model(subject: DocumentSubject) -> Finding:
     return check_vocabulary(
@@ -198,6 +215,26 @@ def tokenizer_shared(subject: DocumentSubject) -> Finding:
     raw = source(project, model_artifact(artifact.owner, "raw"))
     shared = Tokenizer(*subject.place(TOKENIZER))
     return check_same_tokenizer(shared.model, raw.paths()[str(_own_tokenizer(project, artifact))])
+
+
+@check(
+    "The model's own tokenizer.model upstream is the shared file, by its SHA-256.", blocking=False
+)
+def tokenizer_file_shared(subject: DocumentSubject) -> Outcome:
+    project, artifact = subject.project, subject.artifact
+    own = source(project, model_artifact(artifact.owner, "raw")).paths()
+    theirs = own[str(_own_tokenizer(project, artifact))]
+    expected, found = sha256_file(Tokenizer(*subject.place(TOKENIZER)).model), sha256_file(theirs)
+    return Outcome(
+        found == expected,
+        expected,
+        found,
+        str(theirs),
+        hint=""
+        if found == expected
+        else "nothing needs to be done where tokenizer_shared passes: another file gives the same "
+        f"ids. Else `{subject.again}`",
+    )
 
 
 def _own_tokenizer(project: Project, artifact: Artifact) -> str | None:

@@ -1,0 +1,106 @@
+"""The structure of the metadata files: which fields they have, of which types.
+
+Only their form: that what they say is true is what other checks compare. `metadata.json` may have
+further fields with a single value each, for the sizes and facts that its layout states.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from wmtp_assets.catalog.schema import Status
+from wmtp_assets.checkpoints.dtypes import DType
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Words = Annotated[str, Field(min_length=1)]
+_DTYPES = Annotated[str, Field(pattern=rf"^({'|'.join(DType)})$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Entry(_Strict):
+    """One row: its class (absent where rows have none) and its difficulty."""
+
+    is_correct: bool = False
+    difficulty: NonNegativeInt | None
+
+
+class Statistics(_Strict):
+    """The counts of all rows; correct and incorrect are null where rows have no class."""
+
+    total: NonNegativeInt
+    correct: NonNegativeInt | None
+    incorrect: NonNegativeInt | None
+    difficulty_dist: dict[Annotated[str, Field(pattern=r"^(\d+|null)$")], NonNegativeInt]
+
+
+class SplitMetadata(_Strict):
+    """{split}_metadata.json: an entry per line, and the statistics."""
+
+    metadata: list[Entry]
+    stats: Statistics
+
+
+class _Digests(_Strict):
+    checkpoint: Digest = Field(alias="model.safetensors")
+    tokenizer: Digest = Field(alias="tokenizer.model")
+
+
+class _Settled(_Strict):
+    value: str | int | float | bool | None
+    evidence: Words = Field(alias="from")
+
+
+class _Converted(_Strict):
+    kind: Literal["convert"]
+    source_dtype: _DTYPES | dict[_DTYPES, PositiveInt]
+    dtype: _DTYPES
+    source_files: dict[Words, NonNegativeInt]
+    dropped: dict[Words, Words]
+    settled: dict[Words, _Settled]
+
+
+class _Sliced(_Strict):
+    kind: Literal["slice"]
+    of: Words
+    taken: dict[Words, list[NonNegativeInt]]
+
+
+class ModelMetadata(BaseModel):
+    """metadata.json of a model."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    __pydantic_extra__: dict[str, str | int | float | bool]
+
+    name: Words
+    layout: Words
+    implementation: Words
+    dtype: _DTYPES
+    parameters: PositiveInt
+    tensors: PositiveInt
+    vocab_size: PositiveInt
+    repository: Words = ""
+    revision: Words = ""
+    licence: Words = ""
+    slice_of: Words = ""
+    status: Status
+    target_device: Words
+    sha256: _Digests
+    size_bytes: PositiveInt
+    conversion: Annotated[_Converted | _Sliced, Field(discriminator="kind")]
+
+
+def structure_fault(schema: type[BaseModel], document: object) -> str:
+    """Where a document, as JSON gives it, does not have the structure; empty where it does."""
+    try:
+        schema.model_validate(document)
+    except ValidationError as error:
+        first, *others = error.errors(include_url=False, include_context=False, include_input=False)
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        more = f", and {len(others)} more" if others else ""
+        return f"{place}: {first['msg']}{more}"
+    return ""
