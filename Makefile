@@ -32,9 +32,10 @@ fuzz: $(installed_dev) ## every fuzzer, 300 s each with a fresh seed (WMTP_FUZZ_
 	@WMTP_FUZZ_SECONDS=$${WMTP_FUZZ_SECONDS:-300} WMTP_FUZZ_SEED=$${WMTP_FUZZ_SEED:-$$(date +%s)} \
 		.venv/bin/python -m pytest $(workers) -m fuzz $(ARGS)
 
-sweep: $(installed_dev) ## whole runs, struck at every disk operation of theirs
-	@WMTP_SWEEP=all .venv/bin/python -m pytest -n 2 -rP \
-		-k struck_anywhere wmtp_assets_tests/orchestration/test_sweep_of_runs.py $(ARGS)
+sweep: $(installed_dev) ## publishing paths and whole runs, struck at every disk operation of theirs
+	@WMTP_SWEEP=all .venv/bin/python -m pytest -n 2 -rP -k "at_every_operation or struck_anywhere" \
+		wmtp_assets_tests/artifacts/test_sweep.py \
+		wmtp_assets_tests/orchestration/test_sweep_of_runs.py $(ARGS)
 
 check: $(installed_dev) ## style, types, and Dagster's own validation
 	@.venv/bin/ruff check .
