@@ -7,8 +7,10 @@ The sample takes half a minute to make on two cores, so one storage is made for 
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
     from wmtp_assets.artifacts import Project
 
 DONE = "made.json"
+
+
+def pytest_collection_finish() -> None:
+    """Before the first test: what all of them have in common is worked out once."""
+    if "dagster" in sys.modules:
+        from wmtp_assets_tests.dagster_caches import install
+
+        install()
+    gc.collect()
+    gc.freeze()  # modules and 5,000 tests stay: no collection need look at them again
 
 
 @pytest.fixture(scope="session")
