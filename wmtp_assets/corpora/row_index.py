@@ -55,6 +55,7 @@ OPTIONAL = ("difficulty", "source", "cf_rating")  # upstream's numbers; null whe
 # Neighbours are alike: problems and offsets only grow, so their differences are a byte or two.
 _DELTA = ("problem", "offset", "length", "output_tokens")
 ROWS_PER_GROUP = 1 << 18
+_ROWS_AT_ONCE = 1 << 14  # decoded, where few are wanted
 
 
 class IndexWriter:
@@ -152,16 +153,21 @@ class RowIndex:
 
     def column(self, name: str) -> NDArray[Any]:
         """One column as a numpy array (nulls as -1, booleans as int8)."""
-        found: NDArray[Any] | None = None
+        return self.columns([name])[name]
+
+    def columns(self, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Columns by name, as `column` returns each, all of them decoded in one pass."""
+        found: dict[str, NDArray[Any]] = {}
         begin = 0
-        # In pieces, so that what Arrow needs beside the array is small.
-        for batch in self.batches([name]):
-            values = as_numpy(batch.column(0))
-            if found is None:
-                found = np.empty(len(self), dtype=values.dtype)
-            found[begin : begin + values.size] = values
-            begin += values.size
-        return as_numpy(self.table([name]).column(0)) if found is None else found
+        # In pieces, so that what Arrow needs beside the arrays is small.
+        for batch in self.batches(names):
+            for name in names:
+                values = as_numpy(batch.column(name))
+                if name not in found:
+                    found[name] = np.empty(len(self), dtype=values.dtype)
+                found[name][begin : begin + values.size] = values
+            begin += batch.num_rows
+        return found or {name: as_numpy(self.table([name]).column(0)) for name in names}
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         return self._file.read(columns=None if columns is None else list(columns))
@@ -190,8 +196,8 @@ class RowIndex:
         return pa.concat_tables(found) if found else SCHEMA.empty_table().select(columns)
 
     def take(self, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """Some columns of the rows at these numbers, in the order given. Reads the row groups that
-        hold them."""
+        """Some columns of the rows at these numbers, in the order given. Decodes the row groups
+        that hold them, each up to the last row that is wanted of it."""
         found: list[pa.Table] = []
         places: dict[int, int] = {}
         first = at = 0
@@ -199,7 +205,7 @@ class RowIndex:
             count = self._file.metadata.row_group(group).num_rows
             inside = sorted({row for row in rows if first <= row < first + count})
             if inside:
-                table = self._file.read_row_group(group, list(columns))
+                table = self._beginning(group, inside[-1] - first + 1, columns)
                 found.append(table.take(as_arrow(np.array(inside) - first)))
                 places |= {row: at + place for place, row in enumerate(inside)}
                 at += len(inside)
@@ -207,6 +213,18 @@ class RowIndex:
         if not found:
             return SCHEMA.empty_table().select(columns)
         return pa.concat_tables(found).take(as_arrow(np.array([places[row] for row in rows])))
+
+    def _beginning(self, group: int, count: int, columns: Sequence[str]) -> pa.Table:
+        """At least the first `count` rows of a row group."""
+        found: list[pa.RecordBatch] = []
+        for batch in self._file.iter_batches(
+            _ROWS_AT_ONCE, row_groups=[group], columns=list(columns), use_threads=False
+        ):
+            found.append(batch)
+            count -= batch.num_rows
+            if count <= 0:
+                break
+        return pa.Table.from_batches(found)
 
     def batches(self, columns: Sequence[str], size: int = 1 << 16) -> Iterator[pa.RecordBatch]:
         yield from self._file.iter_batches(

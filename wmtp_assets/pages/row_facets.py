@@ -7,7 +7,6 @@ property leaves out the condition on that property: its bars show what else coul
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,8 +21,7 @@ from wmtp_assets.pages.row_query import CLASSES, FLAGS, PAGE_ROWS, RowQuery
 
 NONE = -1  # the class or difficulty of rows that have none
 _TOKENS = ("instruction_tokens", "input_tokens", "output_tokens")
-# Columns kept in memory. Of 3.7 million rows the five that can be asked for have 45 MB.
-_KEPT = 15
+_KEPT = 3  # indexes whose columns are kept in memory: of 3.7 million rows, 45 MB at most
 _BLOCK = 1 << 16  # rows
 
 Mask = NDArray[np.bool_] | None  # of the rows of a block; None: all of them
@@ -69,15 +67,14 @@ class Matches:
     """The rows of an index that meet a query, found in one pass over the columns that it needs."""
 
     def __init__(self, index: RowIndex, query: RowQuery) -> None:
-        self._path, self._length, self._query = index.path, len(index), query
+        self._index, self._length, self._query = index, len(index), query
         self._stamp = _stamp(index.path)
 
     def facets(self) -> Facets:
         """The counts, over matching rows. Goes by blocks, which stay in the processor's cache."""
-        names = ("total_tokens", "difficulty", "is_correct")
-        with ThreadPoolExecutor(len(names)) as pool:  # most of a first answer is decoding
-            tokens, difficulty, classes = pool.map(self._column, names)
-        conditions = self._conditions()
+        columns = self._columns("total_tokens", "difficulty", "is_correct", *self._asked())
+        tokens, difficulty = columns["total_tokens"], columns["difficulty"]
+        classes, conditions = columns["is_correct"], self._conditions()
         pairs, lengths, kinds = _Tally(), _Tally(), _Tally()
         rows = 0
         for begin in range(0, self._length, _BLOCK):
@@ -116,25 +113,54 @@ class Matches:
                 break
         return found
 
+    def _asked(self) -> list[str]:
+        """The columns that the query's conditions are about."""
+        query = self._query
+        given = {
+            "is_correct": query.class_,
+            "difficulty": query.difficulty,
+            "total_tokens": query.tokens,
+            "problem": query.problem,
+            "flags": query.flag,
+        }
+        return [name for name, condition in given.items() if condition is not None]
+
     def _conditions(self) -> dict[str, Callable[[slice], NDArray[np.bool_]]]:
         """By the name of a parameter: which rows of a block meet its condition."""
-        query = self._query
+        query, columns = self._query, self._columns(*self._asked())
         found: dict[str, Callable[[slice], NDArray[np.bool_]]] = {}
         if query.class_ is not None:
-            found["class"] = _equal(self._column("is_correct"), CLASSES[query.class_])
+            found["class"] = _equal(columns["is_correct"], CLASSES[query.class_])
         if query.difficulty is not None:
-            found["difficulty"] = _within(self._column("difficulty"), query.difficulty)
+            found["difficulty"] = _within(columns["difficulty"], query.difficulty)
         if query.tokens is not None:
-            found["tokens"] = _within(self._column("total_tokens"), query.tokens)
+            found["tokens"] = _within(columns["total_tokens"], query.tokens)
         if query.problem is not None:
-            found["problem"] = _equal(self._column("problem"), query.problem)
+            found["problem"] = _equal(columns["problem"], query.problem)
         if query.flag is not None:
-            bit, flags = FLAGS[query.flag], self._column("flags")
+            bit, flags = FLAGS[query.flag], columns["flags"]
             found["flag"] = (lambda block: (flags[block] & bit) != 0) if bit else _equal(flags, 0)
         return found
 
-    def _column(self, name: str) -> NDArray[Any]:
-        return _column(self._path, self._stamp, name)
+    def _columns(self, *names: str) -> Mapping[str, NDArray[Any]]:
+        """Columns of the index by name; `total_tokens` is the sum of its three. What is not in
+        memory is decoded, in one pass: that is most of a first answer."""
+        kept = _kept(self._index.path, self._stamp)
+        wanted = dict.fromkeys(names)
+        if missing := [
+            one
+            for name in wanted
+            if name not in kept
+            for one in (_TOKENS if name == "total_tokens" else (name,))
+        ]:
+            found = self._index.columns(missing)
+            if "total_tokens" in wanted and "total_tokens" not in kept:
+                total = found.pop(_TOKENS[0]).astype(np.int32)
+                for one in _TOKENS[1:]:
+                    total += found.pop(one)
+                found["total_tokens"] = total
+            kept.update(found)
+        return kept
 
 
 class _Tally:
@@ -145,7 +171,12 @@ class _Tally:
 
     def add(self, values: NDArray[Any], mask: Mask) -> None:
         """Counts the values, those of `mask` alone if there is one."""
-        counts = np.bincount(values if mask is None else values[mask])
+        if mask is None:
+            counts = np.bincount(values)
+        elif np.count_nonzero(mask) * 8 < mask.size:
+            counts = np.bincount(values[mask])
+        else:  # of many, multiplying is faster than choosing: the others count as 0
+            counts = np.bincount((values + 1) * mask)[1:]
         if counts.size > self._counts.size:
             self._counts, counts = counts.astype(np.int64), self._counts
         self._counts[: counts.size] += counts
@@ -156,16 +187,10 @@ class _Tally:
 
 
 @lru_cache(maxsize=_KEPT)
-def _column(path: Path, stamp: tuple[int, int, int], name: str) -> NDArray[Any]:
-    """A column of the index at `path`; `stamp` tells one file at that path from the next."""
-    del stamp
-    index = RowIndex(path)
-    if name != "total_tokens":
-        return index.column(name)
-    total = index.column(_TOKENS[0]).astype(np.int32)
-    for one in _TOKENS[1:]:
-        total += index.column(one)
-    return total
+def _kept(path: Path, stamp: tuple[int, int, int]) -> dict[str, NDArray[Any]]:
+    """The columns in memory of the index at `path`; `stamp` tells one file there from the next."""
+    del path, stamp
+    return {}
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
