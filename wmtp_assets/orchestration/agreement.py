@@ -16,7 +16,8 @@ from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
 from wmtp_assets.orchestration.assets.report import KEY as REPORT
 from wmtp_assets.orchestration.io_manager import shown_of
-from wmtp_assets.pages.report import LANGUAGES, file_name
+from wmtp_assets.pages.language import LANGUAGES
+from wmtp_assets.pages.report import file_name
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 

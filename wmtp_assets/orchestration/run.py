@@ -44,7 +44,8 @@ from wmtp_assets.orchestration.history import (
 from wmtp_assets.orchestration.home import enter_home, open_instance
 from wmtp_assets.orchestration.jobs import materialize_all
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
-from wmtp_assets.pages.report import LANGUAGES, file_name
+from wmtp_assets.pages.language import LANGUAGES
+from wmtp_assets.pages.report import file_name
 from wmtp_assets.storage import PublishedSet
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.preflight import require_writable

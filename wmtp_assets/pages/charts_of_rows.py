@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wmtp_assets.corpora.report import TOKEN_BIN
 from wmtp_assets.pages.chart import Bar, Chart
+from wmtp_assets.pages.language import Language, words_of
 from wmtp_assets.pages.row_facets import NONE, Facets
 from wmtp_assets.pages.row_query import CLASSES, Range, RowQuery
-
-
-@dataclass(frozen=True)
-class Captions:
-    """What stands on the charts, in the language of the page."""
-
-    difficulty: str = "Rows by difficulty"
-    tokens: str = "Rows by length in tokens"
-    rows: str = "rows"
-    difficulty_axis: str = "difficulty, as upstream numbers it"
-    tokens_axis: str = "tokens of instruction, input and output"
-    limit: str = "limit {0:,}"
-    one_difficulty: str = "difficulty {0}: {1:,} rows"
-    by_class: str = "difficulty {0}: {1:,} correct, {2:,} incorrect"
-    length: str = "{0:,} to {1:,} tokens: {2:,} rows"
-
-
-ENGLISH = Captions()
 
 
 def difficulty_chart(
@@ -34,23 +17,24 @@ def difficulty_chart(
     classed: bool,
     query: RowQuery | None = None,
     path: str = "",
-    words: Captions = ENGLISH,
+    language: Language = "en",
 ) -> Chart | None:
     """Rows by difficulty and class, a gap where a number does not occur; None without difficulties.
 
     With a `query`, bars link to their rows below `path`.
     """
+    words = words_of(language)
     bars = []
     for value, counts in sorted(facets.difficulty.items()):
         if value == NONE:
             continue
         found = tuple(counts.get(one, 0) for one in (CLASSES.values() if classed else (NONE,)))
-        template = words.by_class if classed else words.one_difficulty
+        template = words["difficulty_class_bar" if classed else "difficulty_bar"]
         href, chosen = _link(query, "difficulty", (value, value), path)
         bars.append(Bar(value, template.format(value, *found), found, href, chosen))
     if not bars:
         return None
-    return Chart(words.difficulty, words.difficulty_axis, words.rows, bars)
+    return Chart(words["difficulty_title"], words["difficulty_axis"], words["rows"], bars)
 
 
 def token_chart(
@@ -58,29 +42,30 @@ def token_chart(
     limit: int,
     query: RowQuery | None = None,
     path: str = "",
-    words: Captions = ENGLISH,
+    language: Language = "en",
 ) -> Chart | None:
     """Rows by length in steps of `TOKEN_BIN`, with the longest that is allowed; None without rows.
 
     With a `query`, bars link to their rows below `path`.
     """
+    words = words_of(language)
     bars = []
     for place, times in sorted(counts.items()):
         low, high = place * TOKEN_BIN, min((place + 1) * TOKEN_BIN - 1, limit)
         href, chosen = _link(query, "tokens", (low, high), path)
-        title = words.length.format(low, high, times)
+        title = words["tokens_bar"].format(low, high, times)
         bars.append(Bar(place, title, (times,), href, chosen))
     if not bars:
         return None
     # Behind the step that holds the limit: a row may be exactly as long.
     return Chart(
-        words.tokens,
-        words.tokens_axis,
-        words.rows,
+        words["tokens_title"],
+        words["tokens_axis"],
+        words["rows"],
         bars,
         TOKEN_BIN,
         limit // TOKEN_BIN + 1,
-        words.limit.format(limit),
+        words["limit"].format(limit),
     )
 
 

@@ -6,23 +6,21 @@ and assets; as a file it links to nothing but the commits of public repositories
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.resources import files
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final
 from urllib.parse import parse_qsl
 
-import yaml
 from markupsafe import Markup
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Condition, Verdict
 from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.errors import WmtpError
-from wmtp_assets.pages.charts_of_rows import Captions, difficulty_chart, token_chart
+from wmtp_assets.pages.charts_of_rows import difficulty_chart, token_chart
 from wmtp_assets.pages.facts import ReportFacts, SplitFacts, facts_of
 from wmtp_assets.pages.html import templates
+from wmtp_assets.pages.language import LANGUAGES, Language, saying, words_of
 from wmtp_assets.pages.row_query import RowQuery
 from wmtp_assets.pages.rows import Answer, message_page
 from wmtp_assets.pages.text import visible
@@ -30,8 +28,6 @@ from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.disk import make_folders
 from wmtp_assets.storage.errors import storage_errors
 
-Language = Literal["en", "ko"]
-LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 REPORT: Final = "/report"
 REASONS_SHOWN = 5  # of a condition that is not met
 _DROPPED = ("null_solutions", "too_long_by_bound", "too_long_by_count")
@@ -104,25 +100,14 @@ def served_report(project: Project, asked: str) -> Answer:
             expected=" or ".join(f"{REPORT}?{one}" for one in known),
             found=f"{REPORT}?{asked[:100]}",
         )
-        return message_page(project, "This address cannot be read", error, 400)
+        return message_page(project, "no_address", error, 400)
     return Answer(report_page(facts_of(project), language, served=True))
 
 
 def report_page(facts: ReportFacts, language: Language, served: bool = False) -> str:
     """The report on these facts as an HTML document. `served`: with links to other pages."""
-    said = _saying(language)
-    words = _words(language)
-    captions = Captions(
-        words["difficulty_title"],
-        words["tokens_title"],
-        words["rows"],
-        words["difficulty_axis"],
-        words["tokens_axis"],
-        words["limit"],
-        words["difficulty_bar"],
-        words["difficulty_class_bar"],
-        words["tokens_bar"],
-    )
+    said = saying(language)
+    words = words_of(language)
 
     def described(condition: Condition) -> Markup:
         """What a condition asks for: in the language, where it has words for it."""
@@ -140,11 +125,11 @@ def report_page(facts: ReportFacts, language: Language, served: bool = False) ->
     def charts(split: SplitFacts) -> dict[str, object]:
         if split.facets is None:
             raise ValueError(f"{split.of.path} has trouble, and no counts to draw")
-        path, query = split.of.path, RowQuery() if served else None
+        path, query = split.of.path, RowQuery(lang=language) if served else None
         classed = split.of.format.classed
         return {
-            "difficulty": difficulty_chart(split.facets, classed, query, path, captions),
-            "tokens": token_chart(split.facets.tokens, split.of.max_tokens, query, path, captions),
+            "difficulty": difficulty_chart(split.facets, classed, query, path, language),
+            "tokens": token_chart(split.facets.tokens, split.of.max_tokens, query, path, language),
         }
 
     return (
@@ -152,7 +137,7 @@ def report_page(facts: ReportFacts, language: Language, served: bool = False) ->
         .get_template("report.html")
         .render(
             lang=language,
-            languages={one: _words(one)["language"] for one in LANGUAGES},
+            languages={one: words_of(one)["language"] for one in LANGUAGES},
             facts=facts,
             verdict=facts.verdict,
             say=said,
@@ -174,20 +159,3 @@ def dropped(split: SplitFacts) -> dict[str, int]:
     found = {name: split.funnel[name] for name in _DROPPED if split.funnel.get(name)}
     unexplained = split.funnel["candidates"] - split.funnel["kept"] - sum(found.values())
     return found | ({"other_reasons": unexplained} if unexplained else {})
-
-
-@cache
-def _words(language: Language) -> Mapping[str, str]:
-    text = files("wmtp_assets.pages").joinpath(f"words/{language}.yaml").read_text("utf-8")
-    words: dict[str, str] = yaml.safe_load(text)
-    return words
-
-
-def _saying(language: Language) -> Callable[..., Markup]:
-    """What says a word of the language by its name, with values filled in and escaped."""
-    words = _words(language)
-
-    def say(name: str, /, **values: object) -> Markup:
-        return Markup(words[name]).format(**values)  # noqa: S704 - our own words
-
-    return say

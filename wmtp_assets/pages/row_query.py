@@ -8,6 +8,7 @@
 | `problem` | the problem's number in upstream's split |
 | `flag` | `repaired`, `empty-output`, `shared-name`, or `none` |
 | `page` | from 1 |
+| `lang` | `en` or `ko` |
 
 An empty value is as good as none.
 """
@@ -21,6 +22,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from wmtp_assets.corpora import records
 from wmtp_assets.errors import WmtpError, printable
+from wmtp_assets.pages.language import LANGUAGES, Language
 
 PAGE_ROWS: Final = 50
 CLASSES: Final[Mapping[str, int]] = {"correct": 1, "incorrect": 0}
@@ -49,11 +51,12 @@ class RowQuery:
     problem: int | None = None
     flag: str | None = None
     page: int = 1
+    lang: Language = "en"
 
     @property
     def anything(self) -> bool:
         """Whether there is a condition."""
-        return replace(self, page=1) != RowQuery()
+        return replace(self, page=1, lang="en") != RowQuery()
 
     def values(self) -> dict[str, str]:
         """The parameters that say this, without those that say nothing."""
@@ -64,6 +67,7 @@ class RowQuery:
             "problem": "" if self.problem is None else str(self.problem),
             "flag": self.flag or "",
             "page": "" if self.page == 1 else str(self.page),
+            "lang": "" if self.lang == "en" else self.lang,
         }
         return {name: value for name, value in given.items() if value}
 
@@ -73,7 +77,7 @@ class RowQuery:
         return f"{path}?{urlencode(values)}" if values else path
 
 
-PARAMETERS: Final = ("class", "difficulty", "tokens", "problem", "flag", "page")
+PARAMETERS: Final = ("class", "difficulty", "tokens", "problem", "flag", "page", "lang")
 
 
 def read_query(asked: str) -> RowQuery:
@@ -109,7 +113,26 @@ def read_query(asked: str) -> RowQuery:
         _number("problem", given.get("problem", "")),
         _one_of("flag", given.get("flag", ""), FLAGS),
         page or 1,
+        _language(given.get("lang", "")),
     )
+
+
+def read_language(asked: str) -> Language:
+    """The language that a query asks for, whatever else it holds; English without a known one."""
+    try:
+        given = dict(parse_qsl(asked, max_num_fields=4 * len(PARAMETERS)))
+        return _language(given.get("lang", ""))
+    except (ValueError, QueryError):
+        return "en"
+
+
+def _language(value: str) -> Language:
+    for known in LANGUAGES:
+        if value == known:
+            return known
+    if value:
+        raise _mistaken("lang", " or ".join(LANGUAGES), value)
+    return "en"
 
 
 def _one_of(name: str, value: str, known: Mapping[str, int]) -> str | None:

@@ -27,6 +27,7 @@ from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages.charts_of_rows import difficulty_chart, token_chart
 from wmtp_assets.pages.html import templates
+from wmtp_assets.pages.language import LANGUAGES, Language, saying, words_of
 from wmtp_assets.pages.row_facets import Facets, Matches, facets_of_all
 from wmtp_assets.pages.row_query import (
     CLASSES,
@@ -34,6 +35,7 @@ from wmtp_assets.pages.row_query import (
     PAGE_ROWS,
     QueryError,
     RowQuery,
+    read_language,
     read_query,
 )
 from wmtp_assets.storage.errors import StorageError
@@ -144,8 +146,9 @@ def splits_of_rows(project: Project) -> list[SplitOfRows]:
     return [split for split in every if split is not None]
 
 
-def splits_page(project: Project) -> Answer:
-    """The list of splits, with what is made of each."""
+def splits_page(project: Project, asked: str = "") -> Answer:
+    """The list of splits, with what is made of each. `asked`: the address's query, of which the
+    language is read."""
     listed = []
     for split in splits_of_rows(project):
         try:
@@ -153,7 +156,7 @@ def splits_page(project: Project) -> Answer:
         except StorageError:
             receipt = None
         listed.append((split, receipt.facts.get("rows") if receipt else None))
-    return Answer(_rendered("splits.html", project, splits=listed))
+    return Answer(_rendered("splits.html", project, read_language(asked), splits=listed))
 
 
 def rows_page(project: Project, dataset: str, split: str, asked: str) -> Answer:
@@ -161,10 +164,11 @@ def rows_page(project: Project, dataset: str, split: str, asked: str) -> Answer:
 
     `asked` is the query as it stands in the address.
     """
+    lang = read_language(asked)
     try:
-        chosen = _split(project, dataset, split)
+        chosen = _split(project, dataset, split, lang)
         query = read_query(asked)
-        corpus = _corpus(project, chosen)
+        corpus = _corpus(project, chosen, lang)
         matches = Matches(corpus.row_index, query)
         facets = None if query.anything else _known_facets(project, chosen, corpus)
         facets = facets or matches.facets()
@@ -180,14 +184,16 @@ def rows_page(project: Project, dataset: str, split: str, asked: str) -> Answer:
     except _AnotherAnswerError as other:
         return other.answer
     except QueryError as error:
-        return message_page(project, "This address cannot be read", error, 400)
+        return message_page(project, "no_address", error, 400, lang)
     except (WmtpError, OSError) as error:
-        return message_page(project, "The rows cannot be read", error, 503)
+        return message_page(project, "no_rows", error, 503, lang)
     html = _rendered(
         "rows.html",
         project,
+        lang,
+        chosen.path,
+        query,
         split=chosen,
-        query=query,
         values=query.values(),
         facets=facets,
         lines=lines,
@@ -199,8 +205,8 @@ def rows_page(project: Project, dataset: str, split: str, asked: str) -> Answer:
             name: replace(query, class_=name, page=1).address(chosen.path) for name in CLASSES
         },
         flags=FLAGS,
-        difficulty=difficulty_chart(facets, chosen.format.classed, query, chosen.path),
-        tokens=token_chart(facets.tokens, chosen.max_tokens, query, chosen.path),
+        difficulty=difficulty_chart(facets, chosen.format.classed, query, chosen.path, lang),
+        tokens=token_chart(facets.tokens, chosen.max_tokens, query, chosen.path, lang),
         links={
             name: replace(query, page=page).address(chosen.path)
             for name, page in {
@@ -212,29 +218,28 @@ def rows_page(project: Project, dataset: str, split: str, asked: str) -> Answer:
             if 1 <= page <= pages and page != query.page
         },
         without={
-            name: replace(query, **{field: None}, page=1).address(chosen.path)
-            for name, field in {
-                "class": "class_",
-                "difficulty": "difficulty",
-                "tokens": "tokens",
-                "problem": "problem",
-                "flag": "flag",
-            }.items()
+            "class": replace(query, class_=None, page=1).address(chosen.path),
+            "difficulty": replace(query, difficulty=None, page=1).address(chosen.path),
+            "tokens": replace(query, tokens=None, page=1).address(chosen.path),
+            "problem": replace(query, problem=None, page=1).address(chosen.path),
+            "flag": replace(query, flag=None, page=1).address(chosen.path),
         },
     )
     return Answer(html)
 
 
-def row_page(project: Project, dataset: str, split: str, number: str) -> Answer:
-    """One row whole: every field, and what the index says of it."""
+def row_page(project: Project, dataset: str, split: str, number: str, asked: str = "") -> Answer:
+    """One row whole: every field, and what the index says of it. `asked` is the address's query, of
+    which the language is read."""
+    lang = read_language(asked)
     try:
-        chosen = _split(project, dataset, split)
+        chosen = _split(project, dataset, split, lang)
         if not (number.isascii() and number.isdigit() and len(number) <= 10):
             error = QueryError(
                 "A row has a number", expected="a whole number from 0", found=repr(number[:80])
             )
-            return message_page(project, "This address cannot be read", error, 400)
-        corpus = _corpus(project, chosen)
+            return message_page(project, "no_address", error, 400, lang)
+        corpus = _corpus(project, chosen, lang)
         row = int(number)
         if row >= len(corpus):
             error = QueryError(
@@ -242,31 +247,35 @@ def row_page(project: Project, dataset: str, split: str, number: str) -> Answer:
                 expected=f"a number from 0 to {len(corpus) - 1:,}" if len(corpus) else "no rows",
                 hint=f"Choose one of {chosen.path}",
             )
-            return message_page(project, "There is no such row", error, 404)
+            return message_page(project, "no_row", error, 404, lang)
         (line,) = read_lines(corpus, [row])
     except _AnotherAnswerError as other:
         return other.answer
     except (WmtpError, OSError) as error:
-        return message_page(project, "The row cannot be read", error, 503)
+        return message_page(project, "row_unreadable", error, 503, lang)
     html = _rendered(
         "row.html",
         project,
+        lang,
+        f"{chosen.path}/{line.number}",
         split=chosen,
         line=line,
         fields=_fields(line.row, chosen.format),
         total=len(corpus),
-        problem_link=RowQuery(problem=line.problem).address(chosen.path),
+        problem_link=RowQuery(problem=line.problem, lang=lang).address(chosen.path),
         difficulty_link=None
         if line.difficulty is None
-        else RowQuery(difficulty=(line.difficulty, line.difficulty)).address(chosen.path),
+        else RowQuery(difficulty=(line.difficulty, line.difficulty), lang=lang).address(
+            chosen.path
+        ),
     )
     return Answer(html)
 
 
-def unknown_page(project: Project, path: str) -> Answer:
+def unknown_page(project: Project, path: str, asked: str = "") -> Answer:
     """What is answered below /rows where nothing is."""
     error = WmtpError("There is no such page", found=path[:200], hint=f"Choose a split: {ROWS}")
-    return message_page(project, "There is no such page", error, 404)
+    return message_page(project, "no_page", error, 404, read_language(asked))
 
 
 def read_lines(corpus: Corpus, rows: Sequence[int]) -> list[Line]:
@@ -342,7 +351,7 @@ class _AnotherAnswerError(Exception):
         self.answer = answer
 
 
-def _split(project: Project, dataset: str, split: str) -> SplitOfRows:
+def _split(project: Project, dataset: str, split: str, lang: Language) -> SplitOfRows:
     every = splits_of_rows(project)
     for one in every:
         if (one.dataset, one.split) == (dataset, split):
@@ -353,16 +362,16 @@ def _split(project: Project, dataset: str, split: str) -> SplitOfRows:
         found=f"{dataset[:100]}/{split[:100]}",
         hint=f"Choose a split: {ROWS}",
     )
-    raise _AnotherAnswerError(message_page(project, "There is no such split", error, 404))
+    raise _AnotherAnswerError(message_page(project, "no_split", error, 404, lang))
 
 
-def _corpus(project: Project, split: SplitOfRows) -> Corpus:
+def _corpus(project: Project, split: SplitOfRows, lang: Language) -> Corpus:
     """The split as it is published now.
 
     Raises _AnotherAnswerError where nothing is, CorpusError where it is damaged.
     """
     if not os.path.lexists(project.store.root / split.contract_path):
-        html = _rendered("unmade.html", project, split=split)
+        html = _rendered("unmade.html", project, lang, split.path, split=split)
         raise _AnotherAnswerError(Answer(html, 404))
     return open_corpus(project.store.root, split.dataset, split.split)
 
@@ -376,18 +385,45 @@ def _known_facets(project: Project, split: SplitOfRows, corpus: Corpus) -> Facet
     return facets_of_all(stats)
 
 
-def message_page(project: Project, title: str, error: Exception, status: int) -> Answer:
-    """A page that says what is wrong, as every error does: expected, found, what to do."""
+def message_page(
+    project: Project, title: str, error: Exception, status: int, lang: Language = "en"
+) -> Answer:
+    """A page that says what is wrong, as every error does: expected, found, what to do.
+
+    `title` is the name of its words; the error's own are English.
+    """
     shown = error if isinstance(error, WmtpError) else WmtpError(str(error))
-    return Answer(_rendered("message.html", project, title=title, error=shown), status)
+    return Answer(_rendered("message.html", project, lang, title=title, error=shown), status)
 
 
-def _rendered(template: str, project: Project, **values: object) -> str:
+def _rendered(
+    template: str,
+    project: Project,
+    lang: Language,
+    place: str = ROWS,
+    query: RowQuery | None = None,
+    **values: object,
+) -> str:
+    """A template filled in. `place` and `query` are its address, which other languages have too."""
+    asked = query or RowQuery()
+
+    def to(path: str) -> str:
+        """The address of a page of ours in the language of this one."""
+        return RowQuery(lang=lang).address(path)
+
     return (
         templates()
         .get_template(template)
         .render(
-            lang="en",
+            lang=lang,
+            others={
+                one: (words_of(one)["language"], replace(asked, lang=one).address(place))
+                for one in LANGUAGES
+                if one != lang
+            },
+            query=query,
+            say=saying(lang),
+            to=to,
             sample=project.catalog.hub == "sample",
             catalog=project.catalog.name,
             **values,

@@ -25,25 +25,37 @@ def own_routes(project: Project) -> list[Route]:
 
         return Route(path, endpoint, methods=_METHODS)
 
+    def splits(request: Request) -> Answer:
+        return splits_page(project, _asked(request))
+
     def rows(request: Request) -> Answer:
         path = request.path_params
-        asked = request.scope["query_string"].decode("latin-1")
-        return rows_page(project, path["dataset"], path["split"], asked)
+        return rows_page(project, path["dataset"], path["split"], _asked(request))
 
     def row(request: Request) -> Answer:
-        return row_page(project, *(request.path_params[n] for n in ("dataset", "split", "row")))
+        path = request.path_params
+        return row_page(project, path["dataset"], path["split"], path["row"], _asked(request))
+
+    def unknown(request: Request) -> Answer:
+        return unknown_page(project, request.url.path, _asked(request))
 
     def report(request: Request) -> Answer:
-        return served_report(project, request.scope["query_string"].decode("latin-1"))
+        return served_report(project, _asked(request))
 
     load_templates()
     return [
         route(REPORT, report),
-        route("/rows", lambda _: splits_page(project)),
+        route("/rows", splits),
         route("/rows/{dataset}/{split}", rows),
         route("/rows/{dataset}/{split}/{row}", row),
-        route("/rows/{path:path}", lambda request: unknown_page(project, request.url.path)),
+        route("/rows/{path:path}", unknown),
     ]
+
+
+def _asked(request: Request) -> str:
+    """The query of the address, as it stands there."""
+    query: bytes = request.scope["query_string"]
+    return query.decode("latin-1")
 
 
 def _response(answer: Answer) -> Response:

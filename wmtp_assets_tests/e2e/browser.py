@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 WIDE, NARROW = 1280, 390  # pixels: a laptop's window, a phone's
@@ -31,6 +31,7 @@ def chromium_path() -> str | None:
 
 def start(playwright: Playwright, path: str) -> Browser:
     """Chromium without a window, with an empty profile of its own."""
+    expect.set_options(timeout=TIMEOUT)
     return playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
 
 

@@ -24,7 +24,9 @@ PAGES = {
     "report-ko": "/report?lang=ko",
     "splits": "/rows",
     "rows": f"{TRAIN}?class=correct&difficulty=3-9",
+    "rows-ko": f"{TRAIN}?class=correct&lang=ko",
     "row": "/rows/mbpp/test/0",
+    "row-ko": f"{TRAIN}/0?lang=ko",
     "message": f"{TRAIN}?difficulty=x",
 }
 

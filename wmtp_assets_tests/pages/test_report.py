@@ -20,9 +20,8 @@ from wmtp_assets.cli import main
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages import report as report_module
 from wmtp_assets.pages.facts import ReportFacts, facts_of
+from wmtp_assets.pages.language import LANGUAGES, Language
 from wmtp_assets.pages.report import (
-    LANGUAGES,
-    Language,
     keep_reports_true,
     report_page,
     served_report,

@@ -73,6 +73,34 @@ def test_every_split_is_listed_and_has_its_page(project: Project, client: TestCl
     assert "This is the sample" in found.words
 
 
+KOREAN = {
+    "/rows?lang=ko": (200, "카탈로그 sample의 분할 목록입니다."),
+    f"{TRAIN}?class=correct&lang=ko": (200, "조건을 만족하는 행은 188개입니다."),
+    f"{TRAIN}/3?lang=ko": (200, "3번 행"),
+    f"{TRAIN}/3?lang=en": (200, "Row 3"),
+    f"{TRAIN}/999?lang=ko": (404, "해당하는 행이 없습니다"),
+    f"{TRAIN}?difficulty=x&lang=ko": (400, "주소를 해석할 수 없습니다"),
+    "/rows/no/such?lang=ko": (404, "해당하는 분할이 없습니다"),
+    "/rows/a/b/c/d?lang=ko": (404, "해당하는 페이지가 없습니다"),
+    f"{TRAIN}?lang=kr": (400, "en or ko"),
+    "/rows?lang=kr": (200, "The splits of the catalog sample."),
+}
+
+
+@pytest.mark.parametrize("address", KOREAN)
+def test_rows_are_shown_in_the_language_that_is_asked_for(client: TestClient, address: str) -> None:
+    status, said = KOREAN[address]
+    reply = client.get(address)
+    found = check_harmless(reply.text)
+    assert (reply.status_code, said in found.words) == (status, True), found.words
+    korean = address.endswith("ko")
+    assert f'<html lang="{"ko" if korean else "en"}">' in reply.text
+    inside = [one for one in found.addresses if one.startswith("/rows") and one != TRAIN]
+    others = [one for one in inside if ("lang=ko" in one) != korean]
+    assert len(others) == 1, "the link to the other language, and no other, leaves this one"
+    assert korean == ("한국어" not in found.words), "each page names the other language in it"
+
+
 def test_pages_forbid_everything_but_their_own_style(client: TestClient) -> None:
     for path in ("/rows", TRAIN, f"{TRAIN}/3", f"{TRAIN}?x=1", "/rows/no/such", "/rows/a/b/c/d"):
         reply = client.get(path)

@@ -6,7 +6,8 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
-from wmtp_assets.pages.report import LANGUAGES, REPORT, write_report
+from wmtp_assets.pages.language import LANGUAGES
+from wmtp_assets.pages.report import REPORT, write_report
 from wmtp_assets.storage.digests import digest_of
 
 KEY = dg.AssetKey("report")
