@@ -76,7 +76,7 @@ def test_jobs_schedules_and_sensors_are_those_of_the_readme(defs: dg.Definitions
     assert jobs == {"materialize_all", "refresh", "verify"}
     schedules = {one.name: one.cron_schedule for one in repository.schedule_defs}
     assert schedules == {"weekly_refresh": "0 2 * * 1", "daily_verify": "0 4 * * *"}
-    assert {sensor.name for sensor in repository.sensor_defs} == {"follow_changes"}
+    assert {sensor.name for sensor in repository.sensor_defs} == {"follow_changes", "notify"}
 
 
 def test_everything_that_runs_by_itself_ships_stopped(defs: dg.Definitions) -> None:

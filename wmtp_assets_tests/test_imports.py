@@ -25,7 +25,7 @@ LAYERS = (
     ("errors", "findings", "interrupts"),
     ("storage",),
     ("hub",),
-    ("catalog", "checkpoints", "corpora", "mtp", "sample"),
+    ("catalog", "checkpoints", "corpora", "mtp", "notify", "sample"),
     ("artifacts",),
     ("pages",),
     ("orchestration",),

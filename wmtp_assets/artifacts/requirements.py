@@ -12,6 +12,7 @@ from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import RemoteFile, WantedFile, WantedRepo
 from wmtp_assets.hub.source import Hub
+from wmtp_assets.notify.webhook import Webhook, WebhookSettingsError, page_url
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
 _MEMORY_BYTES = 1_500_000_000
@@ -34,7 +35,20 @@ def examine(project: Project) -> list[Fact]:
 
     disk = {project.storage: needed}
     repos = wanted_repos(project)
-    return diagnose(spec, repos, disk, _MEMORY_BYTES, chosen, is_sample) + pins(project)
+    facts = diagnose(spec, repos, disk, _MEMORY_BYTES, chosen, is_sample)
+    return [*facts, *pins(project), notifications()]
+
+
+def notifications() -> Fact:
+    """Whether there is a webhook that failures are sent to. No run needs one."""
+    try:
+        webhook = Webhook.from_environment()
+        page_url()
+    except WebhookSettingsError as error:
+        found = f"{error.problem}: {error.found}"
+        return Fact("webhook", "warning", found, str(error.expected), error.hint or "")
+    found = f"{webhook} (`wmtp notify --test` tries it)" if webhook else "none: nothing is sent"
+    return Fact("webhook", "ok", found)
 
 
 def pins(project: Project) -> list[Fact]:

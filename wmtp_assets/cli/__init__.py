@@ -41,6 +41,9 @@ the environment:
   HF_TOKEN       the token for gated repositories; default: the one that hf auth login saved
   PORT           the port of the page; default: 3000
   DAGSTER_HOME   the folder of Dagster's history; default: one for each storage and catalog
+  WMTP_WEBHOOK_URL   where the sensor `notify` sends failures: a webhook of Slack or Microsoft
+                 Teams, a secret; WMTP_WEBHOOK_KIND says which (slack, teams) for another host
+  WMTP_PAGE_URL  the address under which people reach the page, for links in messages
   WMTP_DEBUG     1 shows where an unexpected error comes from
 
 exit statuses:
@@ -145,7 +148,7 @@ def _one_line(error: Exception) -> str:
 def _parser() -> argparse.ArgumentParser:
     import argparse
 
-    from wmtp_assets.cli import pages, runs, signing, upstream, versions
+    from wmtp_assets.cli import notify, pages, runs, signing, upstream, versions
 
     parser = argparse.ArgumentParser(
         prog="wmtp",
@@ -154,6 +157,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (runs, pages, upstream, versions, signing):
+    for group in (runs, pages, upstream, versions, signing, notify):
         group.register(commands)
     return parser

@@ -99,8 +99,12 @@ class Answer:
 
 
 @contextmanager
-def ask(method: str, url: str, headers: Headers, policy: Policy) -> Iterator[Answer]:
-    """Send a request without a body, and yield its answer. Follows no redirect.
+def ask(
+    method: str, url: str, headers: Headers, policy: Policy, content: bytes | None = None
+) -> Iterator[Answer]:
+    """Send a request, and yield its answer. Follows no redirect.
+
+    With `content` the headers state its length.
 
     Raises BadAddressError, ClientSetupError, and httpcore2's exceptions.
     """
@@ -117,6 +121,7 @@ def ask(method: str, url: str, headers: Headers, policy: Policy) -> Iterator[Ans
             method,
             where,
             headers=[("host", address.authority), *headers.items()],
+            content=content,
             extensions={"timeout": timeouts},
         )
         answer = exchange.__enter__()

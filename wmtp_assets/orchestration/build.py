@@ -20,6 +20,7 @@ from wmtp_assets.orchestration.gate_status import GateWatch
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
 from wmtp_assets.orchestration.io_manager import io_manager
 from wmtp_assets.orchestration.jobs import JOBS, one_process
+from wmtp_assets.orchestration.notifications import notification_sensor
 from wmtp_assets.orchestration.resources import resources
 from wmtp_assets.orchestration.schedules import SCHEDULES, sensors
 
@@ -45,7 +46,7 @@ def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitio
         asset_checks=checks,
         jobs=JOBS,
         schedules=SCHEDULES,
-        sensors=sensors(),
+        sensors=[*sensors(), notification_sensor(project)],
         loggers={"console": console_logger},
         # One process: a step's own code uses every core, and starting one costs seconds.
         executor=one_process(

@@ -426,6 +426,12 @@ ELSEWHERE = {
     "web.session": "starts the page: web/test_page.py",
     "web.session.link_command": "as web.session",
     # Said beside a result, of nothing that is wrong.
+    "artifacts.requirements.notifications": "notify/test_webhook.py executes it",
+    "cli.notify": "the address is the person's",
+    "cli.notify._notify": "what was called",
+    "notify.webhook.DeliveryError.__init__": "notify/test_webhook.py executes it",
+    "orchestration.notifications": "verifies, of a run whose reason is not known",
+    "orchestration.notifications.notification_sensor.notify": "notify/test_webhook.py executes it",
     "checkpoints.verification._against_source": "`wmtp verify` shows what is wrong",
     "cli.pages._report": "`wmtp gate` shows the verdict",
     "cli._tell_where_wmtp_is": "executed below, by a shell that does not find it",

@@ -21,6 +21,8 @@ from websockets.sync.client import connect
 
 from wmtp_assets.web.application import MUTATIONS
 from wmtp_assets_tests.hub.secrets import leaking_files, leaks
+from wmtp_assets_tests.notify.receiver import SECRET as WEBHOOK
+from wmtp_assets_tests.notify.receiver import Receiver, receiving
 from wmtp_assets_tests.web.asking import (
     Hand,
     accepted,
@@ -57,6 +59,11 @@ LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionPara
 RUNS = (
     "{ runsOrError { ... on Runs { results { runId status runConfigYaml tags { key value } } } } }"
 )
+WHERE = {"repositoryLocationName": "wmtp_assets", "repositoryName": "__repository__"}
+START = """mutation Start($sensor: SensorSelector!) {
+  startSensor(sensorSelector: $sensor) { __typename } }"""
+TICKS = """query Ticks($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) {
+  ... on Sensor { sensorState { ticks(limit: 10) { status skipReason error { message } } } } } }"""
 EVENTS = """query Events($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
   __typename ... on MessageEvent { message eventType }
   ... on RunFailureEvent { error { message stack } }
@@ -65,12 +72,32 @@ OVER = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A page with secrets in its environment, and its session."""
+def receiver() -> Iterator[Receiver]:
+    """The webhook that the page is told of."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Page]:
+    """A page with secrets in its environment, its session, and the sensor `notify` at work."""
     root = tmp_path_factory.mktemp("page")
-    with running_page(root, **SECRETS) as page:
+    with running_page(root, **SECRETS, **receiver.environment()) as page:
         assert page.enter(printed_link(page)).status == 303
+        started = page.graphql(START, sensor={**WHERE, "sensorName": "notify"})
+        assert started["data"]["startSensor"]["__typename"] == "Sensor", started
+        until = time.monotonic() + 120
+        while not ticks_of_notify(page):
+            assert time.monotonic() < until, page.said()
+            time.sleep(1)
         yield page
+
+
+def ticks_of_notify(page: Page) -> list[dict[str, Any]]:
+    """The finished ticks of the sensor `notify`."""
+    answer = page.graphql(TICKS, sensor={**WHERE, "sensorName": "notify"})
+    ticks: list[dict[str, Any]] = answer["data"]["sensorOrError"]["sensorState"]["ticks"]
+    return [tick for tick in ticks if tick["status"] != "STARTED"]
 
 
 def test_the_printed_link_works_once_and_another_is_printed_when_asked_for(page: Page) -> None:
@@ -340,6 +367,19 @@ def test_force_works_from_the_launchpad_and_an_unknown_name_does_not(page: Page)
     assert made.exists()
 
 
+def test_the_sensor_sends_a_run_that_failed_to_the_webhook(page: Page, receiver: Receiver) -> None:
+    """The run of the test before, with an unknown name."""
+    until = time.monotonic() + 240
+    while not receiver.posted:
+        assert time.monotonic() < until, ticks_of_notify(page)
+        time.sleep(1)
+    assert receiver.texts[0].startswith("The run of chosen assets failed. ")
+    assert "unknown ops" in receiver.posted[0].decode()
+    ticks = ticks_of_notify(page)
+    assert {tick["status"] for tick in ticks} == {"SKIPPED"}, ticks
+    assert "from now on is sent to Slack, at 127.0.0.1" in ticks[-1]["skipReason"]
+
+
 def test_no_configuration_and_no_mutation_tells_the_environment_or_writes_elsewhere(
     page: Page,
 ) -> None:
@@ -415,7 +455,8 @@ def test_no_configuration_and_no_mutation_tells_the_environment_or_writes_elsewh
                     called.add(name)
     assert called >= MUTATIONS - {"launchMultipleRuns"}, "some were never really called"
     check_nothing_leaked(page, run_ids(page, over=True))
-    assert leaks(SECRETS["HF_TOKEN"], [page.said()]) == []
+    for secret in (SECRETS["HF_TOKEN"], WEBHOOK):
+        assert leaks(secret, [page.said()]) == []
     assert outside(page) == before
 
 
@@ -427,7 +468,7 @@ def check_nothing_leaked(page: Page, ids: list[str]) -> None:
     page.graphql("{ instance { info } }")
     # Compressed bodies would hide it.
     told = [gunzip(body) for body in page.told]
-    for secret in SECRETS.values():
+    for secret in (*SECRETS.values(), WEBHOOK):
         assert leaks(secret, told) == []
         assert leaking_files(secret, page.root) == []
 
