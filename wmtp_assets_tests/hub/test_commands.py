@@ -250,7 +250,16 @@ def test_the_doctor_exits_0_when_all_is_well_and_tells_a_program_each_fact(
     said = json.loads(capsys.readouterr().out)
     assert said["sound"] is True
     names = {fact["name"] for fact in said["facts"]}
-    assert names == {"python", "packages", "disk", "memory", "token", "repository", "licence"}
+    assert names == {
+        "python",
+        "packages",
+        "disk",
+        "memory",
+        "token",
+        "repository",
+        "licence",
+        "webhook",
+    }
     assert main(["doctor"]) == 0
     page = capsys.readouterr().out
     assert f"ok  repository: {TOKENIZER}: open, 3 files" in page
