@@ -7,20 +7,30 @@ stated nowhere else. Dagster's checks, `wmtp verify` and the gate all read the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Final, Generic, TypeVar, overload
+
+from wmtp_assets.errors import printable
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+AS_EXPECTED: Final = "as expected"
+"""What is found where `expected` says all that there is to say."""
+
+SENTENCE: Final = 240  # characters, at most
+_DIGEST = re.compile(r"\b([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})\b")  # of a commit, SHA-256
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a check's function found: the expected beside the found.
 
-    `where` names the file (and line or tensor), `hint` what to do about a failure. `details` holds
-    small JSON-able extras, shown beside expected and found.
+    Both are of one kind: two numbers, two mappings or two sentences. `where` names the file (and
+    line or tensor), `hint` what to do about a failure. `details` holds small JSON-able extras,
+    shown beside expected and found.
     """
 
     passed: bool
@@ -47,6 +57,49 @@ class Finding:
     blocking: bool = True
     hint: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one line of at most `SENTENCE` characters, as a list of checks shows
+        it: numbers beside their names, digests with twelve digits, nothing that is not printable.
+        """
+        expected, found = in_words(self.expected), in_words(self.found)
+        # A number, a digest or a dtype says nothing without a name.
+        bare = not isinstance(self.expected, str) or " " not in expected + found
+        name = self.name.replace("_", " ")
+        if not self.passed:
+            said = f"{f'{name}: ' if bare else ''}{found}; expected: {expected}"
+        elif bare:
+            asked, there_is = self.expected, self.found
+            if isinstance(asked, Mapping) and isinstance(there_is, Mapping):
+                there_is = {key: there_is.get(key) for key in asked}
+            said = f"{found if isinstance(self.found, Mapping) else f'{name}: {found}'}"
+            said += f", {AS_EXPECTED}" if asked == there_is else f"; expected: {expected}"
+        else:
+            said = f"{expected}, {AS_EXPECTED}" if found == expected else f"{expected}: {found}"
+        line = short_digests(" ".join(printable(said).split()))
+        # A name such as is_correct or model.safetensors is not to be changed.
+        if line.partition(" ")[0].isalpha():
+            line = line[0].upper() + line[1:]
+        return line if len(line) <= SENTENCE else f"{line[: SENTENCE - 1]}…"
+
+
+def in_words(value: object) -> str:
+    """A value of a finding as text: numbers with separators, a mapping as names and values."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {in_words(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(in_words, value))})"
+    return str(value)
+
+
+def short_digests(text: str) -> str:
+    """The text with the digests and commits in it cut to twelve digits, as versions are named."""
+    return _DIGEST.sub(r"\1", text)
 
 
 @dataclass(frozen=True)
@@ -108,7 +161,7 @@ class Check(Generic[S]):
             out.found,
             out.where,
             self.blocking,
-            out.hint,
+            "" if out.passed else out.hint,
             out.details,
         )
 

@@ -7,6 +7,7 @@ and tensors are, other checks verify.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import cast
 
@@ -18,10 +19,17 @@ from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.contract import layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.layouts import layout_named
-from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.ranges import has_ends, largest_names
+from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.tokenizers import open_processor
+from wmtp_assets.storage.receipts import Receipt
 
 Facts = Mapping[str, object]
+
+Ends = dict[str, tuple[float, float]]
+"""The least and the greatest value of tensors, by their names."""
+
+ENDS = "value_ends"
 
 COUNTERS = ("fetched_bytes", "resumed_from", "retries", "seconds")
 """Of fetching: how it went, which no file can say. Numbers that are not negative."""
@@ -60,6 +68,21 @@ def of_conversion(certificate: Certificate, parameters: int, tensors: int) -> Fa
     }
 
 
+def ends_as_facts(ends: Ends) -> dict[str, object]:
+    """The ends of the values of the largest tensors as a receipt states them: as text, which also
+    says what JSON has no number for."""
+    return {ENDS: {name: list(map(repr, both)) for name, both in ends.items()}} if ends else {}
+
+
+def stated_ends(receipt: Receipt) -> Ends:
+    """The ends of values that a receipt states; none where an earlier version made it.
+
+    Raises ValueError or TypeError where it states something else.
+    """
+    stated = receipt.facts.get(ENDS, {})
+    return {name: (float(least), float(most)) for name, (least, most) in stated.items()}
+
+
 def of_checkpoint(project: Project, artifact: Artifact, made: Handle) -> Facts:
     """Of a checkpoint: counts by its header, the rest by its certificate.
 
@@ -67,7 +90,21 @@ def of_checkpoint(project: Project, artifact: Artifact, made: Handle) -> Facts:
     """
     checkpoint = Checkpoint(made.folder, made.receipt)
     header = read_header(checkpoint.path)
-    return of_conversion(certificate_of(checkpoint), header.parameters, len(header.tensors))
+    found = of_conversion(certificate_of(checkpoint), header.parameters, len(header.tensors))
+    return {**found, **_ends_in_form(header, made.receipt)}
+
+
+def _ends_in_form(header: Header, receipt: Receipt) -> Facts:
+    """What the receipt says of values, if it is about the largest tensors and of this form; whether
+    it is true takes reading them, which the check does that reads all (`receipt_facts`)."""
+    if ENDS not in receipt.facts:
+        return {}
+    largest = [name for name in largest_names(header) if has_ends(header.tensors[name].dtype)]
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
+        ends = stated_ends(receipt)
+        if ends.keys() <= set(largest) and ends_as_facts(ends) == {ENDS: receipt.facts[ENDS]}:
+            return {ENDS: receipt.facts[ENDS]}
+    return {ENDS: f"the ends of the values of {', '.join(largest)}"}
 
 
 def of_shards(project: Project, artifact: Artifact, made: Handle) -> Facts:

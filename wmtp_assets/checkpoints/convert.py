@@ -34,6 +34,7 @@ from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError, ConversionError
 from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring, in_turn
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, plan_conversion
+from wmtp_assets.checkpoints.ranges import LARGEST, Extremes, has_ends
 from wmtp_assets.checkpoints.tensors import Bytes, Piece, SourceTensor, pieces
 
 __all__ = ["Plan", "Progress", "convert", "convert_uncertified", "plan_conversion"]
@@ -46,15 +47,29 @@ Progress = Callable[[int, int], None]
 """Called with the bytes of the target that are done, and all of them; at most once per block."""
 
 
-def convert(plan: Plan, target: Path, progress: Progress | None = None) -> Certificate:
+def convert(
+    plan: Plan,
+    target: Path,
+    progress: Progress | None = None,
+    ends: dict[str, tuple[float, float]] | None = None,
+) -> Certificate:
     """Write `plan`'s file to `target` (whole and durable, or not at all) and certify it.
+
+    `ends` is given the least and the greatest value of the `LARGEST` tensors, by their names.
 
     Uses some 45 MB of memory beside that of torch's library. Raises ConversionError when values
     overflow unwaived, all values of a tensor become zero, or a copy differs, naming the tensor, and
     CheckpointError when the source ends too early; `target` is then as it was.
     """
     with publish_blocks(target, plan.target_size, f"Converting to {target.name}") as writer:
-        return run(plan, writer, progress).certificate(target.name)
+        done = run(plan, writer, progress)
+        if ends is not None:
+            ends |= {
+                plan.tensors[index].spec.name: found.ends
+                for index, found in done.extremes.items()
+                if found.ends is not None
+            }
+        return done.certificate(target.name)
 
 
 def convert_uncertified(plan: Plan, target: Path) -> str:
@@ -141,6 +156,15 @@ class Run:
         self.to_file_hash: Channel[_Written] = Channel(pipeline)
         self.to_write: Channel[_Written] = Channel(pipeline)
         self.stats = [CastStats() for _ in plan.tensors]
+        sizes = [-tensor.source.elements * tensor.spec.dtype.itemsize for tensor in plan.tensors]
+        largest = sorted(
+            range(len(sizes)), key=lambda index: (sizes[index], plan.tensors[index].spec.name)
+        )
+        self.extremes = {
+            index: Extremes(plan.tensors[index].spec.dtype)
+            for index in largest[:LARGEST]
+            if has_ends(plan.tensors[index].spec.dtype)
+        }
         self.source_hashes = TensorDigests(len(plan.tensors))
         self.target_hashes = TensorDigests(len(plan.tensors))
         self.file_hash = hashlib.sha256()
@@ -231,6 +255,8 @@ class Run:
                 room = output.room(read.index, len(values) // before * after)
                 part = values[: len(room) // after * before]
                 stats.add(cast(part, room))
+                if read.index in self.extremes:
+                    self.extremes[read.index].add(room.view(tensor.spec.dtype.raw))
                 values = values[len(part) :]
             if stats.overflow and tensor.spec.name not in self.plan.waive_overflow:
                 raise ConversionError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from wmtp_assets.checkpoints.block_io import MARGIN, READERS, ReadFiles
@@ -18,6 +18,7 @@ from wmtp_assets.checkpoints.digests import TensorDigests
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.pipeline import Buffer, Channel, Pipeline, Ring, in_turn
+from wmtp_assets.checkpoints.ranges import Extremes, has_ends, largest_names
 from wmtp_assets.checkpoints.safetensors_file import Header
 from wmtp_assets.checkpoints.tensors import Bytes, Piece, pieces
 
@@ -27,13 +28,14 @@ _AHEAD = 3  # blocks in each reader's ring
 
 @dataclass(frozen=True)
 class Scan:
-    """What the bytes of a file are: digests in hex, counts of NaN and infinities by tensor, and
-    which tensors of a float type hold nothing but zeros."""
+    """What the bytes of a file are: digests in hex, counts of NaN and infinities by tensor, which
+    tensors of a float type hold nothing but zeros, and the ends of the values of the largest."""
 
     sha256: str
     tensors: Mapping[str, str]
     nonfinite: Mapping[str, CastStats]
     all_zero: frozenset[str] = frozenset()
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ def scan_file(header: Header, keep: bool = False) -> Scan:
             for name, info in header.tensors.items()
             if info.dtype.is_float and info.elements and name not in run.with_values
         ),
+        {name: found.ends for name, found in run.extremes.items() if found.ends is not None},
     )
 
 
@@ -82,6 +85,11 @@ class _Run:
         self.digests = TensorDigests(len(header.tensors))
         self.stats = [CastStats() for _ in header.tensors]
         self.with_values: set[str] = set()
+        self.extremes = {
+            name: Extremes(header.tensors[name].dtype)
+            for name in largest_names(header)
+            if has_ends(header.tensors[name].dtype)
+        }
 
     def read(self, reader: int) -> None:
         """Every `READERS`-th piece; those who use them take from the readers in turn."""
@@ -126,6 +134,8 @@ class _Run:
             if block.index is not None and tensors[block.index][1].is_float:
                 name, dtype = tensors[block.index]
                 count_nonfinite(block.values, dtype, self.stats[block.index])
+                if name in self.extremes:
+                    self.extremes[name].add(block.values.view(dtype.raw))
                 if name not in self.with_values and has_values(block.values, dtype):
                     self.with_values.add(name)
             block.buffer.give_back()

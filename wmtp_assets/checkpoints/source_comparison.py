@@ -33,7 +33,7 @@ def samples_equal(header: Header, plan: Plan, compared: Comparison) -> Outcome:
     )
     return Outcome(
         passed=not wrong,
-        expected=f"{said}, equal after the cast to {plan.dtype}",
+        expected=f"the source's values in every tensor, after the cast to {plan.dtype}",
         found=f"different: {some(wrong)}{drawn}" if wrong else said,
         where=str(header.path),
         hint=AGAIN if wrong else "",

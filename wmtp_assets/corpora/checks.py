@@ -25,7 +25,7 @@ from wmtp_assets.corpora.report import Tally
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
-from wmtp_assets.findings import Check, Finding, Outcome, check, lazy
+from wmtp_assets.findings import AS_EXPECTED, Check, Finding, Outcome, check, in_words, lazy
 from wmtp_assets.storage.digests import sha256_file
 
 _BATCH = 8192
@@ -152,11 +152,10 @@ def _of_rows(one: RowCheck) -> Check[StoredSplit]:
 
 @check("As many rows, per class too, as the catalog expects.")
 def row_counts(split: StoredSplit) -> Outcome:
-    counted = {
-        "rows": split.scan.rows,
-        "correct": split.scan.classes["correct"],
-        "incorrect": split.scan.classes["incorrect"],
-    }
+    classes = split.scan.classes
+    counted = {"rows": split.scan.rows}
+    if split.format.classed:
+        counted |= {"correct": classes["correct"], "incorrect": classes["incorrect"]}
     wanted = split.expected
     asked = {"rows": wanted.rows, "correct": wanted.correct, "incorrect": wanted.incorrect}
     expected = {name: value for name, value in asked.items() if value is not None}
@@ -168,8 +167,8 @@ def row_counts(split: StoredSplit) -> Outcome:
             f"files that it names for this split hold its rows. Else: {hint}"
         )
     return Outcome(
-        passed=all(counted[name] == value for name, value in expected.items()),
-        expected=expected or "any",
+        passed=all(counted.get(name) == value for name, value in expected.items()),
+        expected=expected or {"rows": "any number"},
         found=counted,
         where=str(split.jsonl),
         hint=hint,
@@ -218,8 +217,8 @@ def difficulty_known(split: StoredSplit) -> Outcome:
     unknown = {str(value): times for value, times in found.items() if value not in allowed}
     return Outcome(
         passed=not unknown,
-        expected=f"upstream's values: {_ranges(difficulties)}" if difficulties else None,
-        found=unknown or "only such",
+        expected=f"upstream's values: {_ranges(difficulties)}" if difficulties else "no difficulty",
+        found=f"not among them: {in_words(unknown)}" if unknown else AS_EXPECTED,
         where=str(split.jsonl),
     )
 
@@ -242,7 +241,12 @@ def index_describes_lines(split: StoredSplit) -> Outcome:
 @check("No task id stands twice.")
 def task_ids_unique(split: StoredSplit) -> Outcome:
     repeated = split.scan.repeated_task_ids
-    return Outcome(repeated == 0, expected=0, found=repeated, where=str(split.jsonl))
+    return Outcome(
+        repeated == 0,
+        expected={"repeated task ids": 0},
+        found={"repeated task ids": repeated},
+        where=str(split.jsonl),
+    )
 
 
 @check("The statistics are those of the rows.")
@@ -293,8 +297,8 @@ def stats_add_up(split: StoredSplit) -> Outcome:
     wrong = {name: actual[name] for name, value in expected.items() if actual[name] != value}
     return Outcome(
         passed=not wrong,
-        expected={name: expected[name] for name in wrong} or "the lines' own counts",
-        found=wrong or "as expected",
+        expected={name: expected[name] for name in wrong} or _LINES_OWN,
+        found=wrong or AS_EXPECTED,
         where=str(split.stats_file),
         hint=_AGAIN,
     )
@@ -459,16 +463,21 @@ def _unlike_described(stored: StoredMetadata) -> str:
 
 @check("Its statistics are those of the lines.")
 def metadata_stats_add_up(stored: StoredMetadata) -> Outcome:
-    found = stored.stats if stored.parsed is None else stored.parsed.get("stats")
+    stats = stored.stats if stored.parsed is None else stored.parsed.get("stats")
+    passed = stats == stored.stats
+    found = stats if isinstance(stats, dict) else {"stats": stats}
+    names = sorted(found.keys() | stored.stats.keys())
+    wrong = [name for name in names if found.get(name) != stored.stats.get(name)]
     return Outcome(
-        passed=found == stored.stats,
-        expected=stored.stats,
-        found=found,
+        passed,
+        expected=_LINES_OWN if passed else {name: stored.stats.get(name) for name in wrong},
+        found=AS_EXPECTED if passed else {name: found.get(name) for name in wrong},
         where=str(stored.path),
         hint=_METADATA_AGAIN,
     )
 
 
+_LINES_OWN = "the lines' own counts"
 METADATA_CHECKS = (metadata_matches_lines, metadata_stats_add_up)
 _METADATA_AGAIN = "Materialize the metadata again."
 

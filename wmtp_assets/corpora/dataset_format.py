@@ -76,6 +76,12 @@ class DatasetFormat(ABC):
     difficulties: ClassVar[Sequence[int]] = ()
     """The difficulties that the source uses; () where rows have none."""
 
+    difficulty_names: ClassVar[Mapping[int, str]] = {}
+    """What the source calls its difficulties, by their numbers; {} where it has only numbers."""
+
+    source_names: ClassVar[Mapping[int, str]] = {}
+    """What the numbers in the index's column `source` stand for."""
+
     index_columns: ClassVar[Sequence[str]] = ()
     """Columns of the source that go into the row index under the same name, null as 0; any of
     difficulty, source and cf_rating."""

@@ -38,6 +38,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 PYTHON3: Final = 3  # as code_contests numbers languages
+LANGUAGES: Final[Mapping[int, str]] = {1: "Python 2", PYTHON3: "Python 3"}
 
 # Bits of the row index's `flags`.
 REPAIRED: Final = 1

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.orchestration.assets.common import RESULT, code_version, key_of, result_of
+from wmtp_assets.orchestration.assets.common import code_version, key_of
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
 from wmtp_assets.orchestration.assets.report import KEY as REPORT
@@ -93,10 +93,7 @@ def report_unchanged(
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
                 key,
-                metadata={
-                    RESULT: result_of(receipt, unchanged=True),
-                    **shown_of(project, receipt),
-                },
+                metadata=shown_of(project, receipt, unchanged=True),
                 tags=tags,
             )
         )

@@ -2,7 +2,7 @@
 
 An asset returns the receipt of what it committed (staged, synced, renamed). The IO manager takes
 that as a claim: it looks at the files, publishes the sets that they complete (each in one step) and
-shows size, digest and path. Loading gives a light handle, and only when the artifact exists and
+shows what there is to see. Loading gives a light handle, and only when the artifact exists and
 has the files and sizes that its receipt lists.
 """
 
@@ -13,15 +13,18 @@ from typing import Any
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.changes import changes
 from wmtp_assets.artifacts.kinds import kind_of
-from wmtp_assets.artifacts.own_files import own_files
+from wmtp_assets.artifacts.making import Outcome
 from wmtp_assets.artifacts.staleness import unfit_members
 from wmtp_assets.artifacts.types import Handle, demand
 from wmtp_assets.artifacts.verification import start
 from wmtp_assets.catalog import Catalog
-from wmtp_assets.orchestration.presentation import difficulties_picture, metadata_value
+from wmtp_assets.orchestration.assets.common import RESULT, result_of
+from wmtp_assets.orchestration.presentation import CHANGED, shown_facts
 from wmtp_assets.orchestration.resources import project_of
-from wmtp_assets.storage.preflight import gigabytes
+from wmtp_assets.pages.asset import asset_facts, file_facts
+from wmtp_assets.pages.text import plain
 from wmtp_assets.storage.receipts import Receipt
 
 KEY = "artifact_io"
@@ -36,25 +39,25 @@ class ArtifactIOManager(dg.IOManager):
         self._project = project
         self._verify_early = verify_early
 
-    def handle_output(self, context: dg.OutputContext, obj: Receipt) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: Outcome) -> None:
         """Publishes every set that the artifact completes, and shows what the receipt says.
 
         Raises StorageError when the files are not what the receipt says, or the disk refuses; what
         was published before stays as it was.
         """
-        store = self._project.store
-        demand(store, obj.artifact)
+        store, name = self._project.store, obj.receipt.artifact
+        demand(store, name)
         for published in self._project.sets.values():
-            if obj.artifact not in published.artifacts or not store.unpublished(published):
+            if name not in published.artifacts or not store.unpublished(published):
                 continue
             if store.publish(published) is not None:
                 context.log.info(f"published {published.name}")
             else:
                 waits_for = "; ".join(unfit_members(store, published))
                 context.log.debug(f"{published.name} is not published yet: {waits_for}")
-        context.add_output_metadata(shown_of(self._project, obj))
+        context.add_output_metadata(shown_of(self._project, obj.receipt, unchanged=obj.unchanged))
         if self._verify_early:
-            start(self._project, [self._project.artifacts[obj.artifact]], context.run_id)
+            start(self._project, [self._project.artifacts[name]], context.run_id)
 
     def load_input(self, context: dg.InputContext) -> Handle:
         """The handle of the artifact's current version.
@@ -67,32 +70,17 @@ class ArtifactIOManager(dg.IOManager):
         return kind.loaded_as.load(self._project.store, name)
 
 
-def shown_of(project: Project, receipt: Receipt) -> dict[str, dg.MetadataValue[Any]]:
-    """What the page shows of an artifact as it was made: sizes are those of its own files."""
-    store, artifact = project.store, project.artifacts[receipt.artifact]
-    paths = [store.root / path for path in artifact.links]
-    path = paths[0] if paths else store.path(receipt.artifact)
-    files = own_files(store, artifact, receipt)
-    size = sum(one.size for one in files.values())
-    shown: dict[str, dg.MetadataValue[Any]] = {
-        "size": dg.MetadataValue.text(gigabytes(size)),
-        "size_bytes": dg.MetadataValue.int(size),
-        "digest": dg.MetadataValue.text(receipt.digest),
-        "path": dg.MetadataValue.path(str(path)),
-        "dagster/uri": dg.MetadataValue.text(path.absolute().as_uri()),
-        "files": dg.MetadataValue.table(
-            [
-                dg.TableRecord({"file": name, "bytes": file.size, "sha256": file.sha256})
-                for name, file in list(files.items())[:100]
-            ]
-        ),
+def shown_of(
+    project: Project, receipt: Receipt, *, unchanged: bool
+) -> dict[str, dg.MetadataValue[Any]]:
+    """What the page shows of an artifact: a picture where there is one, what came of making it and
+    what changed, the other facts, numbers, files."""
+    facts = list(asset_facts(project, receipt).items())
+    made = {
+        RESULT: result_of(receipt, unchanged=unchanged),
+        CHANGED: plain(changes(project.store, receipt), 500),
     }
-    stats = receipt.facts.get("stats")
-    if isinstance(stats, dict) and (picture := difficulties_picture(stats)):
-        shown["difficulties"] = picture
-    for fact, value in receipt.facts.items():
-        shown["dagster/row_count" if fact == "rows" else fact] = metadata_value(value)
-    return shown
+    return shown_facts(dict(facts[:1]) | made | dict(facts[1:]) | file_facts(project, receipt))
 
 
 def io_manager(catalog: Catalog) -> dg.IOManagerDefinition:

@@ -1,76 +1,87 @@
-"""How values look on Dagster's pages: plain, with one picture.
+"""How values look on Dagster's pages: plain text, numbers, tables, and pictures of numbers.
 
-The picture is an SVG in a data URI: Dagster shows a Markdown image of fewer than 1,000 characters
-in place on an asset's page, and strips raw SVG.
+What is said of an artifact is decided in `pages/asset.py`, how pictures are drawn in
+`pages/small_picture.py`; a check says what its finding says.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import dagster as dg
 
-from wmtp_assets.corpora.formats.code_contests import TRAINING_DIFFICULTIES
+from wmtp_assets.pages.asset import Link, Picture, Table, Value
+from wmtp_assets.pages.charts_of_rows import difficulty_chart
+from wmtp_assets.pages.row_facets import NONE, Facets
+from wmtp_assets.pages.small_picture import picture
 
 # The entry of a failed check's metadata that holds its hint.
 WHAT_TO_DO = "what to do"
 
-_LIMIT = 1000
-_WIDTH, _HEIGHT = 7, 40  # of a bar and of the tallest one, in pixels
+# The entry of a materialization that says what is other than in the version before.
+CHANGED = "changed"
+
+_ACTS = re.compile(r"([\\`*\[\]<>|~$!&])")
+_ADDRESS = re.compile(r":/|\bwww\.|@(?=[\w-]+\.)", re.IGNORECASE)
+_BEGINS = re.compile(r"^(\d*)([#+.)=-])(?=[\s#=-]|$)")
+
+_AS_DAGSTER = {"rows": "dagster/row_count"}
 
 
-def _histogram_markdown(counts: Mapping[str, int], inside: range) -> str | None:
-    """The counts as bars in the order given, those of `inside` dark; None where it grows too long.
-
-    Only numbers reach the picture: labels that are not whole numbers are drawn as outside.
-    """
-    most = max(counts.values(), default=0)
-    if not most:
-        return None
-    dark: list[str] = []
-    light: list[str] = []
-    for place, (label, count) in enumerate(counts.items()):
-        height = max(1, round(_HEIGHT * count / most))
-        bar = f"M{place * (_WIDTH + 1)} {_HEIGHT}v-{height}h{_WIDTH}v{height}"
-        (dark if label.isdigit() and int(label) in inside else light).append(bar)
-    picture = (
-        f"<svg xmlns='http://www.w3.org/2000/svg' width='{len(counts) * (_WIDTH + 1)}' "
-        f"height='{_HEIGHT}'><path fill='#456' d='{''.join(dark)}'/>"
-        f"<path fill='#e80' d='{''.join(light)}'/></svg>"
-    )
-    markdown = f"![difficulties](data:image/svg+xml,{quote(picture, safe='/:=')})"
-    return markdown if len(markdown) < _LIMIT else None
-
-
-def difficulties_picture(stats: Mapping[str, Any]) -> dg.MetadataValue[Any] | None:
-    """The distribution of difficulties as bars, those beyond what training samples from marked.
-
-    `stats` holds it as `difficulty_dist` or `histogram`: number of rows by difficulty.
-    """
-    counts = stats.get("difficulty_dist") or stats.get("histogram")
+def difficulties_picture(counts: object) -> dg.MetadataValue[Any] | None:
+    """A check's histogram, number of rows by difficulty, as bars with an axis."""
     if not isinstance(counts, dict):
         return None
-    low, high = TRAINING_DIFFICULTIES
-    markdown = _histogram_markdown(counts, range(low, high + 1))
-    return dg.MetadataValue.md(markdown) if markdown else None
+    numbers = {int(value): int(times) for value, times in counts.items() if _is_number(value)}
+    chart = difficulty_chart(Facets(0, {n: {NONE: c} for n, c in numbers.items()}, {}, {}), False)
+    markdown = None if chart is None else picture(chart, chart.x)
+    return None if markdown is None else dg.MetadataValue.md(markdown)
 
 
-def column_schema(schema: Mapping[str, Any], prefix: str = "") -> dg.TableSchema:
-    """The fields of a JSON Schema as columns, those of an inner object as `outer.inner`."""
-    columns: list[dg.TableColumn] = []
-    for name, field in schema["properties"].items():
-        if field.get("type") == "object":
-            columns += column_schema(field, f"{prefix}{name}.").columns
-            continue
-        kind = field.get("type", "string")
-        if kind == "array":
-            kind = f"array of {field['items']['type']}"
-        present = dg.TableColumnConstraints(nullable=kind == "null")
-        columns.append(dg.TableColumn(f"{prefix}{name}", kind, field.get("description"), present))
-    return dg.TableSchema(columns)
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 9
+
+
+def plain_markdown(text: str) -> str:
+    """A line of text that Markdown shows as it is: without links, pictures and markup.
+
+    Dagster shows what a check found as Markdown in one place and as plain text in another, so only
+    characters that Markdown acts on are escaped, and addresses are parted rather than escaped:
+    Markdown makes links of bare ones too.
+    """
+    text = _ACTS.sub(r"\\\1", text)
+    text = _ADDRESS.sub(lambda found: f"{found[0][:-1]} {found[0][-1]}", text)
+    return _BEGINS.sub(r"\1\\\2", text)
+
+
+def shown_facts(facts: Mapping[str, Value]) -> dict[str, dg.MetadataValue[Any]]:
+    """The facts of an artifact as metadata, in their order: text is shown as it is, never as
+    Markdown, and numbers are plotted over time."""
+    return {_AS_DAGSTER.get(name, name): _shown(value) for name, value in facts.items()}
+
+
+def _shown(value: Value) -> dg.MetadataValue[Any]:
+    if isinstance(value, Table):
+        return dg.MetadataValue.table(
+            [dg.TableRecord(dict(row)) for row in value.rows], _schema(value)
+        )
+    if isinstance(value, Picture):
+        return dg.MetadataValue.md(value.markdown)
+    if isinstance(value, Link):
+        return dg.MetadataValue.url(value.address)
+    return metadata_value(value)
+
+
+def _schema(table: Table) -> dg.TableSchema:
+    """The columns, in their order; of a table without rows, one (Dagster wants a schema)."""
+    first = table.rows[0] if table.rows else {"nothing": ""}
+    kinds = {int: "int", float: "float"}
+    return dg.TableSchema(
+        [dg.TableColumn(name, kinds.get(type(cell), "string")) for name, cell in first.items()]
+    )
 
 
 def metadata_value(value: object) -> dg.MetadataValue[Any]:

@@ -5,6 +5,7 @@ The run goes into the same history that the page shows.
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Collection, Iterable
@@ -147,7 +148,8 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         if old is not None and (new := project.store.current(name)) and new.digest == old.digest
     }
     fetching = {DOCTOR, *(key_of(name) for name in raw)}
-    found = _summary(result, unchanged, {key.to_python_identifier() for key in fetching})
+    steps = {key.to_python_identifier() for key in fetching}
+    found = _summary(project, result, unchanged, steps)
     if result.success and not any(not one.passed and one.blocking for one in found.checks):
         refused += _unfit(project, selected)
     return replace(
@@ -266,8 +268,17 @@ def _as_dagster_writes(selection: str) -> str:
     return re.sub(r'\bgroup:"?([\w.-]+)"?', lambda found: f"group:{group_of(found[1])}", selection)
 
 
+def _whole(project: Project, where: str) -> str:
+    """A path that the page shows relative to the storage, as a terminal needs it."""
+    root, path = project.store.root, where.partition(" ")[0]
+    return f"{root}/{where}" if path and os.path.lexists(root / path) and path[0] != "/" else where
+
+
 def _summary(
-    result: dg.ExecuteInProcessResult, unchanged: Collection[str], fetching: Collection[str]
+    project: Project,
+    result: dg.ExecuteInProcessResult,
+    unchanged: Collection[str],
+    fetching: Collection[str],
 ) -> Run:
     checks = []
     for evaluation in result.get_asset_check_evaluations():
@@ -279,7 +290,7 @@ def _summary(
                 bool(evaluation.passed),
                 shown.get("expected", ""),
                 shown.get("found", ""),
-                shown.get("where", ""),
+                _whole(project, shown.get("where", "")),
                 shown.get(WHAT_TO_DO, ""),
                 bool(evaluation.blocking) or evaluation.severity is dg.AssetCheckSeverity.ERROR,
             )

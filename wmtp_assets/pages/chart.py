@@ -52,7 +52,7 @@ def bar_chart(chart: Chart) -> Markup:
     places = [bar.at for bar in chart.bars] + ([chart.limit] if chart.limit is not None else [])
     first, last = min(places, default=0), max(places, default=0)
     slot = (_WIDTH - _LEFT - _RIGHT) / (last - first + 1)
-    top = _step(max((sum(bar.counts) for bar in chart.bars), default=0) / 3 or 1)
+    top = round_step(max((sum(bar.counts) for bar in chart.bars), default=0) / 3 or 1)
     most = max(top, top * math.ceil(max((sum(b.counts) for b in chart.bars), default=0) / top))
     rise = (_HEIGHT - _TOP - _BOTTOM) / most
     base = _HEIGHT - _BOTTOM
@@ -71,7 +71,7 @@ def bar_chart(chart: Chart) -> Markup:
             ).format(_LEFT, y, _WIDTH - _RIGHT, _LEFT - 6, y + 4, f"{value:,}")
         )
     width = _DIGIT * (len(f"{last * chart.unit:,}") + 1)
-    every = _step(width / slot)
+    every = round_step(width / slot)
     for number in range(first, last + 1):
         if number % every == 0 and number != chart.limit:
             parts.append(
@@ -141,7 +141,7 @@ def shares(title: str, counts: Sequence[int], whole: int | None = None) -> Marku
     return Markup('<svg class="shares" role="img" aria-label="{}">{}</svg>').format(title, drawn)
 
 
-def _step(least: float) -> int:
+def round_step(least: float) -> int:
     """The smallest of 1, 2, 5, 10, 20, 50, ... that is not below `least`."""
     power = 10 ** math.floor(math.log10(least)) if least >= 1 else 1
     return int(next(n * power for n in (1, 2, 5, 10) if n * power >= least))

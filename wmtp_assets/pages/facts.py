@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,17 +20,19 @@ from typing import Any
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.documents import certificate_of
+from wmtp_assets.artifacts.facts import stated_ends
 from wmtp_assets.artifacts.gate import Verdict
 from wmtp_assets.artifacts.types import Checkpoint
 from wmtp_assets.catalog import MicroModel
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.identity import Identity, identify
 from wmtp_assets.catalog.schema import Model, Upstream
+from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.checkpoints.layouts import layout_named
-from wmtp_assets.checkpoints.ranges import value_range
+from wmtp_assets.checkpoints.ranges import largest_names, value_range
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
-from wmtp_assets.corpora.reader import open_corpus
+from wmtp_assets.corpora.reader import Corpus, open_corpus
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.pages.row_facets import Facets, facets_of_all
@@ -37,8 +40,8 @@ from wmtp_assets.pages.rows import Line, SplitOfRows, read_lines, splits_of_rows
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt, record_bytes
 
-LARGEST = 5  # tensors shown
 SAMPLE_ROWS = 5  # of a split
+_DROPPED = ("null_solutions", "too_long_by_bound", "too_long_by_count")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,25 @@ class TensorFacts:
     size: int
     values: tuple[float, float] | None
     cast_error: float
+
+
+@dataclass(frozen=True)
+class CastFacts:
+    """What a conversion did to the values of `tensors` tensors, by its certificate.
+
+    `before` and `after` are bytes of tensors by dtype. `cast` counts the tensors whose dtype was
+    changed, `error` is the greatest error among them, of the tensor `error_in`. `lost` counts
+    elements that a cast changed in kind (overflow, zeroed) or that were none at the source (nan,
+    inf).
+    """
+
+    tensors: int
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+    cast: int
+    error: float
+    error_in: str
+    lost: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -211,50 +233,74 @@ def _model(project: Project, name: str, model: Model) -> ModelFacts:
 
 def _of_checkpoint(said: ModelFacts, checkpoint: Checkpoint) -> ModelFacts:
     header, certificate = _documents(checkpoint)
-    recorded = {tensor.name: tensor for tensor in certificate.tensors}
     after: Counter[str] = Counter()
     for info in header.tensors.values():
         after[str(info.dtype)] += info.end - info.begin
-    before: Counter[str] = Counter()
-    for tensor in certificate.tensors:
-        before[str(tensor.source_dtype)] += (
-            header.tensors[tensor.name].elements * tensor.source_dtype.itemsize
-        )
-    worst = max(certificate.tensors, key=lambda tensor: tensor.max_cast_error, default=None)
-    by_size = sorted(
-        header.tensors,
-        key=lambda name: (header.tensors[name].begin - header.tensors[name].end, name),
-    )
+    cast = cast_facts(certificate)
     return replace(
         said,
         made_at=checkpoint.receipt.made_at,
         size=header.size,
         parameters=header.parameters,
         tensors=len(header.tensors),
-        before=dict(before.most_common()),
+        before=cast.before,
         after=dict(after.most_common()),
-        largest=[
-            TensorFacts(
-                name,
-                header.tensors[name].shape,
-                str(header.tensors[name].dtype),
-                header.tensors[name].end - header.tensors[name].begin,
-                _range(header.path, checkpoint.digest, name),
-                recorded[name].max_cast_error if name in recorded else 0.0,
-            )
-            for name in by_size[:LARGEST]
-        ],
-        cast_error=worst.max_cast_error if worst else 0.0,
-        cast_error_in=worst.name if worst else "",
-        lost={
-            kind: sum(getattr(tensor, kind) for tensor in certificate.tensors)
-            for kind in ("overflow", "zeroed", "nan", "inf")
-        },
+        largest=largest_tensors(checkpoint, header, certificate, read=True),
+        cast_error=cast.error,
+        cast_error_in=cast.error_in,
+        lost=cast.lost,
         dropped=dict(Counter(entry.reason for entry in certificate.dropped).most_common()),
     )
 
 
-def _documents(checkpoint: Checkpoint) -> tuple[Header, Any]:
+def cast_facts(certificate: Certificate) -> CastFacts:
+    """What a certificate says of the cast."""
+    tensors = certificate.tensors
+    before: Counter[str] = Counter()
+    after: Counter[str] = Counter()
+    for tensor in tensors:
+        elements = math.prod(tensor.shape)
+        before[str(tensor.source_dtype)] += elements * tensor.source_dtype.itemsize
+        after[str(tensor.dtype)] += elements * tensor.dtype.itemsize
+    worst = max(tensors, key=lambda tensor: tensor.max_cast_error, default=None)
+    return CastFacts(
+        len(tensors),
+        dict(before.most_common()),
+        dict(after.most_common()),
+        sum(tensor.dtype is not tensor.source_dtype for tensor in tensors),
+        worst.max_cast_error if worst else 0.0,
+        worst.name if worst else "",
+        {
+            kind: sum(getattr(tensor, kind) for tensor in tensors)
+            for kind in ("overflow", "zeroed", "nan", "inf")
+        },
+    )
+
+
+def largest_tensors(
+    checkpoint: Checkpoint, header: Header, certificate: Certificate, read: bool = False
+) -> list[TensorFacts]:
+    """The tensors with the most bytes, with the ends of their values and the errors of their casts.
+
+    The ends are those that the receipt states; with `read`, where it states none (an earlier
+    version made it), the tensors are read.
+    """
+    ends = stated_ends(checkpoint.receipt)
+    errors = {tensor.name: tensor.max_cast_error for tensor in certificate.tensors}
+    return [
+        TensorFacts(
+            name,
+            header.tensors[name].shape,
+            str(header.tensors[name].dtype),
+            header.tensors[name].end - header.tensors[name].begin,
+            ends.get(name) or (_range(header.path, checkpoint.digest, name) if read else None),
+            errors.get(name, 0.0),
+        )
+        for name in largest_names(header)
+    ]
+
+
+def _documents(checkpoint: Checkpoint) -> tuple[Header, Certificate]:
     _require_recorded(checkpoint.certificate, checkpoint.receipt, "certificate.json")
     return read_header(checkpoint.path), certificate_of(checkpoint)
 
@@ -311,8 +357,7 @@ def _split(project: Project, split: SplitOfRows) -> SplitFacts:
                 hint=f"wmtp materialize {split.artifact.name}",
             )
         rows = len(corpus)
-        step = max(1, rows // SAMPLE_ROWS)
-        lines = read_lines(corpus, list(range(0, rows, step))[:SAMPLE_ROWS])
+        lines = sample_lines(corpus)
     except WmtpError as error:
         return SplitFacts(split, trouble=error)
     except OSError as error:
@@ -327,3 +372,17 @@ def _split(project: Project, split: SplitOfRows) -> SplitFacts:
         {name: int(count) for name, count in stats["funnel"].items()},
         lines,
     )
+
+
+def sample_lines(corpus: Corpus) -> list[Line]:
+    """A few rows, evenly spaced: of the index the groups that hold them are read, of the JSONL
+    these lines."""
+    step = max(1, len(corpus) // SAMPLE_ROWS)
+    return read_lines(corpus, list(range(0, len(corpus), step))[:SAMPLE_ROWS])
+
+
+def dropped(funnel: Mapping[str, int]) -> dict[str, int]:
+    """Rows of upstream's that were dropped, by reason; what no reason explains is named too."""
+    found = {name: int(funnel[name]) for name in _DROPPED if funnel.get(name)}
+    unexplained = int(funnel["candidates"]) - int(funnel["kept"]) - sum(found.values())
+    return found | ({"other_reasons": unexplained} if unexplained else {})

@@ -18,7 +18,7 @@ from wmtp_assets.artifacts.gate import Condition, Verdict
 from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages.charts_of_rows import difficulty_chart, token_chart
-from wmtp_assets.pages.facts import ReportFacts, SplitFacts, facts_of
+from wmtp_assets.pages.facts import ReportFacts, SplitFacts, dropped, facts_of
 from wmtp_assets.pages.html import templates
 from wmtp_assets.pages.language import LANGUAGES, Language, saying, words_of
 from wmtp_assets.pages.row_query import RowQuery
@@ -30,7 +30,6 @@ from wmtp_assets.storage.errors import storage_errors
 
 REPORT: Final = "/report"
 REASONS_SHOWN = 5  # of a condition that is not met
-_DROPPED = ("null_solutions", "too_long_by_bound", "too_long_by_count")
 
 # Three lines each, with {name} for the model's folder.
 LOADING: Final[Mapping[Network, str]] = {
@@ -152,10 +151,3 @@ def report_page(facts: ReportFacts, language: Language, served: bool = False) ->
             reasons_shown=REASONS_SHOWN,
         )
     )
-
-
-def dropped(split: SplitFacts) -> dict[str, int]:
-    """Rows of upstream's that were dropped, by reason; what no reason explains is named too."""
-    found = {name: split.funnel[name] for name in _DROPPED if split.funnel.get(name)}
-    unexplained = split.funnel["candidates"] - split.funnel["kept"] - sum(found.values())
-    return found | ({"other_reasons": unexplained} if unexplained else {})

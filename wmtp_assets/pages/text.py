@@ -43,6 +43,15 @@ def excerpt(text: str, limit: int = EXCERPT) -> Markup:
     return visible(line, limit) + ("…" if cut else "")
 
 
+def plain(text: str, limit: int = EXCERPT) -> str:
+    """As `excerpt`, for a place where text is shown as it is and never as HTML: characters that are
+    not seen stand as their code, such as U+202E."""
+    line = " ".join(text[: limit * 4].split())
+    cut = len(line) > limit or len(text) > limit * 4
+    shown = "".join(char if char.isprintable() else f"U+{ord(char):04X}" for char in line[:limit])
+    return shown + ("…" if cut else "")
+
+
 def size(count: int) -> str:
     """A number of bytes as a person reads it: two digits behind the point, powers of ten."""
     for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):

@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import run_checks
+from wmtp_assets.artifacts.facts import ENDS, ends_as_facts
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.types import Handle
 from wmtp_assets.checkpoints.certificate import Certificate
+from wmtp_assets.checkpoints.ranges import largest_names, value_range
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.scan import scan_file
 from wmtp_assets.errors import WmtpError
@@ -84,7 +86,12 @@ def _facts(project: Project, name: str, folder: Path, receipt: Receipt) -> Mappi
     """What a maker of these files would state of them; of files that cannot be read, as before."""
     artifact = project.artifacts[name]
     try:
-        return kind_of(artifact).facts(project, artifact, Handle(folder, receipt))
+        found = kind_of(artifact).facts(project, artifact, Handle(folder, receipt))
+        if ENDS not in receipt.facts:
+            return found
+        header = read_header(folder / "model.safetensors")
+        ends = {one: value_range(header, one) for one in largest_names(header)}
+        return {**found, **ends_as_facts({one: both for one, both in ends.items() if both})}
     except (WmtpError, ValueError, KeyError, TypeError):
         return receipt.facts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -83,8 +84,12 @@ def test_a_hostile_name_stays_text_wherever_a_page_shows_it(name: str) -> None:
             # The one picture is drawn from numbers: no label reaches it.
             assert label == "difficulties"
             assert name not in str(value.value)
-            assert str(value.value).startswith("![difficulties](data:image/svg+xml,")
+            assert str(value.value).startswith("![Rows by difficulty](data:image/svg+xml,")
         else:
             assert not isinstance(value, LIVE), label
+    said = result.description or ""
+    assert said.isprintable()
+    # Dagster shows it as Markdown: nothing in it is a link, a picture or an element.
+    assert not re.search(r"(?<!\\)[\[\]<>`*|]|://|www\.", said.replace("\\\\", "")), said
     for value in (name, [name], {name: name}, {name: [name] * 99}):
         assert isinstance(metadata_value(value), dg.TextMetadataValue | dg.JsonMetadataValue)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks import quick
+from wmtp_assets.artifacts.checks import quick, run_checks
 from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.kinds import KINDS
 from wmtp_assets.corpora.errors import CorpusError
@@ -212,6 +212,39 @@ def test_a_making_that_is_no_making_closes_the_gate(
     (wrong,) = [one for one in quick(copied, copied.artifacts[SPLIT]) if not one.passed]
     assert wrong.name == "receipt_facts"
     assert next(iter(changed)) in str(wrong.found)
+
+
+FORMS: tuple[Any, ...] = (
+    {"no such tensor": ["0.0", "1.0"]},
+    {"model.embed_tokens.weight": [0.0, 1.0]},
+    {"model.embed_tokens.weight": ["0.00", "1.0"]},
+    {"model.embed_tokens.weight": ["<b>", "1.0"]},
+    {"model.embed_tokens.weight": ["1.0"]},
+    ["0.0", "1.0"],
+    7,
+)
+
+
+def test_ends_of_values_that_no_tensor_has_close_the_gate(copied: Project) -> None:
+    """Of a quick look only the form is known; whoever reads the file knows the values."""
+    receipt, artifact = copied.store.current(MICRO), copied.artifacts[MICRO]
+    assert receipt is not None
+    stated = receipt.facts["value_ends"]
+    assert "model.embed_tokens.weight" in stated
+    for form in FORMS:
+        sealed(copied, replace(receipt, facts={**receipt.facts, "value_ends": form}))
+        wrong = [one for one in quick(copied, artifact) if not one.passed]
+        assert [one.name for one in wrong] == ["receipt_facts"], form
+    lie = {**stated, "model.embed_tokens.weight": ["-9.0", "9.0"]}
+    sealed(copied, replace(receipt, facts={**receipt.facts, "value_ends": lie}))
+    assert all(one.passed for one in quick(copied, artifact))
+    (found,) = run_checks(copied, artifact, only={"receipt_facts"})
+    assert not found.passed
+    assert "value_ends: " in str(found.found)
+    earlier = {name: fact for name, fact in receipt.facts.items() if name != "value_ends"}
+    sealed(copied, replace(receipt, facts=earlier))
+    (found,) = run_checks(copied, artifact, only={"receipt_facts"})
+    assert found.passed, "an earlier version stated none"
 
 
 def sealed(project: Project, receipt: Receipt) -> None:

@@ -185,8 +185,9 @@ class StruckRun:
             return self._at(where, artifact.kind, lambda: making(project, artifact, *rest, **named))
 
         def store(manager: Any, context: Any, obj: Any) -> None:
-            kind = self._project.artifacts[obj.artifact].kind
-            self._at(f"store {obj.artifact}", kind, lambda: storing(manager, context, obj))
+            name = obj.receipt.artifact
+            kind = self._project.artifacts[name].kind
+            self._at(f"store {name}", kind, lambda: storing(manager, context, obj))
 
         def publish(project: Any, sets: Any) -> Any:
             return self._at("publish", "publish", lambda: publishing(project, sets))

@@ -112,7 +112,7 @@ def test_numbers_of_splits_are_those_of_the_rows(
             for line in split.lines:
                 assert line.row == rows[line.number]
             assert len(split.lines) == min(5, len(rows))
-            gone = report_module.dropped(split)
+            gone = report_module.dropped(split.funnel)
             assert split.funnel["candidates"] - sum(gone.values()) == split.funnel["kept"]
             assert split.funnel["kept"] == len(rows)
 
@@ -120,7 +120,7 @@ def test_numbers_of_splits_are_those_of_the_rows(
 def test_rows_that_no_reason_explains_are_not_hidden(facts: ReportFacts) -> None:
     split = facts.datasets[0].splits[0]
     more = dataclasses.replace(split, funnel={**split.funnel, "candidates": 500})
-    assert report_module.dropped(more)["other_reasons"] == 500 - 407
+    assert report_module.dropped(more.funnel)["other_reasons"] == 500 - 407
 
 
 def test_the_verdict_and_the_sample_are_said(facts: ReportFacts, page: Read) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from wmtp_assets.artifacts import Project
@@ -9,6 +10,7 @@ from wmtp_assets.artifacts.checks.inputs import place, source
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, one_at_a_time
 from wmtp_assets.artifacts.conversion import conversion_plan, slice_plan, upstream_config
 from wmtp_assets.artifacts.documents import certificate_of
+from wmtp_assets.artifacts.facts import ENDS, ends_as_facts
 from wmtp_assets.artifacts.released_weights import released
 from wmtp_assets.artifacts.types import SETTLED, Checkpoint, Document
 from wmtp_assets.catalog import MicroModel, UpstreamModel
@@ -69,6 +71,9 @@ class CheckpointSubject(Subject):
         finite = not waived or checkpoints.overflow_waived.of(self.stored).passed
         config = layout.stated(expected.config, self.stored.header)
         return StoredModel(self.stored.path, config, finite=finite)
+
+    def measured(self) -> Mapping[str, object]:
+        return ends_as_facts(dict(self.stored.scan.ends)) if ENDS in self.receipt.facts else {}
 
     def digests(self) -> dict[str, str]:
         if not is_computed(self, "stored") or not is_computed(self.stored, "scan"):

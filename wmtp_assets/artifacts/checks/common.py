@@ -28,7 +28,7 @@ def files_unchanged(subject: Subject) -> Outcome:
     ]
     return Outcome(
         not wrong,
-        f"{len(receipt.files)} files, {receipt.size} bytes, as their receipt says",
+        f"{_counted(len(receipt.files), 'file')}, {receipt.size:,} bytes, as the receipt says",
         "; ".join(f"{m.file.name}: {m.found}" for m in wrong) or "as expected",
         str(wrong[0].file) if wrong else str(subject.folder),
         hint=f"wmtp materialize {subject.artifact.name} --force" if wrong else "",
@@ -75,6 +75,8 @@ def receipt_facts(subject: Subject) -> Outcome:
     artifact, receipt = subject.artifact, subject.receipt
     made = Handle(subject.folder, receipt)
     derived = dict(kind_of(artifact).facts(subject.project, artifact, made))
+    if subject.deep:
+        derived |= subject.measured()
     wanted: dict[str, object] = json.loads(json.dumps(derived))  # as it is read
     stated = receipt.facts
     # As text: True is no 1, and 1.0 is none.
@@ -94,6 +96,10 @@ def receipt_facts(subject: Subject) -> Outcome:
         str(subject.folder / "receipt.json"),
         hint=subject.again if found else "",
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _shown(facts: Mapping[str, object], name: str) -> str:

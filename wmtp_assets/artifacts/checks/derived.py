@@ -48,7 +48,7 @@ def derived_from_inputs(files: Callable[[Project, Artifact], Derived]) -> Check[
                 wrong.append(f"{name}: other bytes than its inputs give")
         return Outcome(
             not wrong,
-            f"{len(wanted)} files, as derived from {', '.join(artifact.inputs)}",
+            f"the bytes of {len(wanted)} files, as derived from {', '.join(artifact.inputs)}",
             "; ".join(wrong) or "as expected",
             str(folder),
             hint=f"wmtp materialize {artifact.name} --force" if wrong else "",

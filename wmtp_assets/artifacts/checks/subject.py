@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,10 @@ class Subject:
 
     def digests(self) -> dict[str, str]:
         """SHA-256, by path, of files that other checks of this subject have read whole already."""
+        return {}
+
+    def measured(self) -> Mapping[str, object]:
+        """What the receipt states of it that only reading all of its files can tell."""
         return {}
 
 

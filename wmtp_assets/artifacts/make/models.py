@@ -12,7 +12,7 @@ from wmtp_assets.artifacts.documents import (
     metadata_files,
     tokenizer_files,
 )
-from wmtp_assets.artifacts.facts import of_conversion
+from wmtp_assets.artifacts.facts import Ends, ends_as_facts, of_conversion
 from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.artifacts.types import SETTLED, Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.catalog import MicroModel, UpstreamModel
@@ -56,11 +56,12 @@ def _convert(task: Task, model: UpstreamModel) -> Made:
     pieces = task.project.catalog.tokenizer.vocab_size
     require_rows(plan.vocabulary, pieces, owner)  # before hours, not after
     require_space(folder, plan.target_size, f"Converting {owner}")
-    certificate = convert(plan, folder / "model.safetensors")
+    ends: Ends = {}
+    certificate = convert(plan, folder / "model.safetensors", ends=ends)
     if plan.settled:
         settled = {"config": dict(plan.settled), "evidence": dict(plan.evidence)}
         write_json(folder / SETTLED, settled)
-    return _write_records(task, certificate)
+    return _write_records(task, certificate, ends)
 
 
 def _slice(task: Task, micro: MicroModel) -> Made:
@@ -69,18 +70,19 @@ def _slice(task: Task, micro: MicroModel) -> Made:
     sliced = slice_plan(
         micro, layout, task.input(base, Checkpoint), task.input(config, Document).value()
     )
-    certificate = convert(sliced.plan, task.folder / "model.safetensors")
+    ends: Ends = {}
+    certificate = convert(sliced.plan, task.folder / "model.safetensors", ends=ends)
     write_json(task.folder / "slice.json", {"config": sliced.config, "taken": sliced.taken})
-    return _write_records(task, certificate)
+    return _write_records(task, certificate, ends)
 
 
-def _write_records(task: Task, certificate: Certificate) -> Made:
+def _write_records(task: Task, certificate: Certificate, ends: Ends) -> Made:
     """SHA256SUMS and the certificate beside a new checkpoint; the facts that the page shows."""
     digests = {"model.safetensors": certificate.target_sha256}
     write_sha256sums(task.folder / "SHA256SUMS", digests)
     write_json(task.folder / "certificate.json", certificate.to_json())
     facts = of_conversion(certificate, certificate.parameters, len(certificate.tensors))
-    return Made(facts, digests)
+    return Made({**facts, **ends_as_facts(ends)}, digests)
 
 
 def write_config(task: Task) -> Made:

@@ -99,6 +99,19 @@ class CodeContests(DatasetFormat):
     # Upstream's proto: 0 unknown, 1-5 EASY to HARDEST, 6 EXTERNAL, 7 A ... 29 V; the number 18 is
     # not used, as 5 is not among the sources. The Hub's ClassLabel names hide both gaps.
     difficulties = tuple(value for value in range(30) if value != 18)
+    difficulty_names: ClassVar[Mapping[int, str]] = {
+        **dict(enumerate(("unknown", "easy", "medium", "hard", "harder", "hardest", "external"))),
+        **dict(zip((n for n in difficulties if n > 6), "ABCDEFGHIJKLMNOPQRSTUV", strict=True)),
+    }
+    source_names: ClassVar[Mapping[int, str]] = {
+        0: "unknown",
+        1: "CodeChef",
+        2: "Codeforces",
+        3: "HackerEarth",
+        4: "CodeJam",
+        6: "AtCoder",
+        7: "Aizu",
+    }
     index_columns = ("difficulty", "source", "cf_rating")
     checks = (difficulty_in_training_range,)
     relatives: ClassVar[Sequence[Relative]] = (

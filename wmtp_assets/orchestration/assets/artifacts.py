@@ -11,7 +11,7 @@ import dagster as dg
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.artifacts.kinds import kind_of
-from wmtp_assets.artifacts.making import make_artifact
+from wmtp_assets.artifacts.making import Outcome, make_artifact
 from wmtp_assets.artifacts.types import Handle
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog import Catalog
@@ -20,21 +20,17 @@ from wmtp_assets.orchestration.assets.common import (
     FOLLOW,
     OPTIONS,
     OWNERS,
-    RESULT,
     WEEKLY,
     code_version,
     key_of,
     no_retry,
-    result_of,
 )
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.sources import repository_key
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
 from wmtp_assets.orchestration.last_checks import failed_last
-from wmtp_assets.orchestration.presentation import column_schema
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.pages.rows import rows_of
-from wmtp_assets.storage.receipts import Receipt
 
 # A reset line or a busy server is tried again; what a person must resolve is not. Only fetching
 # meets either: any other asset would fail the same way again, minutes later.
@@ -87,7 +83,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         storage: dg.ResourceParam[StorageResource],
         hub: dg.ResourceParam[HubResource],
         **inputs: Handle,
-    ) -> dg.MaterializeResult[Receipt]:
+    ) -> dg.MaterializeResult[Outcome]:
         force = bool(context.op_execution_context.op_config["force"])
         with no_retry():
             outcome = make_artifact(
@@ -99,9 +95,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
                 failed=lambda receipt: failed_last(context.instance, checks, receipt),
             )
         return dg.MaterializeResult(
-            value=outcome.receipt,
-            data_version=dg.DataVersion(outcome.receipt.digest),
-            metadata={RESULT: result_of(outcome.receipt, unchanged=outcome.unchanged)},
+            value=outcome, data_version=dg.DataVersion(outcome.receipt.digest)
         )
 
     return asset
@@ -115,10 +109,7 @@ def _description(catalog: Catalog, artifact: Artifact) -> str:
 
 
 def _metadata(project: Project, artifact: Artifact) -> Mapping[str, Any]:
-    schema = kind_of(artifact).row_schema
     shown: dict[str, Any] = {"status": artifact.status, "settings": dict(artifact.settings)}
-    if schema is not None:
-        shown["dagster/column_schema"] = column_schema(schema(project.catalog, artifact))
     rows = rows_of(project.catalog, artifact)
     if rows is not None:
         shown["the rows"] = dg.MetadataValue.url(rows.path)

@@ -4,6 +4,8 @@ What is checked, and how, is defined in `artifacts/checks/`; here it is only run
 """
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -12,9 +14,14 @@ from wmtp_assets.artifacts.checks import checks_of, run_checks
 from wmtp_assets.artifacts.staleness import with_ancestors
 from wmtp_assets.artifacts.verification import findings_of_run, start
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.findings import Finding
+from wmtp_assets.findings import Finding, short_digests
 from wmtp_assets.orchestration.assets.common import key_of
-from wmtp_assets.orchestration.presentation import WHAT_TO_DO, difficulties_picture, metadata_value
+from wmtp_assets.orchestration.presentation import (
+    WHAT_TO_DO,
+    difficulties_picture,
+    metadata_value,
+    plain_markdown,
+)
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 
 # What can be made goes first; meanwhile, what was made is verified in the background.
@@ -55,7 +62,7 @@ def _checks(project: Project, artifact: Artifact) -> dg.AssetChecksDefinition:
             start(used, _ready(context, used), context.run.run_id)
             findings = findings_of_run(used, artifact, context.run.run_id)
         for finding in findings:
-            yield shown(key, finding)
+            yield shown(key, finding, used.store.root)
 
     return checks
 
@@ -76,21 +83,32 @@ def _ready(context: dg.AssetCheckExecutionContext, project: Project) -> list[Art
     ]
 
 
-def shown(key: dg.AssetKey, finding: Finding) -> dg.AssetCheckResult:
-    """A finding as a check's result, the expected beside the found."""
-    picture = difficulties_picture(finding.details)
+def shown(key: dg.AssetKey, finding: Finding, root: Path | None = None) -> dg.AssetCheckResult:
+    """A finding as a check's result: in a sentence, and the expected beside the found. Paths below
+    `root`, the storage's, are relative to it."""
+
+    def here(text: str) -> str:
+        return text if root is None else text.replace(f"{root}/", "")
+
+    picture = difficulties_picture(finding.details.get("histogram"))
     severity = dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN
+    hint = "" if finding.passed else finding.hint
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=finding.name,
         passed=finding.passed,
         severity=severity,
+        description=plain_markdown(here(finding.sentence)),
         metadata={
             "expected": metadata_value(finding.expected),
             "found": metadata_value(finding.found),
-            "where": dg.MetadataValue.text(finding.where),
-            **({WHAT_TO_DO: dg.MetadataValue.text(finding.hint)} if finding.hint else {}),
+            **({WHAT_TO_DO: dg.MetadataValue.text(hint)} if hint else {}),
             **({"difficulties": picture} if picture else {}),
-            **{name: metadata_value(value) for name, value in finding.details.items()},
+            "where": dg.MetadataValue.text(here(finding.where)),
+            **{name: _detail(value) for name, value in finding.details.items()},
         },
     )
+
+
+def _detail(value: object) -> dg.MetadataValue[Any]:
+    return metadata_value(short_digests(value) if isinstance(value, str) else value)
