@@ -48,9 +48,10 @@ class ArtifactKind:
     receipt must state by what the files hold, `checks` names its `KindChecks` (by
     "module:name": checks compare artifacts with their recipes, which need this table).
     `code_version` gets a new number when `make` gives other bytes for the same inputs: what the old
-    code made is then made again. `describe`, `icon` (one that Dagster has) and `row_schema` (the
-    JSON Schema of a line, where the artifact has lines) are for the page, `counted` is for the
-    table of a run.
+    code made is then made again. `describe`, `icon` (one that Dagster has), `row_schema` (the JSON
+    Schema of a line, where the artifact has lines) and `page` are for the page of the asset; `page`
+    names the function that gives what is shown there (by "module:name": `pages/` is built upon this
+    package). `counted` is for the table of a run.
     """
 
     make: Maker
@@ -59,6 +60,7 @@ class ArtifactKind:
     checks: str
     describe: Callable[[Catalog, Artifact], str]
     icon: str
+    page: str = "wmtp_assets.pages.asset:of_stated"
     code_version: str = "1"
     loads: Callable[[Artifact], tuple[str, ...]] = _every_input
     beside: Callable[[Artifact], tuple[str, ...]] = _no_file
@@ -127,6 +129,7 @@ _ROW_METADATA = ArtifactKind(
     loaded_as=Document,
     facts=facts.of_row_metadata,
     checks="wmtp_assets.artifacts.checks.datasets:SPLIT_METADATA",
+    page="wmtp_assets.pages.asset:of_row_metadata",
     describe=_text(
         "Entry i holds class and difficulty of line i of the JSONL, so that training picks rows "
         "without reading them."
@@ -141,6 +144,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Fetched,
         facts=facts.of_fetched,
         checks="wmtp_assets.artifacts.checks.fetched:FETCHED",
+        page="wmtp_assets.pages.asset:of_fetched",
         describe=_files_of_repository,
         icon="huggingface",
         beside=_files("fetched.json"),
@@ -150,6 +154,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Tokenizer,
         facts=facts.of_tokenizer,
         checks="wmtp_assets.artifacts.checks.models:TOKENIZERS",
+        page="wmtp_assets.pages.asset:of_tokenizer",
         describe=_text(
             "LLaMA's SentencePiece model, and the documents with which transformers' AutoTokenizer "
             "gives the same ids. Every model shares it."
@@ -163,6 +168,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Checkpoint,
         facts=facts.of_checkpoint,
         checks="wmtp_assets.artifacts.checks.checkpoints:CHECKPOINTS",
+        page="wmtp_assets.pages.asset:of_checkpoint",
         describe=_converted_or_sliced,
         icon="pytorch",  # Dagster has none for safetensors
         code_version="3",  # the certificate digests tensors with BLAKE3
@@ -174,6 +180,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,  # no artifact is made from shards
         facts=facts.of_shards,
         checks="wmtp_assets.artifacts.checks.models:SHARDS",
+        page="wmtp_assets.pages.asset:of_shards",
         describe=_shards,
         icon="pytorch",
         code_version="2",  # as of the checkpoint
@@ -184,6 +191,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_certificate,
         checks="wmtp_assets.artifacts.checks.models:CERTIFICATES",
+        page="wmtp_assets.pages.asset:of_certificate",
         describe=_text(
             "What came out of what, tensor by tensor: names, shapes, dtypes and digests before and "
             "after, the greatest cast error, and the reason for every entry left out."
@@ -195,6 +203,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_config,
         checks="wmtp_assets.artifacts.checks.models:CONFIGS",
+        page="wmtp_assets.pages.asset:of_document",
         describe=_text(
             "The model's config: upstream's known settings, with sizes and dtype that the tensors "
             "show."
@@ -207,6 +216,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_adapter,
         checks="wmtp_assets.artifacts.checks.models:ADAPTERS",
+        page="wmtp_assets.pages.asset:of_document",
         describe=_text(
             "What training needs and params.json does not state, derived from it and the tensors."
         ),
@@ -217,6 +227,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_model_metadata,
         checks="wmtp_assets.artifacts.checks.models:METADATA",
+        page="wmtp_assets.pages.asset:of_document",
         describe=_text(
             "What this model is: counts, dtype, digests, where it came from and what was done."
         ),
@@ -229,6 +240,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Split,
         facts=facts.of_split,
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
+        page="wmtp_assets.pages.asset:of_rows",
         describe=_rows,
         icon="dataset",  # Dagster has none for JSONL
         code_version="3",  # rows with a blank instruction or output are flagged
@@ -241,6 +253,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_schema,
         checks="wmtp_assets.artifacts.checks.datasets:SCHEMAS",
+        page="wmtp_assets.pages.asset:of_schema",
         describe=_text(
             "JSON Schema of a row, and the cards that declare the rows' files to `datasets`."
         ),
@@ -254,6 +267,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Split,
         facts=facts.of_split,
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
+        page="wmtp_assets.pages.asset:of_rows",
         describe=_chosen_rows,
         icon="dataset",
         counted="rows",

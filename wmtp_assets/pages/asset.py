@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Final
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.own_files import own_files
 from wmtp_assets.artifacts.types import Checkpoint, Document, Split, Tokenizer
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.corpora.dataset_format import DatasetFormat
@@ -90,7 +91,8 @@ def asset_facts(project: Project, receipt: Receipt) -> Facts:
     artifact = project.artifacts[receipt.artifact]
     folder = project.store.versions.home(receipt.artifact) / receipt.version
     try:
-        return _KINDS.get(artifact.kind, _stated)(project, artifact, folder, receipt)
+        found: Facts = resolve_name(kind_of(artifact).page)(project, artifact, folder, receipt)
+        return found
     except (WmtpError, *UNREADABLE) as error:
         what = error.what() if isinstance(error, WmtpError) else f"{type(error).__name__}: {error}"
         return {"not readable": _narrow(here(project, what), 400)}
@@ -144,7 +146,8 @@ def _narrow(text: str, limit: int, word: int = _WORD) -> str:
 # Rows.
 
 
-def _of_rows(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_rows(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """A split or small copy: pictures, the funnel, five rows, columns, and counts."""
     split = _split(project, artifact)
     stats, where = receipt.facts["stats"], split.format
     facets = facets_of_all(stats)
@@ -312,7 +315,7 @@ def _origin(stats: Mapping[str, Mapping[str, int]], where: DatasetFormat) -> Fac
     return found
 
 
-def _of_row_metadata(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_row_metadata(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
     """The same pictures as of the rows that it describes."""
     of = project.artifacts[artifact.inputs[0]]
     split = _split(project, of)
@@ -330,7 +333,8 @@ def _of_row_metadata(project: Project, artifact: Artifact, folder: Path, receipt
 # Weights.
 
 
-def _of_checkpoint(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_checkpoint(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """A checkpoint: what the cast did, the largest tensors, shapes, and what was left out."""
     checkpoint = Checkpoint(folder, receipt)
     header = read_header(checkpoint.path)
     certificate = Certificate.from_json(checkpoint.read("certificate.json"))
@@ -359,6 +363,8 @@ def _of_cast(facts: CastFacts) -> Facts:
     """What the conversion did to the values, as a picture and in words."""
 
     def by_dtype(sizes: Mapping[str, int]) -> str:
+        if len(sizes) == 1:
+            return next(iter(sizes))  # its size is in the picture
         return ", ".join(f"{dtype} {size(count)}" for dtype, count in sizes.items())
 
     legend = f"before: {by_dtype(facts.before)}; after: {by_dtype(facts.after)}"
@@ -443,7 +449,8 @@ def _left_out(certificate: Certificate) -> Facts:
     return {"left out": Table(rows)}
 
 
-def _of_certificate(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_certificate(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """A published certificate: what the cast did, and what was left out."""
     certificate = Certificate.from_json(Document(folder, receipt).read("certificate.json"))
     facts = cast_facts(certificate)
     return {
@@ -456,7 +463,8 @@ def _of_certificate(project: Project, artifact: Artifact, folder: Path, receipt:
     }
 
 
-def _of_shards(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_shards(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """A sharded view: how many shards, and how large."""
     sizes = [one.size for name, one in receipt.files.items() if name.endswith(".safetensors")]
     limit = int(str(artifact.settings["shard_bytes"]))
     said = f"{len(sizes):,} of at most {size(limit)}, the largest {size(max(sizes, default=0))}"
@@ -466,7 +474,8 @@ def _of_shards(project: Project, artifact: Artifact, folder: Path, receipt: Rece
 # What is fetched, and documents.
 
 
-def _of_fetched(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_fetched(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """Fetched files: the commit, and how fetching went."""
     facts = receipt.facts
     files = own_files(project.store, artifact, receipt)
     told = f"{size(int(facts.get('fetched_bytes', 0)))} fetched"
@@ -482,7 +491,8 @@ def _of_fetched(project: Project, artifact: Artifact, folder: Path, receipt: Rec
     }
 
 
-def _of_document(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_document(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """A document: what it says, field by field."""
     return _says(Document(folder, receipt).value()) | _numbers(receipt, "parameters", "tensors")
 
 
@@ -493,14 +503,15 @@ def _says(document: Mapping[str, object]) -> Facts:
         for name, one in list(document.items())[:_SHOWN_FIELDS]
     ]
     left = len(document) - len(rows)
-    return {"it says": Table(rows), **({"more_fields": left} if left > 0 else {})}
+    return {"contents": Table(rows), **({"more_fields": left} if left > 0 else {})}
 
 
 def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _of_schema(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_schema(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """A schema: its columns."""
     schema = Document(folder, receipt).value()
     return {
         "columns": Table(_columns(schema)),
@@ -508,12 +519,13 @@ def _of_schema(project: Project, artifact: Artifact, folder: Path, receipt: Rece
     }
 
 
-def _of_tokenizer(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_tokenizer(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """A tokenizer: its configuration, and how many pieces it has."""
     config = Tokenizer(folder, receipt).read("tokenizer_config.json")
     return _says(config) | _numbers(receipt, "vocab_size")
 
 
-def _stated(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+def of_stated(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
     """Of a kind that nothing more is known of: what its maker states."""
     return {
         name: fact
@@ -527,21 +539,3 @@ def _numbers(receipt: Receipt, *names: str) -> Facts:
     """Counts of a receipt, which Dagster plots over time."""
     facts = receipt.facts
     return {name: facts[name] for name in names if type(facts.get(name)) in (int, float)}
-
-
-_Shown = Callable[[Project, Artifact, Path, Receipt], Facts]
-_KINDS: Final[Mapping[Kind, _Shown]] = {
-    Kind.RAW: _of_fetched,
-    Kind.CHECKPOINT: _of_checkpoint,
-    Kind.SHARDS: _of_shards,
-    Kind.TOKENIZER: _of_tokenizer,
-    Kind.CERTIFICATE: _of_certificate,
-    Kind.CONFIG: _of_document,
-    Kind.ADAPTER: _of_document,
-    Kind.MODEL_METADATA: _of_document,
-    Kind.SPLIT: _of_rows,
-    Kind.SMALL_SPLIT: _of_rows,
-    Kind.SPLIT_METADATA: _of_row_metadata,
-    Kind.SMALL_METADATA: _of_row_metadata,
-    Kind.SCHEMA: _of_schema,
-}

@@ -159,9 +159,17 @@ def test_a_checkpoints_numbers_are_those_of_its_tensors(project: Project) -> Non
 def test_what_a_cast_did_is_said_and_what_it_did_not_do_as_well(project: Project) -> None:
     facts = facts_of(project, MODEL)
     legend = facts["dtypes"].markdown.partition("\n\n")[2]
+    assert legend == "before: float32; after: float16"
     two = facts["parameters"] * 2
-    after = f"float16 {two / 1e3:.2f} kB"
-    assert legend == f"before: float32 {two * 2 / 1e6:.2f} MB; after: {after}"
+    drawn = [one.text for one in svg_of(facts["dtypes"].markdown)]
+    assert drawn == [
+        "before",
+        None,
+        f"{two * 2 / 1e6:.2f} MB",
+        "after",
+        None,
+        f"{two / 1e3:.2f} kB",
+    ]
     assert f"greatest error is {facts['cast_error']:.3g}, in " in facts["cast"]
     assert "0 values became infinite, 0 became zero" in facts["cast"]
     kept = facts_of(project, "models/starling-rm-7b")
@@ -269,7 +277,7 @@ def test_hostile_text_is_text_cut_and_visible(text: str) -> None:
     line = Line(0, 0, "correct", 7, {"output": 1}, (), 1, {"instruction": text, "output": text})
     row = asset_page._line(line, FORMATS["code-contests"])
     said = asset_page._says({text: text, "inner": {text: [text]}})
-    for value in (Table([row]), said["it says"]):
+    for value in (Table([row]), said["contents"]):
         for shown in words(value):
             assert shown.isprintable()
             assert len(shown) < 250
