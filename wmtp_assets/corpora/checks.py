@@ -215,7 +215,9 @@ def difficulty_known(split: StoredSplit) -> Outcome:
     allowed = difficulties or (None,)
     found = split.scan.difficulties
     unknown = [
-        f"{value} in {times:,} rows" for value, times in found.items() if value not in allowed
+        f"{value} in {times:,} row{'s' if times > 1 else ''}"
+        for value, times in found.items()
+        if value not in allowed
     ]
     return Outcome(
         passed=not unknown,

@@ -126,13 +126,13 @@ CASES = {
         CODE,
         rows(record(9, lambda value: value["metadata"].update(difficulty=99))),
         ("difficulty_known", *BOTH, "index_describes_lines", "stats_add_up"),
-        "99 in 1 rows",
+        "99 in 1 row",
     ),
     "a difficulty that upstream's enumeration skips": Case(
         CODE,
         rows(record(9, lambda value: value["metadata"].update(difficulty=18))),
         ("difficulty_known", *BOTH, "index_describes_lines", "stats_add_up"),
-        "18 in 1 rows",
+        "18 in 1 row",
     ),
     "an index of another class": Case(
         CODE,
