@@ -15,7 +15,7 @@ from wmtp_assets.storage.receipts import FileRecord, Receipt
 from wmtp_assets.storage.store import Store
 
 FIRST: Final = "nothing to compare with: the first version"
-GONE: Final = "nothing to compare with: no earlier version is in this storage"
+GONE: Final = "nothing to compare with: no other version is in this storage"
 _COUNTS = ("rows", "correct", "incorrect", "parameters", "tensors", "vocab_size", "shards")
 _NAMED = 3  # files and inputs that are named; of more, how many
 
