@@ -160,18 +160,20 @@ def _source_dtype(recorded: Certificate) -> str | dict[str, int]:
     return next(iter(times)) if len(times) == 1 else dict(sorted(times.items()))
 
 
-def schema_files(layout: str, files: Mapping[str, str], small: Mapping[str, str]) -> Derived:
+def schema_files(
+    layout: str, files: Mapping[str, str], small: Mapping[str, str], *, sample: bool = False
+) -> Derived:
     """schema.json of a dataset, and the cards that declare its rows' files.
 
     `layout` names the dataset's format; `files` and `small` map splits to the names of their files
     in the dataset's folder and in that of its small copy, which has a card only where there are
-    some.
+    some. `sample`: the cards say that the rows are generated.
     """
     dataset_format = FORMATS[layout]
     written = {
         "schema.json": json_bytes(row_schema(dataset_format)),
-        "README.md": dataset_card(dataset_format, files),
+        "README.md": dataset_card(dataset_format, files, sample=sample),
     }
     if small:
-        written["README_small.md"] = dataset_card(dataset_format, small)
+        written["README_small.md"] = dataset_card(dataset_format, small, sample=sample)
     return Derived(written, {"layout": layout, "document": "schema.json"})

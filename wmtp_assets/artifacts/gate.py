@@ -113,6 +113,7 @@ class Verdict:
             "catalog": self.catalog.name,
             "catalog_digest": self.catalog.digest,
             "catalog_shipped": self.catalog.shipped,
+            "sample": self.catalog.sample,
             "shipped_catalog_digest": self.catalog.shipped_digest,
             "code": dict(self.code),
             "evaluated_at": self.evaluated_at,
@@ -150,7 +151,12 @@ class Verdict:
             for condition in value["conditions"]
         ]
         return cls(
-            Identity(value["catalog"], value["catalog_digest"], value["shipped_catalog_digest"]),
+            Identity(
+                value["catalog"],
+                value["catalog_digest"],
+                value["shipped_catalog_digest"],
+                bool(value.get("sample")),  # earlier versions did not say
+            ),
             tuple(conditions),
             value["checks"],
             value["code"],

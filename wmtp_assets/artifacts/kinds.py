@@ -48,10 +48,11 @@ class ArtifactKind:
     receipt must state by what the files hold, `checks` names its `KindChecks` (by
     "module:name": checks compare artifacts with their recipes, which need this table).
     `code_version` gets a new number when `make` gives other bytes for the same inputs: what the old
-    code made is then made again. `describe`, `icon` (one that Dagster has), `row_schema` (the JSON
-    Schema of a line, where the artifact has lines) and `page` are for the page of the asset; `page`
-    names the function that gives what is shown there (by "module:name": `pages/` is built upon this
-    package). `counted` is for the table of a run.
+    code made is then made again. `describe` (one sentence), `red` (what it means that a check
+    failed), `icon` (one that Dagster has), `row_schema` (the JSON Schema of a line, where the
+    artifact has lines) and `page` are for the page of the asset; `page` names the function that
+    gives what is shown there (by "module:name": `pages/` is built upon this package). `counted` is
+    for the table of a run.
     """
 
     make: Maker
@@ -59,6 +60,7 @@ class ArtifactKind:
     facts: Callable[[Project, Artifact, Handle], Mapping[str, object]]
     checks: str
     describe: Callable[[Catalog, Artifact], str]
+    red: str
     icon: str
     page: str = "wmtp_assets.pages.asset:of_stated"
     code_version: str = "1"
@@ -82,7 +84,7 @@ def _text(description: str) -> Callable[[Catalog, Artifact], str]:
 
 
 def _files_of_repository(_: Catalog, artifact: Artifact) -> str:
-    return f"The files taken from {UpstreamFiles.of(artifact).repo}, verified on arrival."
+    return f"The files taken from {UpstreamFiles.of(artifact).repo.name}, verified on arrival."
 
 
 def _converted_or_sliced(catalog: Catalog, artifact: Artifact) -> str:
@@ -134,6 +136,7 @@ _ROW_METADATA = ArtifactKind(
         "Entry i holds class and difficulty of line i of the JSONL, so that training picks rows "
         "without reading them."
     ),
+    red="entry i does not describe line i of the JSONL",
     icon="json",
     counted="rows",
 )
@@ -146,6 +149,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         checks="wmtp_assets.artifacts.checks.fetched:FETCHED",
         page="wmtp_assets.pages.asset:of_fetched",
         describe=_files_of_repository,
+        red="a fetched file is missing, or is not the one that this commit has",
         icon="huggingface",
         beside=_files("fetched.json"),
     ),
@@ -159,6 +163,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
             "LLaMA's SentencePiece model, and the documents with which transformers' AutoTokenizer "
             "gives the same ids. Every model shares it."
         ),
+        red="a file is not upstream's, or gives other ids",
         icon="llama",
         code_version="2",  # model_input_names
         beside=_files(*TOKENIZER_FILES),
@@ -170,6 +175,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         checks="wmtp_assets.artifacts.checks.checkpoints:CHECKPOINTS",
         page="wmtp_assets.pages.asset:of_checkpoint",
         describe=_converted_or_sliced,
+        red="a dtype, shape, count or value is not that of the source",
         icon="pytorch",  # Dagster has none for safetensors
         code_version="3",  # the certificate digests tensors with BLAKE3
         counted="parameters",
@@ -182,6 +188,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         checks="wmtp_assets.artifacts.checks.models:SHARDS",
         page="wmtp_assets.pages.asset:of_shards",
         describe=_shards,
+        red="the shards do not hold the checkpoint's tensors",
         icon="pytorch",
         code_version="2",  # as of the checkpoint
         beside=_files("sharded/"),
@@ -196,6 +203,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
             "What came out of what, tensor by tensor: names, shapes, dtypes and digests before and "
             "after, the greatest cast error, and the reason for every entry left out."
         ),
+        red="it does not describe the stored tensors",
         icon="json",
     ),
     Kind.CONFIG: ArtifactKind(
@@ -208,6 +216,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
             "The model's config: upstream's known settings, with sizes and dtype that the tensors "
             "show."
         ),
+        red="it does not describe the stored tensors",
         icon="json",
         code_version="2",  # known settings only, by the names of transformers 4 and 5
     ),
@@ -220,6 +229,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         describe=_text(
             "What training needs and params.json does not state, derived from it and the tensors."
         ),
+        red="it does not follow from config and tensors",
         icon="yaml",
     ),
     Kind.MODEL_METADATA: ArtifactKind(
@@ -231,6 +241,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         describe=_text(
             "What this model is: counts, dtype, digests, where it came from and what was done."
         ),
+        red="it states something else than the files hold",
         icon="json",
         code_version="2",  # settled values; a tokenizer of another size is refused
         loads=models.metadata_inputs,
@@ -242,6 +253,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         page="wmtp_assets.pages.asset:of_rows",
         describe=_rows,
+        red="rows, counts or order are not what upstream's files give",
         icon="dataset",  # Dagster has none for JSONL
         code_version="3",  # rows with a blank instruction or output are flagged
         counted="rows",
@@ -257,6 +269,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         describe=_text(
             "JSON Schema of a row, and the cards that declare the rows' files to `datasets`."
         ),
+        red="it does not describe the stored rows",
         icon="json",
         code_version="3",  # cards declare splits with rows only
         loads=lambda _: (),
@@ -269,6 +282,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         page="wmtp_assets.pages.asset:of_rows",
         describe=_chosen_rows,
+        red="its rows are not those that the seed chooses",
         icon="dataset",
         counted="rows",
         row_schema=_row_schema,

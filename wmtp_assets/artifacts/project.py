@@ -69,7 +69,7 @@ class Project:
     @property
     def sample(self) -> Path | None:
         """The folder of the sample, where the catalog's default source is the sample."""
-        return self.store.root / "sample" if self.catalog.hub == "sample" else None
+        return self.store.root / "sample" if self.catalog.is_sample else None
 
     def hub(self) -> Hub:
         """Opens the source of bytes."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.types import Split
 from wmtp_assets.artifacts.upstream_files import how_to_pin, select, unpinned
-from wmtp_assets.catalog import UpstreamModel
+from wmtp_assets.catalog import Catalog, UpstreamModel
+from wmtp_assets.catalog.artifacts import Artifact, model_artifact
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.doctor import Fact, diagnose
@@ -16,7 +19,14 @@ from wmtp_assets.notify.webhook import Webhook, WebhookSettingsError, page_url
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
 _MEMORY_BYTES = 1_500_000_000
-_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1}
+_BYTES = {
+    "float64": 8,
+    "float32": 4,
+    "float16": 2,
+    "bfloat16": 2,
+    "float8_e4m3fn": 1,
+    "float8_e5m2": 1,
+}
 _MARKS = {"fine": "ok", "warning": "??", "problem": "!!"}
 
 
@@ -27,7 +37,7 @@ def examine(project: Project) -> list[Fact]:
     if is_sample:
         project.hub()  # writes the sample, which is then the source
         spec = str(project.sample)
-    needed = _disk_needed(project)
+    needed = disk_needed(project.catalog, project.artifacts.values())
     by_repo = {one.repo: one.files for one in project.upstream_files()}
 
     def chosen(hub: Hub, one: WantedRepo, listing: Sequence[RemoteFile]) -> list[WantedFile]:
@@ -83,21 +93,34 @@ def wanted_repos(project: Project) -> list[WantedRepo]:
     ]
 
 
-def _disk_needed(project: Project) -> int:
-    """Bytes that a run from nothing writes: fetched files, checkpoints and rows; an estimate."""
-    needed = 0
-    for model in project.catalog.models.values():
-        parameters = model.expected.parameters
-        if isinstance(model, UpstreamModel):
-            copies = layout_named(model.layout).copies_at_source
-            needed += parameters * (_BYTES[model.source_dtype] * copies + _BYTES[model.dtype])
-        else:
-            needed += parameters * 2
-    for dataset in project.catalog.datasets.values():
-        rows = sum(split.rows or 0 for split in dataset.splits.values())
+def disk_needed(catalog: Catalog, artifacts: Iterable[Artifact]) -> int:
+    """Bytes that making `artifacts` of `catalog` from nothing writes: fetched files, checkpoints
+    and rows; an estimate. What they are made from must be among them to count."""
+    return sum(_bytes_of(catalog, artifact) for artifact in artifacts)
+
+
+def _bytes_of(catalog: Catalog, artifact: Artifact) -> int:
+    model, dataset = catalog.models.get(artifact.owner), catalog.datasets.get(artifact.owner)
+    if artifact.is_checkpoint and model is not None:
+        dtype = model.dtype if isinstance(model, UpstreamModel) else "float16"
+        return model.expected.parameters * _BYTES[dtype]
+    if isinstance(model, UpstreamModel) and artifact.name == model_artifact(artifact.owner, "raw"):
+        copies = layout_named(model.layout).copies_at_source
+        return model.expected.parameters * _BYTES[model.source_dtype] * copies
+    if (
+        dataset is not None
+        and artifact.split
+        and (artifact.is_fetched or _is_whole_split(artifact))
+    ):
+        rows = dataset.splits[artifact.split].rows or 0
         # Upstream's parquet is about half of what comes out of it.
-        needed += rows * FORMATS[dataset.layout].row_bytes * 3 // 2
-    return needed
+        half = rows * FORMATS[dataset.layout].row_bytes // 2
+        return half if artifact.is_fetched else 2 * half
+    return 0
+
+
+def _is_whole_split(artifact: Artifact) -> bool:
+    return issubclass(kind_of(artifact).loaded_as, Split) and not artifact.is_small
 
 
 def page(facts: Sequence[Fact]) -> str:

@@ -25,7 +25,8 @@ def schema_documents(store: Store, artifact: Artifact) -> Derived:
         for split in files
         if demand(store, split_artifact(artifact.owner, split)).facts["rows"] == 0
     }
-    return schema_files(layout, _without(files, empty), _without(small, empty))
+    sample = bool(artifact.settings.get("sample"))
+    return schema_files(layout, _without(files, empty), _without(small, empty), sample=sample)
 
 
 def _without(files: Mapping[str, str], empty: Collection[str]) -> Mapping[str, str]:

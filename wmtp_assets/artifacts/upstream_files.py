@@ -101,6 +101,12 @@ def select(
     return wanted
 
 
+def commit_page(catalog: Catalog, repo: RepoId, revision: str) -> str:
+    """The Hub's page of a commit; empty for the sample, which has none, and for a branch or tag."""
+    real = not catalog.is_sample and is_commit(revision)
+    return f"https://huggingface.co/{repo.page}/tree/{revision}" if real else ""
+
+
 def how_to_pin(one: UpstreamFiles) -> str:
     """What a person does about a branch or tag where only commits are wanted."""
     return (

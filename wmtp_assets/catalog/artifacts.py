@@ -73,6 +73,11 @@ class Artifact:
         return self.kind is Kind.CHECKPOINT
 
     @property
+    def is_sharded(self) -> bool:
+        """Whether it is a model's tensors in several files, in a folder."""
+        return self.kind is Kind.SHARDS
+
+    @property
     def is_small(self) -> bool:
         """Whether its rows are chosen from a whole split."""
         return self.kind is Kind.SMALL_SPLIT
@@ -129,11 +134,11 @@ def every_artifact(catalog: Catalog) -> list[Artifact]:
     """As `artifacts_of`, and also where two have one name (which `consistency.py` refuses)."""
     found = _tokenizer(catalog)
     for name, model in catalog.upstream_models().items():
-        found += _fetched_model(name, model)
+        found += _fetched_model(name, model, _marked(catalog))
     for name, micro in catalog.micro_models().items():
         found += _micro_model(name, micro, catalog)
     for name, dataset in catalog.datasets.items():
-        found += _dataset(name, dataset)
+        found += _dataset(name, dataset, _marked(catalog))
     return found
 
 
@@ -171,7 +176,12 @@ def _tokenizer(catalog: Catalog) -> list[Artifact]:
     return [raw, made]
 
 
-def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
+def _marked(catalog: Catalog) -> dict[str, object]:
+    """What settings of documents say of the sample, and of no other catalog."""
+    return {"sample": True} if catalog.is_sample else {}
+
+
+def _fetched_model(name: str, model: UpstreamModel, marked: Mapping[str, object]) -> list[Artifact]:
     raw, weights = model_artifact(name, "raw"), model_artifact(name)
     group = group_of(name)
     conversion: dict[str, object] = {
@@ -198,7 +208,8 @@ def _fetched_model(name: str, model: UpstreamModel) -> list[Artifact]:
             settings=conversion,
         ),
     ]
-    described = {
+    described: dict[str, object] = {
+        **marked,
         "repository": model.upstream.repository,
         "revision": model.upstream.revision,
         "licence": model.upstream.licence,
@@ -237,6 +248,7 @@ def _micro_model(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifac
         settings={"layers": micro.layers, "dim": micro.dim, "ffn": micro.ffn},
     )
     described = {
+        **_marked(catalog),
         "slice_of": micro.slice_of,
         "status": micro.status,
         "target_device": micro.target_device,
@@ -293,7 +305,7 @@ def _documents(
     return [*made, metadata]
 
 
-def _dataset(name: str, dataset: Dataset) -> list[Artifact]:
+def _dataset(name: str, dataset: Dataset, marked: Mapping[str, object]) -> list[Artifact]:
     group = group_of(name)
     made: list[Artifact] = []
     at = f"datasets_v2/{name}"
@@ -339,6 +351,7 @@ def _dataset(name: str, dataset: Dataset) -> list[Artifact]:
             status=dataset.status,
             links=_schema_links(name, dataset),
             settings={
+                **marked,
                 "layout": dataset.layout,
                 # What the cards declare; `datasets` cannot load a split without rows.
                 "files": {

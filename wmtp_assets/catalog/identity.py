@@ -14,17 +14,21 @@ from functools import cache
 from wmtp_assets.catalog.reader import SHIPPED, load_catalog
 from wmtp_assets.catalog.schema import Catalog
 
+SAMPLE_NOTE = "; what it makes is the generated sample, not the real data"
+
 
 @dataclass(frozen=True)
 class Identity:
     """A catalog's `name` and `digest`, and whether the package ships exactly this one.
 
-    `shipped_digest` is that of the shipped catalog of the same name, None if there is none.
+    `shipped_digest` is that of the shipped catalog of the same name, None if there is none;
+    `sample` says that what it makes is the generated sample.
     """
 
     name: str
     digest: str
     shipped_digest: str | None
+    sample: bool = False
 
     @property
     def shipped(self) -> bool:
@@ -32,6 +36,9 @@ class Identity:
         return self.digest == self.shipped_digest
 
     def __str__(self) -> str:
+        return f"{self._name_and_digest()}{SAMPLE_NOTE if self.sample else ''}"
+
+    def _name_and_digest(self) -> str:
         if self.shipped:
             return f"{self.name}, as shipped (digest {self.digest[:12]})"
         if self.shipped_digest is None:
@@ -44,7 +51,8 @@ class Identity:
 
 def identify(catalog: Catalog) -> Identity:
     """Compares `catalog` with the shipped one of its name."""
-    return Identity(catalog.name, catalog_digest(catalog), _shipped().get(catalog.name))
+    digest, shipped = catalog_digest(catalog), _shipped().get(catalog.name)
+    return Identity(catalog.name, digest, shipped, catalog.is_sample)
 
 
 def catalog_digest(catalog: Catalog) -> str:

@@ -129,11 +129,16 @@ WeightsKey = Annotated[
 
 
 class Upstream(Entry):
-    """Where something comes from: a repository of the Hub, pinned to a commit."""
+    """Where something comes from: a repository of the Hub, pinned to a commit.
+
+    `redistribution` says whether copies may be passed on; left out, it follows from a licence that
+    `licences.py` knows, and is unknown otherwise.
+    """
 
     repository: RepositoryName
     revision: Revision
     licence: Words
+    redistribution: Words | None = None
     gated: Truth = False
 
     @property
@@ -311,7 +316,8 @@ class Tokenizer(Entry):
 
 
 class Catalog(Entry):
-    """All models and datasets. `hub: sample` means: the sample, unless WMTP_HUB is set.
+    """All models and datasets. `hub: sample` means: the sample, unless WMTP_HUB is set; whatever is
+    made by such a catalog is marked as the sample, not the real thing.
 
     With `commits_only` nothing is fetched from a repository whose revision is a branch or a tag.
     Without, a branch is resolved once, and assets.lock holds it to that commit from then on. What
@@ -325,6 +331,14 @@ class Catalog(Entry):
     models: dict[AssetName, Model]
     datasets: dict[AssetName, Dataset]
 
+    @property
+    def is_sample(self) -> bool:
+        """Whether this is a catalog of the generated sample: nothing made by it is the real thing.
+
+        The one place that decides it; pages, documents and commands ask here.
+        """
+        return self.hub == "sample"
+
     def upstream_models(self) -> dict[str, UpstreamModel]:
         """The models that are fetched, by name."""
         return {n: m for n, m in self.models.items() if isinstance(m, UpstreamModel)}
@@ -332,6 +346,13 @@ class Catalog(Entry):
     def micro_models(self) -> dict[str, MicroModel]:
         """The models that are sliced from another, by name."""
         return {n: m for n, m in self.models.items() if isinstance(m, MicroModel)}
+
+    def upstream_of(self, owner: str) -> Upstream:
+        """Where a model or dataset comes from; a micro model, from where its base does."""
+        model = self.models.get(owner)
+        if isinstance(model, MicroModel):
+            return self.upstreams()[model.slice_of]
+        return self.upstreams()[owner]
 
     def upstreams(self) -> dict[str, Upstream]:
         """Where every fetched model and dataset comes from, by the name of the model or dataset."""

@@ -14,9 +14,16 @@ import yaml
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.schema import row_features
 
+_SAMPLE = "**Generated sample, not the real data.** No row is from the real dataset.\n\n"
 
-def dataset_card(dataset_format: DatasetFormat, files: Mapping[str, str]) -> bytes:
-    """The card of a folder of rows of `dataset_format`; `files` maps splits to file names."""
+
+def dataset_card(
+    dataset_format: DatasetFormat, files: Mapping[str, str], *, sample: bool = False
+) -> bytes:
+    """The card of a folder of rows of `dataset_format`; `files` maps splits to file names.
+
+    `sample`: the rows are generated, which the card then says first.
+    """
     front = {
         "configs": [
             {
@@ -28,7 +35,7 @@ def dataset_card(dataset_format: DatasetFormat, files: Mapping[str, str]) -> byt
     }
     return (
         f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n\n"
-        f"# {dataset_format.label}\n\n"
+        f"# {dataset_format.label}\n\n{_SAMPLE if sample else ''}"
         "`datasets.load_dataset` reads the rows that this file declares. Every other file of this "
         "folder is\nabout them: what each row is, and where it lies.\n"
     ).encode()

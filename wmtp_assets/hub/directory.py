@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wmtp_assets.hub.aside import kind_of
-from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, RemoteFile, RepoId
+from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, RemoteFile, RepoId, is_fixed
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import check_name
 from wmtp_assets.hub.refusals import (
@@ -69,7 +69,7 @@ class DirectoryHub:
         or tag (which it takes for the one it was made from).
         """
         held = self.head(repo)
-        if held not in (UNPINNED, revision) and len(revision) == len(held):
+        if held not in (UNPINNED, revision) and is_fixed(revision):
             raise NoSuchRevisionError(
                 f"The mirror has another commit of {repo}",
                 expected=revision,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from wmtp_assets.errors import TransientError, WmtpError
-from wmtp_assets.hub.files import UNPINNED, RemoteFile, WantedFile, WantedRepo, is_commit
+from wmtp_assets.hub.files import UNPINNED, RemoteFile, WantedFile, WantedRepo, is_fixed
 from wmtp_assets.hub.refusals import ClientSetupError, HubError, public_url
 from wmtp_assets.hub.retry import Policy
 from wmtp_assets.hub.source import Hub, open_hub
@@ -344,7 +344,7 @@ def _ask(hub: Hub, one: WantedRepo, select: Select) -> Fact | WmtpError:
         expected = str(error.expected or "open to this token")
         return Fact(name, "problem", _said(error), expected, error.hint or "")
     size = gigabytes(sum(listed[file.path].size or file.size or 0 for file in files))
-    pinned = "" if is_commit(one.revision) else f"; {one.revision} is {commit} now"
+    pinned = "" if is_fixed(one.revision) else f"; {one.revision} is {commit} now"
     if commit == UNPINNED:
         pinned = "; a mirror that records no commit"
     return Fact(name, "ok", f"{one.repo}: open, {_files(len(files))}, {size}{pinned}")

@@ -20,6 +20,7 @@ UNPINNED = "directory"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_OF_THE_SAMPLE = re.compile(r"sample-[0-9]{1,9}")
 
 
 @dataclass(frozen=True, order=True)
@@ -61,6 +62,12 @@ class RepoId:
 def is_commit(revision: str) -> bool:
     """Whether a revision is a commit (40 hex digits), not a branch or a tag."""
     return _COMMIT.fullmatch(revision) is not None
+
+
+def is_fixed(revision: str) -> bool:
+    """Whether a revision names the same files for ever: a commit, or a version of the sample
+    (`sample-2`), which no repository has as a commit."""
+    return is_commit(revision) or _OF_THE_SAMPLE.fullmatch(revision) is not None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.aside import kind_of, set_aside
-from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, RepoId, is_commit
+from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, RepoId, is_fixed
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.locks import exclusive
 
@@ -159,7 +159,7 @@ def _parse(value: object) -> dict[str, LockedRepo]:
 
 
 def _commit(value: object) -> str:
-    if isinstance(value, str) and (value == UNPINNED or is_commit(value)):
+    if isinstance(value, str) and (value == UNPINNED or is_fixed(value)):
         return value
     raise ValueError(f"{str(value)[:80]!r} where a commit of 40 hex digits belongs")
 

@@ -23,6 +23,7 @@ from wmtp_assets.artifacts.documents import certificate_of
 from wmtp_assets.artifacts.facts import stated_ends
 from wmtp_assets.artifacts.gate import Verdict
 from wmtp_assets.artifacts.types import Checkpoint
+from wmtp_assets.artifacts.upstream_files import commit_page
 from wmtp_assets.catalog import MicroModel
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.identity import Identity, identify
@@ -34,7 +35,7 @@ from wmtp_assets.checkpoints.ranges import largest_names, value_range
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.corpora.reader import Corpus, open_corpus
 from wmtp_assets.errors import WmtpError
-from wmtp_assets.hub.files import is_commit
+from wmtp_assets.hub.files import RepoId
 from wmtp_assets.pages.row_facets import Facets, facets_of_all
 from wmtp_assets.pages.rows import Line, SplitOfRows, read_lines, splits_of_rows
 from wmtp_assets.storage.errors import StorageError
@@ -160,7 +161,7 @@ def facts_of(project: Project) -> ReportFacts:
     return ReportFacts(
         identify(project.catalog),
         project.store.root,
-        project.catalog.hub == "sample",
+        project.catalog.is_sample,
         verdict,
         _newer(project, verdict),
         [_model(project, name, model) for name, model in project.catalog.models.items()],
@@ -200,9 +201,8 @@ def _source(project: Project, upstream: Upstream, raw: Sequence[Artifact], datas
     """What was fetched, where something was; what the catalog pins otherwise."""
     receipts = [receipt for one in raw if (receipt := _receipt(project, one.name))]
     revision = str(receipts[0].facts["revision"]) if receipts else upstream.revision
-    kind = "datasets/" if dataset else ""
-    real = project.catalog.hub != "sample" and is_commit(revision)
-    link = f"https://huggingface.co/{kind}{upstream.repository}/tree/{revision}" if real else ""
+    repo = RepoId("dataset" if dataset else "model", upstream.repository)
+    link = commit_page(project.catalog, repo, revision)
     return Source(upstream.repository, revision, upstream.licence, link)
 
 

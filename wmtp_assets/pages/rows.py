@@ -424,7 +424,7 @@ def _rendered(
             query=query,
             say=saying(lang),
             to=to,
-            sample=project.catalog.hub == "sample",
+            sample=project.catalog.is_sample,
             catalog=project.catalog.name,
             **values,
         )

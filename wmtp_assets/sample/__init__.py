@@ -23,7 +23,7 @@ from wmtp_assets.sample.tokenizer import tokenizer_model
 from wmtp_assets.storage import disk, locks
 from wmtp_assets.storage.receipts import record_bytes
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raise it when any byte of the sample changes: revisions and completeness follow from it."""
 
 _WRITTEN_AT = "2026-01-01T00:00:00Z"
@@ -31,9 +31,9 @@ _WRITTEN_AT = "2026-01-01T00:00:00Z"
 _WRITING = ".writing"
 
 
-def sample_revision(repo: str) -> str:
-    """The stand-in for a commit of `repo` ("models/<org>/<name>"): 40 hex digits."""
-    return hashlib.sha256(f"wmtp sample {FORMAT_VERSION} {repo}".encode()).hexdigest()[:40]
+def sample_revision() -> str:
+    """What stands in for the commit of every repository of the sample, and cannot be one."""
+    return f"sample-{FORMAT_VERSION}"
 
 
 def write_sample(root: Path) -> None:
@@ -62,8 +62,7 @@ def _replace(root: Path) -> None:
     disk.mkdir(new)
     tokenizer = tokenizer_model()
     write_models(new, tokenizer)
-    shard_hash = hashlib.sha256(f"shards {FORMAT_VERSION}".encode()).hexdigest()[:16]
-    write_code_contests(new, tokenizer, shard_hash)
+    write_code_contests(new, tokenizer)
     write_evalsets(new)
     text = json.dumps({"format": 1, "repos": _locked(new)}, indent=2) + "\n"
     write_new(new / LOCK_NAME, text.encode())
@@ -77,7 +76,7 @@ def sample_is_complete(root: Path) -> bool:
     try:
         repos = json.loads(record_bytes(root / LOCK_NAME))["repos"]
         return bool(repos) and all(
-            locked["commit"] == sample_revision(repo)
+            locked["commit"] == sample_revision()
             and all(
                 hashlib.sha256(record_bytes(root / repo / path)).hexdigest() == file["sha256"]
                 for path, file in locked["files"].items()
@@ -100,5 +99,5 @@ def _locked(root: Path) -> dict[str, object]:
                 "sha256": hashlib.sha256(data).hexdigest(),
                 "fetched_at": _WRITTEN_AT,
             }
-        repos[repo] = {"commit": sample_revision(repo), "files": files}
+        repos[repo] = {"commit": sample_revision(), "files": files}
     return repos

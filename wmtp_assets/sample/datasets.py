@@ -11,7 +11,7 @@ from pathlib import Path
 
 import sentencepiece as spm
 
-from wmtp_assets.sample.files import write_new
+from wmtp_assets.sample.files import write_readme
 from wmtp_assets.sample.oddities import EXACT, ODDITIES, pad
 from wmtp_assets.sample.parquet import Row, write_parquet
 from wmtp_assets.sample.problems import FAMILIES, TELLERS, Family, draw
@@ -23,6 +23,7 @@ CODE_CONTESTS = "datasets/deepmind/code_contests"
 # The raw integers of the proto: it skips source 5 (6 is ATCODER, 7 AIZU) and difficulty 18 (19 is
 # L), although the labels above do not.
 _CODEFORCES = 2
+_SHARD_HASH = "35911b86d703625a"  # ends the names of upstream's shards
 _SOURCE_AND_DIFFICULTY = (
     *((2, 7), (1, 1), (6, 0), (2, 8), (7, 6), (3, 2), (2, 9), (4, 0), (1, 3), (2, 10), (7, 0)),
     *((2, 11), (3, 4), (6, 5), (2, 12), (2, 19), (2, 7), (1, 0), (7, 6)),
@@ -30,8 +31,8 @@ _SOURCE_AND_DIFFICULTY = (
 _TRANSLATED = "У {who} есть список чисел. Найдите ответ для числа {k}."
 
 
-def write_code_contests(root: Path, tokenizer: bytes, shard_hash: str) -> None:
-    """Write two train shards, valid and test below `root`; `shard_hash` ends the file names."""
+def write_code_contests(root: Path, tokenizer: bytes) -> None:
+    """Write two train shards, valid and test below `root`."""
     repo = root / CODE_CONTESTS
     splits = code_contests(tokenizer)
     train = splits["train"]
@@ -43,12 +44,8 @@ def write_code_contests(root: Path, tokenizer: bytes, shard_hash: str) -> None:
     }
     for shard, problems in shards.items():
         rows: list[Row] = [dict(problem) for problem in problems]
-        write_parquet(repo / f"data/{shard}-{shard_hash}.parquet", FEATURES, rows)
-    text = (
-        "---\nlicense: cc-by-4.0\n---\n"
-        "Written by wmtp_assets as a stand-in for deepmind/code_contests; nothing of it is in it.\n"
-    )
-    write_new(repo / "README.md", text.encode())
+        write_parquet(repo / f"data/{shard}-{_SHARD_HASH}.parquet", FEATURES, rows)
+    write_readme(repo, "small problems with solutions")
 
 
 def code_contests(tokenizer: bytes) -> dict[str, list[Problem]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from wmtp_assets.sample.files import write_new
+from wmtp_assets.sample.files import write_readme
 from wmtp_assets.sample.parquet import Row, sequence, value, write_parquet
 
 MBPP = "datasets/google-research-datasets/mbpp"
@@ -296,11 +296,11 @@ def write_evalsets(root: Path) -> None:
     for split, (first, tasks) in _MBPP_SPLITS.items():
         rows = [_mbpp_row(first + position, task) for position, task in enumerate(tasks)]
         write_parquet(root / MBPP / f"full/{split}-00000-of-00001.parquet", _MBPP_FEATURES, rows)
-    _readme(root / MBPP, "cc-by-4.0")
+    write_readme(root / MBPP, "small tasks with tests")
     rows = [_humaneval_row(position, function) for position, function in enumerate(_FUNCTIONS)]
     path = root / HUMANEVAL / "openai_humaneval/test-00000-of-00001.parquet"
     write_parquet(path, _HUMANEVAL_FEATURES, rows)
-    _readme(root / HUMANEVAL, "mit")
+    write_readme(root / HUMANEVAL, "small functions with tests")
 
 
 def _mbpp_row(task_id: int, task: Task) -> Row:
@@ -325,12 +325,3 @@ def _humaneval_row(position: int, function: Function) -> Row:
         "test": f"\n\nMETADATA = {{}}\n\n\ndef check(candidate):\n{checks}\n",
         "entry_point": function.head.partition("(")[0],
     }
-
-
-def _readme(repo: Path, licence: str) -> None:
-    text = (
-        f"---\nlicense: {licence}\n---\n"
-        f"Written by wmtp_assets as a stand-in for {repo.parent.name}/{repo.name}; nothing of the"
-        " original is in it.\n"
-    )
-    write_new(repo / "README.md", text.encode())

@@ -20,3 +20,13 @@ def write_new(path: Path, data: bytes) -> None:
     """`data` as a new file."""
     with new_file(path) as file:
         file.write(data)
+
+
+def write_readme(repo: Path, what: str) -> None:
+    """README.md of a repository: what stands in for it, and that nothing of it is here."""
+    text = (
+        "---\nlicense: other\nlicense_name: generated-sample\n---\n"
+        f"Written by wmtp_assets as a stand-in for {repo.parent.name}/{repo.name}: {what}.\n"
+        "The values are made up: nothing of the original is in it, nor does its licence apply.\n"
+    )
+    write_new(repo / "README.md", text.encode())

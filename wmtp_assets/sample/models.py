@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from wmtp_assets.sample.files import new_file, write_new
+from wmtp_assets.sample.files import new_file, write_new, write_readme
 from wmtp_assets.sample.tokenizer import VOCABULARY
 from wmtp_assets.sample.torch_archive import Call, Storage, Tensor, Value, write_archive
 from wmtp_assets.sample.weights import (
@@ -72,7 +72,7 @@ def _write_mtp(repo: Path, tokenizer: bytes) -> None:
     _archive(repo / "7B_1T_4/consolidated.pth", state)
     _json(repo / "7B_1T_4/params.json", MTP_PARAMS, indent=None)
     write_new(repo / "tokenizer.model", tokenizer)
-    _readme(repo, "other", "four-token prediction: 5 layers and 3 extra heads, 64 wide")
+    write_readme(repo, "four-token prediction: 5 layers and 3 extra heads, 64 wide")
 
 
 def _write_sheared(repo: Path, tokenizer: bytes) -> None:
@@ -106,7 +106,7 @@ def _write_sheared(repo: Path, tokenizer: bytes) -> None:
     _json(repo / "config.json", _llama_config(_SHEARED_LAYERS, "float32"))
     write_new(repo / "tokenizer.model", tokenizer)
     _tokenizer_documents(repo)
-    _readme(repo, "apache-2.0", "a pruned LLaMA: 6 layers, 64 wide, in two shards")
+    write_readme(repo, "a pruned LLaMA: 6 layers, 64 wide, in two shards")
 
 
 def _write_starling(repo: Path) -> None:
@@ -127,7 +127,7 @@ def _write_starling(repo: Path) -> None:
         _archive(repo / trap, _rng_state(trap))
         trap = f"global_step1400/bf16_zero_pp_rank_{rank}_mp_rank_00_optim_states.pt"
         _archive(repo / trap, _optimizer_state(trap))
-    _readme(repo, "cc-by-nc-4.0", "a reward model: 4 layers, 64 wide, its trunk stored twice")
+    write_readme(repo, "a reward model: 4 layers, 64 wide, its trunk stored twice")
 
 
 def _meta_block(prefix: str) -> Shapes:
@@ -271,15 +271,6 @@ def _tokenizer_documents(repo: Path) -> None:
         }
         | {name: {"__type": "AddedToken", **token} for name, token in special.items()},
     )
-
-
-def _readme(repo: Path, licence: str, what: str) -> None:
-    text = (
-        f"---\nlicense: {licence}\n---\n"
-        f"Written by wmtp_assets as a stand-in for {repo.parent.name}/{repo.name}.\n"
-        f"{what[0].upper()}{what[1:]}. The values are made up; nothing of the original is in it.\n"
-    )
-    write_new(repo / "README.md", text.encode())
 
 
 def _archive(path: Path, state: Mapping[str, Value]) -> None:

@@ -92,6 +92,7 @@ def test_a_new_kind_is_a_row_and_its_functions(
         facts=lambda project, artifact, made: made.read("summary.json"),
         checks=f"{__name__}:SUMMARIES",
         describe=lambda _, artifact: f"What {artifact.owner} holds.",
+        red="it counts something else",
         icon="json",
         beside=lambda _: ("summary.json",),
     )
@@ -104,9 +105,10 @@ def test_a_new_kind_is_a_row_and_its_functions(
     made = make_artifact(copied, summary, load_inputs(copied, summary), log)
     assert 10 <= made.receipt.facts["tensors"] < 99
     assert make_artifact(copied, summary, load_inputs(copied, summary), log).unchanged
-    assert artifact_asset(copied, summary).descriptions_by_key == {
-        key_of(name): "What micro-mtp holds."
-    }
+    card = artifact_asset(copied, summary).descriptions_by_key[key_of(name)]
+    assert "What micro-mtp holds." in card
+    assert "it counts something else" in card
+    assert f"versions/{name}/current/summary.json" in card
     assert [finding for finding in run_checks(copied, summary) if not finding.passed] == []
     assert [one.passed for one in check_against_source(copied, summary)] == [True]
 

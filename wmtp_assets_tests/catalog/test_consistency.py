@@ -167,7 +167,7 @@ TOGETHER: dict[str, tuple[Callable[[Any], None], str, str]] = {
     "one repository of models at two revisions": (
         _two_models_of_one_repository,
         "models.mtp-too.upstream.revision",
-        "pinned to two revisions: models.meta-llama-mtp says '5e4e1fbf",
+        "pinned to two revisions: models.meta-llama-mtp says 'sample-",
     ),
     "one repository in two spellings": (
         _two_spellings,

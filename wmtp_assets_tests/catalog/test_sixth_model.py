@@ -17,8 +17,8 @@ SIXTH = """\
     layout: llama
     upstream:
       repository: princeton-nlp/Sheared-LLaMA-2.7B
-      revision: aad2f004d2fa65c7761efd40eb964864056c4bc4
-      licence: made for this project (Apache-2.0)
+      revision: sample-2
+      licence: generated sample, no licence of the real repository
     files:
       weights: [{path: pytorch_model-*.bin, count: 2}]
       index: pytorch_model.bin.index.json

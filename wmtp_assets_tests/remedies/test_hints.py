@@ -438,8 +438,11 @@ ELSEWHERE = {
     "cli.report.verdict_text": "`wmtp gate --json` shows all reasons",
     "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
     "corpora.reader._again": "it says what `wmtp gc` has done",
-    "sample.sample_revision": "no command: it goes into a digest",
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
+    "pages.card.card_of": "the hint of its checks, for each kind: test_checks.py",
+    "pages.card.source_card": "as orchestration.assets.sources._drift_text",
+    "pages.card._origin": "as how_to_pin: which commit, a person decides",
+    "pages.card._real": "fetches from the Hub: pages/test_card.py parses it",
     "pages.facts._require_recorded": "as artifacts.checks.common.files_unchanged, on a page",
     "artifacts.checks._failed": "test_checks.py",
     "artifacts.checks.datasets.schema_is_ours": "test_checks.py",

@@ -15,7 +15,7 @@ from wmtp_assets.artifacts.types import Fetched, fetched
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Check, Outcome, check
-from wmtp_assets.hub.files import UNPINNED, is_commit
+from wmtp_assets.hub.files import UNPINNED, is_fixed
 from wmtp_assets.storage import as_read, aside
 from wmtp_assets.storage.digests import sha256_files
 from wmtp_assets.storage.receipts import Mismatch
@@ -52,7 +52,7 @@ def fetched_files(subject: Subject) -> Outcome:
     pinned = {file.path: file.sha256 for file in wanted.files if file.sha256}
     wrong = _unlike_selection(wanted, there_is.receipt.facts["folder"], list(listing))
     # A mirror without a record of its commit cannot say; the digests decide alone.
-    if is_commit(wanted.revision) and there_is.revision not in (wanted.revision, UNPINNED):
+    if is_fixed(wanted.revision) and there_is.revision not in (wanted.revision, UNPINNED):
         wrong.append(f"fetched at {there_is.revision}, but catalog: {wanted.revision}")
     paths = there_is.paths()
     gone = released(project, artifact.name)

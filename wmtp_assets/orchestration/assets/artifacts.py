@@ -14,7 +14,6 @@ from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.making import Outcome, make_artifact
 from wmtp_assets.artifacts.types import Handle
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
-from wmtp_assets.catalog import Catalog
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.orchestration.assets.common import (
     FOLLOW,
@@ -24,12 +23,14 @@ from wmtp_assets.orchestration.assets.common import (
     code_version,
     key_of,
     no_retry,
+    tags_of,
 )
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.sources import repository_key
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
 from wmtp_assets.orchestration.last_checks import failed_last
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.pages.card import card_of
 from wmtp_assets.pages.rows import rows_of
 
 # A reset line or a busy server is tried again; what a person must resolve is not. Only fetching
@@ -70,7 +71,8 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         pool=artifact.group,
         kinds={kind.icon},
         owners=OWNERS,
-        description=_description(catalog, artifact),
+        description=card_of(project, artifact).markdown(),
+        tags=tags_of(catalog),
         code_version=code_version(artifact),
         config_schema=OPTIONS,
         retry_policy=_RETRIES if artifact.is_fetched else None,
@@ -99,13 +101,6 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         )
 
     return asset
-
-
-def _description(catalog: Catalog, artifact: Artifact) -> str:
-    """What it is; of rows also where they can be looked at. (Dagster shows it as Markdown.)"""
-    rows = rows_of(catalog, artifact)
-    look = f"\n\n[Look at the rows]({rows.path})" if rows is not None else ""
-    return kind_of(artifact).describe(catalog, artifact) + look
 
 
 def _metadata(project: Project, artifact: Artifact) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.catalog import Catalog
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.errors import TransientError, WmtpError
 from wmtp_assets.storage.receipts import Receipt
@@ -54,6 +55,11 @@ def code_version(artifact: Artifact) -> str:
     """The version of the code that makes an artifact, with the digest of its settings: the page
     shows an artifact as out of date whose entry in the catalog was edited."""
     return f"{kind_of(artifact).code_version}-{artifact.settings_digest[:12]}"
+
+
+def tags_of(catalog: Catalog) -> Mapping[str, str]:
+    """The tags of every asset of a catalog: the sample is marked as such."""
+    return {"wmtp/data": "sample"} if catalog.is_sample else {}
 
 
 def key_of(name: str) -> dg.AssetKey:

@@ -4,8 +4,9 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.requirements import examine, page
-from wmtp_assets.orchestration.assets.common import OWNERS
+from wmtp_assets.orchestration.assets.common import OWNERS, tags_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.pages.card import doctor_card
 from wmtp_assets.storage.digests import digest_of
 
 KEY = dg.AssetKey("doctor")
@@ -19,8 +20,8 @@ def doctor_asset(project: Project) -> dg.AssetsDefinition:
         group_name="hub",
         kinds={"huggingface"},
         owners=OWNERS,
-        description="Disk, memory, packages, token, reachable repositories with open gates, "
-        "licences: all there? Fetches nothing.",
+        description=doctor_card(project).markdown(),
+        tags=tags_of(project.catalog),
         code_version="1",
         config_schema={},
     )

@@ -4,8 +4,9 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Verdict, verdict_of_run
-from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, WEEKLY, key_of
+from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, WEEKLY, key_of, tags_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.pages.card import gate_card
 from wmtp_assets.storage.digests import digest_of
 
 KEY = dg.AssetKey("phase2_readiness")
@@ -21,7 +22,8 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
         group_name="gate",
         kinds={"json"},
         owners=OWNERS,
-        description="Whether the next phase may start, recomputed from the files on disk.",
+        description=gate_card(project).markdown(),
+        tags=tags_of(project.catalog),
         code_version="1",
         config_schema={},
         automation_condition=FOLLOW,

@@ -3,11 +3,12 @@
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS
+from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, tags_of
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.pages.card import report_card
 from wmtp_assets.pages.language import LANGUAGES
-from wmtp_assets.pages.report import REPORT, write_report
+from wmtp_assets.pages.report import REPORT, file_name, write_report
 from wmtp_assets.storage.digests import digest_of
 
 KEY = dg.AssetKey("report")
@@ -22,8 +23,8 @@ def report_asset(project: Project) -> dg.AssetsDefinition:
         group_name="gate",
         kinds={"file"},
         owners=OWNERS,
-        description="The verdict, every model and every dataset as one HTML file to pass on, in "
-        "English and in Korean. The page shows it as it is now.",
+        description=report_card(project, REPORT, map(file_name, LANGUAGES)).markdown(),
+        tags=tags_of(project.catalog),
         metadata={"on this page": dg.MetadataValue.url(REPORT)},
         code_version="1",
         config_schema={},

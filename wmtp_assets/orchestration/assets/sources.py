@@ -12,8 +12,9 @@ from wmtp_assets.artifacts.upstream_files import UpstreamFiles, commit_of, ident
 from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.hub.drift import Drift, drift
 from wmtp_assets.hub.files import RepoId
-from wmtp_assets.orchestration.assets.common import OWNERS, no_retry
+from wmtp_assets.orchestration.assets.common import OWNERS, no_retry, tags_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.pages.card import source_card
 
 _CHANGED_FILES = dg.TableSchema([dg.TableColumn(name) for name in ("file", "pinned", "head")])
 
@@ -42,13 +43,17 @@ def _source(project: Project, everything: UpstreamFiles, upstream: Upstream) -> 
         group_name="hub",
         kinds={"huggingface"},
         owners=OWNERS,
-        description=f"{repo} upstream, pinned to {everything.revision}. "
-        f"Licence: {upstream.licence}.",
+        description=source_card(project, everything, upstream).markdown(),
+        tags=tags_of(project.catalog),
         metadata={
             "licence": upstream.licence,
             "gated": upstream.gated,
             "pinned_revision": everything.revision,
-            "dagster/uri": _uri(repo, everything.revision),
+            **(
+                {}
+                if project.catalog.is_sample
+                else {"dagster/uri": _uri(repo, everything.revision)}
+            ),
         },
     )
     # Unlike the decorator for a single source, this one takes no run configuration.

@@ -1,0 +1,276 @@
+"""What the page says of each asset before any run: its card, in Markdown.
+
+What it is, where it comes from, its licence, what red means and which command helps, how to get it
+at full size, and three lines that load it. Short: Dagster folds a description that is higher than
+260 pixels. Every word that is not ours is escaped (`text.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.requirements import disk_needed
+from wmtp_assets.artifacts.staleness import with_ancestors
+from wmtp_assets.artifacts.types import Split
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles, commit_page
+from wmtp_assets.catalog import Catalog, MicroModel, load_catalog
+from wmtp_assets.catalog.artifacts import Artifact, model_artifact, split_artifact
+from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.catalog.licences import redistribution
+from wmtp_assets.catalog.schema import Upstream
+from wmtp_assets.checkpoints.layouts import layout_named
+from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.hub.files import RepoId, is_commit
+from wmtp_assets.pages.report import LOADING, READING, READING_PLAIN
+from wmtp_assets.pages.rows import rows_of
+from wmtp_assets.pages.text import as_code, as_markdown, size
+
+SAMPLE: Final = "**Generated sample, not the real data.**"
+FULL: Final = "full"  # the shipped catalog of the real models and datasets
+_WORDS = 160  # characters of a catalog's free text
+
+# What a machine with the storage in its working folder runs, by what an artifact is.
+_FETCHED: Final = """\
+import json; from pathlib import Path; storage = Path("storage")
+listing = json.loads((storage / "versions/{name}/current/fetched.json").read_bytes())
+files = [storage / "upstream/{folder}" / file for file in listing["files"]]"""
+_DOCUMENT: Final = """\
+import json; from pathlib import Path
+path = Path("storage/{path}")
+document = json.loads(path.read_bytes())"""
+_YAML: Final = """\
+import yaml; from pathlib import Path
+path = Path("storage/{path}")
+document = yaml.safe_load(path.read_bytes())"""
+_TOKENIZER: Final = """\
+from transformers import AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained("storage/models_v2/{owner}/tokenizer")"""
+_SHARDED: Final = """\
+from transformers import AutoModelForCausalLM
+folder = "storage/{path}"
+model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")"""
+_SHARDED_TENSORS: Final = """\
+from pathlib import Path; from safetensors import safe_open
+shards = sorted(Path("storage/{path}").glob("*.safetensors"))
+names = [name for shard in shards for name in safe_open(shard, "pt").keys()]"""
+
+
+@dataclass(frozen=True)
+class Card:
+    """An asset's card: `what` it is, `lines` (a word, and what belongs to it), and `code`.
+
+    All of it is Markdown; what is not ours in it is escaped already.
+    """
+
+    what: str
+    lines: tuple[tuple[str, str], ...]
+    code: str = ""
+    sample: bool = False
+
+    def markdown(self) -> str:
+        """The card as one text."""
+        first = f"{SAMPLE} {self.what}" if self.sample else self.what
+        listed = "\n".join(f"- **{word}:** {said}" for word, said in self.lines)
+        parts = [first, listed, f"```python\n{self.code}\n```" if self.code else ""]
+        return "\n\n".join(part for part in parts if part)
+
+
+def card_of(project: Project, artifact: Artifact) -> Card:
+    """The card of an artifact."""
+    catalog, kind = project.catalog, kind_of(artifact)
+    upstream = catalog.upstream_of(artifact.owner)
+    repo = _repository(catalog, artifact.owner, upstream)
+    lines = [
+        ("From", _origin(project, repo, upstream)),
+        ("Licence", _licence(upstream)),
+        ("If red", f"{kind.red}. {_command(f'wmtp materialize {artifact.name} --force')}"),
+        ("Full size", _full_size(project, artifact)),
+    ]
+    rows = rows_of(catalog, artifact)
+    if rows is not None:
+        lines.append(("Look", f"[the rows]({rows.path})"))
+    what = as_markdown(kind.describe(catalog, artifact))
+    return Card(what, tuple(lines), _loading(catalog, artifact, repo), catalog.is_sample)
+
+
+def source_card(project: Project, files: UpstreamFiles, upstream: Upstream) -> Card:
+    """The card of a repository upstream."""
+    taken = [one.name for one in project.artifacts.values() if _takes(one, files.repo)]
+    return Card(
+        f"The {files.repo.kind} repository {as_code(files.repo.name)} on the Hugging Face Hub, "
+        "compared with its pin when observed. Nothing is fetched here.",
+        (
+            ("From", _origin(project, files.repo, upstream)),
+            ("Licence", _licence(upstream)),
+            ("If red", f"it could not be asked. {_command('wmtp doctor')}"),
+            ("If it moved", _command(f"wmtp pin {files.repo.name} main") + " in your own catalog"),
+            ("Its files", _assets(taken)),
+        ),
+        sample=project.catalog.is_sample,
+    )
+
+
+def doctor_card(project: Project) -> Card:
+    """The card of the doctor."""
+    return Card(
+        "What a run needs, looked at before any byte is fetched: disk, memory, packages, token, "
+        "reachable repositories with open gates, licences.",
+        (
+            (
+                "If red",
+                f"something is missing; each line says what to do. {_command('wmtp doctor')}",
+            ),
+            ("Needs", _disk(project.catalog, project.artifacts.values())),
+        ),
+        sample=project.catalog.is_sample,
+    )
+
+
+def gate_card(project: Project) -> Card:
+    """The card of the gate's report."""
+    return Card(
+        "Whether the next phase may start: every blocking check of every required artifact, "
+        "recomputed from the files.",
+        (
+            (
+                "If red",
+                "the gate is closed, and names each reason with a command. "
+                + _command("wmtp gate"),
+            ),
+            ("Full size", _whole(project)),
+        ),
+        _DOCUMENT.format(path="phase2_readiness.json"),
+        project.catalog.is_sample,
+    )
+
+
+def report_card(project: Project, address: str, files: Iterable[str]) -> Card:
+    """The card of the report, which is served at `address` and written to `files`."""
+    written = ", ".join(as_code(f"storage/{file}") for file in files)
+    return Card(
+        "The verdict, every model and every dataset as one HTML file to pass on, in English and in "
+        "Korean.",
+        (
+            ("Look", f"[as it is now]({address}); the files: {written}"),
+            ("If red", f"it could not be written. {_command('wmtp report')}"),
+        ),
+        sample=project.catalog.is_sample,
+    )
+
+
+def _origin(project: Project, repo: RepoId, upstream: Upstream) -> str:
+    named, revision = as_code(repo.name), as_code(upstream.revision[:12])
+    if project.catalog.is_sample:
+        return f"generated in the layout of {named} ({revision}); it has no commit"
+    gated = ", gated: accept its licence on its page" if upstream.gated else ""
+    if not is_commit(upstream.revision):
+        pin = _command(f"wmtp pin {repo.name} {upstream.revision}")
+        return f"{named} at {as_code(upstream.revision)}, no commit{gated}; {pin} sets one"
+    if project.hub_spec is not None:
+        return f"{named} at {revision}, by the mirror that `WMTP_HUB` names{gated}"
+    page = commit_page(project.catalog, repo, upstream.revision)
+    return f"[{named} at {revision}]({page}){gated}"
+
+
+def _licence(upstream: Upstream) -> str:
+    allowed = as_markdown(redistribution(upstream), _WORDS)
+    return f"{as_code(upstream.licence, _WORDS)}. Redistribution: {allowed}"
+
+
+def _full_size(project: Project, artifact: Artifact) -> str:
+    catalog = project.catalog
+    if catalog.is_sample:
+        return _real(project, artifact.name)
+    model = catalog.models.get(artifact.owner)
+    if isinstance(model, MicroModel):
+        return _assets([model_artifact(model.slice_of)])
+    if artifact.is_of_small_copy and artifact.split is not None:
+        return _assets([split_artifact(artifact.owner, artifact.split)])
+    return f"this is it; {_disk(catalog, _needed(project, artifact.name))}"
+
+
+def _whole(project: Project) -> str:
+    if not project.catalog.is_sample:
+        return f"this is it; {_disk(project.catalog, project.artifacts.values())}"
+    full = _full(project)
+    return f"README, “Full size, in five steps”; {_disk(full.catalog, full.artifacts.values())}"
+
+
+def _real(project: Project, name: str) -> str:
+    """How the real thing that the sample's `name` stands for is made."""
+    full = _full(project)
+    if name not in full.artifacts:
+        return f"the catalog {as_code(FULL)} makes none; a catalog of your own can"
+    needed = _needed(full, name)
+    own = any(
+        upstream.gated or not upstream.pinned
+        for upstream in (full.catalog.upstream_of(one.owner) for one in needed)
+    )
+    environment = f"WMTP_CATALOG={'my.yaml' if own else FULL} WMTP_STORAGE=/data/wmtp"
+    steps = "after steps 2 to 4 of the README's five, " if own else ""
+    command = _command(f"{environment} wmtp materialize {name}")
+    return f"{steps}{command}; {_disk(full.catalog, needed)}"
+
+
+def _full(project: Project) -> Project:
+    return Project(_full_catalog(), project.storage)
+
+
+@cache
+def _full_catalog() -> Catalog:
+    return load_catalog(FULL)
+
+
+def _needed(project: Project, name: str) -> list[Artifact]:
+    return [project.artifacts[one] for one in with_ancestors(project, [name])]
+
+
+def _disk(catalog: Catalog, artifacts: Iterable[Artifact]) -> str:
+    needed = disk_needed(catalog, artifacts)
+    return f"{size(needed)} of disk" if needed >= 10**6 else "under 1 MB of disk"
+
+
+def _assets(names: Iterable[str]) -> str:
+    return ", ".join(f"[{as_code(name)}](/assets/{name})" for name in names)
+
+
+def _command(command: str) -> str:
+    return as_code(command)
+
+
+def _takes(artifact: Artifact, repo: RepoId) -> bool:
+    return artifact.is_fetched and UpstreamFiles.of(artifact).repo == repo
+
+
+def _repository(catalog: Catalog, owner: str, upstream: Upstream) -> RepoId:
+    return RepoId("dataset" if owner in catalog.datasets else "model", upstream.repository)
+
+
+def _loading(catalog: Catalog, artifact: Artifact, repo: RepoId) -> str:
+    """At most three lines of Python that load an artifact."""
+    beside = (
+        f"versions/{artifact.name}/current/{file}" for file in kind_of(artifact).beside(artifact)
+    )
+    path = next(iter(artifact.links), next(beside, ""))
+    if artifact.is_fetched:
+        return _FETCHED.format(name=artifact.name, folder=repo.folder)
+    if artifact.is_shared:
+        return _TOKENIZER.format(owner=artifact.owner)
+    if issubclass(kind_of(artifact).loaded_as, Split):
+        rows = rows_of(catalog, artifact)
+        classed = FORMATS[catalog.datasets[artifact.owner].layout].classed
+        lines = READING if classed else READING_PLAIN
+        return lines.format(dataset=rows.dataset, split=rows.split) if rows else ""
+    if artifact.is_checkpoint:
+        network = layout_named(layout_of(catalog, artifact.owner)).network
+        return LOADING[network].format(name=artifact.owner)
+    if artifact.is_sharded:
+        network = layout_named(layout_of(catalog, artifact.owner)).network
+        lines = _SHARDED if network == "causal_lm" else _SHARDED_TENSORS
+        return lines.format(path=path)
+    return (_YAML if path.endswith(".yaml") else _DOCUMENT).format(path=path)
