@@ -33,8 +33,9 @@ fuzz: $(installed_dev) ## every fuzzer, 300 s each with a fresh seed (WMTP_FUZZ_
 		.venv/bin/python -m pytest $(workers) -m fuzz $(ARGS)
 
 sweep: $(installed_dev) ## publishing paths and whole runs, struck at every disk operation of theirs
-	@WMTP_SWEEP=all .venv/bin/python -m pytest -n 2 -rP -k "at_every_operation or struck_anywhere" \
-		wmtp_assets_tests/artifacts/test_sweep.py \
+	@WMTP_SWEEP=all .venv/bin/python -m pytest -n 2 -rP \
+		-k "at_every_operation or by_the_kernel or struck_anywhere" \
+		wmtp_assets_tests/artifacts/test_sweep.py wmtp_assets_tests/artifacts/test_real_disks.py \
 		wmtp_assets_tests/orchestration/test_sweep_of_runs.py $(ARGS)
 
 check: $(installed_dev) ## style, types, and Dagster's own validation

@@ -62,7 +62,7 @@ def go(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_one_of_many_processes_works_and_the_others_reuse(
     count: int, memory: Path, project: Project, new_hub: Path
 ) -> None:
