@@ -33,7 +33,42 @@ if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear .venv || fail "$python -m venv .venv failed (see above)"
 fi
 
+# Of pip's output what it is doing: on a terminal one line that changes, else a line per phase.
+phases() {
+    count=0 last=
+    phase="looking up and downloading packages"
+    while IFS= read -r line; do
+        case $line in
+        *"Collecting "*)
+            count=$((count + 1)) now="package $count: ${line##*Collecting }"
+            now=${now%% (*}
+            ;;
+        *"Downloading "*"("*) now="downloading ${line##*Downloading }" ;;
+        "Installing collected packages: "*)
+            # shellcheck disable=SC2086 # one argument for each name
+            set -- ${line#*: }
+            phase="installing $# packages (a minute or two)"
+            now="$phase ..."
+            ;;
+        *) continue ;;
+        esac
+        if [ -n "$terminal" ]; then
+            printf '\r\033[Ksetup: %.70s' "$now"
+        elif [ "$phase" != "$last" ]; then
+            echo "setup: $phase ..."
+        fi
+        last=$phase
+    done
+    [ -z "$terminal" ] || printf '\r\033[K'
+}
+
+terminal=
+[ ! -t 1 ] || terminal=yes
 echo "setup: installing into .venv (some minutes and 1.5 GB of packages the first time) ..."
-.venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    --constraint constraints.txt --editable ".$extra" ||
+exec 4>&1
+status=$({ {
+    .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+        --constraint constraints.txt --editable ".$extra" && echo 0 >&3 || echo 1 >&3
+} | phases >&4; } 3>&1)
+[ "$status" = 0 ] ||
     fail "pip could not install the packages (see above). Without a direct line to a package index, set PIP_INDEX_URL or PIP_FIND_LINKS and call this again"

@@ -24,6 +24,7 @@ PACKAGE = "wmtp_assets"
 LAYERS = (
     ("errors", "findings", "interrupts"),
     ("storage",),
+    ("progress",),
     ("hub",),
     ("catalog", "checkpoints", "corpora", "mtp", "notify", "sample"),
     ("artifacts",),

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from wmtp_assets.artifacts import Project
@@ -20,7 +21,8 @@ from wmtp_assets.artifacts.identity import Identity, identity_of
 from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding
-from wmtp_assets.storage.digests import cores
+from wmtp_assets.progress import following
+from wmtp_assets.storage.digests import cores, watched
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import UNREADABLE
 
@@ -33,9 +35,41 @@ def verify_all(
     """The findings on each artifact by name, computed anew; see `run_checks`."""
     given = list(artifacts)
     shared = Shared(artifact.name for artifact in given)
-    return in_parallel(
-        project, given, lambda artifact: run_checks(project, artifact, seed, shared=shared)
-    )
+    sizes = {artifact.name: _size(project, artifact) for artifact in given}
+    with following("verifying", sum(sizes.values()), None) as at:
+        tally = _Tally(at)
+
+        def verify(artifact: Artifact) -> list[Finding]:
+            with tally.part(sizes[artifact.name]):
+                return run_checks(project, artifact, seed, shared=shared)
+
+        return in_parallel(project, given, verify)
+
+
+class _Tally:
+    """Bytes that were read of several artifacts at once, for one report on all of them."""
+
+    def __init__(self, at: Callable[[int], None]) -> None:
+        self._at = at
+        self._lock = threading.Lock()
+        self._done = 0
+
+    @contextmanager
+    def part(self, size: int) -> Iterator[None]:
+        """In the block `size` bytes are read, of which digests report some, and a part twice."""
+        left = size
+
+        def add(count: int) -> None:
+            nonlocal left
+            with self._lock:
+                count = min(count, left)
+                left -= count
+                self._done += count
+                self._at(self._done)
+
+        with watched(add):
+            yield
+        add(size)
 
 
 def verify_all_of_run(
@@ -78,9 +112,16 @@ _RUNS: OrderedDict[tuple[str, Path], _Run] = OrderedDict()
 _RUNS_LOCK = threading.Lock()
 
 
-def findings_of_run(project: Project, artifact: Artifact, run_id: str) -> list[Finding]:
+def findings_of_run(
+    project: Project,
+    artifact: Artifact,
+    run_id: str,
+    log: Callable[[str], None] | None = None,
+) -> list[Finding]:
     """The findings of every check of an artifact, computed in this run and in this process, after
     the last change of anything that they depend on. Waits for what is being verified already.
+
+    `log` gets a line about progress every ten seconds.
     """
     identity = identity_of(project, artifact)
     if identity is None:  # something is missing or damaged: what is found is not kept
@@ -95,7 +136,12 @@ def findings_of_run(project: Project, artifact: Artifact, run_id: str) -> list[F
             run.verified[artifact.name] = identity, future
     if own:
         try:
-            findings = run_checks(project, artifact, shared=run.shared)
+            size = _size(project, artifact)
+            with (
+                following(f"verifying {artifact.name}", size, log or _unsaid) as at,
+                _Tally(at).part(size),
+            ):
+                findings = run_checks(project, artifact, shared=run.shared)
             if identity_of(project, artifact) != identity:
                 with run.lock:
                     if run.verified.get(artifact.name) == (identity, future):
@@ -105,6 +151,10 @@ def findings_of_run(project: Project, artifact: Artifact, run_id: str) -> list[F
             future.set_exception(error)
             raise
     return future.result()
+
+
+def _unsaid(_: str) -> None:
+    """Where there is no log: a line from the background would go to a step that has ended."""
 
 
 def start(project: Project, artifacts: Iterable[Artifact], run_id: str) -> None:

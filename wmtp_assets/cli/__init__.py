@@ -65,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.flags.optimize:
         _start_unoptimized()
     interrupts.install()  # before anything slow is imported
+    if sys.stderr.isatty():
+        from wmtp_assets.progress import use_terminal
+
+        use_terminal()
     return interrupts.leave(_attempt(None))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from wmtp_assets.orchestration.run import Run
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.preflight import gigabytes
 
+WIDTH = 100  # columns of what is no terminal
 SHOWN = 3  # reasons per condition; all of them are in the report
 
 
@@ -66,24 +69,27 @@ def _file(artifact: Artifact) -> str:
     return next(iter(artifact.links), f"versions/{artifact.name}")
 
 
-def table(rows: Iterable[Row]) -> str:
-    """The rows under a heading, in columns as wide as they need to be."""
-    heading = ("asset", "file", "rows or parameters", "size", "digest", "checks")
+def table(rows: Iterable[Row], columns: int = WIDTH) -> str:
+    """The rows under a heading; where that needs more than `columns`, each on lines of its own.
+
+    The paths of each artifact are printed by `wmtp list`.
+    """
+    given = list(rows)
+    heading = ("artifact", "rows/params", "size", "digest", "checks")
     lines = [heading] + [
         (
             row.asset,
-            row.file,
-            row.amount,
+            row.amount.partition(" ")[0],
             gigabytes(row.size) if row.size else "",
             row.digest,
-            f"{row.passed} passed"
-            + (f", {row.failed} FAILED" if row.failed else "")
-            + (f", {row.warned} warned" if row.warned else ""),
+            _checks(row),
         )
-        for row in rows
+        for row in given
     ]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
-    numbers = (2, 3)
+    if sum(widths) + 2 * (len(widths) - 1) > columns:
+        return "\n".join(line for row in given for line in _narrow(row, columns))
+    numbers = (1, 2)
     return "\n".join(
         "  ".join(
             cell.rjust(width) if column in numbers else cell.ljust(width)
@@ -93,10 +99,23 @@ def table(rows: Iterable[Row]) -> str:
     )
 
 
+def _checks(row: Row) -> str:
+    counts = ((row.passed, "ok"), (row.failed, "FAILED"), (row.warned, "warned"))
+    return ", ".join(f"{count} {word}" for count, word in counts if count)
+
+
+def _narrow(row: Row, columns: int) -> list[str]:
+    """An artifact's name, which is never broken, and the rest below it."""
+    size = gigabytes(row.size) if row.size else ""
+    facts = ", ".join(filter(None, (row.amount, size, row.digest, _checks(row))))
+    below = textwrap.wrap(facts, max(20, columns), initial_indent="  ", subsequent_indent="  ")
+    return [row.asset, *below]
+
+
 def run_text(project: Project, run: Run, summary: Collection[Row], verdict: Verdict) -> str:
     """What a run made, published and found, with what to do about each failure, and the verdict."""
     made = sum(name in project.artifacts for name in run.made)
-    lines = [table(summary), ""]
+    lines = [table(summary, shutil.get_terminal_size((WIDTH, 24)).columns), ""]
     lines.append(f"{made} artifacts were made, {len(summary) - made} were unchanged.")
     lines += [f"{name} was published again." for name in run.published]
     for check in run.checks:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,14 +16,12 @@ from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.row_index import SCHEMA
 from wmtp_assets.corpora.worker_pool import format_in_order
 from wmtp_assets.corpora.writer import SplitWriter
+from wmtp_assets.progress import following
 
 MAX_TOKENS = 2048
 _MOST_TOKENS = (1 << SCHEMA.field("output_tokens").type.bit_width) - 1
 _UNIT_BYTES = 300_000  # text of problems formatted together: enough to batch, small enough to cache
 _UNIT_LINES = 3_000_000  # bytes of the lines that a unit makes: many short solutions make long ones
-_REPORT_EVERY = 10.0  # seconds
-
-Progress = Callable[[str], None]
 
 
 def build_split(
@@ -35,7 +32,7 @@ def build_split(
     split: str,
     max_tokens: int = MAX_TOKENS,
     processes: int | None = None,
-    progress: Progress | None = None,
+    log: Callable[[str], None] | None = None,
     keep_lines: bool = True,
 ) -> SplitReport:
     """Write {split}.jsonl, {split}.index.parquet and {split}_stats.json into the folder `out`.
@@ -43,8 +40,8 @@ def build_split(
     Reads upstream's `shards`, given in upstream's order, as `dataset_format` says, and keeps the
     rows of at most `max_tokens` tokens by the SentencePiece model at `tokenizer`. `processes` None
     uses every core where the split is large enough to pay for starting them; the bytes are the same
-    for any number. `progress` gets a line of text every ten seconds. Without `keep_lines` the JSONL
-    is digested and counted, but not written.
+    for any number. `log` gets a line about progress every ten seconds. Without `keep_lines` the
+    JSONL is digested and counted, but not written.
 
     Raises CorpusError if a shard is not what upstream publishes.
     """
@@ -69,20 +66,19 @@ def build_split(
     problems = dataset_format.problems(shards)
     tokenizer_digest = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
     done = 0
-    begun = reported = time.monotonic()
-    with SplitWriter(out, dataset, split, keep_lines=keep_lines) as writer:
+    with (
+        SplitWriter(out, dataset, split, keep_lines=keep_lines) as writer,
+        following(f"{dataset} {split}", expected, log or _unsaid, "problems") as at,
+    ):
         for block in format_in_order(_units(problems), tokenizer, max_tokens, processes):
             writer.add(block)
             done += block.funnel["problems"]
-            now = time.monotonic()
-            if progress is not None and now - reported >= _REPORT_EVERY:
-                reported = now
-                left = (now - begun) * (expected - done) / done
-                progress(
-                    f"{dataset} {split}: {done:,} of {expected:,} problems, {writer.rows:,} rows, "
-                    f"{writer.bytes / 1e9:.2f} GB, about {left:.0f} s left"
-                )
+            at(done)
         return writer.finish({"max_tokens": max_tokens, "tokenizer_sha256": tokenizer_digest})
+
+
+def _unsaid(_: str) -> None:
+    """Where nobody asked for progress."""
 
 
 def _units(problems: Iterable[Problem]) -> Iterator[list[Problem]]:

@@ -17,6 +17,6 @@ them, Dagster.
 - `aside.py`      moves what is unreadable out of the way
 - `refusals.py`   every way of being refused, and what to do about each
 - `fetch.py`      `fetch`: the one door;  `transfer.py` one file;  `partial.py` bytes on disk;
-                  `retry.py` when to try again;  `progress.py` what a person sees meanwhile
+                  `retry.py` when to try again
 - `lock.py`       assets.lock;  `mirror.py`, `drift.py`, `doctor.py`  what is built on these
 """

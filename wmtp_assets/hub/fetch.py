@@ -25,13 +25,13 @@ from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, Fetched, RemoteFile, Repo
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.names import check_name, safe_target
 from wmtp_assets.hub.partial import Partial, remove_empty
-from wmtp_assets.hub.progress import Progress, progress_for
 from wmtp_assets.hub.refusals import HubError, NoSuchFileError
 from wmtp_assets.hub.retry import Retries, with_retries
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.hub.transfer import Arrived, Job, Transfer, WrongBytesError
+from wmtp_assets.progress import Progress, progress_for
 from wmtp_assets.storage import disk
-from wmtp_assets.storage.digests import sha256_file
+from wmtp_assets.storage.digests import sha256_file, watched
 from wmtp_assets.storage.errors import storage_errors
 from wmtp_assets.storage.preflight import require_space
 
@@ -201,7 +201,7 @@ def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched
             folder = stem_of_state.parent.relative_to(into).as_posix()
             clear_folder(into, folder, progress.note)
         with Partial.claim(partial_stem, progress.note) as partial:
-            sha256 = _standing(task)
+            sha256 = _standing(task, progress)
             if sha256 is not None:
                 partial.discard()
                 arrived = Arrived(sha256, "", 0, 0, 0)
@@ -224,15 +224,28 @@ def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched
     )
 
 
-def _standing(task: _Task) -> str | None:
+def _standing(task: _Task, progress: Progress) -> str | None:
     """The SHA-256 of the file under its name when it is already what it should be."""
     if not task.target.is_file() or task.target.stat().st_size != task.size:
         return None
     if task.digest is None:
         return None  # nobody knows what it should be: take it from the source again
     blob = _git_blob_id(task.target) if task.file.sha256 is None else ""
-    sha256 = sha256_file(task.target)
-    return None if task.wrong(sha256, blob) else sha256
+    progress.begin(f"{task.file.path}, which is there", task.size)
+    read = 0
+
+    def add(count: int) -> None:
+        nonlocal read
+        read += count
+        progress.at(read)
+
+    with watched(add):
+        sha256 = sha256_file(task.target)
+    progress.end()
+    if not task.wrong(sha256, blob):
+        return sha256
+    progress.begin(task.file.path, task.size)
+    return None
 
 
 def _transfer(

@@ -16,6 +16,7 @@ from dagster import DagsterEventType
 from wmtp_assets.orchestration.assets.common import MADE, RESULT
 from wmtp_assets.orchestration.failures import words_of
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
+from wmtp_assets.progress import say
 
 _LOGGER = "wmtp_assets.console"
 
@@ -91,7 +92,8 @@ class _Brief(logging.Formatter):
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]  # generic in stubs only
     def emit(self, record: logging.LogRecord) -> None:
-        if self.format(record):
+        text = self.format(record)
+        if text and not say(text):
             super().emit(record)
 
 

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from wmtp_assets.storage import page_cache
@@ -18,6 +20,21 @@ _BLOCK = 256 << 10  # fits the processor's cache: the hash reads what the copy j
 _BEHIND = 8 << 20  # pages forgotten this soon are used again for what is read next, still warm:
 # on a cold file this halves the processor time, against filling fresh memory
 _LARGE = 64 << 20  # a smaller file may stay in the page cache
+
+
+_watching = threading.local()
+
+
+@contextmanager
+def watched(read: Callable[[int], None]) -> Iterator[None]:
+    """In the block, `read` is called with the numbers of bytes that digests of this thread have
+    read since, every 8 MiB and at a file's end; by `sha256_files` from several threads."""
+    before = getattr(_watching, "read", None)
+    _watching.read = read
+    try:
+        yield
+    finally:
+        _watching.read = before
 
 
 def sha256_file(path: Path) -> str:
@@ -39,9 +56,20 @@ def sha256_files(paths: Iterable[Path], workers: int | None = None) -> dict[Path
     unique = list(dict.fromkeys(paths))
     with storage_errors("Reading files", "storage"):
         largest_first = sorted(unique, key=lambda path: path.stat().st_size, reverse=True)
-    with ThreadPoolExecutor(workers or cores()) as pool:
+    with ThreadPoolExecutor(
+        workers or cores(), initializer=_watch_as, initargs=(_watch(),)
+    ) as pool:
         found = dict(zip(largest_first, pool.map(sha256_file, largest_first), strict=True))
     return {path: found[path] for path in unique}
+
+
+def _watch() -> Callable[[int], None] | None:
+    read: Callable[[int], None] | None = getattr(_watching, "read", None)
+    return read
+
+
+def _watch_as(read: Callable[[int], None] | None) -> None:
+    _watching.read = read
 
 
 def cores() -> int:
@@ -119,10 +147,14 @@ def _sha256(descriptor: int) -> str:
     if forgetful:
         page_cache.read_in_order(descriptor)
     buffer = memoryview(bytearray(min(_BLOCK, size + 1)))
-    position = forgotten = 0
+    read = _watch()
+    position = forgotten = reported = 0
     while count := os.readv(descriptor, [buffer]):
         digest.update(buffer[:count])
         position += count
+        if read is not None and (position - reported >= _BEHIND or position >= size):
+            read(position - reported)
+            reported = position
         if forgetful and (position - forgotten >= _BEHIND or position >= size):
             page_cache.forget(descriptor, forgotten, position - forgotten)
             forgotten = position

@@ -283,9 +283,9 @@ def test_no_shards_is_said_so(small_tokenizer: Path, tmp_path: Path) -> None:
 def test_progress_tells_how_far_it_is(
     trap_shards: list[Path], small_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wmtp_assets.corpora.build._REPORT_EVERY", 0.0)
+    monkeypatch.setattr("wmtp_assets.progress._LINE_EVERY", 0.0)
     told: list[str] = []
-    build_codecontests(trap_shards, small_tokenizer, tmp_path, "train", progress=told.append)
+    build_codecontests(trap_shards, small_tokenizer, tmp_path, "train", log=told.append)
     assert "16 of 16 problems" in told[-1]
 
 

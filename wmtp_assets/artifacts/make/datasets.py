@@ -34,7 +34,7 @@ def build_rows(task: Task) -> Made:
         task.folder,
         split,
         max_tokens=dataset.max_tokens,
-        progress=task.log.info,
+        log=task.log.info,
     )
     return Made(_facts(report), report.files)
 

@@ -23,6 +23,7 @@ from wmtp_assets.checkpoints.convert import convert
 from wmtp_assets.checkpoints.planning import require_stated
 from wmtp_assets.checkpoints.sharded import write_sharded
 from wmtp_assets.checkpoints.vocabulary import require_rows
+from wmtp_assets.progress import following
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import write_bytes, write_json
 from wmtp_assets.storage.digests import write_sha256sums
@@ -57,7 +58,9 @@ def _convert(task: Task, model: UpstreamModel) -> Made:
     require_rows(plan.vocabulary, pieces, owner)  # before hours, not after
     require_space(folder, plan.target_size, f"Converting {owner}")
     ends: Ends = {}
-    certificate = convert(plan, folder / "model.safetensors", ends=ends)
+    with following(task.artifact.name, plan.target_size, task.log.info) as at:
+        target = folder / "model.safetensors"
+        certificate = convert(plan, target, lambda done, _: at(done), ends=ends)
     if plan.settled:
         settled = {"config": dict(plan.settled), "evidence": dict(plan.evidence)}
         write_json(folder / SETTLED, settled)

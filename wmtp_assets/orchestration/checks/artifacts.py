@@ -60,7 +60,7 @@ def _checks(project: Project, artifact: Artifact) -> dg.AssetChecksDefinition:
             findings = run_checks(used, artifact, only=selected)
         else:
             start(used, _ready(context, used), context.run.run_id)
-            findings = findings_of_run(used, artifact, context.run.run_id)
+            findings = findings_of_run(used, artifact, context.run.run_id, context.log.info)
         for finding in findings:
             yield shown(key, finding, used.store.root)
 

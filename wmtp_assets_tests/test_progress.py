@@ -1,0 +1,165 @@
+"""How far, how fast and how much longer: bars, lines, and nothing where that is right."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from wmtp_assets.progress import BarProgress, LinesProgress, progress_for
+from wmtp_assets.storage.digests import sha256_file, sha256_files, watched
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_log_gets_a_line_at_most_every_ten_seconds() -> None:
+    clock, lines = Clock(), list[str]()
+    progress = LinesProgress(lines.append, clock)
+    progress.begin("weights.bin", 1_000_000_000)
+    for second in range(1, 36):
+        clock.now = 100.0 + second
+        progress.at(second * 10_000_000)
+    progress.end()
+    assert len(lines) == 3
+    assert lines[0] == "weights.bin: 10%  100.00 MB of 1.00 GB  10.0 MB/s  1:30 left"
+
+
+def test_what_an_earlier_call_left_is_not_taken_for_speed() -> None:
+    clock, lines = Clock(), list[str]()
+    progress = LinesProgress(lines.append, clock)
+    progress.begin("weights.bin", 1_000_000_000)
+    progress.at(900_000_000)
+    clock.now += 20
+    progress.at(920_000_000)
+    assert "1.0 MB/s  1:20 left" in lines[0]
+
+
+def test_notes_are_always_reported() -> None:
+    lines: list[str] = []
+    progress = LinesProgress(lines.append, Clock())
+    progress.begin("a", 1)
+    progress.note("continues from 5 of 9 bytes")
+    assert lines == ["a: continues from 5 of 9 bytes"]
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_a_bar_stays_on_its_line_and_is_gone_at_the_end(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    screen = io.StringIO()
+    clock = Clock()
+    progress = BarProgress(screen, clock=clock)
+    path = "a/long/path/in/a/repository/" + "x" * 60 + ".bin"
+    progress.begin(path, 2_000_000_000)
+    clock.now += 3
+    for step in range(1, 11):
+        progress.at(step * 200_000_000)
+    progress.note("another process is fetching this file")
+    progress.end()
+    assert f"{path}: another process is fetching this file\n" in screen.getvalue()
+    drawn = screen.getvalue().replace(f"{path}: another process is fetching this file\n", "")
+    lines = drawn.split("\r")
+    assert all(len(line) < int(columns) for line in lines)
+    assert lines[-1] == ""
+    assert lines[-2].strip() == ""
+    if columns == "200":
+        assert any("10%" in line and "200M/2.00G" in line for line in lines)
+        assert any("100%" in line and "2.00G/2.00G" in line for line in lines)
+
+
+def test_a_bar_begins_where_an_earlier_call_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    screen = io.StringIO()
+    clock = Clock()
+    progress = BarProgress(screen, clock=clock)
+    progress.begin("weights.bin", 1_000_000_000)
+    clock.now += 3
+    progress.at(900_000_000)
+    first = screen.getvalue().split("\r")[-1]
+    assert "90%" in first
+    assert "?B/s" in first, "what was there already is not taken for speed"
+    progress.end()
+    progress.begin("small.json", 0)
+    progress.at(0)
+    progress.end()
+
+
+def test_what_ends_soon_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    screen, clock = io.StringIO(), Clock()
+    progress = BarProgress(screen, clock=clock)
+    progress.begin("small.json", 100)
+    for count in (10, 50, 100):
+        clock.now += 0.6
+        progress.at(count)
+    progress.end()
+    assert screen.getvalue() == ""
+
+
+def test_a_bar_that_is_drawn_late_counts_the_time_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    screen, clock = io.StringIO(), Clock()
+    progress = BarProgress(screen, clock=clock)
+    progress.begin("weights.bin", 1_000)
+    progress.at(200)
+    clock.now += 100
+    progress.at(300)
+    drawn = screen.getvalue().split("\r")[-1]
+    assert "30%" in drawn
+    assert "[01:40<11:" in drawn, "100 in 100 seconds, 700 to go"
+    progress.end()
+
+
+def test_no_share_is_above_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    screen, clock, lines = io.StringIO(), Clock(), list[str]()
+    for progress in (BarProgress(screen, clock=clock), LinesProgress(lines.append, clock)):
+        progress.begin("weights.bin", 1_000)
+        clock.now += 11
+        progress.at(1_500)
+        progress.end()
+    assert "100%" in screen.getvalue()
+    assert "1.50k" not in screen.getvalue()
+    assert lines == ["weights.bin: 100%  1.00 kB of 1.00 kB  0.0 MB/s  time left unknown"]
+
+
+def test_other_things_than_bytes_are_counted_by_their_name() -> None:
+    clock, lines = Clock(), list[str]()
+    progress = LinesProgress(lines.append, clock)
+    progress.begin("codecontests train", 13_000, "problems")
+    progress.at(0)
+    clock.now += 20
+    progress.at(2_600)
+    assert lines == ["codecontests train: 20%  2,600 of 13,000 problems  130 per second  1:20 left"]
+
+
+def test_a_log_is_told_where_there_is_no_terminal() -> None:
+    lines: list[str] = []
+    assert isinstance(progress_for(lines.append), LinesProgress)
+
+
+def test_a_watched_digest_says_what_it_has_read(tmp_path: Path) -> None:
+    sizes = (0, 1, 9 << 20, 20 << 20)
+    paths = [tmp_path / str(size) for size in sizes]
+    for path, size in zip(paths, sizes, strict=True):
+        with path.open("wb") as handle:
+            handle.truncate(size)
+    read: list[int] = []
+    with watched(read.append):
+        alone = [sha256_file(path) for path in paths]
+        assert sum(read) == sum(sizes)
+        assert max(read) < 9 << 20
+        read.clear()
+        assert list(sha256_files(paths, 2).values()) == alone
+        assert sum(read) == sum(sizes)
+    read.clear()
+    sha256_file(paths[-1])
+    assert read == []
