@@ -1,7 +1,7 @@
 """How far, how fast and how much longer: a bar on a terminal, else a line now and then.
 
-All of this package's progress is shown here, by tqdm. A run writes lines into its log, and `wmtp` on a terminal shows bars instead. What takes less than
-`_QUIET` seconds shows nothing.
+All of this package's progress is shown here, by tqdm. A run writes lines into its log, and `wmtp`
+on a terminal shows bars instead. What takes less than `_QUIET` seconds shows nothing.
 """
 
 from __future__ import annotations
