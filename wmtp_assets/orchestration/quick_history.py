@@ -65,7 +65,10 @@ def _engine_of(url: str, **options: Any) -> Engine:
     """The one engine for a database, with Dagster's options except for its pool."""
     with _lock:
         if url not in _engines:
-            engine = create_engine(url, **{**options, "poolclass": _KeptOpen})
+            # Always the connection that was used last: what one has in memory of a database is of
+            # no use any more once another has written to it.
+            pool = {"poolclass": _KeptOpen, "pool_use_lifo": True}
+            engine = create_engine(url, **{**options, **pool})
             event.listen(engine, "connect", _without_waiting)
             _engines[url] = engine
         return _engines[url]

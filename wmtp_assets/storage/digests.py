@@ -37,21 +37,24 @@ def watched(read: Callable[[int], None]) -> Iterator[None]:
         _watching.read = before
 
 
-def sha256_file(path: Path) -> str:
+def sha256_file(path: Path, keep: bool = False) -> str:
     """SHA-256 of a file's bytes, in hex. Memory: 256 KiB. Raises `StorageError`.
 
     The kernel reads ahead while this hashes, and is asked to drop the pages of a large file
-    behind it: verifying 27 GB must not push out of memory what others are reading.
+    behind it: verifying 27 GB must not push out of memory what others are reading. With `keep` the
+    next reader finds the file in memory (the page cache) where it fits.
     """
     with storage_errors(f"Reading {path.name}", path):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return _sha256(descriptor)
+            return _sha256(descriptor, keep)
         finally:
             os.close(descriptor)
 
 
-def sha256_files(paths: Iterable[Path], workers: int | None = None) -> dict[Path, str]:
+def sha256_files(
+    paths: Iterable[Path], workers: int | None = None, keep: bool = False
+) -> dict[Path, str]:
     """`sha256_file` of many, `workers` at a time (default: a file per core), largest first."""
     unique = list(dict.fromkeys(paths))
     with storage_errors("Reading files", "storage"):
@@ -59,7 +62,8 @@ def sha256_files(paths: Iterable[Path], workers: int | None = None) -> dict[Path
     with ThreadPoolExecutor(
         workers or cores(), initializer=_watch_as, initargs=(_watch(),)
     ) as pool:
-        found = dict(zip(largest_first, pool.map(sha256_file, largest_first), strict=True))
+        digests = pool.map(lambda path: sha256_file(path, keep), largest_first)
+        found = dict(zip(largest_first, digests, strict=True))
     return {path: found[path] for path in unique}
 
 
@@ -140,10 +144,10 @@ def _unescaped(name: str) -> str | None:
     return "".join(_UNESCAPES.get(piece, piece) for piece in pieces)
 
 
-def _sha256(descriptor: int) -> str:
+def _sha256(descriptor: int, keep: bool) -> str:
     digest = hashlib.sha256()
     size = os.fstat(descriptor).st_size
-    forgetful = size >= _LARGE
+    forgetful = size >= _LARGE and not (keep and page_cache.fits(size))
     if forgetful:
         page_cache.read_in_order(descriptor)
     buffer = memoryview(bytearray(min(_BLOCK, size + 1)))

@@ -66,7 +66,9 @@ def fetched_files(subject: Subject) -> Outcome:
     record_of = locked(project, wanted.repo)
     if record_of is not None and record_of.commit != there_is.revision:
         wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
-    sums = sha256_files([at for at in paths.values() if at.is_file()]) if subject.deep else {}
+    there = [at for at in paths.values() if at.is_file()]
+    # Kept: what is made from them is compared with samples of them.
+    sums = sha256_files(there, keep=True) if subject.deep else {}
     for path, record in listing.items():
         found = sums.get(paths[path], str(record["sha256"]))  # unread: the record against the pin
         known = record_of.files.get(path) if record_of else None
