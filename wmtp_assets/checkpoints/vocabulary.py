@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from sentencepiece import SentencePieceProcessor
+
 from wmtp_assets.checkpoints.errors import CheckpointError
 from wmtp_assets.checkpoints.tokenizers import open_processor
 from wmtp_assets.findings import Finding
@@ -43,15 +45,16 @@ def require_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int,
         tokenizer: the SentencePiece model. config: config.json or params.json of the model.
         rows: of the embedding. model: the model's name, for the error.
     """
-    if faults := _faults(tokenizer, config, rows):
+    processor = open_processor(tokenizer)
+    if faults := _faults(processor, config, rows):
         raise _error(model, faults)
-    return rows - open_processor(tokenizer).vocab_size()
+    return rows - processor.vocab_size()
 
 
 def check_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int) -> Finding:
     """Whether the tokenizer has the model's number of pieces and its special ids."""
-    faults = _faults(tokenizer, config, rows)
-    pieces = open_processor(tokenizer).vocab_size()
+    processor = open_processor(tokenizer)
+    faults, pieces = _faults(processor, config, rows), processor.vocab_size()
     padding = f", of which {rows - pieces} are padding" if rows != pieces else ""
     return Finding(
         name="tokenizer_fits_model",
@@ -63,8 +66,9 @@ def check_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int) -
     )
 
 
-def _faults(tokenizer: Path, config: Mapping[str, object], rows: int) -> list[str]:
-    processor = open_processor(tokenizer)
+def _faults(
+    processor: SentencePieceProcessor, config: Mapping[str, object], rows: int
+) -> list[str]:
     pieces = processor.vocab_size()
     faults = [] if rows in padded_sizes(pieces) else [_rows_fault(rows, pieces)]
     if (stated := config.get("vocab_size")) != rows:

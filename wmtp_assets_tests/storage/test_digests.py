@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from wmtp_assets.storage import (
     StorageError,
     digest_of,
+    page_cache,
     read_sha256sums,
     sha256_file,
     sha256_files,
@@ -57,7 +58,9 @@ def test_many_files_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
     assert found == {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def test_a_large_file_takes_little_memory_and_leaves_the_page_cache_alone(tmp_path: Path) -> None:
+def test_a_large_file_takes_little_memory_and_leaves_the_page_cache_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "large"
     block = os.urandom(1 << 20)
     with path.open("wb") as stream:
@@ -78,6 +81,13 @@ def test_a_large_file_takes_little_memory_and_leaves_the_page_cache_alone(tmp_pa
         sha256_file(path)
         cached.append(pages_in_cache(path))
     assert min(cached) < 0.2, cached
+    # What is read again soon is kept, as long as there is room for it.
+    monkeypatch.setattr(page_cache, "room", lambda: 3 * len(block) * 80)
+    sha256_file(path, keep=True)
+    assert pages_in_cache(path) < 0.9
+    monkeypatch.setattr(page_cache, "room", lambda: 4 * len(block) * 80)
+    sha256_file(path, keep=True)
+    assert pages_in_cache(path) > 0.9
 
 
 def pages_in_cache(path: Path) -> float:

@@ -18,7 +18,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         name=CHECK,
         description="Every required condition is met, recomputed from the files on disk.",
         config_schema={},
-        op_tags={"dagster/priority": "-2"},  # after the checks, whose findings it shares
+        op_tags={"dagster/priority": "-3"},  # after the checks, whose findings it shares
     )
     def gate_is_open(
         context: dg.AssetCheckExecutionContext,
