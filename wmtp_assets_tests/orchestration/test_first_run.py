@@ -11,6 +11,7 @@ import pytest
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.artifacts.staleness import stale_artifacts
+from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.cli.report import rows, table
 
 
@@ -46,6 +47,16 @@ def test_every_check_shows_the_expected_beside_the_found(said: dict[str, Any]) -
     for check in said["checks"]:
         assert check["metadata"]["expected"], check
         assert check["metadata"]["found"], check
+
+
+def test_what_datasets_wait_for_is_checked_before_any_checkpoint(
+    said: dict[str, Any], project: Project
+) -> None:
+    order = list(dict.fromkeys(check["asset"] for check in said["checks"]))
+    checkpoints = [a.name for a in project.artifacts.values() if a.kind is Kind.CHECKPOINT]
+    tokenizer = order.index("models/tokenizer")
+    assert tokenizer < min(map(order.index, checkpoints))
+    assert order[-1] == "phase2_readiness"
 
 
 def test_nothing_is_stale_after_a_run(project: Project) -> None:
