@@ -9,10 +9,11 @@ facts from the same functions (`facts`, `charts_of_rows`).
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from pkgutil import resolve_name
 from typing import Any, Final
 
@@ -109,18 +110,21 @@ def file_facts(project: Project, receipt: Receipt) -> Facts:
     artifact = project.artifacts[receipt.artifact]
     files = own_files(project.store, artifact, receipt)
     total = sum(one.size for one in files.values())
+    several = len(files) > 1  # of a single file, the size is said already
     rows: list[Mapping[str, Cell]] = [
-        # Of a single file, the size is said already.
         {
             "file": _narrow(name, 120, _WORD_BESIDE),
-            "SHA-256": f"{one.sha256[:12]} {size(one.size) if len(files) > 1 else ''}".strip(),
+            f"SHA-256{', size' * several}": f"{one.sha256[:12]} {size(one.size) * several}".strip(),
         }
         for name, one in list(files.items())[:SHOWN_FILES]
     ]
     left = len(files) - len(rows)
-    path = next(iter(artifact.links), f"versions/{artifact.name}/{receipt.version}")
-    if artifact.is_fetched:
-        path = f"upstream/{plain(str(receipt.facts.get('folder', '')))}"
+    # The names of files come below; Dagster does not break a line behind a slash.
+    folder = f"versions/{artifact.name}"
+    if artifact.links:
+        folder = str(PurePosixPath(next(iter(artifact.links))).parent)
+    elif artifact.is_fetched:
+        folder = f"upstream/{plain(str(receipt.facts.get('folder', '')))}"
     seconds = receipt.facts.get("seconds") if artifact.is_fetched else receipt.seconds
     moved = receipt.facts.get("fetched_bytes") if artifact.is_fetched else receipt.size
     speed: Facts = {}
@@ -130,7 +134,7 @@ def file_facts(project: Project, receipt: Receipt) -> Facts:
         "size_bytes": total,
         **speed,
         "seconds": float(receipt.seconds),
-        "path": path,
+        "folder": folder,
         "digest": receipt.digest[:12],
         "files": Table(rows),
         **({"more_files": left} if left else {}),
@@ -138,9 +142,9 @@ def file_facts(project: Project, receipt: Receipt) -> Facts:
 
 
 def _narrow(text: str, limit: int, word: int = _WORD) -> str:
-    """As `plain`, with longer words cut."""
-    words = plain(text, limit).split(" ")
-    return " ".join(one if len(one) <= word else f"{one[: word - 1]}…" for one in words)
+    """As `plain`, with longer words cut. Behind a hyphen a line may be broken."""
+    longer = rf"[^ -]{{{word + 1},}}"
+    return re.sub(longer, lambda found: f"{found[0][: word - 1]}…", plain(text, limit))
 
 
 # Rows.
