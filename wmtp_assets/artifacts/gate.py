@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -367,7 +368,10 @@ class _Judge:
                 )
                 if not reason.hint:
                     reason = replace(reason, hint=f"wmtp materialize {artifact.name} --force")
-                reasons.setdefault((artifact.name, reason.found), reason)
+                # One reason, too, where inputs are at fault: the hint names the input.
+                wrong = re.match(r"wmtp materialize (\S+)", reason.hint)
+                named = wrong[1] if wrong else artifact.name
+                reasons.setdefault((named, reason.found), reason)
         return replace(
             condition,
             reasons=tuple(reasons.values()),

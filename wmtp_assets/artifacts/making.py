@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from wmtp_assets.artifacts.checks import quick
+from wmtp_assets.artifacts.checks import quick, run_checks
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.make.task import Log, Task
 from wmtp_assets.artifacts.project import Project
@@ -20,6 +20,7 @@ from wmtp_assets.artifacts.staleness import incomplete
 from wmtp_assets.artifacts.types import Handle, demand
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, require_pins
 from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.findings import Finding
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.storage.receipts import Receipt
 
@@ -70,6 +71,11 @@ def make_artifact(
                 receipt = None
         elif not force:
             receipt = recipe.made_before(staging)
+            # Nobody knows what became of an older version: all of it is verified, now that it is
+            # the current one.
+            if receipt is not None and (doubts := _failed(run_checks(project, artifact))):
+                log.info(f"an older version is not taken, since it fails {', '.join(doubts)}")
+                receipt = None
         # What is fetched lies in files of its own, which may be gone although the listing is there.
         if receipt is not None and not (artifact.is_fetched and incomplete(project, artifact.name)):
             log.info("unchanged, nothing was made again")
@@ -89,7 +95,11 @@ def make_artifact(
 
 def _failed_now(project: Project, artifact: Artifact) -> list[str]:
     """The names of the quick checks that block, and that the stored version fails."""
-    return [one.name for one in quick(project, artifact) if one.blocking and not one.passed]
+    return _failed(quick(project, artifact))
+
+
+def _failed(findings: Iterable[Finding]) -> list[str]:
+    return [one.name for one in findings if one.blocking and not one.passed]
 
 
 def _recipe(

@@ -53,6 +53,21 @@ def with_ancestors(project: Project, names: Iterable[str]) -> set[str]:
     return wanted
 
 
+def existing_followers(project: Project, names: Collection[str]) -> set[str]:
+    """What was made from the artifacts `names`, directly or not, and has all of its inputs."""
+    found: set[str] = set()
+    for artifact in project.artifacts.values():
+        if {*names, *found}.isdisjoint(artifact.inputs):
+            continue
+        try:
+            made = [project.store.current(one) for one in (artifact.name, *artifact.inputs)]
+        except StorageError:
+            continue
+        if None not in made:
+            found.add(artifact.name)
+    return found - set(names)
+
+
 def sets_of(project: Project, names: Collection[str]) -> dict[str, PublishedSet]:
     """The sets that have a member among `names`."""
     return {

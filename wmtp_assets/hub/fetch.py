@@ -15,10 +15,11 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 
 from wmtp_assets.hub.aside import clear_folder, require_free
 from wmtp_assets.hub.files import LOCK_NAME, UNPINNED, Fetched, RemoteFile, RepoId, WantedFile
@@ -146,7 +147,12 @@ def _expect(
         hub.spec: (remote.size, remote.sha256),
     }
     size, sha256 = (
-        _agreed(f"{wanted.path} of {repo} at {commit}", what, {k: v[i] for k, v in stated.items()})
+        _agreed(
+            f"{wanted.path} of {repo} at {commit}",
+            what,
+            {who: value[i] for who, value in stated.items()},
+            lock.path,
+        )
         for i, what in enumerate(("size", "SHA-256"))
     )
     return RemoteFile(
@@ -172,7 +178,9 @@ def _announced(hub: Hub, repo: RepoId, commit: str, path: str) -> int:
     return size
 
 
-def _agreed(where: str, what: str, stated: dict[str, int | str | None]) -> int | str | None:
+def _agreed(
+    where: str, what: str, stated: dict[str, int | str | None], lock: Path
+) -> int | str | None:
     """The one value that everybody names who names any."""
     known = {who: value for who, value in stated.items() if value is not None}
     first, *others = known.items() or [("", None)]
@@ -183,10 +191,25 @@ def _agreed(where: str, what: str, stated: dict[str, int | str | None]) -> int |
                 expected=f"{what} {first[1]} ({first[0]})",
                 found=f"{what} {value} ({who})",
                 where=where,
-                hint="nothing was fetched. If upstream replaced the file on purpose, pin the new "
-                "one (`wmtp pin ORG/NAME COMMIT`); else find out who changed it.",
+                hint=_how_to_agree(known, lock),
             )
     return first[1]
+
+
+def _how_to_agree(known: Mapping[str, int | str], lock: Path) -> str:
+    """What a person does where `known`, by who says so, are not all the same."""
+    others = [who for who in known if who != LOCK_NAME]
+    if len({known[who] for who in others}) == 1:  # the lock stands alone
+        return (
+            f"nothing was fetched. Restore {LOCK_NAME} from a copy of yours; without one, to go by "
+            f"{' and '.join(others)}, put it aside (`mv {quote(str(lock))} "
+            f"{quote(f'{lock}.before')}`), then `wmtp materialize` verifies every file and writes "
+            "it anew. Find out who changed it."
+        )
+    return (
+        "nothing was fetched. If upstream replaced the file on purpose, pin the new one (`wmtp pin "
+        "ORG/NAME COMMIT`); else find out who changed it."
+    )
 
 
 def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched:

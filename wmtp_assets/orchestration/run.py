@@ -18,6 +18,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.released_weights import must_return
 from wmtp_assets.artifacts.staleness import (
     damaged_artifacts,
+    existing_followers,
     own_sets_of,
     sets_of,
     stale_artifacts,
@@ -79,7 +80,8 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     What is asked for is published as a whole: where the contract's paths do not lead to what is
     current, the other members of the set are looked at too, and where nothing of them is stale the
     set is published and nothing is made. With `force` the selected assets themselves are made
-    again, changed or not, and what they are made from where its bytes are not those of its receipt.
+    again, changed or not, what they are made from where its bytes are not those of its receipt, and
+    what was made from them where other bytes came of them.
     Every selected asset's checks run either way.
 
     Raises SelectionError, HomeError, StorageError where the storage cannot be written, and
@@ -176,7 +178,9 @@ def _work(project: Project, selected: set[str], force: bool) -> _Work:
     suspects = suspects_of_last_report(project) | (wanted - selected if force else set())
     damaged = damaged_artifacts(project, suspects & wanted)
     again = damaged | (selected if force else set())
-    stale = stale_artifacts(project, wanted, again)
+    # What is made from the selected assets is stale where other bytes come of them.
+    followers = existing_followers(project, selected) if force else set()
+    stale = stale_artifacts(project, wanted | followers, again)
     publish, own = [], own_sets_of(project, selected)
     for name, one in sets_of(project, selected).items():
         if stale.isdisjoint(one.artifacts) and not project.store.unpublished(one):

@@ -4,6 +4,7 @@ every record is resealed, and still the gate closes and says what repairs it."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,8 @@ from wmtp_assets_tests.artifact_checks.breaking import (
     recommit,
     split_checkpoint,
 )
-from wmtp_assets_tests.artifacts.resealing import closed_by, reseal
+from wmtp_assets_tests.artifacts.resealing import closed_by, reseal, verdict_about
+from wmtp_assets_tests.artifacts.workbench import Workbench
 
 MICRO, REF = "models/micro-ref", "models/ref-sheared-llama-2.7b"
 SPLIT = "datasets/humaneval_test"
@@ -245,6 +247,40 @@ def test_ends_of_values_that_no_tensor_has_close_the_gate(copied: Project) -> No
     sealed(copied, replace(receipt, facts=earlier))
     (found,) = run_checks(copied, artifact, only={"receipt_facts"})
     assert found.passed, "an earlier version stated none"
+
+
+def test_an_older_version_that_fails_its_checks_is_not_taken_up_again(copied: Project) -> None:
+    """A resealed version is of the same recipe as the sound one: only its checks tell them apart."""
+    sound = copied.store.current(SPLIT)
+    assert sound is not None
+
+    def change(folder: Path) -> None:
+        lines = (folder / "test.jsonl").read_bytes().splitlines(keepends=True)
+        (folder / "test.jsonl").write_bytes(b"".join(lines).replace(b"return", b"retrun", 1))
+
+    recommit(copied, SPLIT, change)
+    shutil.rmtree(copied.storage / "versions" / SPLIT / sound.digest[:12])
+    (copied.storage / "versions" / SPLIT / "current").unlink()
+    Workbench(copied).make([SPLIT])
+    made = copied.store.current(SPLIT)
+    assert made is not None
+    assert made.digest == sound.digest
+    # One that is sound is taken up again, and not made.
+    (copied.storage / "versions" / SPLIT / "current").unlink()
+    Workbench(copied).make([SPLIT])
+    assert copied.store.current(SPLIT) == made
+
+
+def test_what_fails_because_of_an_input_names_the_input_once(copied: Project) -> None:
+    path = copied.store.path(SPLIT) / "test.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])
+    verdict = verdict_about(copied, SPLIT, f"{SPLIT}_metadata")
+    (ready,) = (one for one in verdict.conditions if one.name == "humaneval_ready")
+    assert [(one.artifact, one.hint) for one in ready.reasons] == [
+        (SPLIT, f"wmtp materialize {SPLIT} --force")
+    ]
+    (rows,) = (one for one in verdict.conditions if one.name == "metadata_files")
+    assert {one.hint for one in rows.reasons} == {f"wmtp materialize {SPLIT} --force"}
 
 
 def sealed(project: Project, receipt: Receipt) -> None:

@@ -18,7 +18,8 @@ from wmtp_assets.artifacts.staleness import stale_artifacts
 from wmtp_assets.cli import main
 from wmtp_assets.definitions import build_defs
 from wmtp_assets.orchestration.assets.common import key_of
-from wmtp_assets_tests.artifact_checks.breaking import flip
+from wmtp_assets_tests.artifact_checks.breaking import flip, recommit
+from wmtp_assets_tests.artifacts.workbench import Workbench
 from wmtp_assets_tests.orchestration.tiny import VARIABLES, Tiny, contract, copied, rows, whole
 
 SPLIT = "datasets/humaneval_test"
@@ -237,6 +238,26 @@ def test_force_makes_again_what_the_asset_is_made_from_where_that_is_damaged(
     assert {SPLIT, RAW} <= set(json.loads(capsys.readouterr().out)["made"])
     assert fetched.read_bytes() == fetched_before
     assert contract(small_world) == before
+
+
+@pytest.mark.slow
+def test_force_makes_again_what_was_made_from_the_asset_where_that_changed(
+    small_world: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contract(small_world)
+    sound = small_world.project.store.current(SPLIT)
+
+    def change(folder: Path) -> None:
+        path = folder / "tokenizer_config.json"
+        path.write_bytes(path.read_bytes() + b" ")
+
+    recommit(small_world.project, "models/tokenizer", change)
+    Workbench(small_world.project).make([SPLIT, f"{SPLIT}_metadata"])
+    assert main(["materialize", "models/tokenizer", "--force", "--json"]) == 0
+    made = set(json.loads(capsys.readouterr().out)["made"])
+    assert {"models/tokenizer", SPLIT} <= made
+    assert contract(small_world) == before
+    assert small_world.opens()
 
 
 def test_a_path_that_is_taken_is_named_and_nothing_is_lost(

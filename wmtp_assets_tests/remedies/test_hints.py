@@ -154,6 +154,14 @@ def lock_is_a_folder(storage: Path) -> None:
     (storage / "assets.lock").mkdir()
 
 
+def lock_disagrees(storage: Path) -> None:
+    path = storage / "assets.lock"
+    lock = json.loads(path.read_bytes())
+    for record in lock["repos"]["datasets/openai/openai_humaneval"]["files"].values():
+        record["sha256"] = "0" * 64
+    path.write_text(json.dumps(lock), encoding="utf-8")
+
+
 def lock_is_a_link(storage: Path) -> None:
     lock = storage / ".locks" / "artifacts" / f"{SPLIT}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -241,6 +249,13 @@ SCENARIOS = [
         "rm ",
         status=2,
         then=f"wmtp materialize {SPLIT} --force",
+    ),
+    Scenario(
+        "hub.fetch._how_to_agree",
+        lock_disagrees,
+        f"wmtp materialize {SPLIT}_raw --force",
+        "mv ",
+        status=2,
     ),
     Scenario(
         "artifacts.checks.inputs.locked",
@@ -398,7 +413,6 @@ ELSEWHERE = {
     "checkpoints.libtorch.load": "a broken installation of torch, which this one is not",
     "hub.client_settings._token_problem": "the token is the person's",
     "hub.client_settings._proxy": "a package or a proxy of the person's choice",
-    "hub.fetch._agreed": "which of two files is right, a person decides",
     "hub.remote._unreachable": "without a network nothing here can repair it",
     "storage.errors.mounted_alone": "a mount: storage/test_processes.py executes it",
     "storage.preflight.require_writable": "read-only: artifacts/test_hostile_storage.py",

@@ -151,11 +151,10 @@ def _failed(
         found = error.what()
         if error.where not in (None, project.store.root):
             found += f" Where: {printable(str(error.where))}."
-        if demanded and error.hint:
-            hint = error.hint
+        if error.hint and (demanded or error.hint.startswith("wmtp ")):
+            hint = error.hint  # of an input, it names the one to make again
         elif error.hint and hint not in error.hint:
-            first = f"`{error.hint}`" if error.hint.startswith("wmtp ") else error.hint
-            hint = _and_again(first, hint)
+            hint = _and_again(error.hint, hint)
     return Finding(
         one.name,
         passed=False,
