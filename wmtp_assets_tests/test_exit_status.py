@@ -11,14 +11,21 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.signing import signature_path
 from wmtp_assets.cli import main
 from wmtp_assets.hub import client_settings
+from wmtp_assets.hub.files import LOCK_NAME
 from wmtp_assets.orchestration.home import enter_home
+from wmtp_assets.pages.report import LANGUAGES, file_name
+from wmtp_assets.storage.aside import FOLDER
+from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage.preflight import MARKS, OWN, require_storage
 from wmtp_assets_tests.artifacts.editions import small
 from wmtp_assets_tests.hub.authorities import make_authority
 from wmtp_assets_tests.orchestration import tiny
 from wmtp_assets_tests.orchestration.tiny import Tiny
 
+SPLIT = "datasets/humaneval_test"
 EVERY = [
     ("materialize",),
     ("verify",),
@@ -120,6 +127,46 @@ def test_what_was_never_made_is_wrong_and_not_refused(
 ) -> None:
     assert main(list(arguments)) == 1
     assert "does not exist yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [("gate",), ("gc",), ("report",), ("rollback", SPLIT)])
+def test_nothing_is_written_into_a_folder_that_is_no_storage(
+    world: Tiny,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    mine = world.folder / "mine" / "versions"
+    mine.mkdir(parents=True)
+    (mine.parent / "photo").write_text("x", encoding="utf-8")
+    monkeypatch.setenv("WMTP_STORAGE", str(mine.parent))
+    assert "this is none" in refused(capsys, *arguments)
+    assert sorted(path.name for path in mine.parent.iterdir()) == ["photo", "versions"]
+    assert list(mine.iterdir()) == []
+
+
+def test_everything_that_is_put_into_a_storage_makes_it_one(copied: Project) -> None:
+    assert {path.name for path in copied.storage.iterdir()} <= OWN
+    assert {file_name(language) for language in LANGUAGES} <= OWN
+    assert {LOCK_NAME, FOLDER, signature_path(copied).name, copied.report.name} <= OWN
+    tops = {path.split("/")[0] for one in copied.sets.values() for path in one.links}
+    assert {*tops, LOCK_NAME, copied.report.name} <= MARKS <= OWN
+    for mark in MARKS:
+        folder = copied.storage.with_name(f"with {mark}")
+        folder.mkdir()
+        (folder / "photo").touch()
+        with pytest.raises(StorageError):
+            require_storage(folder, "The gate")
+        (folder / mark).mkdir()
+        require_storage(folder, "The gate")
+
+
+@pytest.mark.parametrize("names", [(), (".gitkeep",), ("lost+found",), ("sample",)])
+def test_an_empty_folder_may_become_a_storage(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    require_storage(tmp_path, "The gate")
+    require_storage(tmp_path / "none", "The gate")
 
 
 def test_a_storage_that_is_a_file_is_one_line(

@@ -12,12 +12,17 @@ Paths are made absolute here, once: Dagster's processes work in another folder t
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from wmtp_assets.catalog.reader import SHIPPED
 from wmtp_assets.errors import WmtpError
+
+# Bytes. Linux takes paths of 4,095, and what is made below needs some of them.
+_LONGEST, _LONGEST_NAME = 3072, 255
+_CONTROLS = frozenset({"Cc", "Zl", "Zp"})  # Unicode's categories: they end a line, or do worse
 
 
 class SettingsError(WmtpError):
@@ -59,23 +64,27 @@ class Settings:
 def absolute(path: str, variable: str) -> Path:
     """`path`, which `variable` of the environment holds, from the root. Raises SettingsError."""
     found: str | None = None
-    if "\0" in path:
-        found = "a NUL character"
+    if any(unicodedata.category(char) in _CONTROLS for char in path):
+        # Messages and commands that are printed hold paths: one line each, to be copied.
+        found = f"a line break, NUL or another control character: {path!a}"
     elif "://" in path:
         found = f"a URL: {path.partition('://')[0]}://..."
     else:
         try:
             whole = Path(path).expanduser().absolute()
-            str(whole).encode()
+            size, longest = len(str(whole).encode()), max(len(os.fsencode(p)) for p in whole.parts)
         except UnicodeEncodeError:  # no document, database or page could name it
             found = f"bytes that are not UTF-8: {str(whole)!a}"
         except (RuntimeError, OSError) as error:
             found = f"{path}: {error}"
         else:
-            return whole
+            if size <= _LONGEST and longest <= _LONGEST_NAME:
+                return whole
+            found = f"a path of {size:,} bytes, the longest name of which has {longest:,}"
     raise SettingsError(
         f"{variable} is not the path of a file or folder",
-        expected="a path such as /data/wmtp or ~/wmtp",
+        expected=f"a path such as /data/wmtp or ~/wmtp, of at most {_LONGEST:,} bytes, with names "
+        f"of at most {_LONGEST_NAME}",
         found=found,
         where=f"the variable {variable} of the environment",
         hint=f"correct {variable}, or unset it.",

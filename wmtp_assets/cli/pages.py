@@ -24,8 +24,12 @@ def register(commands: Any) -> None:
 def _report(given: argparse.Namespace) -> int:
     from wmtp_assets.pages.report import write_report
     from wmtp_assets.pages.text import size
+    from wmtp_assets.storage.preflight import require_storage
 
-    written = write_report(open_project(), given.lang, given.out)
+    project = open_project()
+    if given.out is None:
+        require_storage(project.storage, "The report")
+    written = write_report(project, given.lang, given.out)
     print(f"The report is in {written} ({size(written.stat().st_size)}). It states the gate's last")
     print("verdict; `wmtp gate` asks the gate anew.")
     return DONE

@@ -182,8 +182,10 @@ def _gate(given: argparse.Namespace) -> int:
     from wmtp_assets.cli.report import verdict_text
     from wmtp_assets.pages.report import keep_reports_true
     from wmtp_assets.storage.errors import StorageError
+    from wmtp_assets.storage.preflight import require_storage
 
     project = open_project()
+    require_storage(project.storage, "The gate")
     verdict = evaluate(project)
     try:
         write_report(project, verdict)

@@ -62,7 +62,10 @@ def _history(given: argparse.Namespace) -> int:
 
 
 def _rollback(given: argparse.Namespace) -> int:
+    from wmtp_assets.storage.preflight import require_storage
+
     project = open_project()
+    require_storage(project.storage, "Going back")
     name = _set_of(project, given.asset)
     publication = project.store.rollback(name, given.version)
     print(f"{name} is {publication.version} again, with all that is published with it.")
@@ -71,9 +74,10 @@ def _rollback(given: argparse.Namespace) -> int:
 
 def _gc(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.unneeded_files import orphans, release_weights
-    from wmtp_assets.storage.preflight import gigabytes
+    from wmtp_assets.storage.preflight import gigabytes, require_storage
 
     project = open_project()
+    require_storage(project.storage, "`wmtp gc`")
     also = [*orphans(project), *(release_weights(project, given.dry_run) if given.raw else [])]
     done = project.store.gc(keep=given.keep, dry_run=given.dry_run, also=also)
     word = "would be removed" if given.dry_run else "removed"

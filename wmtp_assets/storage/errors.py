@@ -27,9 +27,11 @@ _HINTS = {
     errno.EROFS: "remount the file system for writing, or set WMTP_STORAGE to another folder.",
     errno.EACCES: _ALLOW,
     errno.EPERM: _ALLOW,
+    errno.ENAMETOOLONG: "set WMTP_STORAGE to a shorter path, on a file system that takes names of "
+    "255 bytes (eCryptfs takes 143).",
 }
 # What says nothing of the thing itself, only that it could not be looked at.
-DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE})
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENAMETOOLONG})
 # What is in the way, by errno; the hint names the path.
 _IN_THE_WAY = {
     errno.ELOOP: "look at what the link leads to, then remove the link (`rm {place}`), which "

@@ -1,4 +1,4 @@
-"""What can be known before a step starts: is there room, and may we write."""
+"""What can be known before a step starts: is there room, may we write, and is this a storage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,55 @@ import os
 import shutil
 from pathlib import Path
 
-from wmtp_assets.storage.errors import StorageError
+from wmtp_assets.storage import disk
+from wmtp_assets.storage.errors import StorageError, refused
+
+# By name, all that this package puts into the root of a storage. The first ones are nobody else's:
+# a folder that holds one of them is a storage.
+MARKS = frozenset(
+    {
+        ".locks",
+        "assets.lock",
+        "datasets_local_small",
+        "datasets_v2",
+        "models_v2",
+        "phase2_readiness.json",
+    }
+)
+OWN = MARKS | {
+    ".set-aside",
+    "model.sig",
+    "published",
+    "report.html",
+    "report.ko.html",
+    "sample",
+    "upstream",
+    "versions",
+}
+
+_NOTHING = {".gitignore", ".gitkeep", "lost+found"}  # what an empty folder may hold
+
+
+def require_storage(root: Path, purpose: str) -> None:
+    """Raises `StorageError` where `root` is a folder of something else: it holds files, and nothing
+    by which a storage is known. Nothing, or an empty folder, may become one."""
+    try:
+        names = {path.name for path in root.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        names = {root.name}
+    except OSError as error:
+        raise refused(error, root) from error
+    foreign = sorted(name for name in names - OWN - _NOTHING if not disk.is_temporary(name))
+    if foreign and names.isdisjoint(MARKS):
+        raise StorageError(
+            f"{purpose} writes into a storage, and this is none",
+            expected="a folder that `wmtp materialize` has made, or an empty one",
+            found=f"other files, such as {', '.join(ascii(name) for name in foreign[:3])}",
+            where=root,
+            hint="set WMTP_STORAGE to the storage, or to a new folder.",
+        )
 
 
 def require_writable(folder: Path, purpose: str) -> Path:

@@ -250,7 +250,7 @@ def test_ends_of_values_that_no_tensor_has_close_the_gate(copied: Project) -> No
 
 
 def test_an_older_version_that_fails_its_checks_is_not_taken_up_again(copied: Project) -> None:
-    """A resealed version is of the same recipe as the sound one: only its checks tell them apart."""
+    """A resealed version has the recipe of the sound one: only its checks tell them apart."""
     sound = copied.store.current(SPLIT)
     assert sound is not None
 

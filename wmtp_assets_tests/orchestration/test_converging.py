@@ -245,7 +245,6 @@ def test_force_makes_again_what_was_made_from_the_asset_where_that_changed(
     small_world: Tiny, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contract(small_world)
-    sound = small_world.project.store.current(SPLIT)
 
     def change(folder: Path) -> None:
         path = folder / "tokenizer_config.json"

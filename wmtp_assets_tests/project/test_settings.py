@@ -44,6 +44,8 @@ def test_a_tilde_is_the_users_home(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "value", [
         "~nobody-of-that-name/x", "a\0b", "https://example.org/hub", "/data/caf\udce9",
+        "/data\n/wmtp", "a\rb", "a\tb", "a\x1b[2Jb", "a\x85b", "a\u2028b", "a\x7fb",
+        f"/data/{'x' * 256}", f"/data/{'x' * 300}/y", "/data" + "/x" * 1600,
     ],
 )  # fmt: skip
 def test_what_is_no_path_is_refused_by_the_variables_name(name: str, value: str) -> None:
@@ -52,3 +54,8 @@ def test_what_is_no_path_is_refused_by_the_variables_name(name: str, value: str)
     assert refused.value.hint
     str(refused.value).encode()
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("value", ["/data/my models", "/데이터", f"/data/{'x' * 255}", "/x" * 1500])
+def test_what_is_odd_and_still_a_path_is_taken(value: str) -> None:
+    assert Settings.from_environment({"WMTP_STORAGE": value}).storage == Path(value)

@@ -262,3 +262,14 @@ def test_current_as_a_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"not the link.*cp -a"):
         store.current(MODEL)
     assert [found.file for found in store.mismatches(MODEL, deep=False)] == [current]
+
+
+def test_a_name_that_is_too_long_is_said_to_be_that(tmp_path: Path) -> None:
+    store = Store(tmp_path / ("x" * 256))
+    for call in (lambda: store.current("a"), lambda: store.publication("a")):
+        with pytest.raises(StorageError, match="ENAMETOOLONG") as refused:
+            call()
+        assert "shorter path" in str(refused.value.hint)
+    with pytest.raises(StorageError, match="ENAMETOOLONG") as refused, store.stage("a"):
+        pass
+    assert "shorter path" in str(refused.value.hint)
