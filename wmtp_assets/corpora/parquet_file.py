@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from wmtp_assets.corpora.columns import Kind, MismatchError, field_of
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.parquet_pages import require_bounded_pages
 
 # What pyarrow raises for a file that it cannot decode; UnicodeDecodeError is a ValueError.
 _UNREADABLE = (
@@ -72,6 +73,7 @@ class Shard:
                     refusal.names = frozenset(schema.names)
                     raise refusal from error
             self._check_sizes()
+            require_bounded_pages(path, wanted, AS_UPSTREAM)
 
     def _check_sizes(self) -> None:
         """Refuse a small file that decodes to gigabytes, from what its footer states.

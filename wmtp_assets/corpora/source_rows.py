@@ -22,6 +22,8 @@ import pyarrow.parquet as pq
 from wmtp_assets.corpora import records
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.parquet_file import AS_UPSTREAM
+from wmtp_assets.corpora.parquet_pages import require_bounded_pages
 from wmtp_assets.corpora.tokens import TokenCounter
 
 COLUMNS = (
@@ -73,6 +75,8 @@ class SourceRows:
         self._counter = TokenCounter(tokenizer)
         self._shards = list(shards)
         self._files = [_opened(shard) for shard in shards]
+        for shard in shards:
+            require_bounded_pages(shard, dataset_format.columns, AS_UPSTREAM)
         self._task_ids: list[str] | None = None
         self._task_ids_read = False
         #: (shard, row group, ordinal of its first problem, problems) of every row group.

@@ -109,6 +109,24 @@ def _long_list(path: Path) -> None:
     pq.write_table(table.set_column(at, "solutions", solutions), path, compression="zstd")
 
 
+def _page_of_two_gigabytes(path: Path) -> None:
+    """Sizes as the footer states them, and one page that states another: 5 bytes for 5 bytes."""
+    many = pa.Table.from_pylist(
+        [problem(name=str(at), description="\0" * (35 << 20)) for at in range(4)], schema=SCHEMA
+    )
+    pq.write_table(many, path, compression="zstd", use_dictionary=False)
+    data = path.read_bytes()
+    stated = pq.read_metadata(path).row_group(0).column(1)
+    assert stated.path_in_schema == "description"
+    begin = stated.data_page_offset
+    at = next(
+        at
+        for at in range(begin, begin + 20)
+        if data[at : at + 1] == b"\x15" and data[at + 5] in range(1, 16) and data[at + 4] > 127
+    )
+    path.write_bytes(data[: at + 1] + b"\xfe\xff\xff\xff\x0f" + data[at + 6 :])
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a name that is not UTF-8": (_named(b"QQQQ", b"\xff\xfe\xc3\x28"), "utf-8"),
     "a name of a lone surrogate": (_named(b"QQQ", b"\xed\xa0\x80"), "utf-8"),
@@ -136,6 +154,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "an encrypted column": (_encrypted(True), "decrypt"),
     "a text of 300 MiB in a few kilobytes": (_long_text, "too large"),
     "a list of five million in a few kilobytes": (_long_list, "5,000,000 values"),
+    "a page that states two gigabytes": (_page_of_two_gigabytes, "2,147,483,647 bytes (column"),
 }
 
 

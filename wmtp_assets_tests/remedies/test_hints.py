@@ -190,6 +190,12 @@ SCENARIOS = [
         "wmtp gate",
         f"wmtp materialize {SPLIT} --force",
     ),
+    Scenario(  # a quick look does not see it: the run that verifies it names the command
+        "artifacts.checks.common.files_unchanged",
+        flipped(f"versions/{SPLIT}/{VERSION}/test.jsonl"),
+        f"wmtp materialize {SPLIT}",
+        f"wmtp materialize {SPLIT} --force",
+    ),
     Scenario(
         "artifacts.types.demand",
         lambda storage: shutil.rmtree(storage / "versions" / SPLIT),
