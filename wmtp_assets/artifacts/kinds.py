@@ -15,6 +15,7 @@ from wmtp_assets.artifacts.make import datasets, fetched, models
 from wmtp_assets.artifacts.make.task import Maker
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import (
+    LISTING,
     SETTLED,
     Checkpoint,
     Document,
@@ -151,7 +152,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         describe=_files_of_repository,
         red="a fetched file is missing, or is not the one that this commit has",
         icon="huggingface",
-        beside=_files("fetched.json"),
+        beside=_files(LISTING),
     ),
     Kind.TOKENIZER: ArtifactKind(
         make=models.write_tokenizer,

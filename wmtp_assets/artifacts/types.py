@@ -20,6 +20,7 @@ from wmtp_assets.storage.store import Store
 
 _MAX_DOCUMENT = 64 << 20  # a certificate has some 500 bytes per tensor
 SETTLED = "settled.json"
+LISTING = "fetched.json"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Fetched(Handle):
 
     def files(self) -> dict[str, dict[str, object]]:
         """What was fetched: `size` and `sha256` of every file, by its path in the repository."""
-        listing = self.read("fetched.json")
+        listing = self.read(LISTING)
         return cast("dict[str, dict[str, object]]", listing["files"])
 
     @property

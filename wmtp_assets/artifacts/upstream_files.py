@@ -227,9 +227,10 @@ def fetch_upstream(
 
 def listing_of(files: Sequence[Fetched]) -> Mapping[str, object]:
     """The document that stands for fetched files: size and SHA-256 of each, by path."""
-    return {
-        "files": {
-            file.path: {"size": file.size, "sha256": file.sha256}
-            for file in sorted(files, key=lambda file: file.path)
-        }
-    }
+    ordered = sorted(files, key=lambda file: file.path)
+    return listing_from({file.path: (file.size, file.sha256) for file in ordered})
+
+
+def listing_from(files: Mapping[str, tuple[object, object]]) -> Mapping[str, object]:
+    """As `listing_of`, of size and SHA-256 by path."""
+    return {"files": {path: {"size": size, "sha256": sha} for path, (size, sha) in files.items()}}

@@ -22,7 +22,7 @@ from wmtp_assets.corpora.dataset_format import DatasetFormat, RowCheck
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.reader import Corpus
-from wmtp_assets.corpora.report import Tally
+from wmtp_assets.corpora.report import Tally, stats_bytes
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
@@ -286,8 +286,13 @@ def stats_add_up(split: StoredSplit) -> Outcome:
     counts = ("total", "correct", "incorrect", "difficulty_dist")
     known = {*index.facts, *distributions, *counts, "funnel", "index"}
     file = {"sha256": split.index_sha256, "bytes": index.path.stat().st_size}
-    expected |= {**index.facts, "index": file, "further fields": []}
+    expected |= {**index.facts, "rows": found.rows, "index": file, "further fields": []}
+    expected |= {"written as a build writes it": True, "funnel's other numbers": []}
     actual = {
+        "written as a build writes it": split.stats_file.read_bytes() == stats_bytes(stats),
+        "funnel's other numbers": [
+            name for name, count in funnel.items() if type(count) is not int
+        ],
         **{name: stats.get(name) for name in (*index.facts, "index")},
         "further fields": sorted(stats.keys() - known),
         **{name: stats.get(name) for name in distributions},
@@ -299,7 +304,12 @@ def stats_add_up(split: StoredSplit) -> Outcome:
         "index.rows": len(index),
         "index.jsonl.sha256": index.facts["jsonl"]["sha256"],
     }
-    wrong = {name: actual[name] for name, value in expected.items() if actual[name] != value}
+    # As text: 75.0 is no 75, and true is no 1.
+    wrong = {
+        name: actual[name]
+        for name, value in expected.items()
+        if json.dumps(actual[name], sort_keys=True) != json.dumps(value, sort_keys=True)
+    }
     return Outcome(
         passed=not wrong,
         expected={name: expected[name] for name in wrong} or _LINES_OWN,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,11 @@ from wmtp_assets.corpora.row_index import as_numpy
 
 TOKEN_BIN = 128  # tokens a bin of the length histograms
 _TOKEN_COLUMNS = ("instruction_tokens", "input_tokens", "output_tokens")
+
+
+def stats_bytes(stats: Mapping[str, object]) -> bytes:
+    """The statistics document as it is written."""
+    return json.dumps(stats, indent=2).encode("ascii") + b"\n"
 
 
 @dataclass(frozen=True)

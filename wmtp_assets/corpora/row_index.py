@@ -88,8 +88,16 @@ class IndexWriter:
         return table
 
     def close(self, facts: Mapping[str, object]) -> None:
-        self._writer.add_key_value_metadata({_KEY: json.dumps(dict(facts), sort_keys=True)})
+        self._writer.add_key_value_metadata({_KEY: _facts_text(facts)})
         self._writer.close()
+
+
+def _facts_text(facts: Mapping[str, object]) -> str:
+    return json.dumps(dict(facts), sort_keys=True)
+
+
+def _no_fraction(text: str) -> float:
+    raise ValueError(f"{text} where there are whole numbers only")
 
 
 class RowIndex:
@@ -127,15 +135,17 @@ class RowIndex:
                 for keys in (_KEYS, metadata.keys())
             )
         else:
-            what, wanted = "key-value metadata", "a JSON object under `wmtp`"
+            what, wanted = "key-value metadata", "a JSON object under `wmtp`, as it is written"
             try:
-                facts = json.loads(metadata[_KEY])
+                facts = json.loads(metadata[_KEY], parse_float=_no_fraction)
             except (ValueError, RecursionError) as error:
                 facts, found = None, f"{type(error).__name__}: {error}"
             else:
                 found = f"{facts!r:.100}"
             if isinstance(facts, dict):
-                return facts
+                if _facts_text(facts).encode() == metadata[_KEY]:
+                    return facts
+                found = f"other text, such as spaces: {metadata[_KEY]!r:.100}"
         raise CorpusError(
             f"This Parquet file is not a row index of this version, by its {what}",
             expected=wanted,

@@ -75,8 +75,8 @@ class SourceRows:
         self._counter = TokenCounter(tokenizer)
         self._shards = list(shards)
         self._files = [_opened(shard) for shard in shards]
-        for shard in shards:
-            require_bounded_pages(shard, dataset_format.columns, AS_UPSTREAM)
+        for path in shards:
+            require_bounded_pages(path, dataset_format.columns, AS_UPSTREAM)
         self._task_ids: list[str] | None = None
         self._task_ids_read = False
         #: (shard, row group, ordinal of its first problem, problems) of every row group.

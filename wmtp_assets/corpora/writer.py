@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from wmtp_assets.corpora.formatting import FACTS, Formatted
 from wmtp_assets.corpora.metadata import MetadataText
-from wmtp_assets.corpora.report import SplitReport, Tally
+from wmtp_assets.corpora.report import SplitReport, Tally, stats_bytes
 from wmtp_assets.corpora.row_index import ROWS_PER_GROUP, IndexWriter
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import atomic_write
@@ -148,7 +147,7 @@ class SplitWriter:
             **self._tally.document(),
         }
         with atomic_write(self.stats_file) as file:
-            file.write(json.dumps(stats, indent=2).encode("ascii") + b"\n")
+            file.write(stats_bytes(stats))
         return SplitReport(
             dataset=self._dataset,
             split=self._split,

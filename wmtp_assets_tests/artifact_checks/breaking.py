@@ -284,4 +284,4 @@ def _rewrite_index(
     change(columns)
     say(facts)
     made = pa.table(columns, schema=table.schema.remove_metadata())
-    pq.write_table(made.replace_schema_metadata({b"wmtp": json.dumps(facts)}), path)
+    pq.write_table(made.replace_schema_metadata({b"wmtp": json.dumps(facts, sort_keys=True)}), path)

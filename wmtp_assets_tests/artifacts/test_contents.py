@@ -140,7 +140,7 @@ def test_a_row_index_that_describes_other_metadata_closes_the_gate(
         table = pq.read_table(path).replace_schema_metadata(None)
         with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
             writer.write_table(table)
-            writer.add_key_value_metadata({"wmtp": json.dumps(facts)})
+            writer.add_key_value_metadata({"wmtp": json.dumps(facts, sort_keys=True)})
         (stats,) = folder.glob("*_stats.json")
         file = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
         document(stats.name, lambda value: value.update({**facts, "index": file}))(folder)

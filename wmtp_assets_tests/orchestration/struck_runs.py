@@ -34,6 +34,7 @@ import io
 import json
 import os
 import pickle
+import random
 import re
 import shutil
 import sys
@@ -71,6 +72,11 @@ UNREAD = re.compile(r"(\.staging-|\.trash-|\.tmp-)[0-9a-f]{12}")
 TIMES = re.compile(rb'"(made_at|seconds|seal|fetched_at|sequence)": ("[^"]*"|[0-9.e-]+)')
 
 
+# The run did not come to the operation (threads take turns), or its history of runs failed, which
+# is a database in memory here.
+OF_THE_TEST = re.compile(r"^not reached$|sqlite3\.")
+
+
 @dataclass(frozen=True)
 class Point:
     """Where a run is struck: at which boundary, at which operation (from 1) of it, and how."""
@@ -87,7 +93,11 @@ class Point:
 @dataclass
 class Outcome:
     """What came of the points: how many there were, how many cases were told apart, how many
-    reruns healed one, and what went wrong."""
+    reruns healed one, and what went wrong.
+
+    `left_out` counts the points of loops that were not drawn. `untried` are those that failed for
+    a reason of the test's own (`OF_THE_TEST`), though tried twice where that can be.
+    """
 
     points: dict[str, int] = field(default_factory=dict)
     operations: int = 0
@@ -95,6 +105,8 @@ class Outcome:
     healed: int = 0
     failures: list[str] = field(default_factory=list)
     boundaries: list[str] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
+    left_out: int = 0
 
     def count(self, fault: str) -> None:
         """One more point of this fault."""
@@ -106,14 +118,18 @@ class Outcome:
         return (
             f"{sum(self.points.values())} points in {len(self.boundaries)} boundaries of a run of "
             f"{self.operations} operations ({self.points}); {self.followed} cases followed, "
-            f"{self.healed} reruns healed one, {len(self.failures)} failures"
+            f"{self.healed} reruns healed one, {len(self.failures)} failures; {self.left_out} "
+            f"points left out of loops of equal operations, {len(self.untried)} points that the "
+            f"test itself could not try: {self.untried}"
         )
 
 
 class StruckRun:
     """One run of `selection`, over and over from the world that `prepare` left.
 
-    `wanted` chooses the points; `about` the boundaries, by name.
+    `wanted` chooses the points; `about` the boundaries, by name. With `of_loop`, no more than that
+    many points are taken of operations that are equal but for numbers: the first, the last, and
+    others that `chance` draws.
     """
 
     def __init__(
@@ -124,10 +140,14 @@ class StruckRun:
         *,
         wanted: Callable[[Point], bool] = lambda point: True,
         about: Callable[[str], bool] = lambda boundary: True,
+        of_loop: int | None = None,
+        chance: random.Random | None = None,
     ) -> None:
+        self._of_loop, self._chance = of_loop, chance or random.Random()
         self._project, self._selection = project, selection
         self._world, self._folder = project.storage, folder
         self._wanted, self._about = wanted, about
+        self._roots = (str(project.storage), str(project.store.root), str(project.hub_spec))
         self._reads: set[tuple[str, ...]] = set()
         self._patch = pytest.MonkeyPatch()
         self._digests: dict[tuple[int, ...], str] = {}
@@ -215,11 +235,34 @@ class StruckRun:
                         self._reads.add((str(kind), *site))
             if log:
                 self.outcome.boundaries.append(boundary)
-            for point in filter(self._wanted, points):
+            for point in self._drawn(list(filter(self._wanted, points))):
                 self.outcome.count(point.fault)
-                if self._fail_at(point):
-                    return self._struck(point, work)  # this is the child
+                for is_last in (False, True):
+                    wrong = self._fail_at(point)
+                    if wrong is None:
+                        return self._struck(point, work)  # this is the child
+                    if not OF_THE_TEST.search(wrong):
+                        break
+                    if is_last:
+                        self.outcome.untried.append(f"{point}: {wrong[-200:]}")
         return work()
+
+    def _drawn(self, points: list[Point]) -> list[Point]:
+        """The points, without some of those of loops."""
+        if self._of_loop is None:
+            return points
+        loops: dict[tuple[str, str], list[Point]] = {}
+        for point in points:
+            if point.operation != "read":  # of those there is one for each place
+                equal = re.sub(r"\d+", "#", point.operation)
+                loops.setdefault((point.fault, equal), []).append(point)
+        left: set[Point] = set()
+        for loop in loops.values():
+            amid = loop[1:-1]
+            kept = self._chance.sample(amid, min(len(amid), self._of_loop - 2))
+            left.update(set(amid) - set(kept))
+        self.outcome.left_out += len(left)
+        return [point for point in points if point not in left]
 
     # Kills.
 
@@ -239,7 +282,11 @@ class StruckRun:
             self._healed.add(state)
             self.outcome.followed += 1
             with self._copied_world(kept / copy):
-                self._report(point, self._healer.heal())
+                healed = self._healer.heal()
+            if OF_THE_TEST.search(healed):
+                self.outcome.untried.append(f"{point}: {healed[-200:]}")
+            else:
+                self._report(point, healed)
         shutil.rmtree(kept, ignore_errors=True)
         return log, reads
 
@@ -260,48 +307,53 @@ class StruckRun:
                     known.add(state)
                     _copy(self._world, kept / cases[-1][2])
 
-        with _Sites() as sites, _Recorded(before) as recorded:
+        with _Sites(self._roots) as sites, _Recorded(before) as recorded:
             work()
         return recorded.log, sites.found, cases
 
     # Errors.
 
-    def _fail_at(self, point: Point) -> bool:
-        """Forks a child that goes on with the run and fails at `point`. True in the child."""
+    def _fail_at(self, point: Point) -> str | None:
+        """Forks a child that goes on with the run and fails at `point`. None in the child; what
+        went wrong, if anything, which is noted unless it is of the test's own making."""
         saved = self._swap_in()
         here, there = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(here)
             self._child = _Child(there)
-            return True
+            return None
         os.close(there)
         with os.fdopen(here, "rb") as pipe:
             text = pipe.read()
         os.waitpid(pid, 0)
+        wrong: str
         try:
-            if not text:
-                self.outcome.failures.append(f"{point}: the process died")
-                return False
-            ended, state, wrong = pickle.loads(text)  # noqa: S301  (of a child of this process)
+            answer = pickle.loads(text) if text else (None, None, "the process died")  # noqa: S301
+            ended, state, wrong = answer
+            if state is not None and state not in self._healed and not OF_THE_TEST.search(wrong):
+                healed = self._healer.heal()
+                if OF_THE_TEST.search(healed):
+                    return healed
+                self._healed.add(state)
+                self._report(point, healed)
+            if OF_THE_TEST.search(wrong):
+                return wrong
             if wrong:
                 self.outcome.failures.append(f"{point}: {wrong}")
             if ended is not None:
                 self._ended[ended] = str(point)
                 self.outcome.followed += 1
-            if state is not None and state not in self._healed:
-                self._healed.add(state)
-                self._report(point, self._healer.heal())
+            return wrong
         finally:
             self._swap_out(saved)
-        return False
 
     def _struck(self, point: Point, work: Callable[[], Any]) -> Any:
         """In the child: the boundary's work with the fault; goes on where that ends as no point's
         did before."""
         assert self._child is not None
         if point.fault == "EIO of a read":
-            fault: Any = _Sites(strike=tuple(str(point.at).split("/")))
+            fault: Any = _Sites(self._roots, tuple(str(point.at).split("/")))
             code, for_good = errno.EIO, False
         else:
             code, for_good = ERRORS[point.fault]
@@ -510,10 +562,11 @@ def _what(first: Any) -> str:
 
 
 class _Sites:
-    """Where this package reads files of the storage or the hub; with `strike` the first read there
-    fails with EIO."""
+    """Where this package reads files below `roots`, storage and hub; with `strike` the first read
+    there fails with EIO. Files of installed packages are none of them."""
 
-    def __init__(self, strike: tuple[str, ...] | None = None) -> None:
+    def __init__(self, roots: tuple[str, ...], strike: tuple[str, ...] | None = None) -> None:
+        self._roots = roots
         self.found: list[tuple[str, ...]] = []
         self.struck = False
         self._strike = strike
@@ -540,7 +593,7 @@ class _Sites:
     def _wrapped(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def reading(*arguments: Any, **named: Any) -> Any:
             ours = not getattr(self._looking, "on", False)
-            site = _site(arguments, named) if ours else None
+            site = _site(arguments, named, self._roots) if ours else None
             if site is not None:
                 if site not in self.found:
                     self.found.append(site)
@@ -552,16 +605,18 @@ class _Sites:
         return reading
 
 
-def _site(arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[str, ...] | None:
+def _site(
+    arguments: tuple[Any, ...], named: dict[str, Any], roots: tuple[str, ...]
+) -> tuple[str, ...] | None:
     """The function of this package that reads, and what kind of file; None for what is written, or
-    is no path."""
+    is no path below one of `roots`."""
     first = arguments[0] if arguments else None
     if "dir_fd" in named or not isinstance(first, (str, os.PathLike)):
         return None
     how = arguments[1] if len(arguments) > 1 else named.get("mode", 0)
     writes = how & (os.O_WRONLY | os.O_RDWR) if isinstance(how, int) else set(how) & set("wax+")
     text = str(first)
-    if writes or text.startswith(("/proc", "/sys", "/dev/null")) or text.endswith(".py"):
+    if writes or not any(Path(text).is_relative_to(root) for root in roots):
         return None
     frame, where = sys._getframe(2), ""
     while frame is not None:

@@ -105,6 +105,7 @@ class Case:
     about: str = ""
     known: tuple[str, ...] = ()
     new: bool = False
+    of_loop: int | None = None  # see `StruckRun`
 
 
 CASES = {
@@ -137,6 +138,7 @@ def swept(
     folder: Path,
     wanted: Callable[[Point], bool] = lambda point: True,
     about: Callable[[str], bool] = lambda boundary: True,
+    chance: random.Random | None = None,
 ) -> Outcome:
     case = CASES[name]
     catalog = case.catalog(made.catalog)
@@ -157,6 +159,8 @@ def swept(
             and not any(one in boundary for one in case.known)
             and about(boundary)
         ),
+        of_loop=case.of_loop,
+        chance=chance,
     )
     return run.sweep()
 
@@ -167,9 +171,11 @@ def swept(
 def test_a_run_struck_anywhere_is_healed_by_one_plain_rerun(
     name: str, project: Project, new_hub: Path, memory: Path
 ) -> None:
-    outcome = swept(name, project, new_hub, memory)
-    print(f"{name}: {outcome.summary}")
+    seed = random.SystemRandom().randrange(1 << 32)
+    outcome = swept(name, project, new_hub, memory, chance=random.Random(seed))
+    print(f"{name}: seed {seed}: {outcome.summary}")
     assert outcome.failures == []
+    assert len(outcome.untried) <= sum(outcome.points.values()) / 100
     assert len(outcome.boundaries) >= 1
     assert min(outcome.points.values()) >= 10
 

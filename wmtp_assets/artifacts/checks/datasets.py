@@ -24,6 +24,7 @@ from wmtp_assets.corpora.source_comparison import (
     check_source,
 )
 from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
+from wmtp_assets.storage.atomic import json_bytes
 
 
 class SplitSubject(Subject):
@@ -198,13 +199,14 @@ def schema_checks(project: Project, artifact: Artifact) -> list[Check[SchemaSubj
 @check("schema.json is the schema that the rows are checked by.")
 def schema_is_ours(subject: SchemaSubject) -> Outcome:
     dataset_format = FORMATS[str(subject.artifact.settings["layout"])]
-    same = subject.document.path.name == "schema.json"
-    same = same and subject.document.value() == row_schema(dataset_format)
+    path = subject.document.path
+    same = path.name == "schema.json"
+    same = same and path.read_bytes() == json_bytes(row_schema(dataset_format))
     return Outcome(
         same,
         f"the schema of {dataset_format.label}",
         "as expected" if same else "another schema",
-        str(subject.document.path),
+        str(path),
         hint="" if same else f"wmtp materialize {subject.artifact.name} --force",
     )
 

@@ -11,12 +11,13 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import locked
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by
 from wmtp_assets.artifacts.released_weights import checkpoint_of, released
-from wmtp_assets.artifacts.types import Fetched, fetched
-from wmtp_assets.artifacts.upstream_files import UpstreamFiles
+from wmtp_assets.artifacts.types import LISTING, Fetched, fetched
+from wmtp_assets.artifacts.upstream_files import UpstreamFiles, listing_from
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Check, Outcome, check
 from wmtp_assets.hub.files import UNPINNED, is_fixed
 from wmtp_assets.storage import as_read, aside
+from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.digests import sha256_files
 from wmtp_assets.storage.receipts import Mismatch
 
@@ -54,6 +55,10 @@ def fetched_files(subject: Subject) -> Outcome:
     # A mirror without a record of its commit cannot say; the digests decide alone.
     if is_fixed(wanted.revision) and there_is.revision not in (wanted.revision, UNPINNED):
         wrong.append(f"fetched at {there_is.revision}, but catalog: {wanted.revision}")
+    records = {path: (record["size"], record["sha256"]) for path, record in listing.items()}
+    written = (there_is.folder / LISTING).read_bytes() == json_bytes(listing_from(records))
+    if not written or not all(type(size) is int for size, _ in records.values()):
+        wrong.append(f"{LISTING}: not as a fetch writes it")
     paths = there_is.paths()
     gone = released(project, artifact.name)
     wrong += [

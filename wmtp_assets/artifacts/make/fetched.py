@@ -6,6 +6,7 @@ The files lie below storage/upstream, where several artifacts share a repository
 from __future__ import annotations
 
 from wmtp_assets.artifacts.make.task import Made, Task
+from wmtp_assets.artifacts.types import LISTING
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, fetch_upstream, listing_of
 from wmtp_assets.storage.atomic import write_json
 
@@ -15,7 +16,7 @@ def fetch_files(task: Task) -> Made:
     project, wanted = task.project, UpstreamFiles.of(task.artifact)
     hub = task.hub or project.hub()
     commit, files = fetch_upstream(hub, wanted, project.store.upstream, project.lock, task.log.info)
-    write_json(task.folder / "fetched.json", listing_of(files))
+    write_json(task.folder / LISTING, listing_of(files))
     facts = {
         "folder": wanted.repo.folder,
         "revision": commit,
