@@ -1,8 +1,9 @@
 """Whole runs, through Dagster and the staleness decision, struck at every disk operation of theirs:
 one plain rerun opens the gate.
 
-`make sweep` takes every point (WMTP_SWEEP=all), the suite a few that are drawn anew each time:
-WMTP_SWEEP=SEED repeats them. `struck_runs.py` says which points are one case.
+`make sweep` takes every point (WMTP_SWEEP=all), but of one run a few of each loop. The suite takes
+a few that are drawn anew each time, WMTP_SWEEP=SEED repeats them. `struck_runs.py` says which
+points are one case.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ CASES = {
         models,
         "group:ref_sheared_llama_2_7b or group:micro_ref or group:gate",
         known=("tokenizer", "micro-ref_", "report"),
+        of_loop=4,  # each of its reruns converts: all 1,600 points take half an hour of a core
     ),
     "what is only beside a multi-token model": Case(
         one_model, "group:meta_llama_mtp or group:gate", without_adapter, "adapter"
