@@ -122,7 +122,8 @@ def document(file: str, change: Callable[[dict[str, Any]], object]) -> Change:
     def at(folder: Path) -> None:
         value = json.loads((folder / file).read_text(encoding="utf-8"))
         change(value)
-        (folder / file).write_text(json.dumps(value, indent=2), encoding="utf-8")
+        end = "\n" if file.endswith("_stats.json") else ""  # as they are written
+        (folder / file).write_text(f"{json.dumps(value, indent=2)}{end}", encoding="utf-8")
 
     return at
 
