@@ -36,9 +36,9 @@ _WORDS = 160  # characters of a catalog's free text
 
 # What a machine with the storage in its working folder runs, by what an artifact is.
 _FETCHED: Final = """\
-import json; from pathlib import Path; storage = Path("storage")
-listing = json.loads((storage / "versions/{name}/current/fetched.json").read_bytes())
-files = [storage / "upstream/{folder}" / file for file in listing["files"]]"""
+from pathlib import Path; from wmtp_assets.artifacts.types import fetched
+from wmtp_assets.storage.store import Store; store = Store(Path("storage"))
+files = fetched(store, "{name}").paths()"""
 _DOCUMENT: Final = """\
 import json; from pathlib import Path
 path = Path("storage/{path}")
@@ -93,22 +93,23 @@ def card_of(project: Project, artifact: Artifact) -> Card:
     ]
     rows = rows_of(catalog, artifact)
     if rows is not None:
-        lines.append(("Look", f"[the rows]({rows.path})"))
+        lines.append(("Rows", f"[Look at the rows]({rows.path})"))
     what = as_markdown(kind.describe(catalog, artifact))
-    return Card(what, tuple(lines), _loading(catalog, artifact, repo), catalog.is_sample)
+    return Card(what, tuple(lines), _loading(catalog, artifact), catalog.is_sample)
 
 
 def source_card(project: Project, files: UpstreamFiles, upstream: Upstream) -> Card:
     """The card of a repository upstream."""
     taken = [one.name for one in project.artifacts.values() if _takes(one, files.repo)]
+    moved = _command(f"wmtp pin {files.repo.name} main") + " in a catalog of your own"
     return Card(
-        f"The {files.repo.kind} repository {as_code(files.repo.name)} on the Hugging Face Hub, "
-        "compared with its pin when observed. Nothing is fetched here.",
+        f"The {files.repo.kind} repository {as_code(files.repo.name)}, looked at without fetching: "
+        "its pin is compared with its head.",
         (
             ("From", _origin(project, files.repo, upstream)),
             ("Licence", _licence(upstream)),
             ("If red", f"it could not be asked. {_command('wmtp doctor')}"),
-            ("If it moved", _command(f"wmtp pin {files.repo.name} main") + " in your own catalog"),
+            *([] if project.catalog.is_sample else [("If it moved", moved)]),
             ("Its files", _assets(taken)),
         ),
         sample=project.catalog.is_sample,
@@ -251,14 +252,14 @@ def _repository(catalog: Catalog, owner: str, upstream: Upstream) -> RepoId:
     return RepoId("dataset" if owner in catalog.datasets else "model", upstream.repository)
 
 
-def _loading(catalog: Catalog, artifact: Artifact, repo: RepoId) -> str:
+def _loading(catalog: Catalog, artifact: Artifact) -> str:
     """At most three lines of Python that load an artifact."""
     beside = (
         f"versions/{artifact.name}/current/{file}" for file in kind_of(artifact).beside(artifact)
     )
     path = next(iter(artifact.links), next(beside, ""))
     if artifact.is_fetched:
-        return _FETCHED.format(name=artifact.name, folder=repo.folder)
+        return _FETCHED.format(name=artifact.name)
     if artifact.is_shared:
         return _TOKENIZER.format(owner=artifact.owner)
     if issubclass(kind_of(artifact).loaded_as, Split):

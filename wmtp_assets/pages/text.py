@@ -62,7 +62,7 @@ def size(count: int) -> str:
 
 def as_code(text: str, limit: int = EXCERPT) -> str:
     """`text` on one line as a code span of Markdown: nothing in it is markup or becomes a link."""
-    line = _plain_line(text, limit)
+    line = plain(text, limit)
     longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
     fence = "`" * (longest + 1)
     space = " " if line.startswith("`") or line.endswith("`") else ""
@@ -71,17 +71,10 @@ def as_code(text: str, limit: int = EXCERPT) -> str:
 
 def as_markdown(text: str, limit: int = EXCERPT) -> str:
     """`text` on one line in Markdown, with nothing in it that is markup or becomes a link."""
-    line = _LINKED.sub("\\g<0>\N{WORD JOINER}", _plain_line(text, limit))
+    line = _LINKED.sub("\\g<0>\N{WORD JOINER}", plain(text, limit))
     return _MARKUP.sub(r"\\\g<0>", line)
 
 
 # Dagster's Markdown makes links of bare addresses too, escaped or not.
 _LINKED = re.compile(r"www(?=\.)|https?(?=:)|@", re.IGNORECASE)
 _MARKUP = re.compile(r"[!\"#$%&'*+<=>?@\[\\\]^_`{|}~]")
-
-
-def _plain_line(text: str, limit: int) -> str:
-    """The beginning of `text` on one line; what a reader would not see is replaced by its code."""
-    line = " ".join(text[: limit * 4].split())
-    cut = line[:limit] + ("…" if len(line) > limit or len(text) > limit * 4 else "")
-    return "".join(char if char.isprintable() else f"U+{ord(char):04X}" for char in cut)

@@ -171,7 +171,7 @@ def test_the_lines_that_load_an_asset_load_it(
         loaded = list(given)[-1]  # what the last line assigns
         assert given[loaded] is not None, artifact.name
         if loaded == "files":
-            assert {file.is_file() for file in given["files"]} == {True}, artifact.name
+            assert {file.is_file() for file in given["files"].values()} == {True}, artifact.name
         if loaded in ("document", "easy", "row", "names"):
             assert len(given[loaded]) > 0, artifact.name
         kinds.add(artifact.kind)
