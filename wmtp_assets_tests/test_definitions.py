@@ -20,6 +20,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
+from wmtp_assets.catalog.artifacts import artifacts_of
 from wmtp_assets.definitions import build_defs
 from wmtp_assets.orchestration.history import LOCATION
 
@@ -30,6 +31,11 @@ SPLITS = [
     *(f"mbpp_{split}" for split in ("train", "validation", "test")),
     "humaneval_test",
 ]
+READY = {
+    f"gate/{owner}_ready"
+    for owner in (*MODELS, "codecontests", "mbpp", "humaneval")
+    if owner != "starling-rm-7b"  # optional: it closes no gate
+}
 SMALL = [f"codecontests_small_{split}" for split in ("train", "valid", "test")]
 
 
@@ -63,11 +69,30 @@ def test_both_catalogs_give_the_missions_assets(defs: dg.Definitions, name: str)
         f"datasets/{split}{part}" for split in SPLITS for part in ("_raw", "", "_metadata")
     }
     expected |= {f"datasets/{split}{part}" for split in SMALL for part in ("", "_metadata")}
+    expected |= READY
     expected |= {f"datasets/{dataset}_schema" for dataset in ("codecontests", "mbpp", "humaneval")}
     hubs = {key for key in names if key.startswith("hub/")}
     assert names - hubs == expected
     assert len(hubs) == 6
     assert len([key for key in names if re.fullmatch(r"datasets/.*_metadata", key)]) == 10
+
+
+def test_the_gate_depends_on_one_asset_per_model_and_dataset(
+    defs: dg.Definitions, name: str
+) -> None:
+    graph = defs.resolve_asset_graph()
+    gate = graph.get(dg.AssetKey("phase2_readiness"))
+    assert {key.to_user_string() for key in gate.parent_keys} == READY
+    required = {
+        artifact.name
+        for artifact in artifacts_of(load_catalog(name)).values()
+        if artifact.status == "required"
+    }
+    looked_at: list[str] = []
+    for key in gate.parent_keys:
+        assert graph.get(key).group_name == "gate"
+        looked_at += [parent.to_user_string() for parent in graph.get(key).parent_keys]
+    assert sorted(looked_at) == sorted(required), "each by one of them"
 
 
 def test_jobs_schedules_and_sensors_are_those_of_the_readme(defs: dg.Definitions) -> None:

@@ -50,7 +50,9 @@ def materialized(defs: dg.Definitions, job: dg.JobDefinition) -> set[str]:
     return {
         defs.resolve_assets_def(key).op.name
         for key in job.asset_layer.selected_asset_keys
-        if defs.resolve_assets_def(key).is_materializable and key.to_user_string() not in own
+        if defs.resolve_assets_def(key).is_materializable
+        and key.to_user_string() not in own
+        and key.path[0] != "gate"
     }
 
 

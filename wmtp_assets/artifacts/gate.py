@@ -75,7 +75,8 @@ class Verdict:
     """The gate's answer, with every condition it looked at.
 
     `catalog` is the catalog by which it was reached, `code` the version of this package and of what
-    it makes of each kind of artifact.
+    it makes of each kind of artifact. `sample`: it is about the generated sample, whatever the
+    names.
     """
 
     catalog: Identity
@@ -86,6 +87,7 @@ class Verdict:
     evaluated_at: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
+    sample: bool = False
 
     @property
     def open(self) -> bool:
@@ -113,6 +115,7 @@ class Verdict:
             "open": self.open,
             "catalog": self.catalog.name,
             "catalog_digest": self.catalog.digest,
+            "sample": self.sample,
             "catalog_shipped": self.catalog.shipped,
             "sample": self.catalog.sample,
             "shipped_catalog_digest": self.catalog.shipped_digest,
@@ -163,6 +166,7 @@ class Verdict:
             value["code"],
             value["run_id"],
             value["evaluated_at"],
+            value.get("sample", False),
         )
 
 
@@ -216,14 +220,11 @@ def evaluate(project: Project, run_id: str | None = None) -> Verdict:
     return judge(project, findings, published(project))
 
 
-def findings_on(
-    project: Project, owner: str, run_id: str
-) -> tuple[Condition, dict[str, list[Finding]]]:
-    """The condition that everything of one model or dataset is ready, and the findings that it was
-    computed from, by artifact; each is computed once per run, as for the whole gate."""
+def condition_of_run(project: Project, owner: str, run_id: str) -> Condition:
+    """The condition that one model or dataset is ready. What the checks of its artifacts find is
+    computed once per run, for this and for the whole verdict."""
     artifacts = [a for a in required_artifacts(project) if a.owner == owner]
-    findings = verify_all_of_run(project, artifacts, run_id)
-    return _Judge(project, findings).ready(owner), findings
+    return _Judge(project, verify_all_of_run(project, artifacts, run_id)).ready(owner)
 
 
 def required_artifacts(project: Project) -> list[Artifact]:
@@ -258,7 +259,9 @@ def judge(
         _catalog_shipped(identity),
         *judged.recommended(links),
     ]
-    return Verdict(identity, tuple(conditions), sum(len(found) for found in findings.values()))
+    checks = sum(len(found) for found in findings.values())
+    sample = project.catalog.hub == "sample"
+    return Verdict(identity, tuple(conditions), checks, sample=sample)
 
 
 class _Judge:

@@ -143,7 +143,7 @@ def _make(project: Project, selection: str | None, force: bool, as_json: bool) -
     verdict = verdict_of_run(project, result.run_id)
     keep_reports_true(project, verdict)
     if not any(check.check == CHECK for check in result.checks):
-        show_verdict(verdict)  # the run itself did not ask
+        show_verdict(project, verdict)  # the run itself did not ask
     shown = {check.artifact for check in result.checks} | set(result.made)
     summary = [row for row in rows(project, result.checks) if row.asset in shown]
     if as_json:

@@ -14,6 +14,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.orchestration.assets.common import code_version, key_of
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
+from wmtp_assets.orchestration.assets.ready import ready_keys
 from wmtp_assets.orchestration.assets.report import KEY as REPORT
 from wmtp_assets.orchestration.io_manager import shown_of
 from wmtp_assets.pages.language import LANGUAGES
@@ -44,7 +45,8 @@ def agree(instance: dg.DagsterInstance, project: Project, defs: dg.Definitions) 
     """
     if instance.get_runs(dg.RunsFilter(statuses=_AT_WORK), limit=1):
         return []
-    others = [READINESS, REPORT, DOCTOR]
+    ready = ready_keys(project)
+    others = [READINESS, *ready, REPORT, DOCTOR]
     known = _versions(instance, [key_of(name) for name in project.artifacts] + others)
     there = {name: receipt for name in project.artifacts if (receipt := _receipt(project, name))}
     gone = [name for name in project.artifacts if name not in there and key_of(name) in known]
@@ -55,7 +57,9 @@ def agree(instance: dg.DagsterInstance, project: Project, defs: dg.Definitions) 
     if not there:
         wiped += [key for key in (DOCTOR,) if key in known]
     # The gate was asked about other files: nobody has asked it about these.
-    if READINESS in known and (gone or changed or not project.report.is_file()):
+    others_now = {*gone, *(receipt.artifact for receipt in changed)}
+    wiped += [key for key, names in ready.items() if key in known and names & others_now]
+    if READINESS in known and (others_now or not project.report.is_file()):
         wiped.append(READINESS)
     pages = [project.store.root / file_name(language) for language in LANGUAGES]
     if REPORT in known and not all(page.is_file() for page in pages):

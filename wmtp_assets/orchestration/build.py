@@ -11,10 +11,12 @@ from wmtp_assets.catalog import Catalog
 from wmtp_assets.orchestration.assets.artifacts import artifact_assets
 from wmtp_assets.orchestration.assets.doctor import doctor_asset
 from wmtp_assets.orchestration.assets.readiness import readiness_asset
+from wmtp_assets.orchestration.assets.ready import ready_assets
 from wmtp_assets.orchestration.assets.report import report_asset
 from wmtp_assets.orchestration.assets.sources import source_assets
 from wmtp_assets.orchestration.checks.artifacts import artifact_checks
 from wmtp_assets.orchestration.checks.readiness import readiness_check
+from wmtp_assets.orchestration.checks.ready import ready_checks
 from wmtp_assets.orchestration.console import console_logger
 from wmtp_assets.orchestration.gate_status import GateWatch
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
@@ -35,10 +37,11 @@ def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitio
         doctor_asset(project),
         *source_assets(project),
         *artifact_assets(project),
+        *ready_assets(project),
         readiness_asset(project),
         report_asset(project),
     ]
-    checks = [*artifact_checks(project), readiness_check(project)]
+    checks = [*artifact_checks(project), *ready_checks(project), readiness_check(project)]
     opened = {**resources(project), IO_MANAGER: io_manager(catalog)}
     operations = {definition.node_def.name for definition in [*assets, *checks]}
     return dg.Definitions(

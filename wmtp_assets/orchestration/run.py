@@ -34,6 +34,7 @@ from wmtp_assets.orchestration.agreement import agree, report_unchanged
 from wmtp_assets.orchestration.assets.common import FORCED, key_of
 from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
+from wmtp_assets.orchestration.assets.ready import ready_keys
 from wmtp_assets.orchestration.assets.report import KEY as REPORT
 from wmtp_assets.orchestration.assets.sources import repository_key
 from wmtp_assets.orchestration.build import build_defs
@@ -94,6 +95,10 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     work = _work(project, selected & set(project.artifacts), force)
     published, refused = _publish(project, work.publish)
     make = {key_of(name) for name in work.make}
+    ready = {
+        key: names for key, names in ready_keys(project).items() if key.to_user_string() in selected
+    }
+    make |= {key for key, names in ready.items() if names & work.make}
     asks_gate = READINESS.to_user_string() in selected
     if asks_gate and (make or not project.report.is_file()):
         make.add(READINESS)
@@ -120,9 +125,11 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         end_dead_runs(instance)
         agree(instance, project, defs)
         report_unchanged(instance, project, defs, _unchanged(project, selected - work.make))
-        shown_only = set()
-        if asks_gate and instance.get_latest_materialization_event(READINESS) is None:
-            shown_only = {READINESS} - make
+        shown_only = {
+            key
+            for key in (*ready, *([READINESS] if asks_gate else []))
+            if instance.get_latest_materialization_event(key) is None
+        } - make
         job = defs.resolve_job_def(materialize_all.name).get_subset(
             asset_selection=make | sources | shown_only, asset_check_selection=checks
         )

@@ -13,6 +13,7 @@ from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.artifacts.staleness import stale_artifacts
 from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.cli.report import rows, table
+from wmtp_assets_tests.test_definitions import READY
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,8 @@ def test_one_run_makes_every_artifact_and_the_gates_report(
     said: dict[str, Any], project: Project
 ) -> None:
     assert said["success"] is True
-    assert set(said["made"]) == {*project.artifacts, "doctor", "phase2_readiness", "report"}
+    own = {"doctor", "phase2_readiness", "report", *READY}
+    assert set(said["made"]) == {*project.artifacts, *own}
     report = json.loads(project.report.read_bytes())
     assert report["open"] is True
 
@@ -37,7 +39,8 @@ def test_every_check_ran_and_only_a_persons_decision_is_left(
     wanted = {
         (a.name, check.name) for a in project.artifacts.values() for check in checks_of(project, a)
     }
-    assert asked == wanted | {("phase2_readiness", "gate_is_open")}
+    ready = {(name, "is_ready") for name in READY}
+    assert asked == wanted | ready | {("phase2_readiness", "gate_is_open")}
     wrong = [check for check in said["checks"] if not check["passed"]]
     assert {check["name"] for check in wrong} == {"difficulty_in_training_range"}
     assert {check["severity"] for check in wrong} == {"WARN"}

@@ -3,9 +3,11 @@
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.gate import Verdict, verdict_of_run
-from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, WEEKLY, key_of, tags_of
+from wmtp_assets.artifacts.gate import verdict_of_run
+from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, WEEKLY, tags_of
+from wmtp_assets.orchestration.assets.ready import ready_keys
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.orchestration.scorecard import verdict_facts
 from wmtp_assets.pages.card import gate_card
 from wmtp_assets.storage.digests import digest_of
 
@@ -13,18 +15,20 @@ KEY = dg.AssetKey("phase2_readiness")
 
 
 def readiness_asset(project: Project) -> dg.AssetsDefinition:
-    """The report on every required artifact; an optional one neither opens nor closes the gate."""
-    required = [a.name for a in project.artifacts.values() if a.status == "required"]
+    """The report on every required artifact; an optional one neither opens nor closes the gate.
+
+    It depends on them through one asset per model and dataset (`ready.py`).
+    """
 
     @dg.asset(
         key=KEY,
-        deps=[key_of(name) for name in required],
+        deps=list(ready_keys(project)),
         group_name="gate",
         kinds={"json"},
         owners=OWNERS,
         description=gate_card(project).markdown(),
         tags=tags_of(project.catalog),
-        code_version="1",
+        code_version="2",
         config_schema={},
         automation_condition=FOLLOW,
         freshness_policy=WEEKLY,
@@ -39,6 +43,7 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
             metadata={
+                **verdict_facts(verdict),
                 "open": verdict.open,
                 "catalog": str(verdict.catalog),
                 "catalog_digest": verdict.catalog.digest,
@@ -46,27 +51,7 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
                 "code": verdict.code["wmtp-assets"],
                 "report": dg.MetadataValue.path(str(used.report)),
                 "checks": verdict.checks,
-                "conditions": conditions_table(verdict),
             },
         )
 
     return phase2_readiness
-
-
-def conditions_table(verdict: Verdict) -> dg.TableMetadataValue:
-    """Every condition with the first reason against it, for the page."""
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "condition": condition.name,
-                    "required": "required" if condition.required else "recommended",
-                    "met": "met" if condition.met else "NOT MET",
-                    "reasons": len(condition.reasons),
-                    "first reason": str(condition.reasons[0]) if condition.reasons else "",
-                    "hint": condition.reasons[0].hint if condition.reasons else "",
-                }
-            )
-            for condition in verdict.conditions
-        ]
-    )

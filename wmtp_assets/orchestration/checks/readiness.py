@@ -5,8 +5,9 @@ import dagster as dg
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import verdict_of_run
 from wmtp_assets.orchestration.assets.readiness import KEY
-from wmtp_assets.orchestration.gate_status import CHECK, shown_of
+from wmtp_assets.orchestration.gate_status import CHECK
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
+from wmtp_assets.orchestration.scorecard import verdict_facts, verdict_line
 from wmtp_assets.pages.report import keep_reports_true
 
 
@@ -18,7 +19,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         name=CHECK,
         description="Every required condition is met, recomputed from the files on disk.",
         config_schema={},
-        op_tags={"dagster/priority": "-3"},  # after the checks, whose findings it shares
+        op_tags={"dagster/priority": "-3"},  # last: it shares what all others found
     )
     def gate_is_open(
         context: dg.AssetCheckExecutionContext,
@@ -31,7 +32,8 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(
             passed=verdict.open,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata=shown_of(verdict),
+            description=verdict_line(verdict),
+            metadata=verdict_facts(verdict),
         )
 
     return gate_is_open
