@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +70,18 @@ class Condition:
         return self.name in FIRST_PHASE
 
 
+# By whether they are required: of the first phase, and beyond it.
+_HEADINGS = {
+    True: ("first phase, required", "also required"),
+    False: ("first phase, recommended", "also recommended"),
+}
+
+
+def met_of(conditions: Collection[Condition]) -> str:
+    """How many of these are met, as "5 of 5"."""
+    return f"{sum(one.met for one in conditions)} of {len(conditions)}"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The gate's answer, with every condition it looked at.
@@ -102,12 +114,17 @@ class Verdict:
     @property
     def score(self) -> str:
         """How many of the required conditions are met, as "11 of 11"."""
-        return f"{sum(one.met for one in self.required)} of {len(self.required)}"
+        return met_of(self.required)
 
-    def in_order(self) -> list[Condition]:
-        """The conditions as they are shown: required ones first, of each those of the first phase
-        first."""
-        return sorted(self.conditions, key=lambda one: (not one.required, not one.of_first_phase))
+    def groups(self) -> dict[str, list[Condition]]:
+        """The conditions as they are shown, by heading: required ones before recommended ones, of
+        each those of the first phase first."""
+        found: dict[str, list[Condition]] = {
+            heading: [] for pair in _HEADINGS.values() for heading in pair
+        }
+        for one in self.conditions:
+            found[_HEADINGS[one.required][0 if one.of_first_phase else 1]].append(one)
+        return {heading: conditions for heading, conditions in found.items() if conditions}
 
     def to_json(self) -> dict[str, object]:
         """The report."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.gate import Verdict
+from wmtp_assets.artifacts.gate import Verdict, met_of
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.own_files import size_of
 from wmtp_assets.catalog.artifacts import Artifact
@@ -130,7 +130,25 @@ def run_text(project: Project, run: Run, summary: Collection[Row], verdict: Verd
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """The gate's verdict, and for each condition that is not met what to do."""
+    """For each condition of the gate that is not met what to do, and the verdict."""
+    return "\n".join([*_reasons(verdict), *_conclusion(verdict)])
+
+
+def scorecard_text(verdict: Verdict) -> str:
+    """As `verdict_text`, with every condition below its heading before the verdict."""
+    lines = _reasons(verdict)
+    for heading, conditions in verdict.groups().items():
+        lines.append(f"{heading}: {met_of(conditions)} met")
+        for one in conditions:
+            word = "met" if one.met else "NOT MET" if one.required else "warns"
+            names = one.computed_from
+            checks = names[0] if len(names) == 1 else f"{len(names)} checks"
+            of = f"{one.results} results of {checks}" if one.results else "nothing to look at"
+            lines.append(f"  {word:<8} {one.title:<42} {of}")
+    return "\n".join([*lines, *_conclusion(verdict)])
+
+
+def _reasons(verdict: Verdict) -> list[str]:
     lines = []
     for condition in verdict.conditions:
         if condition.met:
@@ -142,12 +160,15 @@ def verdict_text(verdict: Verdict) -> str:
             lines.append(f"      in {reason.where}; hint: {reason.hint}")
         if len(condition.reasons) > SHOWN:
             lines.append(f"    and {len(condition.reasons) - SHOWN} more (wmtp gate --json)")
-    met = sum(condition.met for condition in verdict.conditions if condition.required)
-    required = sum(condition.required for condition in verdict.conditions)
+    return lines
+
+
+def _conclusion(verdict: Verdict) -> list[str]:
     word = "OPEN" if verdict.open else "CLOSED"
-    lines.append(f"Catalog: {verdict.catalog}. Code: wmtp-assets {verdict.code['wmtp-assets']}.")
-    lines.append(
-        f"The gate is {word}: {met} of {required} required conditions are met, by "
-        f"{verdict.checks} checks recomputed from the files."
-    )
-    return "\n".join(lines)
+    sample = " It is the sample: small generated files." if verdict.sample else ""
+    code = verdict.code["wmtp-assets"]
+    return [
+        f"Catalog: {verdict.catalog}.{sample} Code: wmtp-assets {code}.",
+        f"The gate is {word}: {verdict.score} required conditions are met, by {verdict.checks} "
+        "checks recomputed from the files.",
+    ]

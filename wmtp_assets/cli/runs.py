@@ -179,7 +179,7 @@ def _verify(given: argparse.Namespace) -> int:
 
 def _gate(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.gate import evaluate, write_report
-    from wmtp_assets.cli.report import verdict_text
+    from wmtp_assets.cli.report import scorecard_text
     from wmtp_assets.pages.report import keep_reports_true
     from wmtp_assets.storage.errors import StorageError
     from wmtp_assets.storage.preflight import require_storage
@@ -192,7 +192,7 @@ def _gate(given: argparse.Namespace) -> int:
         keep_reports_true(project, verdict)
     except StorageError as error:  # a read-only disk: the verdict is printed without its report
         print(plain(f"wmtp: {error}"), file=sys.stderr)
-    show(given, verdict.to_json(), verdict_text(verdict))
+    show(given, verdict.to_json(), scorecard_text(verdict))
     return DONE if verdict.open else WRONG
 
 

@@ -22,7 +22,9 @@ from wmtp_assets.orchestration.scorecard import (
     EVERY_CHECK,
     EVERY_CONDITION,
     condition_facts,
+    condition_line,
     verdict_facts,
+    verdict_line,
 )
 
 CHECK = "gate_is_open"
@@ -39,8 +41,10 @@ def show_verdict(project: Project, verdict: Verdict) -> None:
     with open_instance() as instance:
         for key in ready_keys(project):
             condition = conditions[key.path[-1]]
-            _show(instance, key, READY_CHECK, condition.met, condition_facts(condition))
-        _show(instance, READINESS, CHECK, verdict.open, verdict_facts(verdict))
+            line, facts = condition_line(condition), condition_facts(condition)
+            _show(instance, key, READY_CHECK, condition.met, facts, line)
+        line, facts = verdict_line(verdict), verdict_facts(verdict)
+        _show(instance, READINESS, CHECK, verdict.open, facts, line)
 
 
 def _show(
@@ -49,6 +53,7 @@ def _show(
     check: str,
     passed: bool,
     metadata: Mapping[str, Any],
+    description: str | None = None,
 ) -> None:
     instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
@@ -57,6 +62,7 @@ def _show(
             passed=passed,
             severity=dg.AssetCheckSeverity.ERROR,
             metadata=metadata,
+            description=description,
         )
     )
 

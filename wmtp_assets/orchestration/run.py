@@ -125,11 +125,13 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         end_dead_runs(instance)
         agree(instance, project, defs)
         report_unchanged(instance, project, defs, _unchanged(project, selected - work.make))
+        asked = {*ready, READINESS} if asks_gate else {*ready}
         shown_only = {
-            key
-            for key in (*ready, *([READINESS] if asks_gate else []))
-            if instance.get_latest_materialization_event(key) is None
-        } - make
+            key for key in asked if instance.get_latest_materialization_event(key) is None
+        }
+        # Of a gate that was asked before there were these assets, the page would show that it is
+        # out of date.
+        shown_only = (shown_only | ({READINESS} if shown_only and asks_gate else set())) - make
         job = defs.resolve_job_def(materialize_all.name).get_subset(
             asset_selection=make | sources | shown_only, asset_check_selection=checks
         )

@@ -6,134 +6,134 @@ upstream, is shown as plain text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
 
-from wmtp_assets.artifacts.gate import Condition, Verdict
+from wmtp_assets.artifacts.gate import Condition, Verdict, met_of
 from wmtp_assets.findings import CheckResult
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 
 EVERY_CONDITION = "every required condition met"
 EVERY_CHECK = "every blocking check passed"
-SCORECARD, FIRST_REASON = "scorecard", "first reason"
+
+# Dagster lists what a check shows by name, so that the names make the order.
+ANSWER, FIRST_REASON, BY_CONDITION = "answer", "first reason", "of each condition"
 
 _LONGEST = 120  # characters of a reason in the table: it must not be cut off at 1280 pixels
-_GREEN, _RED = "#15803d", "#b91c1c"  # white text on either is legible (contrast of 5 and 6.5 to 1)
+_GREEN, _RED = "#15803d", "#b91c1c"  # white on either is legible (contrast of 5.0 and 6.5 to 1)
 
 
 def verdict_facts(verdict: Verdict) -> dict[str, Any]:
-    """What the gate's asset and its check show of a verdict."""
+    """What the gate's check shows of a verdict. (Of a check Dagster shows no Markdown in place.)"""
     unmet = [one for one in verdict.required if not one.met]
-    reasons = [reason for one in unmet for reason in one.reasons]
     return {
-        SCORECARD: dg.MetadataValue.md(scorecard(verdict)),
-        **_first(reasons),
+        **_first([reason for one in unmet for reason in one.reasons]),
         "expected": EVERY_CONDITION,
         "found": f"not met: {', '.join(one.name for one in unmet)}" if unmet else EVERY_CONDITION,
-        "conditions": conditions_table(verdict),
+        BY_CONDITION: conditions_table(verdict),
     }
 
 
+def readiness(condition: Condition, artifacts: Iterable[str]) -> str:
+    """The condition that a model or dataset is ready, which looks at these artifacts, as Markdown
+    of fewer than 1,000 characters."""
+    failed = {reason.artifact for reason in condition.reasons}
+    met = [name not in failed for name in sorted(artifacts)]
+    checks = f"{condition.results:,} results of {len(condition.computed_from)} blocking checks"
+    badge = _badge(f"{'READY' if condition.met else 'NOT READY'}: {sum(met)} of {len(met)}", met)
+    return f"{badge}\n\n{len(met)} artifacts, by {checks}, recomputed from the files."
+
+
 def condition_facts(condition: Condition) -> dict[str, Any]:
-    """What a `<name>_ready` asset and its check show of their condition."""
-    badge = "READY" if condition.met else "NOT READY"
-    checks = f"{condition.results} results of {len(condition.computed_from)} blocking checks"
-    lines = [
-        _badge(badge, [condition.met]),
-        f"**{condition.title}**, by {checks}, recomputed from the files"
-        + ("" if condition.met else f"; {len(condition.reasons)} failed"),
-    ]
+    """What the check of a `<name>_ready` asset shows of its condition."""
+    failed = dict.fromkeys(reason.artifact for reason in condition.reasons)
     return {
-        SCORECARD: dg.MetadataValue.md("\n\n".join(lines)),
         **_first(condition.reasons),
         "expected": EVERY_CHECK,
-        "found": EVERY_CHECK if condition.met else f"{len(condition.reasons)} failed",
+        "found": EVERY_CHECK if condition.met else f"not passed: {', '.join(failed)}",
         "results": condition.results,
-        **({} if condition.met else {"reasons": _reasons_table(condition)}),
     }
 
 
 def condition_result(condition: Condition) -> dg.AssetCheckResult:
     """The condition as a check's result."""
-    first = "" if condition.met else f": {condition.reasons[0]}"
     return dg.AssetCheckResult(
         passed=condition.met,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{condition.title}: {'met' if condition.met else 'NOT MET'}{first}"[:300],
+        description=condition_line(condition),
         metadata=condition_facts(condition),
     )
 
 
+def condition_line(condition: Condition) -> str:
+    """The condition in one line, for the list of checks and their history."""
+    first = "" if condition.met else f": {condition.reasons[0]}"
+    return f"{condition.title}: {'met' if condition.met else 'NOT MET'}{first}"[:300]
+
+
 def verdict_line(verdict: Verdict) -> str:
-    """The verdict in one line: the check list shows it."""
+    """The verdict in one line, for the list of checks and their history."""
     word = "OPEN" if verdict.open else "CLOSED"
-    return f"{word}: {verdict.score} required conditions are met. Catalog: {verdict.catalog}."
+    return (
+        f"{word}: {verdict.score} required conditions are met. Catalog: {verdict.catalog}."
+        f"{_sample(verdict)}"
+    )
+
+
+def _sample(verdict: Verdict) -> str:
+    return " It is the sample: small generated files." if verdict.sample else ""
 
 
 def scorecard(verdict: Verdict) -> str:
     """The verdict as Markdown, of fewer than 1,000 characters: Dagster shows it in place."""
     shipped = "as shipped" if verdict.catalog.shipped else "not as shipped"
-    sample = " It is the sample: small generated files." if verdict.sample else ""
-    first = [one for one in verdict.in_order() if one.of_first_phase]
-    met = sum(one.met for one in first if one.required)
-    of = sum(one.required for one in first)
-    recommended = [one for one in first if not one.required]
-    warned = ", ".join(one.title for one in recommended if not one.met)
     when = verdict.evaluated_at[:16].replace("T", " ")
+    groups = [f"{name} {met_of(conditions)}" for name, conditions in verdict.groups().items()]
     lines = [
         _badge(
-            f"{'OPEN' if verdict.open else 'CLOSED'}  {verdict.score}",
+            f"{'OPEN' if verdict.open else 'CLOSED'}: {verdict.score}",
             [one.met for one in verdict.required],
         ),
-        f"Catalog **{_plain(verdict.catalog.name)}**, {shipped}.{sample} Asked {when} UTC, by "
-        f"{verdict.checks:,} checks recomputed from the files.",
-        f"First phase: {met} of {of} required, "
-        f"{sum(one.met for one in recommended)} of {len(recommended)} recommended"
-        + (f" (not met: {warned})" if warned else ""),
+        f"Catalog **{_plain(verdict.catalog.name)}**, {shipped}.{_sample(verdict)}",
+        f"Asked {when} UTC, by {verdict.checks:,} checks recomputed from the files.",
+        f"Met: {'; '.join(groups)}.",
     ]
     return "\n\n".join(lines)
 
 
-def conditions_table(verdict: Verdict) -> dg.TableMetadataValue:
-    """Every condition with the first reason against it."""
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "condition": one.title,
-                    "asked for": _asked_for(one),
-                    "met": "met" if one.met else "NOT MET" if one.required else "warns",
-                    "reasons": _shortened(one.reasons),
-                }
+def verdict_card(verdict: Verdict) -> dict[str, Any]:
+    """What the gate's asset shows of a verdict, in the narrow column of an asset's page."""
+    return {
+        ANSWER: dg.MetadataValue.md(scorecard(verdict)),
+        **_first([reason for one in verdict.required for reason in one.reasons]),
+        BY_CONDITION: conditions_table(verdict, ("condition", "met")),
+    }
+
+
+def conditions_table(
+    verdict: Verdict, columns: Sequence[str] = ("condition", "met", "reasons")
+) -> dg.TableMetadataValue:
+    """Every condition below its heading, with the first reason against it."""
+    rows = []
+    for heading, conditions in verdict.groups().items():
+        rows.append((heading.upper(), met_of(conditions), ""))
+        rows += [
+            (
+                one.title,
+                "met" if one.met else "NOT MET" if one.required else "warns",
+                _shortened(one.reasons),
             )
-            for one in verdict.in_order()
+            for one in conditions
         ]
+    return dg.MetadataValue.table(
+        [dg.TableRecord(dict(zip(columns, row, strict=False))) for row in rows]
     )
 
 
-def _reasons_table(condition: Condition) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "artifact": reason.artifact.rpartition("/")[2],
-                    "check": reason.check,
-                    "found": reason.found[:_LONGEST],
-                }
-            )
-            for reason in condition.reasons[:20]
-        ]
-    )
-
-
-def _asked_for(one: Condition) -> str:
-    word = "required" if one.required else "recommended"
-    return f"{word}, first phase" if one.of_first_phase else word
-
-
-def _shortened(reasons: tuple[CheckResult, ...]) -> str:
+def _shortened(reasons: Sequence[CheckResult]) -> str:
     if not reasons:
         return ""
     text = str(reasons[0])
@@ -141,7 +141,7 @@ def _shortened(reasons: tuple[CheckResult, ...]) -> str:
     return text if len(reasons) == 1 else f"{text} (and {len(reasons) - 1} more)"
 
 
-def _first(reasons: list[CheckResult] | tuple[CheckResult, ...]) -> dict[str, Any]:
+def _first(reasons: Sequence[CheckResult]) -> dict[str, Any]:
     """The first reason and the command for it, for whoever reads no further."""
     if not reasons:
         return {}
@@ -157,8 +157,9 @@ def _plain(name: str) -> str:
     return "".join(char if char.isalnum() or char in "-./ " else "_" for char in name[:60])
 
 
-def _badge(text: str, met: list[bool]) -> str:
-    """A picture with a word on green or red, and a square for each condition, filled where met."""
+def _badge(text: str, met: Sequence[bool]) -> str:
+    """A picture with our own words on green or red, and a square for each of up to 24 things,
+    filled where it is met."""
     squares = {True: "", False: ""}
     for place, one in enumerate(met[:24]):
         squares[one] += f"M{14 + 14 * place} 38h9v9h-9z"

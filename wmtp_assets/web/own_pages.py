@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.pages.html import HTML, load_templates, policy
 from wmtp_assets.pages.report import REPORT, served_report
 from wmtp_assets.pages.rows import Answer, row_page, rows_page, splits_page, unknown_page
+from wmtp_assets.web.session import ENTRY
 
 _METHODS = ["GET"]  # Starlette answers HEAD with it
 
@@ -44,6 +45,8 @@ def own_routes(project: Project) -> list[Route]:
 
     load_templates()
     return [
+        # Dagster's first page shows runs only.
+        Route("/", lambda _: RedirectResponse(ENTRY, 303), methods=_METHODS),
         route(REPORT, report),
         route("/rows", splits),
         route("/rows/{dataset}/{split}", rows),

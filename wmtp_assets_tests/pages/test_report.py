@@ -130,7 +130,7 @@ def test_the_verdict_and_the_sample_are_said(facts: ReportFacts, page: Read) -> 
     assert page.classes.get("good")
     assert page.classes.get("sample") == 1
     for condition in facts.verdict.conditions:
-        assert condition.name in page.words
+        assert condition.title in page.words
     assert not facts.newer
 
 

@@ -7,7 +7,7 @@ from wmtp_assets.artifacts.gate import verdict_of_run
 from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, WEEKLY, tags_of
 from wmtp_assets.orchestration.assets.ready import ready_keys
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
-from wmtp_assets.orchestration.scorecard import verdict_facts
+from wmtp_assets.orchestration.scorecard import verdict_card
 from wmtp_assets.pages.card import gate_card
 from wmtp_assets.storage.digests import digest_of
 
@@ -43,13 +43,12 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
             metadata={
-                **verdict_facts(verdict),
+                **verdict_card(verdict),
                 "open": verdict.open,
                 "catalog": str(verdict.catalog),
-                "catalog_digest": verdict.catalog.digest,
                 "catalog_shipped": verdict.catalog.shipped,
                 "code": verdict.code["wmtp-assets"],
-                "report": dg.MetadataValue.path(str(used.report)),
+                "report": dg.MetadataValue.text(used.report.name),
                 "checks": verdict.checks,
             },
         )

@@ -10,7 +10,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Condition, condition_of_run, owners_of, required_artifacts
 from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, key_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
-from wmtp_assets.orchestration.scorecard import condition_facts
+from wmtp_assets.orchestration.scorecard import ANSWER, condition_facts, readiness
 from wmtp_assets.storage.digests import digest_of
 
 
@@ -57,7 +57,10 @@ def _ready_asset(project: Project, owner: str) -> dg.AssetsDefinition:
         condition = condition_of_run(used, owner, context.run.run_id)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(_version(used, condition, names)),
-            metadata=condition_facts(condition),
+            metadata={
+                ANSWER: dg.MetadataValue.md(readiness(condition, names)),
+                **condition_facts(condition),
+            },
         )
 
     return asset

@@ -1,0 +1,131 @@
+"""The gate on Dagster's pages: short, in place, and with nothing of upstream in Markdown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from urllib.parse import unquote
+
+import dagster as dg
+import pytest
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.gate import Verdict, judge, owners_of
+from wmtp_assets.catalog.identity import Identity
+from wmtp_assets.cli.report import scorecard_text
+from wmtp_assets.findings import CheckResult, Finding
+from wmtp_assets.orchestration.assets.ready import ready_key, ready_keys
+from wmtp_assets.orchestration.scorecard import (
+    condition_facts,
+    conditions_table,
+    readiness,
+    scorecard,
+    verdict_card,
+    verdict_facts,
+    verdict_line,
+)
+
+UPSTREAM = "![x](http://elsewhere/?token) <script>"
+
+
+@pytest.fixture
+def verdict(project: Project) -> Verdict:
+    """The gate's answer on the sample."""
+    return Verdict.from_json(json.loads(project.report.read_bytes()))
+
+
+@pytest.fixture
+def closed(project: Project) -> Verdict:
+    """A verdict for which every check of everything failed, in upstream's words."""
+    finding = Finding("files_unchanged", False, UPSTREAM, UPSTREAM, UPSTREAM, hint="wmtp gate")
+    found = {
+        name: [replace(finding, found=f"{UPSTREAM} {name} {'x' * 500}")]
+        for name in project.artifacts
+    }
+    return judge(project, found, links=[])
+
+
+def test_the_answer_comes_first_and_in_place(verdict: Verdict) -> None:
+    text = scorecard(verdict)
+    assert text.startswith("![OPEN: 11 of 11](data:image/svg+xml,")
+    assert "Catalog **sample**, as shipped. It is the sample: small generated files.\n" in text
+    assert f"Asked {verdict.evaluated_at[:10]} " in text
+    assert "first phase, required 5 of 5; also required 6 of 6; " in text
+    assert "first phase, recommended 3 of 3; also recommended 1 of 2." in text
+    assert len(text) < 1000, "longer Markdown is hidden behind a link"
+
+
+def test_a_closed_gate_is_red_with_a_square_for_each_condition(closed: Verdict) -> None:
+    text = scorecard(closed)
+    assert text.startswith("![CLOSED: 2 of 11](")
+    picture = unquote(text)
+    assert "#b91c1c" in picture
+    assert picture.count("h9v9h-9z") == 11
+    assert len(text) < 1000
+
+
+def test_nothing_of_upstream_reaches_markdown(closed: Verdict) -> None:
+    hostile = replace(closed, catalog=Identity("a](http://b) <script>`", "0" * 64, None))
+    assert "elsewhere" not in scorecard(hostile)
+    assert "](http" not in scorecard(hostile)
+    assert "<script" not in scorecard(hostile)
+    for facts in (verdict_facts(closed), condition_facts(closed.conditions[0])):
+        assert not [one for one in facts.values() if isinstance(one, dg.MarkdownMetadataValue)]
+    assert "elsewhere" not in readiness(closed.conditions[0], ["models/x"])
+
+
+def test_the_first_reason_and_the_command_are_shown_on_failure_only(
+    verdict: Verdict, closed: Verdict
+) -> None:
+    facts = verdict_facts(closed)
+    assert str(facts["first reason"].value).startswith("models/tokenizer_raw: files_unchanged: ")
+    assert facts["what to do"].value == "wmtp gate"
+    assert not {"first reason", "what to do"} & verdict_facts(verdict).keys()
+    assert verdict_line(closed).startswith("CLOSED: 2 of 11 required conditions are met. ")
+
+
+def test_the_table_is_short_and_names_the_eight_below_their_headings(closed: Verdict) -> None:
+    rows = [record.data for record in conditions_table(closed).records]
+    assert {len(row) for row in rows} == {3}
+    narrow = verdict_card(closed)["of each condition"]
+    assert {tuple(record.data) for record in narrow.records} == {("condition", "met")}
+    assert max(len(str(row["reasons"])) for row in rows) < 145
+    names = [str(row["condition"]) for row in rows]
+    assert names[:3] == ["FIRST PHASE, REQUIRED", "meta-llama-mtp ready", "codecontests ready"]
+    after = names.index("FIRST PHASE, RECOMMENDED")
+    assert names[after + 1 : after + 4] == [
+        "safetensors save and load",
+        "tokenizer shared with the reference model",
+        "metadata structure",
+    ]
+
+
+def test_each_ready_asset_shows_its_own_artifacts(project: Project, verdict: Verdict) -> None:
+    keys = ready_keys(project)
+    assert set(keys) == {ready_key(owner) for owner in owners_of(project)}
+    names = keys[ready_key("humaneval")]
+    (condition,) = [one for one in verdict.conditions if one.name == "humaneval_ready"]
+    text = readiness(condition, names)
+    assert text.startswith(f"![READY: {len(names)} of {len(names)}](")
+    assert len(text) < 1000
+    broken = replace(condition, reasons=(judge_reason("datasets/humaneval_test"),))
+    assert f"![NOT READY: {len(names) - 1} of {len(names)}]" in readiness(broken, names)
+    assert condition_facts(broken)["found"] == "not passed: datasets/humaneval_test"
+
+
+def judge_reason(artifact: str) -> CheckResult:
+    return CheckResult.of(artifact, Finding("row_counts", False, 12, 11, "a/file", hint="do it"))
+
+
+def test_the_terminal_ends_with_the_same_scorecard(verdict: Verdict) -> None:
+    lines = scorecard_text(verdict).splitlines()
+    assert lines[-1].startswith("The gate is OPEN: 11 of 11 required conditions are met, by ")
+    assert "It is the sample" in lines[-2]
+    start = lines.index("first phase, required: 5 of 5 met")
+    shown = {line.split("  ")[1].strip() for line in lines[start:-2] if line.startswith("  ")}
+    assert shown == {"met", "warns"}
+    titles = [one.title for group in verdict.groups().values() for one in group]
+    body = [line for line in lines[start:-2] if line.startswith("  ")]
+    assert len(body) == len(titles)
+    assert all(title in line for title, line in zip(titles, body, strict=True))
+    assert max(map(len, lines[start:-2])) <= 100
