@@ -28,6 +28,7 @@ from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
 from wmtp_assets.orchestration.dagster_internals import RUNLESS_RUN_ID
 from wmtp_assets.orchestration.failures import words_of
 from wmtp_assets.orchestration.gate_status import CHECK as GATE
+from wmtp_assets.orchestration.gate_status import READY_CHECK
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.storage.digests import digest_of
 
@@ -211,6 +212,8 @@ def _message_of(
         if event.dagster_event
         and event.dagster_event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
+    # Between artifacts and gate: the one says what failed, the other what follows.
+    checks = [check for check in checks if check.check_name != READY_CHECK]
     now = dict(known)
     fresh, all_failed = [], []
     for check in checks:

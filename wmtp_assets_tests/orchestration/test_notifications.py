@@ -20,6 +20,7 @@ from wmtp_assets.errors import WmtpError
 from wmtp_assets.orchestration import notifications
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
 from wmtp_assets.orchestration.gate_status import CHECK as GATE
+from wmtp_assets.orchestration.gate_status import READY_CHECK
 from wmtp_assets.orchestration.notifications import Place, notification_sensor, tick
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.orchestration.quick_history import quick_history
@@ -211,6 +212,18 @@ def test_a_failed_check_is_sent_once_until_it_passes_or_finds_something_else(on:
         sent.append(len(on.receiver.posted))
     assert sent == [1, 1, 2, 2, 2, 3]
     assert on.receiver.texts[0].startswith("1 check of severity warning failed. models/x rows_")
+
+
+def test_what_is_not_ready_is_sent_by_its_artifacts_and_the_gate_alone(on: World) -> None:
+    on.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(["gate", "x_ready"]), check_name=READY_CHECK, passed=False
+        )
+    )
+    on.gate(is_open=False)
+    on.tick()
+    (text,) = on.receiver.texts
+    assert "x_ready is_ready" not in text
 
 
 def test_a_closed_gate_is_sent_once_until_it_opens(on: World) -> None:
