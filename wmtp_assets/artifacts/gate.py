@@ -87,8 +87,7 @@ class Verdict:
     """The gate's answer, with every condition it looked at.
 
     `catalog` is the catalog by which it was reached, `code` the version of this package and of what
-    it makes of each kind of artifact. `sample`: it is about the generated sample, whatever the
-    names.
+    it makes of each kind of artifact.
     """
 
     catalog: Identity
@@ -99,7 +98,6 @@ class Verdict:
     evaluated_at: str = field(
         default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
-    sample: bool = False
 
     @property
     def open(self) -> bool:
@@ -132,7 +130,6 @@ class Verdict:
             "open": self.open,
             "catalog": self.catalog.name,
             "catalog_digest": self.catalog.digest,
-            "sample": self.sample,
             "catalog_shipped": self.catalog.shipped,
             "sample": self.catalog.sample,
             "shipped_catalog_digest": self.catalog.shipped_digest,
@@ -183,7 +180,6 @@ class Verdict:
             value["code"],
             value["run_id"],
             value["evaluated_at"],
-            value.get("sample", False),
         )
 
 
@@ -276,9 +272,7 @@ def judge(
         _catalog_shipped(identity),
         *judged.recommended(links),
     ]
-    checks = sum(len(found) for found in findings.values())
-    sample = project.catalog.hub == "sample"
-    return Verdict(identity, tuple(conditions), checks, sample=sample)
+    return Verdict(identity, tuple(conditions), sum(len(found) for found in findings.values()))
 
 
 class _Judge:

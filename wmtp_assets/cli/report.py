@@ -165,10 +165,9 @@ def _reasons(verdict: Verdict) -> list[str]:
 
 def _conclusion(verdict: Verdict) -> list[str]:
     word = "OPEN" if verdict.open else "CLOSED"
-    sample = " It is the sample: small generated files." if verdict.sample else ""
     code = verdict.code["wmtp-assets"]
     return [
-        f"Catalog: {verdict.catalog}.{sample} Code: wmtp-assets {code}.",
+        f"Catalog: {verdict.catalog}. Code: wmtp-assets {code}.",
         f"The gate is {word}: {verdict.score} required conditions are met, by {verdict.checks} "
         "checks recomputed from the files.",
     ]

@@ -77,14 +77,11 @@ def condition_line(condition: Condition) -> str:
 def verdict_line(verdict: Verdict) -> str:
     """The verdict in one line, for the list of checks and their history."""
     word = "OPEN" if verdict.open else "CLOSED"
-    return (
-        f"{word}: {verdict.score} required conditions are met. Catalog: {verdict.catalog}."
-        f"{_sample(verdict)}"
-    )
+    return f"{word}: {verdict.score} required conditions are met. Catalog: {verdict.catalog}."
 
 
 def _sample(verdict: Verdict) -> str:
-    return " It is the sample: small generated files." if verdict.sample else ""
+    return " It is the sample: small generated files." if verdict.catalog.sample else ""
 
 
 def scorecard(verdict: Verdict) -> str:

@@ -150,6 +150,24 @@ def gate_card(project: Project) -> Card:
     )
 
 
+def ready_card(project: Project, owner: str) -> Card:
+    """The card of the asset that says whether a model or dataset is ready."""
+    return Card(
+        f"Whether every file of {as_code(owner)} exists and passes its blocking checks: one of the "
+        "gate's conditions. What the checks of a run find is computed once, for this and for the "
+        "gate.",
+        (
+            (
+                "If red",
+                "its check names the first reason, and the command for each. "
+                + _command("wmtp gate"),
+            ),
+            ("Full size", _whole(project)),
+        ),
+        sample=project.catalog.is_sample,
+    )
+
+
 def report_card(project: Project, address: str, files: Iterable[str]) -> Card:
     """The card of the report, which is served at `address` and written to `files`."""
     written = ", ".join(as_code(f"storage/{file}") for file in files)

@@ -120,7 +120,7 @@ def judge_reason(artifact: str) -> CheckResult:
 def test_the_terminal_ends_with_the_same_scorecard(verdict: Verdict) -> None:
     lines = scorecard_text(verdict).splitlines()
     assert lines[-1].startswith("The gate is OPEN: 11 of 11 required conditions are met, by ")
-    assert "It is the sample" in lines[-2]
+    assert "the generated sample" in lines[-2]
     start = lines.index("first phase, required: 5 of 5 met")
     shown = {line.split("  ")[1].strip() for line in lines[start:-2] if line.startswith("  ")}
     assert shown == {"met", "warns"}

@@ -8,9 +8,10 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Condition, condition_of_run, owners_of, required_artifacts
-from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, key_of
+from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, key_of, tags_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.orchestration.scorecard import ANSWER, condition_facts, readiness
+from wmtp_assets.pages.card import ready_card
 from wmtp_assets.storage.digests import digest_of
 
 
@@ -42,8 +43,8 @@ def _ready_asset(project: Project, owner: str) -> dg.AssetsDefinition:
         group_name="gate",
         kinds={"json"},
         owners=OWNERS,
-        description=f"Whether every file of {owner} exists and passes its blocking checks: one of "
-        "the gate's conditions. Computed from the files, once per run for this and for the gate.",
+        description=ready_card(project, owner).markdown(),
+        tags=tags_of(project.catalog),
         code_version="1",
         config_schema={},
         automation_condition=FOLLOW,
