@@ -112,8 +112,13 @@ def test_the_printed_link_works_once_and_another_is_printed_when_asked_for(page:
     assert page.cookie != cookie
     assert page.link() != second
     for one in (cookie, page.cookie):
-        assert page.request("GET", "/", cookie=one).status == 200
+        assert page.request("GET", "/runs", cookie=one).status == 200
     page.told.clear()
+
+
+def test_the_address_alone_leads_to_the_lineage(page: Page) -> None:
+    answer = page.request("GET", "/")
+    assert (answer.status, answer.headers["location"]) == (303, ["/asset-groups"])
 
 
 @pytest.mark.parametrize(
@@ -139,10 +144,10 @@ def test_without_a_session_there_is_nothing_but_the_way_in(page: Page, target: s
 
 
 def test_every_answer_forbids_frames_and_the_pages_own_policy_stays(page: Page) -> None:
-    page.request("GET", "/")
+    page.request("GET", "/runs")
     tries = {
-        ("GET", "/"): 200,
-        ("HEAD", "/"): 200,
+        ("GET", "/runs"): 200,
+        ("HEAD", "/runs"): 200,
         ("GET", "/server_info"): 200,
         ("GET", "/graphql"): 400,
         ("GET", "/vendor/graphiql/graphiql.min.css"): 200,
@@ -162,7 +167,7 @@ def test_every_answer_forbids_frames_and_the_pages_own_policy_stays(page: Page) 
         assert answer.status == status, target
         check_headers(answer.headers)
         check_headers(page.request(method, target, cookie="").headers)
-    (policy,) = page.request("GET", "/").headers["content-security-policy"]
+    (policy,) = page.request("GET", "/runs").headers["content-security-policy"]
     assert "script-src 'nonce-" in policy
     assert "base-uri 'none'" in policy
 
@@ -268,7 +273,7 @@ def test_no_file_is_read_as_a_notebook(page: Page, path: str) -> None:
     for file in (page.root / "outside" / "secret.ipynb", "../outside/secret.ipynb"):
         answer = page.request("GET", f"{path}?repoLocName=wmtp_assets&path={file}")
         assert answer.status in (200, 404)
-        assert answer.body == page.request("GET", "/").body or b"nbconvert" not in answer.body
+        assert answer.body == page.request("GET", "/runs").body or b"nbconvert" not in answer.body
         assert not leaks(SECRETS["HF_TOKEN"], [answer.body])
     (page.root / "outside" / "secret.ipynb").unlink()
 
@@ -514,14 +519,14 @@ def test_a_page_without_a_token_says_so_and_ends_without_a_trace(
     with running_page(tmp_path, *options, WMTP_UI_HOSTS="wmtp.example.org") as page:
         if not read_only:
             assert "NO TOKEN" in page.said()
-            assert page.request("GET", "/").status == 200
-            assert page.request("GET", "/", host="wmtp.example.org").status == 200
-            assert page.request("GET", "/", host="evil.example").status == 403
-            check_headers(page.request("GET", "/").headers)
+            assert page.request("GET", "/runs").status == 200
+            assert page.request("GET", "/runs", host="wmtp.example.org").status == 200
+            assert page.request("GET", "/runs", host="evil.example").status == 403
+            check_headers(page.request("GET", "/runs").headers)
         else:
-            assert page.request("GET", "/").status == 401, "WMTP_UI_HOSTS switches nothing off"
+            assert page.request("GET", "/runs").status == 401, "WMTP_UI_HOSTS switches nothing off"
             page.enter(printed_link(page))
-            assert page.request("GET", "/").status == 200
+            assert page.request("GET", "/runs").status == 200
             refused = page.graphql(
                 "mutation { wipeAssets(assetPartitionRanges: []) { __typename } }"
             )
