@@ -24,7 +24,7 @@ def _ready_check(project: Project, owner: str) -> dg.AssetChecksDefinition:
         name=READY_CHECK,
         description=f"Every file of {owner} exists and passes its blocking checks.",
         config_schema={},
-        op_tags={"dagster/priority": "-2"},  # after the checks, whose findings it shares
+        op_tags={"dagster/priority": "-3"},  # after the checks, whose findings it shares
     )
     def check(
         context: dg.AssetCheckExecutionContext,
