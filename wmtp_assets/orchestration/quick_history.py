@@ -23,7 +23,9 @@ from wmtp_assets.orchestration.dagster_internals import SQLITE_MODULES
 
 _lock = threading.Lock()
 _engines: dict[str, Engine] = {}
+_makers: list[Callable[..., Engine]] = []  # what each of Dagster's modules made engines by before
 _blocks = 0  # that are entered; a run has one within another
+_NAME = create_engine.__name__
 
 
 @contextmanager
@@ -32,22 +34,22 @@ def quick_history() -> Iterator[None]:
     global _blocks
     with _lock:
         _blocks += 1
-        _open_databases_by(_engine_of)
+        if _blocks == 1:
+            for module in SQLITE_MODULES:
+                _makers.append(vars(module)[_NAME])
+                vars(module)[_NAME] = _engine_of
     try:
         yield
     finally:
         with _lock:
             _blocks -= 1
             if not _blocks:
-                _open_databases_by(create_engine)
+                for module, maker in zip(SQLITE_MODULES, _makers, strict=True):
+                    vars(module)[_NAME] = maker
+                _makers.clear()
                 for engine in _engines.values():
                     QueuePool.dispose(cast(QueuePool, engine.pool))
                 _engines.clear()
-
-
-def _open_databases_by(maker: Callable[..., Engine]) -> None:
-    for module in SQLITE_MODULES:
-        vars(module)["create_engine"] = maker
 
 
 class _KeptOpen(QueuePool):

@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import Engine, event, text
 
+from wmtp_assets.orchestration.dagster_internals import SQLITE_MODULES
 from wmtp_assets.orchestration.quick_history import quick_history
 
 
@@ -32,6 +33,7 @@ def test_dagsters_own_databases_are_kept_open(
 ) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    makers = [vars(module)["create_engine"] for module in SQLITE_MODULES]
     with databases_opened() as opened, dg.DagsterInstance.get() as instance, quick_history():
         opened.clear()
         with quick_history():  # as the executor does, within that of the command line
@@ -44,6 +46,7 @@ def test_dagsters_own_databases_are_kept_open(
         with instance.event_log_storage.index_connection() as connection:
             assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 1
     assert not list(tmp_path.rglob("*.db-wal"))
+    assert [vars(module)["create_engine"] for module in SQLITE_MODULES] == makers
     with databases_opened() as opened, dg.DagsterInstance.get() as instance:
         assert instance.get_run_by_id(result.run_id).is_success
         steps = [one for one in instance.all_logs(result.run_id) if one.step_key]
