@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    FloatRect,
+    Locator,
+    Page,
+    Playwright,
+    expect,
+)
 
 SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 WIDE, NARROW = 1280, 390  # pixels: a laptop's window, a phone's
@@ -74,6 +82,17 @@ class Seen:
         """Leaves a picture of the whole page where WMTP_SCREENSHOTS says, if it says so."""
         if folder := os.environ.get(SCREENSHOTS):
             self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+    def keep_part(self, name: str, part: FloatRect | Locator) -> None:
+        """The same of a part of the window."""
+        folder = os.environ.get(SCREENSHOTS)
+        if not folder:
+            return
+        path = Path(folder) / f"{name}.png"
+        if isinstance(part, Locator):
+            part.screenshot(path=path)
+        else:
+            self.page.screenshot(path=path, clip=part)
 
 
 @contextmanager
