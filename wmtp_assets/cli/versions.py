@@ -77,7 +77,7 @@ def _gc(given: argparse.Namespace) -> int:
     from wmtp_assets.storage.preflight import gigabytes, require_storage
 
     project = open_project()
-    require_storage(project.storage, "`wmtp gc`")
+    require_storage(project.storage, "Removing what is not needed")
     also = [*orphans(project), *(release_weights(project, given.dry_run) if given.raw else [])]
     done = project.store.gc(keep=given.keep, dry_run=given.dry_run, also=also)
     word = "would be removed" if given.dry_run else "removed"

@@ -422,6 +422,7 @@ ELSEWHERE = {
     "hub.remote._unreachable": "without a network nothing here can repair it",
     "storage.errors.mounted_alone": "a mount: storage/test_processes.py executes it",
     "storage.preflight.require_writable": "read-only: artifacts/test_hostile_storage.py",
+    "storage.preflight.require_storage": "which folder, a person decides: test_exit_status.py",
     "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
     "web.processes.running_link": "starts the page: web/test_real_server.py",
@@ -431,7 +432,7 @@ ELSEWHERE = {
     "artifacts.checks.fetched._links": "artifact_checks/test_fetched.py executes it",
     "artifacts.checks.fetched.weights_kept": "as check_converted_again, above",
     # Computed elsewhere than where it is printed.
-    "artifacts.gate.judge.condition": "test_checks.py",
+    "artifacts.gate._Judge._condition": "test_checks.py",
     "artifacts.types.Handle._again": "as artifacts.checks.common.files_unchanged",
     "artifacts.conversion.upstream_config": "as artifacts.checks.subject.Subject.again",
     "artifacts.upstream_files.how_to_pin": "which commit, a person decides: hub/test_commands.py",
@@ -469,6 +470,7 @@ ELSEWHERE = {
     "artifacts.checks.datasets.data_files_declared": "test_checks.py",
     "artifacts.checks.checkpoints._as_released": "a race with `wmtp gc --raw`, over when printed",
     "artifacts.checks.models.certificate_of_checkpoint": "test_checks.py",
+    "artifacts.checks.models.tokenizer_file_shared": "a warning: nothing needs to be done",
     "artifacts.checks.derived.derived_from_inputs.compute": "test_checks.py",
 }
 
