@@ -456,7 +456,7 @@ ELSEWHERE = {
     "checkpoints.verification._against_source": "`wmtp verify` shows what is wrong",
     "cli.pages._report": "`wmtp gate` shows the verdict",
     "cli._tell_where_wmtp_is": "executed below, by a shell that does not find it",
-    "cli.report.verdict_text": "`wmtp gate --json` shows all reasons",
+    "cli.report._reasons": "`wmtp gate --json` shows all reasons",
     "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
     "corpora.reader._again": "it says what `wmtp gc` has done",
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
