@@ -409,6 +409,14 @@ OTHERS = [
         "wmtp history",
         status=2,
     ),
+    Scenario(
+        "storage.preflight.require_storage",
+        nothing,
+        "wmtp gc",
+        "wmtp materialize",
+        status=2,
+        then="wmtp gc",
+    ),
 ]
 
 # Places whose hint is not executed here, and why.
@@ -422,7 +430,6 @@ ELSEWHERE = {
     "hub.remote._unreachable": "without a network nothing here can repair it",
     "storage.errors.mounted_alone": "a mount: storage/test_processes.py executes it",
     "storage.preflight.require_writable": "read-only: artifacts/test_hostile_storage.py",
-    "storage.preflight.require_storage": "which folder, a person decides: test_exit_status.py",
     "storage.preflight.require_space": "a full disk: artifacts/test_real_disks.py",
     "web.processes.check_port": "starts the page: web/test_real_server.py",
     "web.processes.running_link": "starts the page: web/test_real_server.py",
@@ -432,7 +439,7 @@ ELSEWHERE = {
     "artifacts.checks.fetched._links": "artifact_checks/test_fetched.py executes it",
     "artifacts.checks.fetched.weights_kept": "as check_converted_again, above",
     # Computed elsewhere than where it is printed.
-    "artifacts.gate._Judge._condition": "test_checks.py",
+    "artifacts.gate._Judge._condition": "of a check without a hint; all have one: test_checks.py",
     "artifacts.types.Handle._again": "as artifacts.checks.common.files_unchanged",
     "artifacts.conversion.upstream_config": "as artifacts.checks.subject.Subject.again",
     "artifacts.upstream_files.how_to_pin": "which commit, a person decides: hub/test_commands.py",
@@ -458,6 +465,7 @@ ELSEWHERE = {
     "cli._tell_where_wmtp_is": "executed below, by a shell that does not find it",
     "cli.report._reasons": "`wmtp gate --json` shows all reasons",
     "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
+    "cli.versions._gc": "what was called",
     "corpora.reader._again": "it says what `wmtp gc` has done",
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
     "pages.card.card_of": "the hint of its checks, for each kind: test_checks.py",
@@ -470,7 +478,7 @@ ELSEWHERE = {
     "artifacts.checks.datasets.data_files_declared": "test_checks.py",
     "artifacts.checks.checkpoints._as_released": "a race with `wmtp gc --raw`, over when printed",
     "artifacts.checks.models.certificate_of_checkpoint": "test_checks.py",
-    "artifacts.checks.models.tokenizer_file_shared": "a warning: nothing needs to be done",
+    "artifacts.checks.models.tokenizer_file_shared": "test_checks.py",
     "artifacts.checks.derived.derived_from_inputs.compute": "test_checks.py",
 }
 
@@ -593,6 +601,30 @@ def test_a_version_that_the_history_names_can_be_gone_back_to(shell: Shell) -> N
     assert (status, command) == (2, f"wmtp history {SPLIT}")
     (version,) = re.findall(r"^\* ([0-9a-f]{12})", shell.run(command)[1], re.MULTILINE)
     assert shell.run(f"wmtp rollback {SPLIT} {version}")[0] == 0
+
+
+@pytest.mark.slow
+def test_a_folder_of_something_else_is_left_for_one_that_a_run_makes_a_storage(
+    shell: Shell,
+) -> None:
+    (scenario,) = (one for one in OTHERS if one.place == "storage.preflight.require_storage")
+    other = shell.world.folder / "thesis"
+    other.mkdir()
+    (other / "chapter.tex").write_text("mine", encoding="utf-8")
+    shell.variables["WMTP_STORAGE"] = str(other)
+    status, said = shell.run(scenario.met_by)
+    assert status == scenario.status
+    hint = re.search(r"What to do: (.*)", said)
+    assert hint is not None
+    assert re.search(r"set (\w+) to the storage, or to a new folder", hint[1]), said
+    (command,) = (one for one, _ in COMMAND.findall(said) if one.startswith(scenario.hint))
+    shell.variables["WMTP_STORAGE"] = str(shell.world.folder / "new")
+    assert shell.run(scenario.then)[0] == 0, "a new folder is none of something else"
+    assert shell.run(command)[0] == 0
+    assert shell.run(scenario.then)[0] == 0
+    shell.variables["WMTP_STORAGE"] = str(shell.world.storage)
+    assert shell.run(scenario.then)[0] == 0
+    assert [path.name for path in other.iterdir()] == ["chapter.tex"]
 
 
 @pytest.mark.slow
