@@ -465,7 +465,6 @@ ELSEWHERE = {
     "cli._tell_where_wmtp_is": "executed below, by a shell that does not find it",
     "cli.report._reasons": "`wmtp gate --json` shows all reasons",
     "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
-    "cli.versions._gc": "what was called",
     "corpora.reader._again": "it says what `wmtp gc` has done",
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
     "pages.card.card_of": "the hint of its checks, for each kind: test_checks.py",
