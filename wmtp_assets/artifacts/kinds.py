@@ -53,7 +53,8 @@ class ArtifactKind:
     failed), `icon` (one that Dagster has), `row_schema` (the JSON Schema of a line, where the
     artifact has lines) and `page` are for the page of the asset; `page` names the function that
     gives what is shown there (by "module:name": `pages/` is built upon this package). `counted` is
-    for the table of a run.
+    for the table of a run; `long_checks` says that its checks read what may be gigabytes: they come
+    after those of other kinds.
     """
 
     make: Maker
@@ -68,6 +69,7 @@ class ArtifactKind:
     loads: Callable[[Artifact], tuple[str, ...]] = _every_input
     beside: Callable[[Artifact], tuple[str, ...]] = _no_file
     counted: Literal["parameters", "rows"] | None = None
+    long_checks: bool = False
     row_schema: Callable[[Catalog, Artifact], Mapping[str, Any]] | None = None
 
 
@@ -180,6 +182,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         icon="pytorch",  # Dagster has none for safetensors
         code_version="3",  # the certificate digests tensors with BLAKE3
         counted="parameters",
+        long_checks=True,
         beside=_files("certificate.json", "slice.json", SETTLED),
     ),
     Kind.SHARDS: ArtifactKind(
@@ -192,6 +195,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="the shards do not hold the checkpoint's tensors",
         icon="pytorch",
         code_version="2",  # as of the checkpoint
+        long_checks=True,
         beside=_files("sharded/"),
     ),
     Kind.CERTIFICATE: ArtifactKind(
@@ -258,6 +262,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         icon="dataset",  # Dagster has none for JSONL
         code_version="3",  # rows with a blank instruction or output are flagged
         counted="rows",
+        long_checks=True,
         row_schema=_row_schema,
     ),
     Kind.SPLIT_METADATA: _ROW_METADATA,

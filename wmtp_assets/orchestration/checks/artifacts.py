@@ -11,9 +11,10 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import checks_of, run_checks
+from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.staleness import with_ancestors
 from wmtp_assets.artifacts.verification import findings_of_run, start
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Finding, short_digests
 from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.presentation import (
@@ -27,7 +28,6 @@ from wmtp_assets.orchestration.resources import HubResource, StorageResource, pr
 # What can be made goes first; meanwhile, what was made is verified in the background. What is made
 # from an artifact waits for its checks: those that take long come after those that do not.
 _LATER, _LAST = {"dagster/priority": "-1"}, {"dagster/priority": "-2"}
-_LONG = (Kind.CHECKPOINT, Kind.SHARDS, Kind.SPLIT)
 
 
 def artifact_checks(project: Project) -> list[dg.AssetChecksDefinition]:
@@ -49,7 +49,7 @@ def _checks(project: Project, artifact: Artifact) -> dg.AssetChecksDefinition:
             for check in every
         ],
         can_subset=True,
-        op_tags=_LAST if artifact.kind in _LONG else _LATER,
+        op_tags=_LAST if kind_of(artifact).long_checks else _LATER,
     )
     def checks(
         context: dg.AssetCheckExecutionContext,
