@@ -78,21 +78,41 @@ class Seen:
             if one["impact"] in SERIOUS
         ]
 
+    def read(self, words: Locator) -> None:
+        """Scrolls to an element; a person sees it there, with nothing over it and unfolded."""
+        expect(words).to_be_visible()
+        words.scroll_into_view_if_needed()
+        seen = words.evaluate(
+            """element => {
+                const box = element.getClientRects()[0];
+                const there = document.elementFromPoint(
+                    box.left + Math.min(box.width / 2, 20), box.top + box.height / 2);
+                return there !== null && (element.contains(there) || there.contains(element));
+            }"""
+        )
+        assert seen, words.inner_text()
+
     def keep(self, name: str) -> None:
         """Leaves a picture of the whole page where WMTP_SCREENSHOTS says, if it says so."""
-        if folder := os.environ.get(SCREENSHOTS):
-            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        if path := _place(name):
+            self.page.screenshot(path=path, full_page=True)
 
-    def keep_part(self, name: str, part: FloatRect | Locator) -> None:
-        """The same of a part of the window."""
-        folder = os.environ.get(SCREENSHOTS)
-        if not folder:
-            return
-        path = Path(folder) / f"{name}.png"
-        if isinstance(part, Locator):
-            part.screenshot(path=path)
-        else:
-            self.page.screenshot(path=path, clip=part)
+    def keep_for_docs(self, name: str, part: FloatRect | Locator) -> None:
+        """The same of a part that docs/images holds, in a folder `docs` of its own."""
+        if path := _place(f"docs/{name}"):
+            if isinstance(part, Locator):
+                part.screenshot(path=path)
+            else:
+                self.page.screenshot(path=path, clip=part)
+
+
+def _place(name: str) -> Path | None:
+    folder = os.environ.get(SCREENSHOTS)
+    if not folder:
+        return None
+    path = Path(folder) / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 @contextmanager

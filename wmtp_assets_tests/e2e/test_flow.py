@@ -25,6 +25,7 @@ from wmtp_assets.orchestration.home import home
 from wmtp_assets_tests.artifact_checks.breaking import flip
 from wmtp_assets_tests.e2e.browser import looking
 from wmtp_assets_tests.e2e.dagster_pages import RUN_TIMEOUT, DagsterPages
+from wmtp_assets_tests.e2e.questions import QUESTIONS
 from wmtp_assets_tests.web.pages import Page, printed_link, running_page
 from wmtp_assets_tests.web.test_recovery import process_with, until
 
@@ -89,6 +90,7 @@ def test_the_whole_flow(world: World, chromium: Browser, tmp_path: Path) -> None
     a_code_server_that_was_killed_comes_back(world)
     a_dark_system_gets_a_dark_page(world)
     the_lineage_is_pictured(world)
+    ten_questions_are_answered(world)
     another_catalog_shows_nothing_of_this_one(chromium, tmp_path / "other")
 
 
@@ -209,9 +211,21 @@ def a_dark_system_gets_a_dark_page(world: World) -> None:
 def the_lineage_is_pictured(world: World) -> None:
     """For README.md: the graph alone, every group collapsed."""
     page = world.dagster.page
-    page.set_viewport_size({"width": 1480, "height": 1100})
+    page.set_viewport_size({"width": 1480, "height": 1500})
     world.dagster.lineage()
-    world.dagster.seen.keep_part("lineage", world.dagster.drawn())
+    world.dagster.seen.keep_for_docs("lineage", world.dagster.drawn())
+
+
+def ten_questions_are_answered(world: World) -> None:
+    """By what stands in the panel of an asset, two clicks from the lineage."""
+    dagster = world.dagster
+    dagster.page.set_viewport_size({"width": 1600, "height": 760})  # Dagster folds in narrow ones
+    for question in QUESTIONS:
+        dagster.lineage()
+        panel = dagster.panel(question.group, question.asset)
+        for words in reversed(question.answers):
+            dagster.seen.read(panel.get_by_text(re.compile(words)).last)
+        dagster.seen.keep_for_docs(f"question-{question.picture}", panel)
 
 
 def another_catalog_shows_nothing_of_this_one(chromium: Browser, root: Path) -> None:
@@ -221,9 +235,12 @@ def another_catalog_shows_nothing_of_this_one(chromium: Browser, root: Path) -> 
         with looking(context) as seen:
             dagster = DagsterPages(seen)
             seen.page.goto(printed_link(page), wait_until="commit")
-            for name in (HISTOGRAM, "phase2_readiness"):
+            for name in ("phase2_readiness", HISTOGRAM):
                 dagster.asset(name)
                 expect(seen.page.get_by_text(NEVER)).to_be_visible()
             expect(seen.page.get_by_text("Passed", exact=True)).to_have_count(0)
+            # Which commit? A real repository's page at the pin, a click away.
+            commit = seen.page.get_by_role("link", name=re.compile(r" at [0-9a-f]{12}$"))
+            seen.read(commit.first)
             seen.keep("flow-another-catalog")
         context.close()
