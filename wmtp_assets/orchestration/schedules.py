@@ -6,20 +6,20 @@ import dagster as dg
 
 from wmtp_assets.orchestration.jobs import refresh, verify
 
-# Nights, in the machine's own time zone; the weekly run comes before the daily one.
+# In UTC, as Dagster takes what names no time zone; the weekly run comes before the daily one.
 SCHEDULES = [
     dg.ScheduleDefinition(
         name="weekly_refresh",
         job=refresh,
         cron_schedule="0 2 * * 1",
-        description="Mondays at 02:00: observes upstream, redoes only what changed.",
+        description="Mondays at 02:00 UTC: observes upstream, redoes only what changed.",
         default_status=dg.DefaultScheduleStatus.STOPPED,
     ),
     dg.ScheduleDefinition(
         name="daily_verify",
         job=verify,
         cron_schedule="0 4 * * *",
-        description="Every day at 04:00: verifies everything that is stored.",
+        description="Every day at 04:00 UTC: verifies everything that is stored.",
         default_status=dg.DefaultScheduleStatus.STOPPED,
     ),
 ]

@@ -27,7 +27,7 @@ from wmtp_assets_tests.e2e.browser import looking
 from wmtp_assets_tests.e2e.dagster_pages import RUN_TIMEOUT, DagsterPages
 from wmtp_assets_tests.e2e.questions import QUESTIONS
 from wmtp_assets_tests.web.pages import Page, printed_link, running_page
-from wmtp_assets_tests.web.test_recovery import process_with, until
+from wmtp_assets_tests.web.test_recovery import number_of_assets, process_with, server_id, until
 
 pytestmark = pytest.mark.slow
 
@@ -190,10 +190,14 @@ def a_flipped_byte_is_found_and_repaired(world: World) -> None:
 
 def a_code_server_that_was_killed_comes_back(world: World) -> None:
     dagster = world.dagster
-    process = process_with(world.served, "api", "grpc")
+    page = world.served
+    cookies = dagster.page.context.cookies()
+    page.cookie = "; ".join(f"{one['name']}={one['value']}" for one in cookies)
+    before, process = server_id(page), process_with(page, "api", "grpc")
     assert process is not None
     os.kill(process, signal.SIGKILL)
-    until(lambda: process_with(world.served, "api", "grpc") not in (None, process), "another one")
+    until(lambda: server_id(page) not in ("", before), "another code server")
+    until(lambda: number_of_assets(page) > 50, "its assets")
     dagster.lineage()
     dagster.ended(dagster.execute(ROWS, "row_counts"), "Success")
 
