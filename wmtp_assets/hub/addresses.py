@@ -15,6 +15,8 @@ KNOWN_HUBS: frozenset[Origin] = frozenset(
 )
 """Origins of the Hub itself. A mirror may redirect to them, and what they say of a file counts."""
 
+# Schemes that a message names; anything else before a colon may be part of a secret.
+_OTHERS = frozenset({"file", "ftp", "ftps", "git", "mailto", "s3", "ssh", "unix", "ws", "wss"})
 _UNSAFE = re.compile(r"[\x00-\x20\x7f]")
 _LONGEST = 16 << 10  # characters; signed addresses have some 2,000
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
@@ -63,7 +65,9 @@ class Address:
         except ValueError:
             raise BadAddressError("an address that cannot be read") from None
         if parts.scheme not in _PORTS:
-            raise BadAddressError(f"the scheme {parts.scheme[:20]!a}, not http or https")
+            if parts.scheme in _OTHERS:
+                raise BadAddressError(f"the scheme {parts.scheme}, not http or https")
+            raise BadAddressError("an address that does not begin with http:// or https://")
         if not host or port == 0:
             raise BadAddressError("an address without a host" if not host else "port 0")
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")

@@ -21,6 +21,7 @@ _FALLBACK = 1000  # of the text that Slack shows in a notification
 _LARGEST = 27_000  # bytes; Teams takes 28 kB
 
 _SLACK = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_BREAKS = re.compile(r"\s*[\r\n]\s*")
 _MENTION = re.compile(r"@(?=(?:here|channel|everyone)\b)", re.IGNORECASE)
 _APART = "@\u2060"  # a word joiner: looks the same, and mentions nobody
 
@@ -53,13 +54,20 @@ def slack(message: Message) -> bytes:
     """The message as Slack's incoming webhooks take it: `text` and `blocks`."""
     first = message.items[0] if message.items else None
     fallback = f"{message.title}. {first.what}: {first.why}" if first else message.title
-    texts = [message.where, *map(_lines, message.items), *_others(message)]
-    blocks: list[dict[str, object]] = [{"type": "header", "text": _plain(message.title, _TITLE)}]
+    texts = [_line(message.where), *map(_lines, message.items), *_others(message)]
+    blocks: list[dict[str, object]] = [
+        {"type": "header", "text": _plain(_line(message.title), _TITLE)}
+    ]
     blocks += [{"type": "section", "text": _plain(text, _BLOCK)} for text in texts]
     if message.link:
         link = f"<{_escaped(message.link)}|Open the page>"
         blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": link}})
-    return _json({"text": clip(fallback, _FALLBACK, _escaped), "blocks": blocks})
+    value: dict[str, object] = {
+        "text": clip(_line(fallback), _FALLBACK, _escaped),
+        "blocks": blocks,
+    }
+    # Nothing in the text is markup, and no address in it is looked up for a preview.
+    return _json(value | {"mrkdwn": False, "unfurl_links": False, "unfurl_media": False})
 
 
 def teams(message: Message) -> bytes:
@@ -131,14 +139,19 @@ def _plain(text: str, limit: int) -> dict[str, object]:
 
 
 def _run(text: str, limit: int, **style: object) -> dict[str, object]:
-    return {"type": "TextRun", "text": clip(text, limit, _unmentioned), **style}
+    return {"type": "TextRun", "text": clip(_line(text), limit, _unmentioned), **style}
 
 
 def _lines(item: Item) -> str:
-    lines = [clip(item.what, _NAME), clip(item.why, _TEXT)]
+    lines = [clip(_line(item.what), _NAME), clip(_line(item.why), _TEXT)]
     if item.remedy:
-        lines.append(f"What to do: {clip(item.remedy, _TEXT)}")
+        lines.append(f"What to do: {clip(_line(item.remedy), _TEXT)}")
     return "\n".join(lines)
+
+
+def _line(text: str) -> str:
+    """`text` on one line: quoted text must not add a line that looks like a remedy of ours."""
+    return _BREAKS.sub(" ", text)
 
 
 def _others(message: Message) -> list[str]:

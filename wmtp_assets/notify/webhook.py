@@ -35,6 +35,7 @@ _DOMAINS = {
     ".powerplatform.com": "teams",
 }
 _PAGE_URL = re.compile(r"https?://[A-Za-z0-9._~:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+_WORD = re.compile(r"[a-z]{1,12}")  # the name of a service, perhaps, and no secret
 _HURRIED = Policy(connect=5.0, stall=8.0)  # a sensor's tick has a minute
 _ANSWER_BYTES, _ANSWER_SECONDS = 64 << 10, 5.0
 # Of an answer with status 200 of a connector of Teams, whose own service refused the message.
@@ -83,7 +84,12 @@ class Webhook:
         if not url:
             return None
         if kind and kind not in _FORMS:
-            raise _wrong(KIND, f"one of {', '.join(_FORMS)}", repr(kind[:20]))
+            word = (
+                kind
+                if _WORD.fullmatch(kind)
+                else "something else, which may be part of the address"
+            )
+            raise _wrong(KIND, f"one of {', '.join(_FORMS)}", word)
         try:
             address = Address.of(url)
         except BadAddressError as error:

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
 
 import dagster as dg
 
@@ -37,9 +38,14 @@ SENSOR = "notify"
 _EVERY_SECONDS = 30
 _TRIES = 6
 _FIRST_WAIT, _LONGEST_WAIT = 60.0, 3600.0  # seconds; doubled after each failure
-_AT_ONCE = 5  # messages per tick
-_TICK_SECONDS = 30.0  # when no further message is begun: a tick may take a minute
-_ENDS = (
+_AT_ONCE = 5  # messages per tick, accepted or not
+_TICK_SECONDS = 20.0  # when no further message is begun: a tick may take a minute
+_End = Literal[
+    dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterEventType.RUN_CANCELED,
+]
+_ENDS: tuple[_End, ...] = (
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.RUN_SUCCESS,
     dg.DagsterEventType.RUN_CANCELED,
@@ -60,13 +66,16 @@ _LOG = logging.getLogger("wmtp_assets.notify")
 class Place:
     """How far the history was read and sent: the sensor's cursor.
 
-    `started`: when the sensor was switched on. `after`: Dagster's cursor for each source of events.
+    `started`: when the sensor was switched on. `after`: Dagster's cursor for each source of events,
+    empty before its first. `until`: for each source the time of its latest event so far; where
+    runs were deleted, SQLite gives the ids of their events to later ones, below the cursor.
     `known`: what is known to fail and was sent, by check, with the digest of what was found.
     `tries` and `not_before`: of the message that comes next.
     """
 
     started: float
     after: Mapping[str, str]
+    until: Mapping[str, float]
     known: Mapping[str, str] = field(default_factory=dict)
     tries: int = 0
     not_before: float = 0.0
@@ -78,7 +87,21 @@ class Place:
             place = cls(**json.loads(cursor or ""))
         except (ValueError, TypeError):
             return None
-        return place if set(place.after) == {_OUTSIDE, *(one.value for one in _ENDS)} else None
+        sources = {_OUTSIDE, *(one.value for one in _ENDS)}
+        return place if set(place.after) == set(place.until) == sources else None
+
+    def behind(self, event: _Event) -> Place:
+        """The place after an event, whose message has had no try yet."""
+        return replace(
+            self,
+            after={**self.after, event.source: event.cursor},
+            until={
+                **self.until,
+                event.source: max(self.until[event.source], event.entry.timestamp),
+            },
+            tries=0,
+            not_before=0.0,
+        )
 
     def text(self) -> str:
         """As it is kept."""
@@ -131,23 +154,28 @@ def tick(
     except WebhookSettingsError as error:
         return str(error), None
     if webhook is None:
-        return f"{URL} is not set, so nothing is sent.", _now(instance, started)
+        return f"{URL} is not set, so nothing is sent.", _begin(instance, started, time.time())
     if place is None or place.started != started:
         if place is not None and place.tries:
             _LOG.error("A message was not sent: the sensor was switched off and on meanwhile.")
-        return f"What happens from now on is sent to {webhook}.", _now(instance, started)
+        since = started
+        if place is None and cursor:
+            since = time.time()
+            _LOG.error("How far messages were sent is not known any more: begins anew, from now.")
+        place = _begin(instance, started, since)
+        return f"What happens from now on is sent to {webhook}.", place
     if time.time() < place.not_before:
         return f"The next try is in {place.not_before - time.time():.0f} s.", None
-    sent, begun = 0, time.monotonic()
-    while sent < _AT_ONCE and time.monotonic() - begun < _TICK_SECONDS:
+    tried = sent = 0
+    begun = time.monotonic()
+    while tried < _AT_ONCE and time.monotonic() - begun < _TICK_SECONDS:
         event = _next(instance, place)
         if event is None:
             break
         message, known = _message_of(instance, project, event.entry, place.known, page)
-        behind = replace(
-            place, after={**place.after, event.source: event.cursor}, tries=0, not_before=0.0
-        )
+        behind = place.behind(event)
         if message is not None:
+            tried += 1
             try:
                 webhook.send(message)
             except DeliveryError as error:
@@ -158,39 +186,66 @@ def tick(
                     said = f"{error} It is tried again in {wait:.0f} s ({tries} of {_TRIES} tries)."
                     return said, replace(place, tries=tries, not_before=time.time() + wait)
                 _give_up(instance, event.entry, message, error, tries)
-                place = behind  # what it said is sent with the next failure of the same check
+                # What it said is sent with the next failure of the same check. What passes now is
+                # news when it fails again.
+                failing = {name: one for name, one in place.known.items() if name in known}
+                place = replace(behind, known=failing)
                 continue
             sent += 1
         place = replace(behind, known=known)
     return f"{sent} sent to {webhook}." if sent else "Nothing new failed.", place
 
 
-def _now(instance: dg.DagsterInstance, started: float) -> Place:
-    """Behind all that happened so far."""
+def _begin(instance: dg.DagsterInstance, started: float, since: float) -> Place:
+    """Where what happened after `since` begins."""
     after = {
         one.value: instance.fetch_run_status_changes(one, limit=1, ascending=False).cursor
         for one in _ENDS
     }
-    outside = instance.get_records_for_run(RUNLESS_RUN_ID, limit=1, ascending=False)
-    return Place(started, {**after, _OUTSIDE: outside.cursor})
+    entry, cursor = _outside(instance, "", ascending=False)
+    while entry is not None and entry.timestamp > since:
+        entry, cursor = _outside(instance, cursor, ascending=False)
+    after[_OUTSIDE] = cursor if entry is not None else ""
+    return Place(started, after, dict.fromkeys(after, since))
+
+
+def _outside(
+    instance: dg.DagsterInstance, cursor: str, *, ascending: bool = True
+) -> tuple[dg.EventLogEntry | None, str]:
+    """The next check's result that was found by no run, beyond `cursor`, and the cursor there."""
+    found = instance.get_records_for_run(
+        RUNLESS_RUN_ID,
+        cursor=cursor or None,
+        of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+        limit=1,
+        ascending=ascending,
+    )
+    return (found.records[0].event_log_entry if found.records else None), found.cursor
 
 
 def _next(instance: dg.DagsterInstance, place: Place) -> _Event | None:
     """The oldest event that is not sent yet: the end of a run, or a check's result without one."""
-    found = []
+    events = []
     for one in _ENDS:
-        ends = instance.fetch_run_status_changes(
-            one, limit=1, cursor=place.after[one.value], ascending=True
-        )
-        found += [_Event(one.value, ends.cursor, end.event_log_entry) for end in ends.records]
-    results = instance.get_records_for_run(
-        RUNLESS_RUN_ID,
-        cursor=place.after[_OUTSIDE],
-        of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-        limit=1,
-    )
-    found += [_Event(_OUTSIDE, results.cursor, one.event_log_entry) for one in results.records]
-    return min(found, key=lambda event: event.entry.timestamp, default=None)
+        later = dg.RunStatusChangeRecordsFilter(one, after_timestamp=place.until[one.value])
+        found = [
+            instance.fetch_run_status_changes(
+                one, limit=1, cursor=place.after[one.value], ascending=True
+            ),
+            instance.fetch_run_status_changes(later, limit=1, ascending=True),
+        ]
+        found = [ends for ends in found if ends.records]
+        if found:
+            first = min(found, key=lambda ends: ends.records[0].storage_id)
+            events.append(_Event(one.value, first.cursor, first.records[0].event_log_entry))
+    cursor = place.after[_OUTSIDE]
+    oldest, _ = _outside(instance, "")
+    if oldest is not None and oldest.timestamp > place.until[_OUTSIDE]:
+        cursor = ""  # nothing of it was read: the history before it was wiped
+    entry, cursor = _outside(instance, cursor)
+    if entry is not None:
+        events.append(_Event(_OUTSIDE, cursor, entry))
+    return min(events, key=lambda event: event.entry.timestamp, default=None)
 
 
 def _message_of(
@@ -212,8 +267,10 @@ def _message_of(
         if event.dagster_event
         and event.dagster_event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ]
-    # Between artifacts and gate: the one says what failed, the other what follows.
-    checks = [check for check in checks if check.check_name != READY_CHECK]
+    # Between artifacts and gate: the one says what failed, the other what follows. Of a check that
+    # a run computed more than once, the last result counts.
+    last = {_name(check): check for check in checks if check.check_name != READY_CHECK}
+    checks = list(last.values())
     now = dict(known)
     fresh, all_failed = [], []
     for check in checks:
@@ -313,7 +370,10 @@ def _item_of_end(entry: dg.EventLogEntry) -> Item:
 
 def _item_of(what: str, message: str) -> Item:
     """A failure with the message of an error, whose remedy stands at its end."""
-    why, _, remedy = message.partition(_WHAT_TO_DO)
+    # The last one is ours: what comes before may quote text from upstream.
+    why, stated, remedy = message.rpartition(_WHAT_TO_DO)
+    if not stated:
+        why, remedy = message, ""
     return Item(what, why or "no message", remedy)
 
 

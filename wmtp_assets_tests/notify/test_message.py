@@ -73,6 +73,27 @@ def test_the_only_markup_for_slack_is_the_link_to_the_page() -> None:
     assert marked == ["<https://wmtp.example.org/runs/4711|Open the page>"]
 
 
+def test_slack_formats_no_text_and_looks_up_no_address() -> None:
+    value = json.loads(slack(MESSAGE))
+    assert {name: value[name] for name in ("mrkdwn", "unfurl_links", "unfurl_media")} == {
+        "mrkdwn": False,
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+
+
+@pytest.mark.parametrize("form", [slack, teams])
+def test_a_text_adds_no_line_that_looks_like_ours(form: object) -> None:
+    assert callable(form)
+    forged = "x\nWhat to do: curl evil\r\n\n And 7 more."
+    message = Message(forged, forged, (Item(forged, forged, forged),))
+    value = json.loads(form(message))
+    texts = [str(text) for text in values(value, "text") if isinstance(text, str)]
+    lines = [line for text in texts for line in text.splitlines()]
+    assert len(lines) >= 5
+    assert {line for line in lines if "curl" not in line} == set()
+
+
 @pytest.mark.parametrize("place", ["title", "where", "what", "why", "remedy"])
 def test_teams_shows_texts_as_runs_which_have_no_markup(place: str) -> None:
     item = Item(**{"what": "w", "why": "y", "remedy": "r", **_only(place, Item)})

@@ -71,7 +71,13 @@ def test_the_host_says_which_service_it_is(host: str, kind: str) -> None:
         (f"http://hooks.slack.com/{SECRET}", "", "no encryption to hooks.slack.com"),
         (f"https://user:{SECRET}@hooks.slack.com/x", "", "a user name"),
         (f"ftp://hooks.slack.com/{SECRET}", "", "not http or https"),
-        (f"{SECRET}", "", "not http or https"),
+        (f"{SECRET}", "", "does not begin with http:// or https://"),
+        (f"{SECRET}:x", "", "does not begin with http:// or https://"),
+        (f"hooks.slack.com:443/{SECRET}", "", "does not begin with http:// or https://"),
+        (f"unix:///run/{SECRET}", "", "the scheme unix, not http or https"),
+        (f"https://hooks.slack.com:0/{SECRET}", "", "port 0"),
+        ("https://hooks.slack.com/x", SECRET, "something else"),
+        ("https://hooks.slack.com/x", "mattermost", "mattermost"),
         (f"https:///{SECRET}", "", "without a host"),
         (f"https://hooks.slack.com:x/{SECRET}", "", "cannot be read"),
         (f"https://hooks.slack.com/{SECRET} x", "", "white space"),
@@ -81,7 +87,9 @@ def test_another_address_is_refused_and_not_shown(url: str, kind: str, said: str
     with pytest.raises(WebhookSettingsError) as refused:
         webhook(url, kind)
     assert said in str(refused.value)
-    assert leaks(SECRET, [str(refused.value), repr(refused.value)]) == []
+    said = str(refused.value) + repr(refused.value)
+    assert leaks(SECRET, [said]) == []
+    assert SECRET.lower() not in said
 
 
 def test_nothing_is_set_where_the_variable_is_empty() -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dagster as dg
@@ -27,8 +28,6 @@ from wmtp_assets.orchestration.quick_history import quick_history
 from wmtp_assets_tests.hub.secrets import leaking_files, leaks
 from wmtp_assets_tests.notify.receiver import SECRET, Receiver, Reply, receiving
 
-SWITCHED_ON = 1000.0
-
 
 @dataclass
 class World:
@@ -42,6 +41,10 @@ class World:
     found: str = "as expected"
     blocking: bool = True
     works: bool = True
+    switched_on: float = field(default_factory=time.time)
+
+    def switch_on(self) -> None:
+        self.switched_on = time.time()
 
     def run(self, job: str = "refresh") -> str:
         """Makes and checks the asset; the run's id."""
@@ -92,9 +95,9 @@ class World:
             )
         )
 
-    def tick(self, started: float = SWITCHED_ON) -> str:
+    def tick(self) -> str:
         """One evaluation, as the daemon's: what it says, and the cursor is kept."""
-        said, place = tick(self.instance, self.project, self.cursor, started)
+        said, place = tick(self.instance, self.project, self.cursor, self.switched_on)
         self.cursor = place.text() if place else self.cursor
         return said
 
@@ -142,6 +145,7 @@ def test_nothing_of_what_was_before_is_sent(world: World) -> None:
     world.found = "spoiled"
     world.run()
     world.gate(is_open=False)
+    world.switch_on()
     world.tick()
     assert world.tick() == "Nothing new failed."
     world.run()
@@ -149,9 +153,126 @@ def test_nothing_of_what_was_before_is_sent(world: World) -> None:
     assert len(world.receiver.posted) == 1
     # Switched off, and on again after more had failed.
     world.run()
-    world.tick(started=SWITCHED_ON + 1)
-    world.tick(started=SWITCHED_ON + 1)
+    world.switch_on()
+    world.tick()
+    world.tick()
     assert len(world.receiver.posted) == 1
+
+
+def test_what_happens_before_the_first_tick_is_sent(world: World) -> None:
+    """The daemon may need half a minute; and what was before the switch is sent by no tick."""
+    world.gate(is_open=False, found="before")
+    world.gate(is_open=True)
+    world.switch_on()
+    world.gate(is_open=False, found="after")
+    run = dg.DagsterRun("verify", status=dg.DagsterRunStatus.STARTED)
+    world.instance.add_run(run)
+    world.instance.report_run_failed(run, "The process of this run is gone")
+    assert "from now on" in world.tick()
+    assert "2 sent" in world.tick()
+    assert "found after" in world.receiver.texts[0]
+    assert "is gone" in world.receiver.texts[1]
+    assert world.tick() == "Nothing new failed."
+
+
+def failed_run(world: World, message: str) -> str:
+    run = dg.DagsterRun("verify", status=dg.DagsterRunStatus.STARTED)
+    world.instance.add_run(run)
+    world.instance.report_run_failed(run, message)
+    return run.run_id
+
+
+def test_runs_that_are_deleted_hide_no_later_ones(on: World) -> None:
+    """SQLite gives the ids of what was deleted last to what comes next."""
+    runs = [failed_run(on, f"failure {number}") for number in range(3)]
+    assert "3 sent" in on.tick()
+    for run_id in runs[1:]:
+        on.instance.delete_run(run_id)
+    for number in range(3, 6):
+        failed_run(on, f"failure {number}")
+    assert "3 sent" in on.tick()
+    assert on.tick() == "Nothing new failed."
+    assert [text[-1] for text in on.receiver.texts] == [*"012345"]
+
+
+def test_a_history_that_is_wiped_hides_nothing_of_the_next(on: World) -> None:
+    on.gate(is_open=True)
+    on.gate(is_open=False)
+    for number in range(2):
+        failed_run(on, f"failure {number}")
+    assert "3 sent" in on.tick()
+    on.instance.wipe()
+    on.gate(is_open=True)
+    on.gate(is_open=False)
+    failed_run(on, "failure 2")
+    assert "2 sent" in on.tick()
+    assert on.tick() == "Nothing new failed."
+
+
+def found(name: str, *, passed: bool) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(["models", "x"]),
+        check_name=name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"expected": "11", "found": "11" if passed else "12"},
+    )
+
+
+def run_with(world: World, *checks: dg.AssetCheckEvaluation) -> None:
+    """A run that succeeds and found these, in this order."""
+    run = dg.DagsterRun("verify", status=dg.DagsterRunStatus.STARTED)
+    world.instance.add_run(run)
+    for check in checks:
+        event = dg.DagsterEvent(
+            dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+            run.job_name,
+            event_specific_data=check,
+        )
+        world.instance.report_dagster_event(event, run.run_id)
+    end = dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name)
+    world.instance.report_dagster_event(end, run.run_id)
+
+
+def test_a_message_that_is_given_up_loses_no_later_one(on: World) -> None:
+    """What passed in it is news when it fails again."""
+    run_with(on, found("a", passed=False))
+    assert "1 sent" in on.tick()
+    on.receiver.replies = [Reply(400)]
+    run_with(on, found("a", passed=True), found("b", passed=False))
+    on.tick()
+    run_with(on, found("a", passed=False))
+    assert "1 sent" in on.tick()
+    assert "models/x a (warning): expected 11" in on.receiver.texts[-1]
+
+
+def test_of_a_check_that_a_run_computed_twice_the_last_result_counts(on: World) -> None:
+    run_with(on, found("a", passed=False), found("a", passed=True))
+    assert on.tick() == "Nothing new failed."
+
+
+def test_messages_that_are_refused_go_out_a_few_at_a_time_too(on: World) -> None:
+    on.receiver.replies = [Reply(400)] * 7
+    for number in range(7):
+        failed_run(on, f"failure {number}")
+    on.tick()
+    assert len(on.receiver.posted) == 5
+    on.tick()
+    assert len(on.receiver.posted) == 7
+
+
+def test_a_remedy_that_upstream_wrote_is_none_of_ours(on: World) -> None:
+    on.works = False
+    on.found = "a row\nWhat to do: `curl evil` What to do: `curl worse`"
+    on.run()
+    on.tick()
+    lines = [
+        line
+        for block in on.receiver.value()["blocks"]
+        for line in block["text"]["text"].splitlines()
+        if line.startswith("What to do: ")
+    ]
+    assert lines == ["What to do: `wmtp materialize models/x`"]
 
 
 def test_a_run_that_failed_is_one_message_with_reason_remedy_and_link(
@@ -326,12 +447,15 @@ def test_a_crash_before_the_cursor_is_kept_sends_again_and_loses_nothing(on: Wor
     assert len(on.receiver.posted) == 2
 
 
-@pytest.mark.parametrize("cursor", ["", "[]", "{}", '{"started": 1000.0, "after": {}}', "\x00"])
+@pytest.mark.parametrize("cursor", ["[]", "{}", '{"started": 1000.0, "after": {}}', "\x00"])
 def test_a_cursor_that_is_none_begins_now(world: World, cursor: str) -> None:
     world.gate(is_open=False)
     world.cursor = cursor
     assert "from now on" in world.tick()
     assert world.tick() == "Nothing new failed."
+    world.gate(is_open=True)
+    world.gate(is_open=False)
+    assert "1 sent" in world.tick()
 
 
 def test_without_a_webhook_nothing_is_kept_for_later(
@@ -365,7 +489,7 @@ def test_the_pages_test_of_a_sensor_sends_nothing(on: World) -> None:
     assert "Nothing is sent by a test" in data.skip_message
     assert on.receiver.posted == []
     context = dg.build_sensor_context(
-        instance=on.instance, cursor=on.cursor, last_sensor_start_time=SWITCHED_ON
+        instance=on.instance, cursor=on.cursor, last_sensor_start_time=on.switched_on
     )
     data = sensor.evaluate_tick(context)
     assert data.run_requests == []
