@@ -27,6 +27,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_SECONDS = 2.5  # for what is registered; the whole must stay under five
 
 _before_ending: list[Callable[[], None]] = []
+_clearing: list[Callable[[], None]] = []
 _terminal: list[int] = []
 _starts_over: bool | None = None  # whether a repetition of the command that runs has nothing to
 # continue; None before a command is known
@@ -62,6 +63,11 @@ def words(signal_name: str) -> str:
         False: "the same command continues where this one ended.",
     }[_starts_over]
     return f"wmtp: interrupted by {signal_name}; {then}"
+
+
+def clear_terminal_by(action: Callable[[], None]) -> None:
+    """From now on a signal calls `action` before its line is written: it must not wait."""
+    _clearing.append(action)
 
 
 @contextlib.contextmanager
@@ -109,6 +115,9 @@ def _end(number: int, frame: FrameType | None) -> None:
     """The handler of the first signal; further ones are ignored, since this ends soon."""
     for one in SIGNALS:
         signal.signal(one, signal.SIG_IGN)
+    for action in _clearing:
+        with contextlib.suppress(Exception):
+            action()
     line = f"{words(signal.Signals(number).name)}\n"
     with contextlib.suppress(OSError, IndexError):
         os.write(_terminal[0], line.encode())

@@ -12,19 +12,24 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
 from tqdm import tqdm
 
+from wmtp_assets import interrupts
+from wmtp_assets.errors import printable
 from wmtp_assets.storage.preflight import gigabytes
 
 _QUIET = 2.0  # seconds after which a bar is drawn
 _LINE_EVERY = 10.0  # seconds between two lines about one item in a log
 _NUMBERS = 70  # columns of a bar with its numbers; a name has what is left of the line
+_MARGIN = 3  # columns left of a bar's line: a terminal writes ^C behind it
 BYTES = "B"
 
 _terminal: list[TextIO] = []
+_drawn: list[BarProgress] = []  # what is on the screen
+_over = False  # a signal ends the process: nothing is drawn any more
 
 
 class Progress(Protocol):
@@ -50,14 +55,46 @@ def use_terminal() -> None:
 
     Dagster points standard error elsewhere while steps run, so it is kept here.
     """
-    if not _terminal and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+    if not _terminal and _takes_bars(sys.stderr):
         _terminal.append(os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8"))
+        interrupts.clear_terminal_by(_clear)
+
+
+def _takes_bars(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _clear() -> None:
+    """Removes every bar, without tqdm's lock: the thread that a signal has interrupted may hold
+    it."""
+    global _over
+    _over = True
+    if not _drawn:
+        return
+    blank = f"\r{' ' * (_size(_terminal[0]).columns - 1)}\r"
+    lines = len(_drawn)
+    os.write(_terminal[0].fileno(), ("\n".join([blank] * lines) + "\x1b[A" * (lines - 1)).encode())
+
+
+def _size(screen: TextIO) -> os.terminal_size:
+    """COLUMNS and LINES, else the size of the standard output's terminal, else of `screen`."""
+    own = os.terminal_size((80, 24))
+    with suppress(OSError, ValueError):  # none
+        own = os.get_terminal_size(screen.fileno())
+    found = shutil.get_terminal_size(own)
+    return os.terminal_size((found.columns or 80, found.lines or 24))
+
+
+def _name(what: str) -> str:
+    return printable(what).replace("\n", " ")
 
 
 def say(text: str) -> bool:
     """Writes a line on the terminal that bars are drawn on, above them; False where none is."""
     for screen in _terminal:
-        tqdm.write(text, file=screen)
+        if not _over:
+            with suppress(OSError):  # the terminal is gone
+                tqdm.write(text, file=screen)
         return True
     return False
 
@@ -69,7 +106,7 @@ def progress_for(log: Callable[[str], None] | None) -> Progress:
         return BarProgress(_terminal[0], log)
     if log is not None:
         return LinesProgress(log)
-    if sys.stderr.isatty():
+    if _takes_bars(sys.stderr):
         return BarProgress(sys.stderr)
     return LinesProgress(logging.getLogger("wmtp_assets.progress").info)
 
@@ -127,7 +164,7 @@ class LinesProgress:
 
     def begin(self, what: str, total: int, unit: str = BYTES) -> None:
         self._last = self._clock()
-        self._rate = _Rate(what, total, unit)
+        self._rate = _Rate(_name(what), total, unit)
 
     def at(self, count: int) -> None:
         now, count = self._clock(), min(count, self._rate.total)
@@ -163,33 +200,38 @@ class BarProgress:
         self._bar: tqdm | None = None
 
     def begin(self, what: str, total: int, unit: str = BYTES) -> None:
-        self._what, self._total, self._unit = what, total, unit
+        self._what, self._total, self._unit = _name(what), total, unit
         self._begun, self._first = self._clock(), None
 
     def at(self, count: int) -> None:
         count = min(count, self._total)
         if self._first is None:
             self._first = count  # what an earlier call left does not count as speed
+        if _over or (self._bar is None and self._clock() - self._begun < _QUIET):
+            return
+        with suppress(OSError):  # the terminal is gone, and what is under way goes on
+            self._draw(self._first, count)
+
+    def _draw(self, first: int, count: int) -> None:
         if self._bar is None:
-            if self._clock() - self._begun < _QUIET:
-                return
-            self._bar = self._drawn(self._first)
+            _drawn.append(self)
+            self._bar = self._new_bar(first)
             self._bar.update(count - self._bar.n)
             self._bar.refresh()
-        self._bar.ncols = shutil.get_terminal_size().columns - 1
+        self._bar.ncols = max(1, _size(self._screen).columns - _MARGIN)
         self._bar.update(count - self._bar.n)
         if count == self._total:
             self._bar.refresh()
 
-    def _drawn(self, first: int) -> tqdm:
-        size = shutil.get_terminal_size()
-        room = max(0, size.columns - 1 - _NUMBERS)
+    def _new_bar(self, first: int) -> tqdm:
+        size = _size(self._screen)
+        room = max(0, size.columns - _MARGIN - _NUMBERS)
         bar = tqdm(
             desc=self._what[-room:] if room else "",
             initial=first,
             total=self._total,
             file=self._screen,
-            ncols=size.columns - 1,
+            ncols=max(1, size.columns - _MARGIN),
             nrows=size.lines,  # tqdm draws nothing on a terminal that states no height
             leave=False,
             disable=False,  # TQDM_DISABLE, which `wmtp` sets, is for bars of libraries
@@ -203,13 +245,17 @@ class BarProgress:
         line = f"{self._what}: {text}"
         if self._log is not None:
             self._log(line)
-        else:
-            tqdm.write(line, file=self._screen)
+        elif not _over:
+            with suppress(OSError):
+                tqdm.write(line, file=self._screen)
 
     def end(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        if self in _drawn:
+            _drawn.remove(self)
+        if self._bar is not None and not _over:
+            with suppress(OSError):
+                self._bar.close()
+        self._bar = None
 
 
 def _clock(seconds: float) -> str:

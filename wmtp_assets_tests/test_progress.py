@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import io
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -163,3 +173,120 @@ def test_a_watched_digest_says_what_it_has_read(tmp_path: Path) -> None:
     read.clear()
     sha256_file(paths[-1])
     assert read == []
+
+
+CHILD = """
+import sys, time
+from wmtp_assets import interrupts, progress
+interrupts.install()
+progress.use_terminal()
+progress._QUIET = 0.0
+def work():
+    with progress.following("x" * 200, 1000, None) as at:
+        for count in range(1000):
+            at(count)
+            time.sleep(0.02)
+interrupts.in_a_thread(work)
+"""
+
+
+def on_a_terminal(columns: int, end: str, **variables: str) -> tuple[int, str]:
+    """Status and output of `CHILD` on a terminal whose standard output is a pipe, after it has
+    drawn something and Ctrl-C was pressed."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=environment | {"TERM": "xterm"} | variables,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    until = time.monotonic() + 60
+    while end.encode() not in said and time.monotonic() < until:
+        said += os.read(ours, 65536)
+    child.send_signal(signal.SIGINT)
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:
+            break
+        if not piece:
+            break
+        said += piece
+    child.communicate(timeout=60)
+    os.close(ours)
+    return child.returncode, said.decode()
+
+
+def screen_of(said: str, columns: int) -> list[str]:
+    """The lines that a terminal shows after `said`, without spaces at their ends."""
+    lines, row, column = [""], 0, 0
+    for piece in said.replace("\r\n", "\n\r"):
+        if piece == "\r":
+            column = 0
+            continue
+        if piece == "\n" or column == columns:
+            row, column = row + 1, 0 if piece != "\n" else column
+            lines += [""] * (row + 1 - len(lines))
+        if piece != "\n":
+            lines[row] = lines[row][:column].ljust(column) + piece + lines[row][column + 1 :]
+            column += 1
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_ctrl_c_leaves_nothing_of_a_bar_on_the_terminal(columns: int) -> None:
+    status, said = on_a_terminal(columns, "%")
+    assert status == 130
+    drawn = said.partition("wmtp: ")[0].split("\r")
+    assert max(map(len, drawn)) < columns, "a standard output that is a pipe says no width"
+    assert "".join(screen_of(said, columns)).startswith("wmtp: interrupted by SIGINT")
+
+
+@pytest.mark.parametrize("what", ["a\x1b[31mb\nc", "\udcff.bin", "\u202ename"])
+def test_a_name_is_printable_and_on_one_line(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "150")
+    screen, clock, lines = io.TextIOWrapper(io.BytesIO(), "utf-8", newline=""), Clock(), list[str]()
+    for progress in (BarProgress(screen, clock=clock), LinesProgress(lines.append, clock)):
+        progress.begin(what, 1_000)
+        clock.now += 11
+        progress.at(500)
+        progress.note("a note")
+        progress.end()
+    screen.seek(0)
+    drawn = screen.read()
+    assert drawn.count("\n") == 1, "of the note"
+    for text in (drawn, *lines):
+        assert not {"\x1b", "\u202e", "\udcff"} & set(text)
+
+
+def test_a_dumb_terminal_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(progress_for(None), LinesProgress)
+    monkeypatch.setenv("TERM", "xterm")
+    assert isinstance(progress_for(None), BarProgress)
+
+
+def test_a_terminal_that_is_gone_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    clock = Clock()
+    progress = BarProgress(Gone(), clock=clock)
+    progress.begin("weights.bin", 1_000)
+    for count in (100, 200, 1_000):
+        clock.now += 5
+        progress.at(count)
+    progress.note("a note")
+    progress.end()
