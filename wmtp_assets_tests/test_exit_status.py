@@ -256,3 +256,23 @@ def test_an_output_that_cannot_be_written_is_one_line(world: Tiny) -> None:
         )
     assert done.returncode == 2
     assert done.stderr == "wmtp: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_changes_no_status(closed: str, tmp_path: Path) -> None:
+    """And no file that is opened later gets its number."""
+    code = (
+        "import os, sys; from wmtp_assets.cli import main, notify; "
+        "run = notify._notify; "
+        "notify._notify = lambda given: run(given) + 3 * (os.open('file', os.O_CREAT) < 3); "
+        "sys.argv = ['wmtp', 'notify']; main()"
+    )
+    done = subprocess.run(
+        ["/bin/bash", "-c", f'"$1" -c "$2" {closed}', "bash", sys.executable, code],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("WMTP_")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _attempt(arguments)
+    _open_streams()
     if sys.flags.optimize:
         _start_unoptimized()
     interrupts.install()  # before anything slow is imported
@@ -70,6 +71,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         use_terminal()
     return interrupts.leave(_attempt(None))
+
+
+def _open_streams() -> None:
+    """Leads standard streams that are closed (`>&-`) nowhere.
+
+    Else the next file that is opened would get their number, and what a library or a child process
+    prints would be written into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
 def _start_unoptimized() -> NoReturn:
