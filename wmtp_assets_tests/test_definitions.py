@@ -125,6 +125,22 @@ def test_every_asset_has_group_kinds_owner_description_and_code_version(
         assert node.code_version or not node.is_materializable, key
 
 
+def test_splits_show_their_columns(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    shown = graph.get(dg.AssetKey(["datasets", "codecontests_train"])).metadata
+    assert "the rows" not in shown, "a link that a materialization has too"
+    columns = {one.name: one for one in shown["dagster/column_schema"].columns}
+    assert columns["instruction"].type == "string"
+    assert columns["is_correct"].type == "boolean"
+    # One column: every one moves the pictures, which come below, further down.
+    assert columns["metadata"].type == "object"
+    fields = "source: string, difficulty: integer, has_tests: boolean"
+    assert columns["metadata"].description == fields
+    for name in ("humaneval_test", "mbpp_train", "codecontests_small_train"):
+        assert "dagster/column_schema" in graph.get(dg.AssetKey(["datasets", name])).metadata
+    assert "dagster/column_schema" not in graph.get(dg.AssetKey(["models", "tokenizer"])).metadata
+
+
 def test_sources_show_their_address(defs: dg.Definitions, name: str, tmp_path: Path) -> None:
     graph = defs.resolve_asset_graph()
     project = Project(load_catalog(name), tmp_path)

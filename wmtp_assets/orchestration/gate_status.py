@@ -25,6 +25,7 @@ from wmtp_assets.orchestration.scorecard import (
     condition_line,
     verdict_facts,
     verdict_line,
+    verdict_on_page,
 )
 
 CHECK = "gate_is_open"
@@ -37,6 +38,7 @@ def show_verdict(project: Project, verdict: Verdict) -> None:
 
     In the home that was entered. Raises HomeError.
     """
+    verdict = verdict_on_page(verdict, project.store.root)
     conditions = {one.name: one for one in verdict.conditions}
     with open_instance() as instance:
         for key in ready_keys(project):

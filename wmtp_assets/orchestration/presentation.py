@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from wmtp_assets.pages.asset import Link, Picture, Table, Value
 from wmtp_assets.pages.charts_of_rows import difficulty_chart
 from wmtp_assets.pages.row_facets import NONE, Facets
 from wmtp_assets.pages.small_picture import picture
+from wmtp_assets.pages.text import below
 
 # The entry of a failed check's metadata that holds its hint.
 WHAT_TO_DO = "what to do"
@@ -75,6 +77,29 @@ def _shown(value: Value) -> dg.MetadataValue[Any]:
     return metadata_value(value)
 
 
+def column_schema(schema: Mapping[str, Any]) -> dg.TableSchema:
+    """The fields of a JSON Schema as columns.
+
+    An inner object is one column, described by its fields: Dagster lists the columns above all
+    other metadata, and every one moves the pictures further down.
+    """
+    columns = []
+    for name, rule in schema["properties"].items():
+        described = rule.get("description")
+        if rule.get("type") == "object":
+            inner = rule["properties"].items()
+            described = ", ".join(f"{field}: {_type_of(one)}" for field, one in inner)
+        kind = _type_of(rule)
+        nullable = dg.TableColumnConstraints(nullable=kind == "null")
+        columns.append(dg.TableColumn(name, kind, described, nullable))
+    return dg.TableSchema(columns)
+
+
+def _type_of(rule: Mapping[str, Any]) -> str:
+    kind: str = rule.get("type", "string")
+    return f"array of {rule['items']['type']}" if kind == "array" else kind
+
+
 def _schema(table: Table) -> dg.TableSchema:
     """The columns, in their order; of a table without rows, one (Dagster wants a schema)."""
     first = table.rows[0] if table.rows else {"nothing": ""}
@@ -82,6 +107,17 @@ def _schema(table: Table) -> dg.TableSchema:
     return dg.TableSchema(
         [dg.TableColumn(name, kinds.get(type(cell), "string")) for name, cell in first.items()]
     )
+
+
+def relative_paths(root: Path, value: object) -> object:
+    """A JSON value with the paths in its texts relative to `root`, the storage's."""
+    if isinstance(value, str):
+        return below(root, value)
+    if isinstance(value, dict):
+        return {below(root, str(name)): relative_paths(root, one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [relative_paths(root, one) for one in value]
+    return value
 
 
 def metadata_value(value: object) -> dg.MetadataValue[Any]:

@@ -7,6 +7,8 @@ upstream, is shown as plain text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +17,7 @@ import dagster as dg
 from wmtp_assets.artifacts.gate import Condition, Verdict, met_of
 from wmtp_assets.findings import CheckResult
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
+from wmtp_assets.pages.text import below
 
 EVERY_CONDITION = "every required condition met"
 EVERY_CHECK = "every blocking check passed"
@@ -24,6 +27,29 @@ ANSWER, FIRST_REASON, BY_CONDITION = "answer", "first reason", "of each conditio
 
 _LONGEST = 120  # characters of a reason in the table: it must not be cut off at 1280 pixels
 _GREEN, _RED = "#15803d", "#b91c1c"  # white on either is legible (contrast of 5.0 and 6.5 to 1)
+
+
+def condition_on_page(condition: Condition, root: Path) -> Condition:
+    """The condition with the paths of its reasons relative to `root`, the storage's; what to do is
+    left as it is, to be copied."""
+    return replace(
+        condition,
+        reasons=tuple(
+            replace(
+                reason,
+                expected=below(root, reason.expected),
+                found=below(root, reason.found),
+                where=below(root, reason.where),
+            )
+            for reason in condition.reasons
+        ),
+    )
+
+
+def verdict_on_page(verdict: Verdict, root: Path) -> Verdict:
+    """The verdict with every condition as `condition_on_page` gives it."""
+    conditions = tuple(condition_on_page(one, root) for one in verdict.conditions)
+    return replace(verdict, conditions=conditions)
 
 
 def verdict_facts(verdict: Verdict) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from wmtp_assets.pages.row_facets import Facets, facets_of_all
 from wmtp_assets.pages.row_query import CLASSES, FLAGS
 from wmtp_assets.pages.rows import Line, SplitOfRows, rows_of
 from wmtp_assets.pages.small_picture import COLOUR_NAMES, picture, strips
-from wmtp_assets.pages.text import plain, size
+from wmtp_assets.pages.text import below, plain, size
 from wmtp_assets.storage.receipts import Receipt
 
 Cell = str | int | float
@@ -101,8 +101,7 @@ def asset_facts(project: Project, receipt: Receipt) -> Facts:
 
 def here(project: Project, text: str) -> str:
     """A text with paths relative to the storage, and digests of twelve digits."""
-    root = str(project.store.root)
-    return short_digests(text.replace(f"{root}/", "").replace(root, "the storage"))
+    return short_digests(below(project.store.root, text))
 
 
 def file_facts(project: Project, receipt: Receipt) -> Facts:
@@ -151,7 +150,7 @@ def _narrow(text: str, limit: int, word: int = _WORD) -> str:
 
 
 def of_rows(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
-    """A split or small copy: pictures, the funnel, five rows, columns, and counts."""
+    """A split or small copy: pictures, the funnel, five rows, and counts."""
     split = _split(project, artifact)
     stats, where = receipt.facts["stats"], split.format
     facets = facets_of_all(stats)
@@ -165,7 +164,6 @@ def of_rows(project: Project, artifact: Artifact, folder: Path, receipt: Receipt
         "funnel": Table(_funnel(project, split, receipt)),
         "some rows": Table([_line(line, where) for line in lines]),
         "all rows": Link(split.path),
-        **_columns_of(project, artifact),
         **_origin(stats, where),
         **_numbers(receipt, "rows", "correct", "incorrect"),
         "problems": int(stats["problems_with_rows"]),
@@ -186,11 +184,6 @@ def _line(line: Line, where: DatasetFormat) -> Mapping[str, Cell]:
         "row": ", ".join(known),
         "instruction → output": "not readable" if line.fault else " → ".join(texts),
     }
-
-
-def _columns_of(project: Project, artifact: Artifact) -> Facts:
-    schema = kind_of(artifact).row_schema
-    return {} if schema is None else {"columns": Table(_columns(schema(project.catalog, artifact)))}
 
 
 def _columns(schema: Mapping[str, Any], prefix: str = "") -> list[Mapping[str, Cell]]:

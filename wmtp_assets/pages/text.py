@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from markupsafe import Markup, escape
 
@@ -50,6 +51,12 @@ def plain(text: str, limit: int = EXCERPT) -> str:
     cut = len(line) > limit or len(text) > limit * 4
     shown = "".join(char if char.isprintable() else f"U+{ord(char):04X}" for char in line[:limit])
     return shown + ("…" if cut else "")
+
+
+def below(root: Path, text: str) -> str:
+    """The text with the paths below `root`, a storage's, relative to it."""
+    place = rf"(?<![\w./-]){re.escape(str(root))}(/|(?![\w.-]))"
+    return re.sub(place, lambda found: "" if found[1] else "the storage", text)
 
 
 def size(count: int) -> str:

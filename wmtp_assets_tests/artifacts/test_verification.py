@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -135,14 +136,12 @@ def test_assets_lock_counts_and_another_repository_in_it_does_not(
 ) -> None:
     artifact = copied.artifacts[RAW]
     identity = identity_of(copied, artifact)
-    text = copied.lock.path.read_text(encoding="utf-8")
-    repos = copied.lock.repos()
-    mine = repos["models/princeton-nlp/Sheared-LLaMA-2.7B"].commit
-    other = repos["models/facebook/multi-token-prediction"].commit
-    assert mine != other
-    copied.lock.path.write_text(text.replace(other, "0" * 40), encoding="utf-8")
+    record = json.loads(copied.lock.path.read_bytes())
+    record["repos"]["models/facebook/multi-token-prediction"]["commit"] = "0" * 40
+    copied.lock.path.write_text(json.dumps(record), encoding="utf-8")
     assert identity_of(copied, artifact) == identity
-    copied.lock.path.write_text(text.replace(mine, "0" * 40), encoding="utf-8")
+    record["repos"]["models/princeton-nlp/Sheared-LLaMA-2.7B"]["commit"] = "0" * 40
+    copied.lock.path.write_text(json.dumps(record), encoding="utf-8")
     assert identity_of(copied, artifact) != identity
 
 

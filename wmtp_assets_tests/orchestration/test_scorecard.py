@@ -10,11 +10,15 @@ import dagster as dg
 import pytest
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.gate import Verdict, judge, owners_of
 from wmtp_assets.catalog.identity import Identity
 from wmtp_assets.cli.report import scorecard_text
 from wmtp_assets.findings import CheckResult, Finding
+from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.assets.ready import ready_key, ready_keys
+from wmtp_assets.orchestration.checks.artifacts import shown
+from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.orchestration.scorecard import (
     condition_facts,
     conditions_table,
@@ -23,6 +27,7 @@ from wmtp_assets.orchestration.scorecard import (
     verdict_card,
     verdict_facts,
     verdict_line,
+    verdict_on_page,
 )
 
 UPSTREAM = "![x](http://elsewhere/?token) <script>"
@@ -129,3 +134,43 @@ def test_the_terminal_ends_with_the_same_scorecard(verdict: Verdict) -> None:
     assert len(body) == len(titles)
     assert all(title in line for title, line in zip(titles, body, strict=True))
     assert max(map(len, lines[start:-2])) <= 100
+
+
+BROKEN = ("models/micro-mtp", "datasets/humaneval_test", "models/tokenizer")
+
+
+@pytest.fixture
+def damaged(copied: Project) -> dict[str, list[Finding]]:
+    """Findings on artifacts of which a file was removed, emptied or made a folder."""
+    first, second, third = (copied.store.path(name) for name in BROKEN)
+    (first / "model.safetensors").unlink()
+    (second / "test.jsonl").write_bytes(b"")
+    (third / "tokenizer.model").unlink()
+    (third / "tokenizer.model").mkdir()
+    return {name: run_checks(copied, copied.artifacts[name]) for name in BROKEN}
+
+
+def test_no_page_of_a_check_shows_a_path_of_this_machine(
+    copied: Project, damaged: dict[str, list[Finding]]
+) -> None:
+    """But for commands, which are to be copied as they are."""
+    root = str(copied.store.root)
+    failed = [
+        (name, one) for name, findings in damaged.items() for one in findings if not one.passed
+    ]
+    assert any(root in str(one.found) for _, one in failed), "what this is about"
+    for name, finding in failed:
+        result = shown(key_of(name), finding, copied.store.root)
+        texts = [result.description] + [
+            value for label, value in result.metadata.items() if label != WHAT_TO_DO
+        ]
+        assert not [one for one in texts if root in str(one)], finding.name
+        if finding.hint:
+            assert result.metadata[WHAT_TO_DO].value == finding.hint
+    every: dict[str, list[Finding]] = {name: [] for name in copied.artifacts}
+    verdict = judge(copied, every | damaged, links=[])
+    page = verdict_on_page(verdict, copied.store.root)
+    assert root in str(verdict_facts(verdict)["first reason"])
+    for facts in (verdict_facts(page), verdict_card(page)):
+        assert facts.pop(WHAT_TO_DO) == verdict_facts(verdict)[WHAT_TO_DO]
+        assert root not in str(facts)

@@ -26,9 +26,12 @@ def files_unchanged(subject: Subject) -> Outcome:
         Mismatch(subject.folder / name, "nothing", "a file that no such artifact holds")
         for name in _foreign_files(subject.artifact, receipt)
     ]
+    as_stated = (
+        f"{_counted(len(receipt.files), 'file')}, {receipt.size:,} bytes, as the receipt says"
+    )
     return Outcome(
         not wrong,
-        f"{_counted(len(receipt.files), 'file')}, {receipt.size:,} bytes, as the receipt says",
+        "; ".join(f"{m.file.name}: {m.expected}" for m in wrong) or as_stated,
         "; ".join(f"{m.file.name}: {m.found}" for m in wrong) or "as expected",
         str(wrong[0].file) if wrong else str(subject.folder),
         hint=f"wmtp materialize {subject.artifact.name} --force" if wrong else "",

@@ -29,9 +29,9 @@ from wmtp_assets.orchestration.assets.doctor import KEY as DOCTOR
 from wmtp_assets.orchestration.assets.sources import repository_key
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
 from wmtp_assets.orchestration.last_checks import failed_last
+from wmtp_assets.orchestration.presentation import column_schema
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.pages.card import card_of
-from wmtp_assets.pages.rows import rows_of
 
 # A reset line or a busy server is tried again; what a person must resolve is not. Only fetching
 # meets either: any other asset would fail the same way again, minutes later.
@@ -104,8 +104,10 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
 
 
 def _metadata(project: Project, artifact: Artifact) -> Mapping[str, Any]:
-    shown: dict[str, Any] = {"status": artifact.status, "settings": dict(artifact.settings)}
-    rows = rows_of(project.catalog, artifact)
-    if rows is not None:
-        shown["the rows"] = dg.MetadataValue.url(rows.path)
+    shown: dict[str, Any] = {"status": artifact.status}
+    if artifact.settings:
+        shown["settings"] = dict(artifact.settings)
+    schema = kind_of(artifact).row_schema
+    if schema is not None:
+        shown["dagster/column_schema"] = column_schema(schema(project.catalog, artifact))
     return shown

@@ -7,6 +7,7 @@ from wmtp_assets.artifacts.requirements import examine, page
 from wmtp_assets.orchestration.assets.common import OWNERS, tags_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.pages.card import doctor_card
+from wmtp_assets.pages.text import below
 from wmtp_assets.storage.digests import digest_of
 
 KEY = dg.AssetKey("doctor")
@@ -28,7 +29,8 @@ def doctor_asset(project: Project) -> dg.AssetsDefinition:
     def doctor(
         storage: dg.ResourceParam[StorageResource], hub: dg.ResourceParam[HubResource]
     ) -> dg.MaterializeResult[None]:
-        facts = examine(project_of(project.catalog, storage, hub))
+        used = project_of(project.catalog, storage, hub)
+        facts = examine(used)
         problems = [fact for fact in facts if fact.state == "problem"]
         if problems:
             raise dg.Failure(page(facts), allow_retries=False)
@@ -39,7 +41,12 @@ def doctor_asset(project: Project) -> dg.AssetsDefinition:
             metadata={
                 "facts": dg.MetadataValue.table(
                     [
-                        dg.TableRecord({name: str(getattr(fact, name)) for name in columns})
+                        dg.TableRecord(
+                            {
+                                name: below(used.store.root, str(getattr(fact, name)))
+                                for name in columns
+                            }
+                        )
                         for fact in facts
                     ]
                 )

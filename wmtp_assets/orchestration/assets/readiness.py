@@ -7,7 +7,7 @@ from wmtp_assets.artifacts.gate import verdict_of_run
 from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, WEEKLY, tags_of
 from wmtp_assets.orchestration.assets.ready import ready_keys
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
-from wmtp_assets.orchestration.scorecard import verdict_card
+from wmtp_assets.orchestration.scorecard import verdict_card, verdict_on_page
 from wmtp_assets.pages.card import gate_card
 from wmtp_assets.storage.digests import digest_of
 
@@ -43,7 +43,7 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(digest_of([verdict.open, verdict.to_json()["conditions"]])),
             metadata={
-                **verdict_card(verdict),
+                **verdict_card(verdict_on_page(verdict, used.store.root)),
                 "open": verdict.open,
                 "catalog": str(verdict.catalog),
                 "catalog_shipped": verdict.catalog.shipped,

@@ -10,7 +10,12 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Condition, condition_of_run, owners_of, required_artifacts
 from wmtp_assets.orchestration.assets.common import FOLLOW, OWNERS, key_of, tags_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
-from wmtp_assets.orchestration.scorecard import ANSWER, condition_facts, readiness
+from wmtp_assets.orchestration.scorecard import (
+    ANSWER,
+    condition_facts,
+    condition_on_page,
+    readiness,
+)
 from wmtp_assets.pages.card import ready_card
 from wmtp_assets.storage.digests import digest_of
 
@@ -60,7 +65,7 @@ def _ready_asset(project: Project, owner: str) -> dg.AssetsDefinition:
             data_version=dg.DataVersion(_version(used, condition, names)),
             metadata={
                 ANSWER: dg.MetadataValue.md(readiness(condition, names)),
-                **condition_facts(condition),
+                **condition_facts(condition_on_page(condition, used.store.root)),
             },
         )
 

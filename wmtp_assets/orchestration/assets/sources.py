@@ -15,6 +15,7 @@ from wmtp_assets.hub.files import RepoId
 from wmtp_assets.orchestration.assets.common import OWNERS, no_retry, tags_of
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 from wmtp_assets.pages.card import source_card
+from wmtp_assets.pages.text import below
 
 _CHANGED_FILES = dg.TableSchema([dg.TableColumn(name) for name in ("file", "pinned", "head")])
 
@@ -76,27 +77,29 @@ def _source(project: Project, everything: UpstreamFiles, upstream: Upstream) -> 
                 # The pin's files, not head's: what upstream does next waits for a person.
                 data_version=dg.DataVersion(identity(opened, everything, used.lock)),
                 metadata={
-                    "source": opened.spec,
+                    "source": below(used.store.root, opened.spec),
                     "pinned_revision": pinned,
                     "head": moved.head,
                     "drift": _drift_text(moved),
-                    "changed_files": dg.MetadataValue.table(
-                        [
-                            dg.TableRecord(
-                                {
-                                    "file": file.path,
-                                    "pinned": file.before or "not there",
-                                    "head": file.after or "not there",
-                                }
-                            )
-                            for file in moved.changed
-                        ],
-                        schema=_CHANGED_FILES,
-                    ),
+                    **({"changed_files": _changed_files(moved)} if moved.changed else {}),
                 },
             )
 
     return source
+
+
+def _changed_files(moved: Drift) -> dg.TableMetadataValue:
+    rows = [
+        dg.TableRecord(
+            {
+                "file": file.path,
+                "pinned": file.before or "not there",
+                "head": file.after or "not there",
+            }
+        )
+        for file in moved.changed
+    ]
+    return dg.MetadataValue.table(rows, schema=_CHANGED_FILES)
 
 
 def _uri(repo: RepoId, revision: str) -> str:

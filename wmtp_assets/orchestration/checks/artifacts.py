@@ -22,6 +22,7 @@ from wmtp_assets.orchestration.presentation import (
     difficulties_picture,
     metadata_value,
     plain_markdown,
+    relative_paths,
 )
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 
@@ -87,10 +88,10 @@ def _ready(context: dg.AssetCheckExecutionContext, project: Project) -> list[Art
 
 def shown(key: dg.AssetKey, finding: Finding, root: Path | None = None) -> dg.AssetCheckResult:
     """A finding as a check's result: in a sentence, and the expected beside the found. Paths below
-    `root`, the storage's, are relative to it."""
+    `root`, the storage's, are relative to it, but for those of a command to copy."""
 
-    def here(text: str) -> str:
-        return text if root is None else text.replace(f"{root}/", "")
+    def here(value: object) -> object:
+        return value if root is None else relative_paths(root, value)
 
     picture = difficulties_picture(finding.details.get("histogram"))
     severity = dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN
@@ -100,14 +101,14 @@ def shown(key: dg.AssetKey, finding: Finding, root: Path | None = None) -> dg.As
         check_name=finding.name,
         passed=finding.passed,
         severity=severity,
-        description=plain_markdown(here(finding.sentence)),
+        description=plain_markdown(str(here(finding.sentence))),
         metadata={
-            "expected": metadata_value(finding.expected),
-            "found": metadata_value(finding.found),
+            "expected": metadata_value(here(finding.expected)),
+            "found": metadata_value(here(finding.found)),
             **({WHAT_TO_DO: dg.MetadataValue.text(hint)} if hint else {}),
             **({"difficulties": picture} if picture else {}),
-            "where": dg.MetadataValue.text(here(finding.where)),
-            **{name: _detail(value) for name, value in finding.details.items()},
+            "where": dg.MetadataValue.text(str(here(finding.where))),
+            **{name: _detail(here(value)) for name, value in finding.details.items()},
         },
     )
 

@@ -7,7 +7,7 @@ from wmtp_assets.artifacts.gate import verdict_of_run
 from wmtp_assets.orchestration.assets.readiness import KEY
 from wmtp_assets.orchestration.gate_status import CHECK
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
-from wmtp_assets.orchestration.scorecard import verdict_facts, verdict_line
+from wmtp_assets.orchestration.scorecard import verdict_facts, verdict_line, verdict_on_page
 from wmtp_assets.pages.report import keep_reports_true
 
 
@@ -33,7 +33,7 @@ def readiness_check(project: Project) -> dg.AssetChecksDefinition:
             passed=verdict.open,
             severity=dg.AssetCheckSeverity.ERROR,
             description=verdict_line(verdict),
-            metadata=verdict_facts(verdict),
+            metadata=verdict_facts(verdict_on_page(verdict, used.store.root)),
         )
 
     return gate_is_open

@@ -7,7 +7,7 @@ from wmtp_assets.artifacts.gate import condition_of_run, owners_of
 from wmtp_assets.orchestration.assets.ready import ready_key
 from wmtp_assets.orchestration.gate_status import READY_CHECK
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
-from wmtp_assets.orchestration.scorecard import condition_result
+from wmtp_assets.orchestration.scorecard import condition_on_page, condition_result
 
 
 def ready_checks(project: Project) -> list[dg.AssetChecksDefinition]:
@@ -32,6 +32,7 @@ def _ready_check(project: Project, owner: str) -> dg.AssetChecksDefinition:
         hub: dg.ResourceParam[HubResource],
     ) -> dg.AssetCheckResult:
         used = project_of(project.catalog, storage, hub)
-        return condition_result(condition_of_run(used, owner, context.run.run_id))
+        condition = condition_of_run(used, owner, context.run.run_id)
+        return condition_result(condition_on_page(condition, used.store.root))
 
     return check
