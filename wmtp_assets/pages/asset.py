@@ -475,14 +475,14 @@ def of_fetched(project: Project, artifact: Artifact, folder: Path, receipt: Rece
     """Fetched files: the commit, and how fetching went."""
     facts = receipt.facts
     files = own_files(project.store, artifact, receipt)
-    told = f"{size(int(facts.get('fetched_bytes', 0)))} fetched"
+    fetching = f"{size(int(facts.get('fetched_bytes', 0)))} fetched"
     if resumed := int(facts.get("resumed_from", 0)):
-        told += f", continued behind {size(resumed)} that were here"
+        fetching += f", after {size(resumed)} that an earlier run had fetched"
     if retries := int(facts.get("retries", 0)):
-        told += f", after {retries} interruptions"
+        fetching += f"; interrupted {'once' if retries == 1 else f'{retries} times'}"
     return {
         "commit": short_digests(str(facts.get("revision", ""))),
-        "fetching": told,
+        "fetching": fetching,
         "file_count": len(files),
         **_numbers(receipt, "fetched_bytes", "retries"),
     }

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from wmtp_assets.definitions import build_defs
+from wmtp_assets.pages.text import size as in_words
 from wmtp_assets.sample import write_sample
 from wmtp_assets_tests.hub.conftest import CANARY
 from wmtp_assets_tests.hub.loopback import LoopbackHub
@@ -81,7 +82,7 @@ def test_the_doctor_fails_a_run_once_with_the_page_to_open(
     assert loopback.world.bodies("tokenizer.model") == []
 
 
-def test_what_was_fetched_shows_bytes_seconds_resumed_from_and_retries(
+def test_what_was_fetched_shows_bytes_seconds_interruptions_and_the_commit(
     bench: Bench, loopback: LoopbackHub
 ) -> None:
     size = loopback.world.files("model", TOKENIZER)["tokenizer.model"].size
@@ -89,9 +90,10 @@ def test_what_was_fetched_shows_bytes_seconds_resumed_from_and_retries(
     found = shown(bench.make(RAW))
     assert found["fetched_bytes"] == size
     assert found["retries"] == 1
-    assert found["resumed_from"] == 0, "within one call nothing was left by an earlier one"
+    # Within one call nothing was left by an earlier one.
+    assert found["fetching"] == f"{in_words(size)} fetched; interrupted once"
     assert 0 < found["seconds"] < 60
-    assert found["revision"] == bench.commits[TOKENIZER]
+    assert found["commit"] == bench.commits[TOKENIZER][:12]
 
 
 def test_a_branch_is_refused_by_the_asset_itself_and_not_tried_again(
