@@ -25,6 +25,7 @@ from wmtp_assets.hub.files import (
     WantedFile,
     WantedRepo,
     is_commit,
+    is_fixed,
 )
 from wmtp_assets.hub.lock import Lock, LockError
 from wmtp_assets.hub.refusals import (
@@ -116,8 +117,10 @@ def how_to_pin(one: UpstreamFiles) -> str:
 
 
 def unpinned(catalog: Catalog, wanted: Iterable[UpstreamFiles]) -> list[UpstreamFiles]:
-    """Those that name a branch or tag where the catalog wants commits."""
-    return [one for one in wanted if catalog.commits_only and not is_commit(one.revision)]
+    """Those that name a branch or tag where the catalog wants commits. (A version of the sample
+    names the same files for ever, as a commit does.)"""
+    fixed = is_fixed if catalog.is_sample else is_commit
+    return [one for one in wanted if catalog.commits_only and not fixed(one.revision)]
 
 
 def require_pins(catalog: Catalog, wanted: Iterable[UpstreamFiles]) -> None:

@@ -484,7 +484,7 @@ def of_fetched(project: Project, artifact: Artifact, folder: Path, receipt: Rece
         "commit": short_digests(str(facts.get("revision", ""))),
         "fetching": fetching,
         "file_count": len(files),
-        **_numbers(receipt, "fetched_bytes", "retries"),
+        **_numbers(receipt, "fetched_bytes", "resumed_from", "retries", "seconds"),
     }
 
 

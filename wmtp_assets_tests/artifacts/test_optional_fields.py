@@ -157,6 +157,8 @@ def test_the_gate_opens_without_each_optional_field(
         if catalog == base.catalog:
             continue  # it said what is so without it
         tried += 1
+        if not catalog.is_sample:  # elsewhere, the sample's revision is no commit
+            catalog = catalog.model_copy(update={"commits_only": False})
         ours = Project(catalog, base.storage, base.hub_spec)
         unpublished = [finding for finding in published(ours) if not finding.passed]
         if unpublished or stale_artifacts(ours, ours.artifacts):

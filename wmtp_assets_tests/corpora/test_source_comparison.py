@@ -17,7 +17,7 @@ from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.checks import check_metadata, check_split
 from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.reader import Corpus
-from wmtp_assets.corpora.report import SplitReport
+from wmtp_assets.corpora.report import SplitReport, stats_bytes
 from wmtp_assets.corpora.row_index import SCHEMA, RowIndex
 from wmtp_assets.corpora.small_copy import select_small
 from wmtp_assets.corpora.source_comparison import (
@@ -232,7 +232,7 @@ def test_a_row_index_that_ends_with_an_empty_row_group_is_read_and_passes(
         assert pq.ParquetFile(index).metadata.num_row_groups == 2
         stats = json.loads(made.report.stats_file.read_bytes())
         stats["index"] = {"sha256": sha256_file(index), "bytes": index.stat().st_size}
-        made.report.stats_file.write_text(json.dumps(stats))
+        made.report.stats_file.write_bytes(stats_bytes(stats))
         assert made.wrong() == []
         corpus = Corpus(made.report.jsonl)
         corpus.verify()
