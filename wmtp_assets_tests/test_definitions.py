@@ -125,6 +125,13 @@ def test_every_asset_has_group_kinds_owner_description_and_code_version(
         assert node.code_version or not node.is_materializable, key
 
 
+def test_no_setting_is_wider_than_its_column(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        settings = str(graph.get(key).metadata.get("settings", ""))
+        assert not re.search("[0-9a-f]{38}", settings), key
+
+
 def test_splits_show_their_columns(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     shown = graph.get(dg.AssetKey(["datasets", "codecontests_train"])).metadata

@@ -3,6 +3,7 @@
 What an artifact is made from is in `catalog/artifacts.py`, how it is made in the table of kinds.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from wmtp_assets.artifacts.making import Outcome, make_artifact
 from wmtp_assets.artifacts.types import Handle
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.findings import short_digests
 from wmtp_assets.orchestration.assets.common import (
     FOLLOW,
     OPTIONS,
@@ -106,7 +108,8 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
 def _metadata(project: Project, artifact: Artifact) -> Mapping[str, Any]:
     shown: dict[str, Any] = {"status": artifact.status}
     if artifact.settings:
-        shown["settings"] = dict(artifact.settings)
+        # One whole SHA-256 is wider than the page's column, and the whole table is cut off.
+        shown["settings"] = json.loads(short_digests(json.dumps(artifact.settings)))
     schema = kind_of(artifact).row_schema
     if schema is not None:
         shown["dagster/column_schema"] = column_schema(schema(project.catalog, artifact))
