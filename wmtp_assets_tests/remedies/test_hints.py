@@ -20,7 +20,6 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import source
-from wmtp_assets.catalog import load_catalog
 from wmtp_assets.cli import main
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages.facts import facts_of
@@ -178,11 +177,7 @@ def reworded(storage: Path) -> None:
 
 
 VERSION = "[0-9a-f]" * 12
-COMMIT = next(
-    upstream.revision
-    for upstream in load_catalog("sample").upstreams().values()
-    if upstream.repository == "openai/openai_humaneval"
-)
+COMMIT = "7d" * 20  # a pin is written down whether or not the mirror has it
 SCENARIOS = [
     Scenario(
         "artifacts.types.demand",
