@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-rows
+.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-rows bench-problem-map
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -61,6 +61,9 @@ bench-fetch: $(installed_dev) ## fetching against curl and sha256sum
 
 bench-rows: $(installed_dev) ## how soon a page of rows is answered at 3.7 million rows
 	@.venv/bin/python -m benchmarks.rows
+
+bench-problem-map: $(installed_dev) ## the metadata by problem at 3.7 million rows
+	@.venv/bin/python -m benchmarks.problem_map
 
 clean: ## removes the environment and caches; storage/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -8,6 +8,7 @@
     build, worker_pool, worker, formatting    problems to lines, on every core
     tokens, segments, model_file              token counts
     writer, row_index, report, metadata       what is written: lines, index, statistics, metadata
+    problem_map                               the current contract's metadata: rows by problem
     small_copy, card                          the small copy, and the card of a folder
     checks, row_scan, row_validation          one pass over the rows, and what follows from it
     source_comparison, source_rows            the rows against upstream's shards

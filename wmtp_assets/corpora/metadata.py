@@ -38,16 +38,20 @@ class MetadataText:
         """The entries of some rows, from arrays in which -1 stands for none."""
         if not is_correct.size:
             return b""
-        codes = 3 * (difficulty.astype(np.int64) + 1) + is_correct + 1
-        texts: dict[int, bytes] = {}
-        for code, times in zip(
-            *map(np.ndarray.tolist, np.unique(codes, return_counts=True)), strict=True
-        ):
-            number, kind = divmod(code, 3)
-            pair = ((None, False, True)[kind], number - 1 if number else None)
-            self._times[pair] += times
-            texts[code] = _entry(*pair)
+        codes = _codes(is_correct, difficulty)
+        texts = {code: _entry(*_pair(code)) for code in self._count(codes)}
         return self._joined(map(texts.__getitem__, codes.tolist()))
+
+    def count(self, is_correct: NDArray[np.int8], difficulty: NDArray[Any]) -> None:
+        """Count some rows for the statistics, as `of_arrays` does, without their entries."""
+        self._count(_codes(is_correct, difficulty))
+
+    def _count(self, codes: NDArray[np.int64]) -> list[int]:
+        """Count rows by class and difficulty; the different codes among them."""
+        found, times = map(np.ndarray.tolist, np.unique(codes, return_counts=True))
+        for code, number in zip(found, times, strict=True):
+            self._times[_pair(code)] += number
+        return list(found)
 
     def of(self, rows: list[tuple[bool | None, int | None]]) -> bytes:
         """The entries of some rows, from (is_correct, difficulty) of each."""
@@ -113,6 +117,16 @@ def _blocks(index: RowIndex, text: MetadataText) -> Iterator[bytes]:
     for batch in index.batches(["is_correct", "difficulty"]):
         yield text.entries(batch["is_correct"], batch["difficulty"])
     yield text.end()
+
+
+def _codes(is_correct: NDArray[np.int8], difficulty: NDArray[Any]) -> NDArray[np.int64]:
+    """A number for each pair of class and difficulty, -1 standing for none."""
+    return np.asarray(3 * (difficulty.astype(np.int64) + 1) + is_correct + 1)
+
+
+def _pair(code: int) -> tuple[bool | None, int | None]:
+    number, kind = divmod(code, 3)
+    return (None, False, True)[kind], number - 1 if number else None
 
 
 def _entry(is_correct: bool | None, difficulty: int | None) -> bytes:

@@ -31,6 +31,7 @@ from wmtp_assets.corpora import file_set, samplers
 from wmtp_assets.corpora.bins import Bins, Stage, check_range
 from wmtp_assets.corpora.editions import one_edition
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.corpora.row_parser import LineParser, Row
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
@@ -281,6 +282,12 @@ class Corpus(Sequence[Row]):
         return samplers.pairs(
             self._classes(), self.column("problem"), self._among(among), count, seed
         )
+
+    @cached_property
+    def problem_index_map(self) -> ProblemIndexMap:
+        """The rows of each problem by class, equal to what the current contract's metadata file
+        says under this name; from the row index and a line or two of each problem."""
+        return ProblemIndexMap(ProblemRows.of_index(self.row_index, self.jsonl))
 
     def torch_dataset(self, indices: RowsLike | None = None) -> TorchRows:
         """A map-style torch Dataset of the rows `indices` (all if None)."""

@@ -131,3 +131,52 @@ def metadata(lines: list[bytes]) -> bytes:
         },
     }
     return json.dumps(document, indent=2).encode()
+
+
+def problem_metadata(lines: list[bytes], tokenizer: Path) -> bytes:
+    """The current contract's metadata document of these lines, every output tokenized."""
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
+    entries: list[dict[str, Any]] = []
+    problems: dict[str, dict[str, Any]] = {}
+    for place, line in enumerate(lines):
+        row = json.loads(line)
+        entry = {}
+        if "is_correct" in row:
+            entry["is_correct"] = row["is_correct"]
+        if row["metadata"].get("difficulty") is not None:
+            entry["difficulty"] = row["metadata"]["difficulty"]
+        parts = row["task_id"].split("_")
+        if "is_correct" in row and parts[-1].isdigit() and parts[-2] in ("correct", "incorrect"):
+            entry["problem_id"] = "_".join(parts[:-2])
+            found = problems.setdefault(
+                entry["problem_id"],
+                {
+                    "difficulty": entry.get("difficulty"),
+                    "correct_indices": [],
+                    "incorrect_indices": [],
+                    "correct_token_lengths": [],
+                    "incorrect_token_lengths": [],
+                },
+            )
+            kind = "correct" if row["is_correct"] else "incorrect"
+            found[f"{kind}_indices"].append(place)
+            found[f"{kind}_token_lengths"].append(len(processor.encode(row["output"])))
+        entries.append(entry)
+    pairs = [
+        len(one["correct_indices"]) * len(one["incorrect_indices"]) for one in problems.values()
+    ]
+    document = {
+        "metadata": entries,
+        "problem_index_map": problems,
+        "stats": {
+            **json.loads(metadata(lines))["stats"],
+            **{
+                f"has_{name}": bool(entries) and all(name in entry for entry in entries)
+                for name in ("is_correct", "difficulty", "problem_id")
+            },
+            "n_problems": len(problems),
+            "n_valid_problems": sum(bool(each) for each in pairs),
+            "total_possible_pairs": sum(pairs),
+        },
+    }
+    return json.dumps(document, indent=2).encode()

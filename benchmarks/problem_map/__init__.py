@@ -1,0 +1,1 @@
+"""Writing and checking the metadata by problem at upstream's size."""

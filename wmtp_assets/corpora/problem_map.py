@@ -1,0 +1,389 @@
+"""`{split}_metadata.json` of the current contract: what `metadata` writes, and rows by problem.
+
+    {"metadata":          [{"is_correct", "difficulty", "problem_id"}, ...],   entry i for line i
+     "problem_index_map": {problem_id: {"difficulty", "correct_indices", "incorrect_indices",
+                                        "correct_token_lengths", "incorrect_token_lengths"}, ...},
+     "stats":             {total, correct, incorrect, difficulty_dist, has_is_correct,
+                           has_difficulty, has_problem_id, n_problems, n_valid_problems,
+                           total_possible_pairs}}
+
+A row's problem is its task id without the ending `_correct_<i>` or `_incorrect_<i>`: the last one
+only, for names may hold such words themselves. Problems come in the order of their first lines, and
+their difficulty is that of the first line. Indices are line numbers from 0, token lengths those of
+the output, no BOS.
+
+Rows without a class (of evaluation sets) are of no problem, whatever their task ids: pairs are what
+the map is for. What a row does not have is left out of its entry, and the `has_` of a split says
+whether every row has it; a split without rows has nothing.
+
+Byte for byte what `json.dump(document, file, indent=2)` of the standard library writes, from the
+row index and one or two lines of each problem: of millions of rows no Python object is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.metadata import MetadataText
+from wmtp_assets.corpora.row_index import RowIndex
+from wmtp_assets.storage.atomic import atomic_write
+
+_ENDING: Final = re.compile(r"_(?:in)?correct_[0-9]+\Z")
+_AT_ONCE = 8192  # entries or numbers that are made into text together
+_PIECE = 1 << 20  # bytes
+CLASSES: Final = (("correct", 1), ("incorrect", 0))
+
+
+def problem_of(task_id: str) -> str | None:
+    """The problem that a task id names; None where it has no `_correct_<i>` ending."""
+    found = _ENDING.search(task_id)
+    return task_id[: found.start()] if found else None
+
+
+@dataclass(frozen=True)
+class ProblemRows:
+    """What the file says of each line, an element per line; the order of `ids` is that of their
+    first lines.
+
+    is_correct: int8, 1 or 0; -1: no class. difficulty: int16; -1: none. output_tokens: uint16.
+    problem: int32, the place of the line's problem in `ids`; -1: none.
+    """
+
+    is_correct: NDArray[np.int8]
+    difficulty: NDArray[np.int16]
+    output_tokens: NDArray[np.uint16]
+    problem: NDArray[np.int32]
+    ids: Sequence[str]
+
+    @classmethod
+    def of_index(cls, index: RowIndex, jsonl: Path) -> ProblemRows:
+        """From the row index; of each problem the first and the last line of `jsonl` are read.
+
+        Raises CorpusError where these are no lines of one problem.
+        """
+        columns = index.columns(["problem", "is_correct", "difficulty", "output_tokens"])
+        ordinals, is_correct = columns.pop("problem"), columns["is_correct"]
+        begins = _begins(ordinals)
+        ends = np.append(begins[1:], ordinals.size)[: begins.size]
+        # What has no class has no problem, and no line of it is read.
+        wanted = np.flatnonzero(is_correct[begins] >= 0)
+        lasts = ends[wanted] - 1
+        names = _Names()
+        of_run = np.full(begins.size, -1, np.int32)
+        ask = np.stack((begins[wanted], lasts), axis=1)
+        for run, (first, last) in zip(wanted.tolist(), _task_ids(index, jsonl, ask), strict=True):
+            problem = problem_of(first)
+            if problem != problem_of(last):
+                raise CorpusError(
+                    "Rows of one problem of the row index are of several problems by their task "
+                    "ids",
+                    expected=f"{problem!r}, as of line {begins[run]}",
+                    found=f"{last!r} in line {ends[run] - 1}",
+                    where=jsonl,
+                    hint="Materialize the split again. Of a format of your own: a row's task id is "
+                    "its problem's name and `_correct_<i>` or `_incorrect_<i>`.",
+                )
+            of_run[run] = names.place(problem)
+        problem_of_row = np.repeat(of_run, ends - begins)
+        problem_of_row[is_correct < 0] = -1
+        return cls(**columns, problem=problem_of_row, ids=names.ids)
+
+    @classmethod
+    def of_runs(
+        cls,
+        is_correct: NDArray[np.int8],
+        difficulty: NDArray[np.int16],
+        output_tokens: NDArray[np.uint16],
+        runs: Iterable[tuple[int, str | None]],
+    ) -> ProblemRows:
+        """From what was read of all lines; `runs` says from which line on the problem is which, in
+        the lines' order."""
+        names = _Names()
+        begins, places = [], []
+        for begin, problem in runs:
+            begins.append(begin)
+            places.append(names.place(problem))
+        bounds = np.array([*begins, is_correct.size], np.int64)
+        problem_of_row = np.repeat(np.array(places, np.int32), bounds[1:] - bounds[:-1])
+        problem_of_row[is_correct < 0] = -1
+        return cls(is_correct, difficulty, output_tokens, problem_of_row, names.ids)
+
+    def __len__(self) -> int:
+        return int(self.is_correct.size)
+
+    def grouped(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The lines of problems, one problem after the other, and where in them each begins: those
+        of problem k are `lines[begins[k] : begins[k + 1]]`, ascending."""
+        lines = np.flatnonzero(self.problem >= 0)
+        problems = self.problem[lines]
+        if np.any(problems[1:] < problems[:-1]):
+            order = np.argsort(problems, kind="stable")
+            lines, problems = lines[order], problems[order]
+        return lines, np.searchsorted(problems, np.arange(len(self.ids) + 1))
+
+
+class _Names:
+    """Problems by their names, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def place(self, name: str | None) -> int:
+        return -1 if name is None else self._places.setdefault(name, len(self._places))
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self._places)
+
+
+def _begins(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Where runs of equal values begin."""
+    if not values.size:
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+
+
+def _task_ids(index: RowIndex, jsonl: Path, lines: NDArray[np.int64]) -> Iterator[tuple[str, str]]:
+    """The task ids of pairs of lines; `lines` has the shape (pairs, 2)."""
+    places = {name: index.column(name)[lines] for name in ("offset", "length")}
+    file = os.open(jsonl, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for begins, sizes in zip(places["offset"].tolist(), places["length"].tolist(), strict=True):
+            found = [
+                _task_id(os.pread(file, size, begin), begin, jsonl)
+                for begin, size in zip(begins, sizes, strict=True)
+            ]
+            yield found[0], found[1]
+    finally:
+        os.close(file)
+
+
+def _task_id(line: bytes, offset: int, jsonl: Path) -> str:
+    try:
+        task_id = json.loads(line)["task_id"]
+    except (ValueError, KeyError, TypeError):
+        task_id = None
+    if not isinstance(task_id, str):
+        raise CorpusError(
+            "The row index does not describe this JSONL file",
+            expected=f"a row with a task_id at byte {offset:,}",
+            found=f"{line[:60]!r}",
+            where=jsonl,
+            hint="Materialize the split again.",
+        )
+    return task_id
+
+
+# The document, piece by piece.
+
+
+def document_text(rows: ProblemRows, counts: Mapping[str, object]) -> Iterator[bytes]:
+    """The bytes of the document, in pieces of a megabyte at most, about; `counts` are the
+    statistics that do not depend on problems."""
+    yield from _pieces(_document(rows, counts))
+
+
+def _document(rows: ProblemRows, counts: Mapping[str, object]) -> Iterator[bytes]:
+    yield b'{\n  "metadata": ['
+    yield from _entries(rows)
+    yield b'],\n  "problem_index_map": {'
+    yield from _problems(rows)
+    stats = json.dumps({"stats": stats_of(rows, counts)}, indent=2)
+    yield f"}},{stats[1:]}".encode("ascii")
+
+
+def _entries(rows: ProblemRows) -> Iterator[bytes]:
+    """Entries of neighbouring lines are mostly the same: the lines of one class of one problem."""
+    changes = np.zeros(len(rows), np.bool_)
+    changes[:1] = True
+    for values in (rows.problem, rows.is_correct, rows.difficulty):
+        changes[1:] |= values[1:] != values[:-1]
+    begins = np.flatnonzero(changes)
+    lengths = np.diff(begins, append=len(rows)).tolist()
+    facts = (rows.problem, rows.is_correct, rows.difficulty)
+    texts: dict[tuple[int, int, int], bytes] = {}
+    opening = b"\n"
+    for length, *fact in zip(lengths, *(values[begins].tolist() for values in facts), strict=True):
+        key = tuple(fact)
+        if key not in texts:
+            if len(texts) >= _AT_ONCE:
+                texts.clear()  # those of problems that are past
+            texts[key] = _entry(rows, *key)
+        yield opening
+        yield from _repeated(texts[key], length)
+        opening = b",\n"
+    if len(rows):
+        yield b"\n  "
+
+
+def _entry(rows: ProblemRows, problem: int, is_correct: int, difficulty: int) -> bytes:
+    entry: dict[str, object] = {}
+    if is_correct >= 0:
+        entry["is_correct"] = bool(is_correct)
+    if difficulty >= 0:
+        entry["difficulty"] = difficulty
+    if problem >= 0:
+        entry["problem_id"] = rows.ids[problem]
+    lines = json.dumps(entry, indent=2).split("\n")
+    return "\n".join("    " + line for line in lines).encode("ascii")
+
+
+def _repeated(text: bytes, times: int) -> Iterator[bytes]:
+    """`text`, so many times, with commas between."""
+    step = max(1, _PIECE // len(text))
+    for begin in range(0, times, step):
+        some = min(step, times - begin)
+        yield (b",\n" + text) * some if begin else text + (b",\n" + text) * (some - 1)
+
+
+def _problems(rows: ProblemRows) -> Iterator[bytes]:
+    lines, begins = rows.grouped()
+    opening = "\n    "
+    for name, (begin, end) in zip(rows.ids, itertools.pairwise(begins.tolist()), strict=True):
+        entry = _problem(rows, lines[begin:end])
+        yield f"{opening}{json.dumps(name)}: {{".encode("ascii")
+        opening = ",\n    "
+        yield f'\n      "difficulty": {json.dumps(entry.pop("difficulty"))}'.encode("ascii")
+        for key, numbers in entry.items():
+            yield f',\n      "{key}": ['.encode("ascii")
+            yield from _numbers(numbers)
+            yield b"]"
+        yield b"\n    }"
+    if rows.ids:
+        yield b"\n  "
+
+
+def _problem(rows: ProblemRows, lines: NDArray[np.int64]) -> dict[str, Any]:
+    """One problem of the map, numbers as arrays; `lines` are its lines."""
+    difficulty, is_correct = int(rows.difficulty[lines[0]]), rows.is_correct[lines]
+    found: dict[str, Any] = {"difficulty": difficulty if difficulty >= 0 else None}
+    of_class = {name: lines[is_correct == value] for name, value in CLASSES}
+    for name, some in of_class.items():
+        found[f"{name}_indices"] = some
+    for name, some in of_class.items():
+        found[f"{name}_token_lengths"] = rows.output_tokens[some]
+    return found
+
+
+def _numbers(numbers: NDArray[Any]) -> Iterator[bytes]:
+    opening = "\n        "
+    for begin in range(0, numbers.size, _AT_ONCE):
+        texts = map(str, numbers[begin : begin + _AT_ONCE].tolist())
+        yield (opening + ",\n        ".join(texts)).encode("ascii")
+        opening = ",\n        "
+    if numbers.size:
+        yield b"\n      "
+
+
+def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in larger pieces: a write and a digest cost more than to join them."""
+    waiting: list[bytes] = []
+    size = 0
+    for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size >= _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+def stats_of(rows: ProblemRows, counts: Mapping[str, object]) -> dict[str, object]:
+    """The statistics: `counts`, then what the map adds."""
+    in_problem = rows.problem >= 0
+    by_class = [
+        np.bincount(rows.problem[in_problem & (rows.is_correct == value)], minlength=len(rows.ids))
+        for _, value in CLASSES
+    ]
+    pairs = by_class[0].astype(np.int64) * by_class[1]
+    return {
+        **counts,
+        "has_is_correct": bool(len(rows) and (rows.is_correct >= 0).all()),
+        "has_difficulty": bool(len(rows) and (rows.difficulty >= 0).all()),
+        "has_problem_id": bool(len(rows) and in_problem.all()),
+        "n_problems": len(rows.ids),
+        "n_valid_problems": int(np.count_nonzero(pairs)),
+        "total_possible_pairs": int(pairs.sum()),
+    }
+
+
+def write_problem_metadata(index: Path, jsonl: Path, out: Path) -> dict[str, object]:
+    """Write the current contract's metadata of the rows in `jsonl`, which `index` describes, to
+    the file `out`.
+
+    Returns {"sha256", "bytes", "stats"}. Raises CorpusError if the two do not belong together.
+    """
+    rows = ProblemRows.of_index(RowIndex(index), jsonl)
+    counts = counts_of(rows)
+    digest = hashlib.sha256()
+    size = 0
+    with atomic_write(out) as file:
+        for piece in document_text(rows, counts):
+            file.write(piece)
+            digest.update(piece)
+            size += len(piece)
+    return {"sha256": digest.hexdigest(), "bytes": size, "stats": stats_of(rows, counts)}
+
+
+def counts_of(rows: ProblemRows) -> dict[str, object]:
+    """The statistics that both contracts' files have."""
+    text = MetadataText()
+    for begin in range(0, len(rows), _AT_ONCE):
+        some = slice(begin, begin + _AT_ONCE)
+        text.count(rows.is_correct[some], rows.difficulty[some])
+    return text.stats()
+
+
+class ProblemIndexMap(Mapping[str, dict[str, Any]]):
+    """`problem_index_map` of a split without its file: equal to what `json.load` gives of it, each
+    problem made when it is asked for.
+
+    `ids` lists the problems in the map's order; `rows(problem_id, is_correct)` gives line numbers
+    as an int64 array.
+    """
+
+    def __init__(self, rows: ProblemRows) -> None:
+        self._rows = rows
+        self._lines, self._begins = rows.grouped()
+        self._places = {problem: at for at, problem in enumerate(rows.ids)}
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __contains__(self, problem_id: object) -> bool:
+        return problem_id in self._places
+
+    def __getitem__(self, problem_id: str) -> dict[str, Any]:
+        entry = _problem(self._rows, self._lines_of(problem_id))
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in entry.items()
+        }
+
+    def rows(self, problem_id: str, is_correct: bool | None = None) -> NDArray[np.int64]:
+        """The lines of a problem, ascending: of one class, or of both. Raises KeyError."""
+        lines = self._lines_of(problem_id)
+        return lines if is_correct is None else lines[self._rows.is_correct[lines] == is_correct]
+
+    def _lines_of(self, problem_id: str) -> NDArray[np.int64]:
+        at = self._places[problem_id]
+        return self._lines[self._begins[at] : self._begins[at + 1]]
