@@ -76,6 +76,24 @@ def project(sample: Path) -> Project:
     return Project(load_catalog("sample"), sample / "storage", str(sample / "hub"))
 
 
+@pytest.fixture(scope="session")
+def current_project(sample: Path, shared_folder: Path, project: Project) -> Project:
+    """The sample for both generations of the contract, made in a copy. Only for reading."""
+    from wmtp_assets.artifacts import Project
+    from wmtp_assets_tests.worlds import both_generations, materialized
+
+    folder = shared_folder / "both-generations"
+    both = Project(both_generations(), folder / "storage", project.hub_spec)
+    with (shared_folder / ".lock-both").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / DONE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(sample / "storage", folder / "storage", symlinks=True)
+            assert materialized(both, both.artifacts).success
+            (folder / DONE).touch()
+    return both
+
+
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
     """A folder in memory where the machine has one: a sweep copies its world for every point."""

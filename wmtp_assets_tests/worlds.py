@@ -9,10 +9,17 @@ from pathlib import Path
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.catalog import load_catalog
+from wmtp_assets.catalog import Catalog, load_catalog
 from wmtp_assets.definitions import build_defs
 from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.sample import write_sample
+
+
+def both_generations() -> Catalog:
+    """The sample's catalog, for both generations of the contract."""
+    return load_catalog("sample").model_copy(
+        update={"name": "both", "contract": ("phase1", "current")}
+    )
 
 
 def materialized(project: Project, names: Collection[str]) -> dg.ExecuteInProcessResult:

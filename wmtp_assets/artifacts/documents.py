@@ -25,7 +25,7 @@ from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
 from wmtp_assets.checkpoints.vocabulary import require_vocabulary
 from wmtp_assets.corpora.card import dataset_card
-from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.storage.atomic import json_bytes, write_bytes
 
@@ -161,19 +161,22 @@ def _source_dtype(recorded: Certificate) -> str | dict[str, int]:
 
 
 def schema_files(
-    layout: str, files: Mapping[str, str], small: Mapping[str, str], *, sample: bool = False
+    dataset_format: DatasetFormat,
+    files: Mapping[str, str],
+    small: Mapping[str, str],
+    *,
+    sample: bool = False,
 ) -> Derived:
     """schema.json of a dataset, and the cards that declare its rows' files.
 
-    `layout` names the dataset's format; `files` and `small` map splits to the names of their files
+    `files` and `small` map splits to the names of their files
     in the dataset's folder and in that of its small copy, which has a card only where there are
     some. `sample`: the cards say that the rows are generated.
     """
-    dataset_format = FORMATS[layout]
     written = {
         "schema.json": json_bytes(row_schema(dataset_format)),
         "README.md": dataset_card(dataset_format, files, sample=sample),
     }
     if small:
         written["README_small.md"] = dataset_card(dataset_format, small, sample=sample)
-    return Derived(written, {"layout": layout, "document": "schema.json"})
+    return Derived(written, {"layout": dataset_format.name, "document": "schema.json"})

@@ -27,7 +27,7 @@ from wmtp_assets.artifacts.types import (
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog import Catalog, MicroModel
 from wmtp_assets.catalog.artifacts import TOKENIZER_FILES, Artifact, Kind
-from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.schema import row_schema
 
 
@@ -126,7 +126,7 @@ def _chosen_rows(_: Catalog, artifact: Artifact) -> str:
 
 
 def _row_schema(catalog: Catalog, artifact: Artifact) -> Mapping[str, Any]:
-    return row_schema(FORMATS[catalog.datasets[artifact.owner].layout])
+    return row_schema(format_of(catalog, artifact))
 
 
 _ROW_METADATA = ArtifactKind(

@@ -8,6 +8,7 @@ from typing import cast
 from wmtp_assets.artifacts.documents import Derived, schema_files
 from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact, split_artifact
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.storage.store import Store
 
 
@@ -16,17 +17,22 @@ def schema_documents(store: Store, artifact: Artifact) -> Derived:
 
     The cards declare the splits that have rows, as `datasets` loads no other.
     """
-    layout = str(artifact.settings["layout"])
+    dataset_format = FORMATS[str(artifact.settings["layout"])].of(artifact.contract)
     files, small = (
         cast("Mapping[str, str]", artifact.settings[name]) for name in ("files", "small_files")
     )
     empty = {
         split
         for split in files
-        if demand(store, split_artifact(artifact.owner, split)).facts["rows"] == 0
+        if demand(store, split_artifact(artifact.owner, split, contract=artifact.contract)).facts[
+            "rows"
+        ]
+        == 0
     }
     sample = bool(artifact.settings.get("sample"))
-    return schema_files(layout, _without(files, empty), _without(small, empty), sample=sample)
+    return schema_files(
+        dataset_format, _without(files, empty), _without(small, empty), sample=sample
+    )
 
 
 def _without(files: Mapping[str, str], empty: Collection[str]) -> Mapping[str, str]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 from wmtp_assets.catalog.artifacts import (
     TOKENIZER,
     TOKENIZER_FILES,
+    Artifact,
     artifacts_of,
     model_artifact,
 )
 from wmtp_assets.catalog.schema import Catalog, MicroModel
 from wmtp_assets.checkpoints.configs import HF_VIEW
 from wmtp_assets.checkpoints.layouts import layout_named
+from wmtp_assets.corpora.dataset_format import DatasetFormat
+from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.generations import model_folder
 from wmtp_assets.storage import PublishedSet
 
 Links = dict[str, tuple[str, str]]
@@ -23,22 +27,32 @@ def published_sets(catalog: Catalog) -> list[PublishedSet]:
     """Every set of `catalog`: one for each model, each split, each schema, each small split."""
     artifacts = artifacts_of(catalog)
     sets = []
+    every = _links(catalog)
     for model in catalog.models:
-        folder = f"models_v2/{model}"
-        links = {path: to for path, to in _links(catalog).items() if path.startswith(f"{folder}/")}
-        links |= {f"{folder}/tokenizer/{file}": (TOKENIZER, file) for file in TOKENIZER_FILES}
-        links |= {
-            f"{folder}/{HF_VIEW}/{name}": links[f"{folder}/{target}"]
-            for name, target in layout_named(layout_of(catalog, model)).hf_view.items()
-        }
-        sets.append(PublishedSet(model_artifact(model), links, mounts=(folder,)))
+        folders = [model_folder(contract, model) for contract in catalog.contract]
+        links: Links = {}
+        for folder in folders:
+            links |= {path: to for path, to in every.items() if path.startswith(f"{folder}/")}
+            links |= {f"{folder}/tokenizer/{file}": (TOKENIZER, file) for file in TOKENIZER_FILES}
+            links |= {
+                f"{folder}/{HF_VIEW}/{name}": links[f"{folder}/{target}"]
+                for name, target in layout_named(layout_of(catalog, model)).hf_view.items()
+            }
+        sets.append(PublishedSet(model_artifact(model), links, mounts=tuple(folders)))
+    alone: dict[str, Links] = {}
     for name, artifact in artifacts.items():
         if not artifact.is_published_alone:
             continue
-        members = (artifact, artifacts.get(f"{name}_metadata"))
-        links = {p: (a.name, file) for a in members if a for p, file in a.links.items()}
-        sets.append(PublishedSet(name, links, mounts=tuple(links)))
-    return sets
+        beside = [a for a in artifacts.values() if a.is_row_metadata and a.inputs == (name,)]
+        alone.setdefault(artifact.published_in, {}).update(
+            {path: (a.name, file) for a in (artifact, *beside) for path, file in a.links.items()}
+        )
+    return sets + [PublishedSet(name, links, mounts=tuple(links)) for name, links in alone.items()]
+
+
+def format_of(catalog: Catalog, artifact: Artifact) -> DatasetFormat:
+    """The format of the rows of a dataset's artifact, in its generation of the contract."""
+    return FORMATS[catalog.datasets[artifact.owner].layout].of(artifact.contract)
 
 
 def layout_of(catalog: Catalog, model: str) -> str:

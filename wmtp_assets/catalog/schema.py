@@ -21,6 +21,7 @@ from pydantic import (
 
 from wmtp_assets.checkpoints.layouts import LAYOUTS
 from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.generations import CONTRACTS, Contract
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.storage.bounds import why_unsafe
 
@@ -109,8 +110,14 @@ def _file_from_string(value: object) -> object:
 FileField = Annotated[File, BeforeValidator(_file_from_string)]
 
 
-def _keys_from_string(value: object) -> object:
+def _list_from_string(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _each_once(contracts: tuple[Contract, ...]) -> tuple[Contract, ...]:
+    if len(set(contracts)) != len(contracts):
+        raise ValueError("a generation of the contract is named twice")
+    return tuple(one for one in CONTRACTS if one in contracts)
 
 
 def _known_layout(name: str) -> str:
@@ -124,7 +131,13 @@ ModelLayout = Annotated[str, AfterValidator(_known_layout)]
 WeightsKey = Annotated[
     tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...],
     Field(max_length=4),
-    BeforeValidator(_keys_from_string),
+    BeforeValidator(_list_from_string),
+]
+Contracts = Annotated[
+    tuple[Contract, ...],
+    Field(min_length=1),
+    BeforeValidator(_list_from_string),
+    AfterValidator(_each_once),
 ]
 
 
@@ -234,15 +247,13 @@ Model = Annotated[
 ]
 
 
-class Split(Entry):
-    """One split of a dataset: upstream's files, and the rows that must come out of them.
+class Counts(Entry):
+    """The rows of a split that must come out of upstream's files.
 
-    `correct` and `incorrect` belong to formats whose rows have a class. `rows` may be
-    left out in a catalog of one's own where nobody has counted yet; the check then reports what it
-    found.
+    `correct` and `incorrect` belong to formats whose rows have a class. `rows` may be left out
+    where nobody has counted yet; the check then reports what it found.
     """
 
-    files: Annotated[list[FileField], Field(min_length=1)]
     rows: Count | None = None
     correct: Count | None = None
     incorrect: Count | None = None
@@ -261,6 +272,23 @@ class Split(Entry):
                 f"correct + incorrect = {self.correct + self.incorrect}, but rows = {self.rows}"
             )
         return self
+
+
+class Split(Counts):
+    """One split of a dataset: upstream's files, and the rows that must come out of them.
+
+    `current` has the counts of the rows that today's training code reads, for a format whose rows
+    are not those of the first phase.
+    """
+
+    files: Annotated[list[FileField], Field(min_length=1)]
+    current: Counts | None = None
+
+    def counts(self, contract: Contract) -> Counts:
+        """The counts of the rows of a generation, as in `Artifact.contract`."""
+        if contract == "phase1":
+            return self
+        return self.current or Counts()
 
 
 class Small(Entry):
@@ -292,11 +320,18 @@ class Dataset(Entry):
 
     @model_validator(mode="after")
     def _splits_are_of_the_layout(self) -> Self:
+        row_format = FORMATS[self.layout]
         for name, split in self.splits.items():
-            if split.correct is not None and not FORMATS[self.layout].classed:
+            every = [split, *([split.current] if split.current else [])]
+            if not row_format.classed and any(one.correct is not None for one in every):
                 raise ValueError(
                     f"splits.{name} has counts of correct and incorrect rows, which {self.layout} "
                     "does not know"
+                )
+            if split.current is not None and row_format.of("current") is row_format:
+                raise ValueError(
+                    f"splits.{name}.current has counts of its own, but the rows of {self.layout} "
+                    "are the same in every generation of the contract"
                 )
         return self
 
@@ -322,11 +357,16 @@ class Catalog(Entry):
     With `commits_only` nothing is fetched from a repository whose revision is a branch or a tag.
     Without, a branch is resolved once, and assets.lock holds it to that commit from then on. What
     entries must say of each other is in `consistency.py`.
+
+    `contract` names the generations of training code that are to be served: `phase1` (folders
+    models_v2 and datasets_v2), `current` (models and datasets), or `[phase1, current]` for both;
+    what is the same for both is stored once.
     """
 
     name: AssetName
     hub: Literal["huggingface", "sample"] = "huggingface"
     commits_only: Truth = False
+    contract: Contracts = ("phase1",)
     tokenizer: Tokenizer
     models: dict[AssetName, Model]
     datasets: dict[AssetName, Dataset]

@@ -18,6 +18,7 @@ from wmtp_assets.corpora.columns import Kind
 from wmtp_assets.corpora.records import PlainProblem, Problem
 from wmtp_assets.corpora.scanned_rows import ScannedRows
 from wmtp_assets.findings import Finding
+from wmtp_assets.generations import Contract
 
 Rule = Mapping[str, Any]
 """What one field of a row may be, in terms of JSON Schema."""
@@ -105,6 +106,16 @@ class DatasetFormat(ABC):
     def classed(self) -> bool:
         """Whether rows are correct or incorrect."""
         return "is_correct" in self.fields
+
+    @property
+    def current(self) -> DatasetFormat:
+        """The format of the rows that today's training code reads: this one, unless its rows are
+        not those of the first phase."""
+        return self
+
+    def of(self, contract: Contract) -> DatasetFormat:
+        """The format of the rows in a generation of the contract."""
+        return self.current if contract == "current" else self
 
     def columns_used(self) -> set[str]:
         """The columns that making rows needs; all of them must be among `columns`."""

@@ -35,6 +35,7 @@ from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.corpora.row_parser import LineParser, Row
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
+from wmtp_assets.generations import CONTRACTS, Contract, dataset_folder, small_folder
 from wmtp_assets.storage import page_cache
 from wmtp_assets.storage.locks import Hold
 
@@ -50,16 +51,31 @@ _SMALL = 512 << 20  # bytes of a file that is read whole as soon as its first ro
 _READ_AHEAD = 128 << 10  # bytes
 
 
-def open_corpus(storage: str | Path, dataset: str, split: str) -> Corpus:
+def open_corpus(
+    storage: str | Path, dataset: str, split: str, contract: Contract | None = None
+) -> Corpus:
     """Open a split under a storage root: its full corpus, or (dataset "*_small") its small one.
 
-    Raises CorpusError when it isn't there, or when its files do not belong together.
+    `contract` is the generation of the contract whose rows are read; None is the first that the
+    storage has of them, and small copies are there in one generation only. Raises CorpusError when
+    the split isn't there, or when its files do not belong together.
     """
+    if contract is not None and contract not in CONTRACTS:
+        raise CorpusError(
+            "There is no such generation of the contract",
+            expected=f"one of {', '.join(CONTRACTS)}, or None",
+            found=repr(contract)[:100],
+        )
+    root = Path(storage)
     if dataset.endswith("_small"):
-        folder, name = Path("datasets_local_small", dataset), f"{split}_small"
+        places = [Path(small_folder(dataset.removesuffix("_small")), f"{split}_small.jsonl")]
     else:
-        folder, name = Path("datasets_v2", dataset, "processed"), split
-    return Corpus(*one_edition(Path(storage), folder / f"{name}.jsonl"))
+        places = [
+            Path(dataset_folder(one, dataset), "processed", f"{split}.jsonl")
+            for one in ([contract] if contract else CONTRACTS)
+        ]
+    there = (place for place in places if os.path.lexists(root / place))
+    return Corpus(*one_edition(root, next(there, places[0])))
 
 
 def _again(jsonl: Path, hold: Hold | None) -> Corpus:

@@ -64,6 +64,11 @@ class SolvedTasks(DatasetFormat):
             if name != "task_id"
         }
 
+    def instruction_of(self, raw: Raw) -> bytes:
+        """The instruction of a row of the source, which is neither null nor blank there."""
+        text: bytes = raw[self.instruction] or b""
+        return text
+
     def columns_used(self) -> set[str]:
         used = {self.id_column, self.instruction, self.solution, *super().columns_used()}
         if type(self).tests is SolvedTasks.tests:
@@ -89,7 +94,7 @@ class SolvedTasks(DatasetFormat):
                     self._require_texts(task_id, raw, fields, where)
                     yield Problem(
                         ordinal=ordinal,
-                        instruction=raw[self.instruction] or b"",
+                        instruction=self.instruction_of(raw),
                         input=b"",
                         **self._numbers(raw, where),
                         flags=records.REPAIRED if repaired else 0,
@@ -170,7 +175,7 @@ class SolvedTasks(DatasetFormat):
                 fields[name] = [records.plain_text(each) for each in value]
         numbers: dict[str, Any] = {name: raw[name] or 0 for name in self.index_columns}
         return PlainProblem(
-            instruction=raw[self.instruction],
+            instruction=self.instruction_of(raw),
             solutions=[PlainSolution(raw[self.solution], fields)],
             flags=records.REPAIRED if any(map(records.is_malformed, texts)) else 0,
             **numbers,

@@ -20,11 +20,10 @@ from wmtp_assets.artifacts.types import Split
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, commit_page
 from wmtp_assets.catalog import Catalog, MicroModel, load_catalog
 from wmtp_assets.catalog.artifacts import Artifact, model_artifact, split_artifact
-from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.catalog.contract import format_of, layout_of
 from wmtp_assets.catalog.licences import redistribution
 from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.checkpoints.layouts import layout_named
-from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.files import RepoId, is_commit
 from wmtp_assets.pages.report import LOADING, READING, READING_PLAIN
 from wmtp_assets.pages.rows import rows_of
@@ -209,7 +208,8 @@ def _full_size(project: Project, artifact: Artifact) -> str:
     if isinstance(model, MicroModel):
         return _assets([model_artifact(model.slice_of)])
     if artifact.is_of_small_copy and artifact.split is not None:
-        return _assets([split_artifact(artifact.owner, artifact.split)])
+        whole = split_artifact(artifact.owner, artifact.split, contract=artifact.contract)
+        return _assets([whole])
     return f"this is it; {_disk(catalog, _needed(project, artifact.name))}"
 
 
@@ -282,7 +282,7 @@ def _loading(catalog: Catalog, artifact: Artifact) -> str:
         return _TOKENIZER.format(owner=artifact.owner)
     if issubclass(kind_of(artifact).loaded_as, Split):
         rows = rows_of(catalog, artifact)
-        classed = FORMATS[catalog.datasets[artifact.owner].layout].classed
+        classed = format_of(catalog, artifact).classed
         lines = READING if classed else READING_PLAIN
         return lines.format(dataset=rows.dataset, split=rows.split) if rows else ""
     if artifact.is_checkpoint:

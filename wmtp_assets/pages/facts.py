@@ -349,7 +349,7 @@ def _split(project: Project, split: SplitOfRows) -> SplitFacts:
                 f"{split.artifact.name} does not exist yet",
                 hint=f"wmtp materialize {split.artifact.name}",
             )
-        corpus = open_corpus(project.store.root, split.dataset, split.split)
+        corpus = open_corpus(project.store.root, split.dataset, split.split, split.contract)
         stats: Mapping[str, Any] = receipt.facts["stats"]
         if stats["jsonl"] != dict(corpus.facts["jsonl"]):
             raise StorageError(

@@ -20,11 +20,12 @@ from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.types import Split
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.dataset_format import DatasetFormat
-from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.reader import Corpus, open_corpus
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.generations import Contract
 from wmtp_assets.pages.charts_of_rows import difficulty_chart, token_chart
 from wmtp_assets.pages.html import templates
 from wmtp_assets.pages.language import LANGUAGES, Language, saying, words_of
@@ -68,7 +69,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class SplitOfRows:
-    """A split whose rows can be looked at; `dataset` and `split` as `open_corpus` takes them."""
+    """A split whose rows can be looked at; `dataset`, `split` and `contract` as `open_corpus` takes
+    them."""
 
     dataset: str
     split: str
@@ -77,9 +79,21 @@ class SplitOfRows:
     format: DatasetFormat
 
     @property
+    def contract(self) -> Contract | None:
+        """The generation whose rows these are, where it is to be named: of the first phase's, of
+        small copies, and of rows that are the same in all, there is but one."""
+        named = self.artifact.contract != "phase1" and not self.artifact.is_small
+        return self.artifact.contract if named else None
+
+    @property
+    def name(self) -> str:
+        """The dataset as the page names it, with the generation where there may be another."""
+        return f"{self.dataset}@current" if self.contract == "current" else self.dataset
+
+    @property
     def path(self) -> str:
         """The address of its rows."""
-        return f"{ROWS}/{self.dataset}/{self.split}"
+        return f"{ROWS}/{self.name}/{self.split}"
 
     @property
     def asset_path(self) -> str:
@@ -136,7 +150,7 @@ def rows_of(catalog: Catalog, artifact: Artifact) -> SplitOfRows | None:
         return None
     dataset = catalog.datasets[artifact.owner]
     name = f"{artifact.owner}_small" if artifact.is_small else artifact.owner
-    row_format = FORMATS[dataset.layout]
+    row_format = format_of(catalog, artifact)
     return SplitOfRows(name, artifact.split, artifact, dataset.max_tokens, row_format)
 
 
@@ -354,11 +368,11 @@ class _AnotherAnswerError(Exception):
 def _split(project: Project, dataset: str, split: str, lang: Language) -> SplitOfRows:
     every = splits_of_rows(project)
     for one in every:
-        if (one.dataset, one.split) == (dataset, split):
+        if (one.name, one.split) == (dataset, split):
             return one
     error = WmtpError(
         "The catalog has no such split",
-        expected=f"one of {', '.join(f'{one.dataset}/{one.split}' for one in every)}",
+        expected=f"one of {', '.join(f'{one.name}/{one.split}' for one in every)}",
         found=f"{dataset[:100]}/{split[:100]}",
         hint=f"Choose a split: {ROWS}",
     )
@@ -373,7 +387,7 @@ def _corpus(project: Project, split: SplitOfRows, lang: Language) -> Corpus:
     if not os.path.lexists(project.store.root / split.contract_path):
         html = _rendered("unmade.html", project, lang, split.path, split=split)
         raise _AnotherAnswerError(Answer(html, 404))
-    return open_corpus(project.store.root, split.dataset, split.split)
+    return open_corpus(project.store.root, split.dataset, split.split, split.contract)
 
 
 def _known_facets(project: Project, split: SplitOfRows, corpus: Corpus) -> Facets | None:

@@ -13,8 +13,8 @@ from wmtp_assets.artifacts.structure import SplitMetadata, structure_fault
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
 from wmtp_assets.catalog import Dataset
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact
+from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora import checks as corpora
-from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.source_comparison import (
@@ -40,7 +40,7 @@ class SplitSubject(Subject):
         """Its files."""
         return corpora.StoredSplit(
             Split(self.folder, self.receipt).jsonl,
-            FORMATS[self.dataset.layout],
+            format_of(self.project.catalog, self.artifact),
             tokenizer=lambda: Tokenizer(*self.place(TOKENIZER)).model,
             expected=self._expected,
             max_tokens=self.dataset.max_tokens,
@@ -58,12 +58,9 @@ class SplitSubject(Subject):
             whole = demand(self.project.store, artifact.inputs[0])
             asked_for = int(str(artifact.settings["rows"]))
             return corpora.ExpectedRows(min(asked_for, int(whole.facts["rows"])))
-        expected = self.dataset.splits[str(artifact.split)]
-        others = {
-            name: one.rows
-            for name, one in self.dataset.splits.items()
-            if name != artifact.split and one.rows is not None
-        }
+        counts = {name: it.counts(artifact.contract) for name, it in self.dataset.splits.items()}
+        expected = counts.pop(str(artifact.split))
+        others = {name: one.rows for name, one in counts.items() if one.rows is not None}
         return corpora.ExpectedRows(expected.rows, expected.correct, expected.incorrect, others)
 
     def digests(self) -> dict[str, str]:
@@ -79,7 +76,7 @@ class SplitSubject(Subject):
 
 def split_checks(project: Project, artifact: Artifact) -> list[Check[SplitSubject]]:
     """The checks of a split or small split, beside those of every artifact."""
-    dataset_format = FORMATS[project.catalog.datasets[artifact.owner].layout]
+    dataset_format = format_of(project.catalog, artifact)
     own = [one.on(_stored) for one in corpora.stored_split_checks(dataset_format)]
     return [*own, rows_equal_source]
 
@@ -163,7 +160,8 @@ def _check_rows_of_source(
     """
     rows = Split(*place(project, artifact.name))
     name = f"{artifact.name}_metadata"
-    metadata = Document(*place(project, name)).path if rebuild else None
+    compared = rebuild and name in project.artifacts
+    metadata = Document(*place(project, name)).path if compared else None
     if artifact.is_small:
         whole = Split(*place(project, artifact.inputs[0]))
         wanted, draw = (int(str(artifact.settings[key])) for key in ("rows", "seed"))
@@ -171,7 +169,7 @@ def _check_rows_of_source(
     dataset = project.catalog.datasets[artifact.owner]
     paths = source(project, artifact.inputs[0]).paths()
     made_from = SplitSource(
-        FORMATS[dataset.layout],
+        format_of(project.catalog, artifact),
         str(artifact.split),
         [paths[path] for path in sorted(paths)],
         Tokenizer(*place(project, TOKENIZER)).model,
@@ -198,7 +196,7 @@ def schema_checks(project: Project, artifact: Artifact) -> list[Check[SchemaSubj
 
 @check("schema.json is the schema that the rows are checked by.")
 def schema_is_ours(subject: SchemaSubject) -> Outcome:
-    dataset_format = FORMATS[str(subject.artifact.settings["layout"])]
+    dataset_format = format_of(subject.project.catalog, subject.artifact)
     path = subject.document.path
     same = path.name == "schema.json"
     same = same and path.read_bytes() == json_bytes(row_schema(dataset_format))

@@ -9,8 +9,8 @@ from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Fetched, Split, Tokenizer
 from wmtp_assets.catalog.artifacts import TOKENIZER
+from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.build import build_split
-from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.small_copy import select_small
@@ -21,7 +21,7 @@ def build_rows(task: Task) -> Made:
     """A split's JSONL, row index and statistics. Raises CorpusError."""
     artifact = task.artifact
     dataset, split = task.project.catalog.datasets[artifact.owner], str(artifact.split)
-    dataset_format = FORMATS[dataset.layout]
+    dataset_format = format_of(task.project.catalog, artifact)
     raw = task.input(artifact.inputs[0], Fetched)
     tokenizer = task.input(TOKENIZER, Tokenizer)
     shards = list(raw.paths().values())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -77,7 +78,12 @@ difficulty_in_training_range = RowCheck(
 
 
 class CodeContests(DatasetFormat):
-    """Instruction: the description. Input: up to two public tests. Output: one solution."""
+    """Instruction: the description. Input: up to two public tests, where `shows_tests`. Output: one
+    solution."""
+
+    shows_tests: ClassVar[bool] = True
+    """Whether the input is tests. Today's training code wants none: the description holds the
+    examples already."""
 
     name = "code-contests"
     label = "codecontests"
@@ -150,8 +156,12 @@ class CodeContests(DatasetFormat):
             first = ordinal
             for batch in file.batches(list(self.columns), _PROBLEMS_AT_A_TIME):
                 for problem in _problems(file, batch, ordinal, first, tasks, names):
-                    yield problem
+                    yield problem if self.shows_tests else replace(problem, input=b"")
                     ordinal += 1
+
+    @property
+    def current(self) -> DatasetFormat:
+        return _CURRENT
 
     def task_ids(self, column: Callable[[str], list[Any]]) -> list[str]:
         names = [records.plain_text(name) for name in column("name")]
@@ -176,7 +186,7 @@ class CodeContests(DatasetFormat):
         ]
         return PlainProblem(
             instruction=raw["description"],
-            input=b"\n\n".join(shown),
+            input=b"\n\n".join(shown) if self.shows_tests else b"",
             solutions=solutions,
             has_tests=bool(tests),
             difficulty=raw["difficulty"] or 0,
@@ -320,4 +330,11 @@ def _pairs(value: Any, first: str, second: str) -> list[tuple[Any, Any]]:
     return [(each[first], each[second]) for each in value if each is not None]
 
 
+class _WithoutInput(CodeContests):
+    """As today's training code reads the rows: input is empty."""
+
+    shows_tests = False
+
+
 FORMAT = CodeContests()
+_CURRENT = _WithoutInput()

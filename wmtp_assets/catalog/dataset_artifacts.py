@@ -1,0 +1,228 @@
+"""The artifacts of datasets: splits with their metadata files, the schema, and the small copies.
+
+Where a format's rows differ between generations of the contract, each has artifacts of its own, and
+the files that follow from rows too. Otherwise one artifact serves every generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from wmtp_assets.catalog.artifact import (
+    TOKENIZER,
+    Artifact,
+    Kind,
+    group_of,
+    schema_artifact,
+    split_artifact,
+)
+from wmtp_assets.catalog.fetched_artifacts import raw_artifact, sample_mark
+from wmtp_assets.catalog.schema import Catalog, Dataset
+from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.generations import Contract, dataset_folder, small_folder
+
+
+def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
+    """Every artifact of the datasets."""
+    found: list[Artifact] = []
+    for name, dataset in catalog.datasets.items():
+        of_dataset = _Dataset(name, dataset, catalog.contract, sample_mark(catalog))
+        found += of_dataset.splits()
+        found += of_dataset.schemas()
+        found += of_dataset.small_copy()
+    return found
+
+
+@dataclass(frozen=True)
+class _Dataset:
+    name: str
+    dataset: Dataset
+    contracts: tuple[Contract, ...]
+    marked: Mapping[str, object]
+
+    def _rows_for(self, contract: Contract) -> Contract:
+        """Whose rows a generation reads: its own only where they differ."""
+        row_format = FORMATS[self.dataset.layout]
+        return "phase1" if row_format.of(contract) is row_format else contract
+
+    def _served(self) -> dict[Contract, list[Contract]]:
+        """Of each generation with rows of its own, the generations that read them."""
+        served: dict[Contract, list[Contract]] = {}
+        for contract in self.contracts:
+            served.setdefault(self._rows_for(contract), []).append(contract)
+        return served
+
+    def _settings(self, own: Contract) -> dict[str, object]:
+        """What settings say of the generation; absent for the first, as it was before there were
+        several."""
+        return {} if own == "phase1" else {"contract": own}
+
+    def splits(self) -> list[Artifact]:
+        """Fetched files, rows and metadata file of each split."""
+        return [artifact for split in self.dataset.splits for artifact in self._split(split)]
+
+    def _split(self, split: str) -> list[Artifact]:
+        raw = replace(
+            raw_artifact(
+                split_artifact(self.name, split, "raw"),
+                self.name,
+                group_of(self.name),
+                self.dataset.upstream,
+                self.dataset.splits[split].files,
+                self.dataset.status,
+            ),
+            split=split,
+        )
+        made = [raw]
+        for own, contracts in self._served().items():
+            links: dict[str, str] = {}
+            for contract in contracts:
+                at = dataset_folder(contract, self.name)
+                links |= {
+                    f"{at}/processed/{split}.jsonl": f"{split}.jsonl",
+                    f"{at}/processed/{split}.index.parquet": f"{split}.index.parquet",
+                    f"{at}/stats/{split}_stats.json": f"{split}_stats.json",
+                }
+            made.append(
+                self._artifact(
+                    split_artifact(self.name, split, contract=own),
+                    Kind.SPLIT,
+                    inputs=(raw.name, TOKENIZER),
+                    split=split,
+                    links=links,
+                    settings={
+                        "layout": self.dataset.layout,
+                        "max_tokens": self.dataset.max_tokens,
+                        **self._settings(own),
+                    },
+                    contract=own,
+                )
+            )
+        if "phase1" in self.contracts:
+            at = dataset_folder("phase1", self.name)
+            made.append(
+                self._artifact(
+                    split_artifact(self.name, split, "metadata"),
+                    Kind.SPLIT_METADATA,
+                    inputs=(split_artifact(self.name, split),),
+                    split=split,
+                    links={f"{at}/processed/{split}_metadata.json": f"{split}_metadata.json"},
+                )
+            )
+        return made
+
+    def schemas(self) -> list[Artifact]:
+        """The schema of the rows, and the cards that declare their files."""
+        made = []
+        for own, contracts in self._served().items():
+            small = self._small_splits() if own == self._rows_for(self.contracts[-1]) else {}
+            links: dict[str, str] = {}
+            for contract in contracts:
+                processed = f"{dataset_folder(contract, self.name)}/processed"
+                links |= {
+                    f"{processed}/schema.json": "schema.json",
+                    f"{processed}/README.md": "README.md",
+                }
+            if any(self._has_rows(split, own) for split in small):
+                links[f"{small_folder(self.name)}/README.md"] = "README_small.md"
+            made.append(
+                self._artifact(
+                    schema_artifact(self.name, own),
+                    Kind.SCHEMA,
+                    inputs=tuple(
+                        split_artifact(self.name, split, contract=own)
+                        for split in self.dataset.splits
+                    ),
+                    links=links,
+                    settings={
+                        **self.marked,
+                        "layout": self.dataset.layout,
+                        **self._settings(own),
+                        # What the cards declare; `datasets` cannot load a split without rows.
+                        "files": {
+                            split: f"{split}.jsonl"
+                            for split in self.dataset.splits
+                            if self._has_rows(split, own)
+                        },
+                        "small_files": {
+                            split: f"{split}_small.jsonl"
+                            for split in small
+                            if self._has_rows(split, own)
+                        },
+                    },
+                    contract=own,
+                )
+            )
+        return made
+
+    def _has_rows(self, split: str, own: Contract) -> bool:
+        return self.dataset.splits[split].counts(own).rows != 0
+
+    def _small_splits(self) -> Mapping[str, int]:
+        """How many rows of each split go into the small copy."""
+        return self.dataset.small.rows if self.dataset.small else {}
+
+    def small_copy(self) -> list[Artifact]:
+        """The small copy: of the newest generation's rows, as all look for it in one folder."""
+        own = self._rows_for(self.contracts[-1])
+        folder = small_folder(self.name)
+        group = f"{group_of(self.name)}_small"
+        seed = self.dataset.small.seed if self.dataset.small else 0
+        made = []
+        for split, rows in self._small_splits().items():
+            small = split_artifact(f"{self.name}_small", split, contract=own)
+            made.append(
+                self._artifact(
+                    small,
+                    Kind.SMALL_SPLIT,
+                    inputs=(split_artifact(self.name, split, contract=own),),
+                    split=split,
+                    links={
+                        f"{folder}/{split}_small.jsonl": f"{split}_small.jsonl",
+                        f"{folder}/{split}_small.index.parquet": f"{split}_small.index.parquet",
+                    },
+                    settings={"rows": rows, "seed": seed},
+                    contract=own,
+                    group=group,
+                )
+            )
+            if self.contracts[-1] == "phase1":
+                made.append(
+                    self._artifact(
+                        split_artifact(f"{self.name}_small", split, "metadata"),
+                        Kind.SMALL_METADATA,
+                        inputs=(small,),
+                        split=split,
+                        links={
+                            f"{folder}/{split}_small_metadata.json": f"{split}_small_metadata.json"
+                        },
+                        group=group,
+                    )
+                )
+        return made
+
+    def _artifact(
+        self,
+        name: str,
+        kind: Kind,
+        *,
+        inputs: tuple[str, ...],
+        links: Mapping[str, str],
+        split: str | None = None,
+        settings: Mapping[str, object] | None = None,
+        contract: Contract = "phase1",
+        group: str = "",
+    ) -> Artifact:
+        return Artifact(
+            name,
+            kind,
+            self.name,
+            group or group_of(self.name),
+            inputs=inputs,
+            split=split,
+            status=self.dataset.status,
+            links=links,
+            settings=settings or {},
+            contract=contract,
+        )
