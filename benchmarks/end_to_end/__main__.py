@@ -35,6 +35,7 @@ from benchmarks.report import Report
 
 _PARTS = "benchmarks.end_to_end.parts"
 _TRAIN = "datasets/codecontests_train"
+_TURNS = 3
 _SPARE = 5e9  # bytes of the disk that stay free
 _STAGES = {
     "fetch": 'key:"*_raw"',
@@ -159,14 +160,24 @@ class Bench:
         report.figure("run.cpu_s", whole.cpu)
         report.figure("run.over_making", whole.wall / making, 1.4)
 
-        deep = self.wmtp("verify", "--deep")
-        unchanged = self.wmtp("materialize", name="an unchanged run")
-        gate = self.wmtp("gate")
+        # In turns, and the median of each: a shared machine swings by a half within minutes.
+        turns = [
+            (
+                self.wmtp("verify", "--deep"),
+                self.wmtp("materialize", name="an unchanged run"),
+                self.wmtp("gate"),
+            )
+            for _ in range(_TURNS)
+        ]
+        deep, unchanged, gate = (
+            sorted(each, key=lambda one: one.wall)[_TURNS // 2] for each in zip(*turns, strict=True)
+        )
         assert gate.result["open"], gate.result["conditions"]
         idle = self.part("imports")
         report.figure("verify_deep.wall_s", deep.wall)
         report.figure("unchanged.wall_s", unchanged.wall)
-        report.figure("unchanged.over_verify_deep", unchanged.wall / deep.wall, 1.15)
+        ratios = sorted(second.wall / first.wall for first, second, _ in turns)
+        report.figure("unchanged.over_verify_deep", ratios[_TURNS // 2], 1.15)
         report.figure("gate.wall_s", gate.wall)
         for name, measured in (("verify_deep", deep), ("unchanged", unchanged), ("gate", gate)):
             read = measured.read_bytes - idle.read_bytes
