@@ -1,6 +1,7 @@
 """Fetches, converts and verifies the checkpoints and datasets that WMTP research starts from.
 
 corpus = wmtp_assets.open_corpus("storage", "codecontests", "train")
+tests = wmtp_assets.open_tests("storage", "codecontests", "train")
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .corpora.reader import open_corpus
+    from .corpora.tests_file import open_tests
 
-__all__ = ["open_corpus"]
+__all__ = ["open_corpus", "open_tests"]
 
 
 def __getattr__(name: str) -> object:
@@ -19,4 +21,8 @@ def __getattr__(name: str) -> object:
         from .corpora.reader import open_corpus
 
         return open_corpus
+    if name == "open_tests":
+        from .corpora.tests_file import open_tests
+
+        return open_tests
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@
     writer, row_index, report, metadata       what is written: lines, index, statistics, metadata
     problem_map                               the current contract's metadata: rows by problem
     small_copy, card                          the small copy, and the card of a folder
+    evaluation, evaluation_files, tests_file  problems with all of their tests, for evaluation
     checks, row_scan, row_validation          one pass over the rows, and what follows from it
     source_comparison, source_rows            the rows against upstream's shards
     reader, selection, samplers, bins, ...    any row at once, samples, views

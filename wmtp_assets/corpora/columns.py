@@ -1,13 +1,14 @@
 """Arrow columns as Python values, read by the names and types of their fields.
 
-A kind of column says what is wanted of it: `Text`, `Integer`, `Texts` (lists of text) or `Parallel`
-(lists of equal length, of which each field is one). Every Arrow type that holds just that is read,
-whatever its place in the schema:
+A kind of column says what is wanted of it: `Text`, `Integer`, `Texts` (lists of text), `Parallel`
+(lists of equal length, of which each field is one) or `Struct` (single values by name). Every Arrow
+type that holds just that is read, whatever its place in the schema:
 
     text      string, large_string, string_view, binary, large_binary, binary_view, arrow.json
     integer   every signed and unsigned width
     list      list, large_list, list_view, large_list_view, fixed_size_list
     parallel  a struct of lists, or a list of structs
+    struct    a struct
 
 each also as a dictionary's values, and `null` where every value is null. Anything else is refused.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -67,6 +69,18 @@ class Text:
             column = column.cast(pa.large_binary())
         found: list[bytes | None] = column.to_pylist()
         return found
+
+    def strings(self, column: pa.Array) -> pa.StringArray:
+        """`column` as Arrow's own strings, mostly without a copy.
+
+        Raises ArrowInvalid where a value is not UTF-8.
+        """
+        column = _plain(column)
+        if pa.types.is_string(column.type):
+            column = column.view(pa.binary())  # whose cast checks what it finds
+        elif not pa.types.is_binary(column.type):
+            column = column.cast(pa.binary())
+        return column.cast(pa.string())
 
 
 @dataclass(frozen=True)
@@ -166,7 +180,38 @@ class Parallel:
         return ends, {name: values for name, (_, values) in found.items()}
 
 
-Kind = Text | Integer | Texts | Parallel
+@dataclass(frozen=True)
+class Struct:
+    """Single values under one name, e.g. time_limit: seconds and nanos; a null struct is None."""
+
+    fields: Mapping[str, Text | Integer]
+
+    def check(self, path: str, kind: pa.DataType) -> list[str]:
+        """The paths of the leaves to decode. Raises MismatchError for another type."""
+        kind = _plain_type(kind)
+        if pa.types.is_null(kind):
+            return [path]
+        if not pa.types.is_struct(kind):
+            raise MismatchError(path, f"a struct of {', '.join(self.fields)}", str(kind))
+        return [
+            leaf
+            for name, wanted in self.fields.items()
+            for leaf in wanted.check(f"{path}.{name}", field_of(kind, f"{path}.{name}", name).type)
+        ]
+
+    def read(self, column: pa.Array) -> list[dict[str, Any] | None]:
+        column = _plain(column)
+        if pa.types.is_null(column.type):
+            return [None] * len(column)
+        children = _children(column, self.fields)
+        values = [wanted.read(children[name]) for name, wanted in self.fields.items()]
+        return [
+            dict(zip(self.fields, each, strict=True)) if there else None
+            for there, *each in zip(column.is_valid().to_pylist(), *values, strict=True)
+        ]
+
+
+Kind = Text | Integer | Texts | Parallel | Struct
 
 
 def field_of(fields: pa.Schema | pa.StructType, path: str, name: str) -> pa.Field:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from wmtp_assets.corpora.columns import Kind
+from wmtp_assets.corpora.evaluation import EvaluationSource
 from wmtp_assets.corpora.records import PlainProblem, Problem
 from wmtp_assets.corpora.scanned_rows import ScannedRows
 from wmtp_assets.findings import Finding
@@ -89,6 +90,10 @@ class DatasetFormat(ABC):
 
     tests_field: ClassVar[str | None] = None
     """The field that must not be empty in any row, where rows have tests."""
+
+    evaluation: ClassVar[EvaluationSource | None] = None
+    """Where the source has tests with which solutions of a whole problem are judged; None where it
+    has none, or the rows hold them all. Evaluation and tests files follow from it."""
 
     checks: ClassVar[Sequence[RowCheck]] = ()
     """The checks that only this format's rows have."""

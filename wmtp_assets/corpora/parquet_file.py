@@ -6,15 +6,17 @@ column missing, doubled or of another type, or named in bytes that are no UTF-8.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from wmtp_assets.corpora.columns import Kind, MismatchError, field_of
+from wmtp_assets.corpora.columns import Kind, MismatchError, UnequalError, Values, field_of
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.parquet_pages import require_bounded_pages
 
@@ -43,13 +45,17 @@ class ColumnsError(CorpusError):
 class Shard:
     """One Parquet file with the columns `wanted`, each of its kind.
 
-    `rows` is the number of rows that the footer states. Raises CorpusError if the file cannot be
+    `rows` is the number of rows that the footer states. A row may have `most_bytes` when it is
+    decoded, on the average of those decoded together. Raises CorpusError if the file cannot be
     read, ColumnsError if a column is not there, there twice, or of another type.
     """
 
-    def __init__(self, path: Path, wanted: Mapping[str, Kind]) -> None:
+    def __init__(
+        self, path: Path, wanted: Mapping[str, Kind], most_bytes: int = _MOST_BYTES
+    ) -> None:
         self.path = path
         self._wanted = wanted
+        self._most_bytes = most_bytes
         self._leaves: dict[str, list[str]] = {}
         with decoding(path, "A shard is not readable Parquet"):
             # A buffered stream, so that a column of a shard is never in memory as a whole.
@@ -85,10 +91,10 @@ class Shard:
             self._check_bytes(int(described.total_byte_size), int(described.num_rows))
 
     def _check_bytes(self, size: int, rows: int) -> None:
-        if size > _MOST_BYTES * max(rows, 1):
+        if size > self._most_bytes * max(rows, 1):
             raise CorpusError(
                 "A shard is too large for its rows when it is decompressed",
-                expected=f"at most {_MOST_BYTES:,} bytes per row",
+                expected=f"at most {self._most_bytes:,} bytes per row",
                 found=f"{size:,} bytes in {rows:,} rows",
                 where=self.path,
                 hint=AS_UPSTREAM,
@@ -127,6 +133,23 @@ class Shard:
         """The column `name` of a batch, as its kind gives it."""
         with decoding(self.path, f"A shard's column {name} cannot be decoded"):
             return self._wanted[name].read(batch[name])
+
+    def read_parallel(
+        self, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
+    ) -> tuple[NDArray[np.int64], Values]:
+        """As `read`, of a column of lists; where those of a row differ in length, the error names
+        the row as `row_of` gives it by its place in the batch."""
+        try:
+            found: tuple[NDArray[np.int64], Values] = self.read(batch, name)
+        except UnequalError as error:
+            raise CorpusError(
+                f"The lists of {name} are not parallel",
+                expected="lists of equal length in every problem",
+                found=error.found,
+                where=row_of(error.row),
+                hint=AS_UPSTREAM,
+            ) from error
+        return found
 
 
 @contextmanager

@@ -63,17 +63,8 @@ def codecontests(shards: list[Path], tokenizer: Path, max_tokens: int = 2048) ->
     """The lines of a code_contests split."""
     processor = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer))
     rows = upstream_rows(shards)
-    names = [_text(row["name"]) for row in rows]
-    longer = [f"{name}@{row['source'] or 0}" for name, row in zip(names, rows, strict=True)]
     lines = []
-    seen: Counter[str] = Counter()
-    for row, name, with_source in zip(rows, names, longer, strict=True):
-        task = name
-        if names.count(name) > 1:
-            task = with_source
-            if longer.count(with_source) > 1:
-                task = f"{with_source}.{seen[with_source]}"
-                seen[with_source] += 1
+    for row, task in zip(rows, _tasks(rows), strict=True):
         tests = row["public_tests"] or {"input": None, "output": None}
         inputs, outputs = tests["input"] or [], tests["output"] or []
         pairs = [
@@ -180,3 +171,74 @@ def problem_metadata(lines: list[bytes], tokenizer: Path) -> bytes:
         },
     }
     return json.dumps(document, indent=2).encode()
+
+
+def evaluation(shards: list[Path]) -> list[dict[str, Any]]:
+    """The problems as an evaluation file has them: one record each."""
+    rows = upstream_rows(shards)
+    return [_evaluated(row, task) for row, task in zip(rows, _tasks(rows), strict=True)]
+
+
+def evaluation_file(shards: list[Path]) -> bytes:
+    """{split}_eval.jsonl."""
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in evaluation(shards)]
+    return "".join(lines).encode()
+
+
+def tests_file(shards: list[Path]) -> bytes:
+    """{split}_tests.json."""
+    document = {
+        record["task_id"]: {
+            "task_name": record["task_id"],
+            **{sort: record["metadata"][sort] for sort in TESTS},
+        }
+        for record in evaluation(shards)
+    }
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+TESTS = ("public_tests", "private_tests", "generated_tests")
+
+
+def _evaluated(row: dict[str, Any], task: str) -> dict[str, Any]:
+    limit = row["time_limit"] or {"seconds": None, "nanos": None}
+    known = limit["seconds"] is not None or limit["nanos"] is not None
+    tests = {}
+    for sort in TESTS:
+        sides = row[sort] or {"input": None, "output": None}
+        tests[sort] = {side: [_text(text) for text in sides[side] or []] for side in sides}
+    return {
+        "task_id": task,
+        "instruction": _text(row["description"]),
+        "input": "",
+        "metadata": {
+            "source": row["source"] or 0,
+            "difficulty": row["difficulty"] or 0,
+            "cf_rating": row["cf_rating"] or 0,
+            "time_limit": {
+                "seconds": limit["seconds"] or 0,
+                "nanos": limit["nanos"] or 0,
+            }
+            if known
+            else None,
+            "memory_limit_bytes": row["memory_limit_bytes"] or 0,
+            **tests,
+        },
+    }
+
+
+def _tasks(rows: list[dict[str, Any]]) -> list[str]:
+    """The problems' names, unique within the split."""
+    names = [_text(row["name"]) for row in rows]
+    longer = [f"{name}@{row['source'] or 0}" for name, row in zip(names, rows, strict=True)]
+    seen: Counter[str] = Counter()
+    tasks = []
+    for name, with_source in zip(names, longer, strict=True):
+        task = name
+        if names.count(name) > 1:
+            task = with_source
+            if longer.count(with_source) > 1:
+                task = f"{with_source}.{seen[with_source]}"
+                seen[with_source] += 1
+        tasks.append(task)
+    return tasks

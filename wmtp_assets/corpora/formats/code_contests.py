@@ -1,7 +1,7 @@
 """deepmind/code_contests: problems with correct and incorrect solutions in several languages.
 
-Rows are the Python 2 and 3 solutions, with their class and upstream's difficulty. Private and
-generated tests are never decoded; solutions in other languages are dropped before they become
+Rows are the Python 2 and 3 solutions, with their class and upstream's difficulty. For rows, private
+and generated tests are never decoded; solutions in other languages are dropped before they become
 Python objects. What a row may not hold is refused with its problem, row and file.
 """
 
@@ -16,10 +16,9 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from wmtp_assets.corpora import records
-from wmtp_assets.corpora.columns import Integer, Kind, Parallel, Text, UnequalError, Values
+from wmtp_assets.corpora.columns import Integer, Kind, Parallel, Struct, Text
 from wmtp_assets.corpora.dataset_format import (
     TASK_ID,
     DatasetFormat,
@@ -28,6 +27,7 @@ from wmtp_assets.corpora.dataset_format import (
     Rule,
 )
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.evaluation import EvaluationSource, task_names
 from wmtp_assets.corpora.parquet_file import AS_UPSTREAM, Shard, decoding
 from wmtp_assets.corpora.records import PlainProblem, PlainSolution, Problem, Solutions
 from wmtp_assets.corpora.row_index import as_arrow, as_numpy, most
@@ -134,6 +134,17 @@ class CodeContests(DatasetFormat):
             "data/<split>-*.parquet.",
         ),
     )
+    evaluation = EvaluationSource(
+        instruction="description",
+        facts={
+            "source": Integer(),
+            "difficulty": Integer(),
+            "cf_rating": Integer(),
+            "time_limit": Struct({"seconds": Integer(), "nanos": Integer()}),
+            "memory_limit_bytes": Integer(),
+        },
+        tests=("public_tests", "private_tests", "generated_tests"),
+    )
     growth = 3  # JSONL is about twice the size of the parquet (7.5 GB give 15); the index on top
     row_bytes = 4_200  # published counts: 15 GB for 3.7 million rows
 
@@ -144,13 +155,7 @@ class CodeContests(DatasetFormat):
         problem are not parallel, or if a number does not fit the row index.
         """
         files = [Shard(path, self.columns) for path in shards]
-        names: list[str] = []
-        sources: list[int] = []
-        for file in files:
-            for batch in file.batches(["name", "source"], 4096):
-                names += map(records.plain_text, file.read(batch, "name"))
-                sources += [source or 0 for source in file.read(batch, "source")]
-        tasks = records.unique_names(names, sources)
+        names, tasks = task_names(files)
         ordinal = 0
         for file in files:
             first = ordinal
@@ -217,7 +222,7 @@ def _problems(
     difficulties, sources, ratings = (
         _numbers(file, batch, name, row_of) for name in ("difficulty", "source", "cf_rating")
     )
-    ends, tests = _parallel(file, batch, "public_tests", row_of)
+    ends, tests = file.read_parallel(batch, "public_tests", row_of)
     with decoding(file.path):
         given, wanted = (Text().read(tests[name]) for name in ("input", "output"))
     correct = list(_python_solutions(file, batch, "solutions", row_of))
@@ -248,7 +253,7 @@ def _python_solutions(
     file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
 ) -> Iterator[tuple[list[int], list[int], list[bytes | None]]]:
     """Per problem: indices in the full list, languages and texts of the Python solutions."""
-    ends, values = _parallel(file, batch, name, row_of)
+    ends, values = file.read_parallel(batch, name, row_of)
     with decoding(file.path):
         languages = as_numpy(Integer().wide(values["language"]))
         wanted = np.flatnonzero(np.isin(languages, _PYTHON_LANGUAGES))
@@ -259,22 +264,6 @@ def _python_solutions(
         begin, end = bounds[row], bounds[row + 1]
         indices = (wanted[begin:end] - ends[row]).tolist()
         yield indices, kept_languages[begin:end], kept_texts[begin:end]
-
-
-def _parallel(
-    file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
-) -> tuple[NDArray[np.int64], Values]:
-    try:
-        found: tuple[NDArray[np.int64], Values] = file.read(batch, name)
-    except UnequalError as error:
-        raise CorpusError(
-            f"The lists of {name} are not parallel",
-            expected="lists of equal length in every problem",
-            found=error.found,
-            where=row_of(error.row),
-            hint=AS_UPSTREAM,
-        ) from error
-    return found
 
 
 def _numbers(
