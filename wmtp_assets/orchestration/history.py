@@ -25,7 +25,7 @@ from wmtp_assets.orchestration.dagster_internals import (
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
-from wmtp_assets.orchestration.home import state_of
+from wmtp_assets.orchestration.names import LOCATION, running_folder
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.locks import exclusive_now, holder_process, is_locked
 
@@ -33,8 +33,7 @@ GONE = (
     "The process of this run is gone: it was killed, or the machine went down. What it had made is "
     "kept; the same run, started again, continues there."
 )
-LOCATION, REPOSITORY = "wmtp_assets", "__repository__"  # as the page's code server names them
-RUNNING = "running"  # the folder of the locks
+REPOSITORY = "__repository__"  # as the page's code server names it
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -148,7 +147,7 @@ def report_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 def _remove_locks_of_the_dead(instance: dg.DagsterInstance) -> None:
     there = os.environ.get("DAGSTER_HOME")
-    for path in (state_of(Path(there)) / RUNNING).glob("*") if there else ():
+    for path in running_folder(Path(there)).glob("*") if there else ():
         run = instance.get_run_by_id(path.name)
         if (run is None or run.is_finished) and not is_locked(path):
             _remove(path)
@@ -162,4 +161,4 @@ def _remove(path: Path) -> None:
 def _lock_of(run_id: str) -> Path | None:
     """The lock of a run; None outside of any home, where no history is kept."""
     there = os.environ.get("DAGSTER_HOME")
-    return state_of(Path(there)) / RUNNING / run_id if there else None
+    return running_folder(Path(there)) / run_id if there else None

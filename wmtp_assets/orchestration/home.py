@@ -22,11 +22,11 @@ import dagster as dg
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.settings import absolute
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.orchestration.names import STATE, state_of
 from wmtp_assets.orchestration.quick_history import quick_history
 from wmtp_assets.storage.locks import exclusive
 
 CONFIG = "dagster.yaml"
-STATE = ".dagster"  # of a home: all that Dagster and the page write
 RECORD = "belongs-to.json"
 _OURS = Path(__file__).with_name(CONFIG)
 _OPENING = "opening.lock"
@@ -86,11 +86,6 @@ def claim_home(project: Project) -> None:
     folder = absolute(os.environ["DAGSTER_HOME"], "DAGSTER_HOME")
     with _locked(folder):
         _claim(folder, project)
-
-
-def state_of(there: Path) -> Path:
-    """The folder of a home in which all lies that is written, by its name without any link."""
-    return Path(os.path.realpath(there)) / STATE
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.orchestration.names import LOCATION, running_folder
 from wmtp_assets.storage.locks import exclusive_now, holder, is_locked
 from wmtp_assets.web.dagster_internals import DAEMON
 from wmtp_assets.web.session import (
@@ -39,7 +40,6 @@ from wmtp_assets.web.session import (
 )
 
 READY_WITHIN_SECONDS = 180
-LOCATION = "wmtp_assets"
 # Dagster's code server ends when it hears nothing of its own parent for that long (default 30 s,
 # which a loaded machine reaches). The page's processes end together by other means.
 HEARTBEAT_SECONDS = 3600
@@ -235,7 +235,7 @@ def _not_alone(home: Path, port: int) -> PageError:
 
 def _end_runs_of_the_dead(home: Path) -> None:
     """Ends, in the history, the runs that ended with the page."""
-    if not any((Path(os.path.realpath(home)) / ".dagster" / "running").glob("*")):
+    if not any(running_folder(home).glob("*")):
         return
     # Dagster is imported here only: this process does nothing else with it.
     from wmtp_assets.orchestration.history import end_dead_runs

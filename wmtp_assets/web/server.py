@@ -17,6 +17,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.settings import Settings
 from wmtp_assets.orchestration.history import end_dead_runs
 from wmtp_assets.orchestration.home import open_instance
+from wmtp_assets.orchestration.names import LOCATION
 from wmtp_assets.web.application import page_application
 from wmtp_assets.web.code_location import keep_loaded
 from wmtp_assets.web.dagster_internals import (
@@ -27,7 +28,6 @@ from wmtp_assets.web.dagster_internals import (
 from wmtp_assets.web.guard import Guard, served_hosts
 from wmtp_assets.web.headers import SecurityHeaders
 from wmtp_assets.web.own_pages import own_routes
-from wmtp_assets.web.processes import LOCATION
 from wmtp_assets.web.session import Login, Sessions, page_url
 
 ANSWER_WITHIN_SECONDS = 30  # of a code server that is at work on a loaded machine
