@@ -28,6 +28,7 @@ from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog import Catalog, MicroModel
 from wmtp_assets.catalog.artifacts import TOKENIZER_FILES, Artifact, Kind
 from wmtp_assets.catalog.contract import format_of
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
 
 
@@ -49,7 +50,8 @@ class ArtifactKind:
     receipt must state by what the files hold, `checks` names its `KindChecks` (by
     "module:name": checks compare artifacts with their recipes, which need this table).
     `code_version` gets a new number when `make` gives other bytes for the same inputs: what the old
-    code made is then made again. `describe` (one sentence), `red` (what it means that a check
+    code made is then made again; where `of_format`, the version of the dataset's format counts as
+    well (`code_version_of`). `describe` (one sentence), `red` (what it means that a check
     failed), `icon` (one that Dagster has), `row_schema` (the JSON Schema of a line, where the
     artifact has lines) and `page` are for the page of the asset; `page` names the function that
     gives what is shown there (by "module:name": `pages/` is built upon this package). `counted` is
@@ -66,6 +68,7 @@ class ArtifactKind:
     icon: str
     page: str = "wmtp_assets.pages.asset:of_stated"
     code_version: str = "1"
+    of_format: bool = False
     loads: Callable[[Artifact], tuple[str, ...]] = _every_input
     beside: Callable[[Artifact], tuple[str, ...]] = _no_file
     counted: Literal["parameters", "rows"] | None = None
@@ -76,6 +79,15 @@ class ArtifactKind:
 def kind_of(artifact: Artifact) -> ArtifactKind:
     """The row of an artifact's kind."""
     return KINDS[artifact.kind]
+
+
+def code_version_of(artifact: Artifact) -> str:
+    """The version of the code that makes an artifact: its kind's, and its dataset format's."""
+    kind = kind_of(artifact)
+    if not kind.of_format:
+        return kind.code_version
+    version = FORMATS[str(artifact.settings["layout"])].of(artifact.contract).version
+    return f"{kind.code_version}.{version}" if version else kind.code_version
 
 
 def _files(*names: str) -> Callable[[Artifact], tuple[str, ...]]:
@@ -261,6 +273,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="rows, counts or order are not what upstream's files give",
         icon="dataset",  # Dagster has none for JSONL
         code_version="3",  # rows with a blank instruction or output are flagged
+        of_format=True,
         counted="rows",
         long_checks=True,
         row_schema=_row_schema,
@@ -278,6 +291,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="it does not describe the stored rows",
         icon="json",
         code_version="3",  # cards declare splits with rows only
+        of_format=True,
         loads=lambda _: (),
         beside=_files("README.md", "README_small.md"),
     ),

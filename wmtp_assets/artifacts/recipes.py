@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
-from wmtp_assets.artifacts.kinds import KINDS, kind_of
+from wmtp_assets.artifacts.kinds import KINDS, code_version_of
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, identity
 from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.storage.receipts import Receipt
@@ -22,9 +23,11 @@ from wmtp_assets.storage.versions import Staging
 
 
 def code_versions() -> dict[str, str]:
-    """The version of this package, and by kind the version of what makes artifacts of that kind."""
+    """The version of this package, by kind the version of what makes artifacts of that kind, and
+    of the dataset formats that have one."""
     kinds = {str(kind): row.code_version for kind, row in KINDS.items()}
-    return {"wmtp-assets": metadata.version("wmtp-assets"), **kinds}
+    formats = {f"layout {name}": one.version for name, one in FORMATS.items() if one.version}
+    return {"wmtp-assets": metadata.version("wmtp-assets"), **kinds, **formats}
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Recipe:
     @classmethod
     def of(cls, artifact: Artifact, inputs: Mapping[str, str]) -> Recipe:
         """The recipe of `artifact` when made from `inputs`."""
-        return cls(dict(inputs), kind_of(artifact).code_version, artifact.settings_digest)
+        return cls(dict(inputs), code_version_of(artifact), artifact.settings_digest)
 
     def made(self, store: Store, name: str) -> Receipt | None:
         """The receipt of the artifact if it was made by this recipe and its files are there."""

@@ -23,19 +23,20 @@ class _Strict(BaseModel):
 
 
 class Entry(_Strict):
-    """One row: its class (absent where rows have none) and its difficulty."""
+    """One row: its class and its difficulty, each absent where rows have none."""
 
     is_correct: bool = False
-    difficulty: NonNegativeInt | None
+    difficulty: NonNegativeInt = 0
 
 
 class Statistics(_Strict):
-    """The counts of all rows; correct and incorrect are null where rows have no class."""
+    """The counts of all rows; correct and incorrect are null where rows have no class, and there
+    are no counts by difficulty where they have none."""
 
     total: NonNegativeInt
     correct: NonNegativeInt | None
     incorrect: NonNegativeInt | None
-    difficulty_dist: dict[Annotated[str, Field(pattern=r"^(\d+|null)$")], NonNegativeInt]
+    difficulty_dist: dict[Annotated[str, Field(pattern=r"^\d+$")], NonNegativeInt]
 
 
 class SplitMetadata(_Strict):

@@ -55,7 +55,8 @@ class DatasetFormat(ABC):
     """One format. Everything without a default must be stated.
 
     A row is {instruction, input, output, *fields, metadata}, and its metadata are {source,
-    difficulty, has_tests}: trainers read these names.
+    difficulty, *metadata_fields, has_tests}, without those that the format does not have: trainers
+    read these names.
     """
 
     name: ClassVar[str]
@@ -75,8 +76,12 @@ class DatasetFormat(ABC):
     where rows have a class. schema.json, the Arrow and pandera schemas that rows are checked by,
     and the features that the cards declare follow from it (see `schema`)."""
 
+    metadata_fields: ClassVar[Mapping[str, Rule]] = {}
+    """What metadata holds beside source, difficulty and has_tests, in order: by the same rules as
+    `fields`, of which it may repeat some."""
+
     difficulties: ClassVar[Sequence[int]] = ()
-    """The difficulties that the source uses; () where rows have none."""
+    """The difficulties that the source uses; () where rows have none: then no metadata names it."""
 
     difficulty_names: ClassVar[Mapping[int, str]] = {}
     """What the source calls its difficulties, by their numbers; {} where it has only numbers."""
@@ -87,6 +92,9 @@ class DatasetFormat(ABC):
     index_columns: ClassVar[Sequence[str]] = ()
     """Columns of the source that go into the row index under the same name, null as 0; any of
     difficulty, source and cf_rating."""
+
+    tested: ClassVar[bool] = True
+    """Whether problems may have tests: then `metadata.has_tests` says of each row if its has."""
 
     tests_field: ClassVar[str | None] = None
     """The field that must not be empty in any row, where rows have tests."""
@@ -107,6 +115,10 @@ class DatasetFormat(ABC):
     row_bytes: ClassVar[int]
     """Bytes of JSONL per row, about: what `wmtp doctor` estimates with before anything is here."""
 
+    version: ClassVar[str] = ""
+    """Gets a new value when the format gives other rows, or another schema, for the same source:
+    what it gave before is then made again, and nothing of other formats is."""
+
     @property
     def classed(self) -> bool:
         """Whether rows are correct or incorrect."""
@@ -121,6 +133,24 @@ class DatasetFormat(ABC):
     def of(self, contract: Contract) -> DatasetFormat:
         """The format of the rows in a generation of the contract."""
         return self.current if contract == "current" else self
+
+    def metadata_rules(self) -> dict[str, Rule]:
+        """What `metadata` of a row may be, field by field in their order."""
+        numbers = list(self.difficulties)
+        return {
+            "source": {"const": self.source},
+            **({"difficulty": {"type": "integer", "enum": numbers}} if numbers else {}),
+            **self.metadata_fields,
+            **({"has_tests": {"type": "boolean"}} if self.tested else {}),
+        }
+
+    def metadata_of(
+        self, difficulty: int | None, has_tests: bool, further: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """`metadata` of a row; `further` are the values of `metadata_fields`."""
+        known = {"source": self.source, "difficulty": difficulty, "has_tests": has_tests}
+        values = {**known, **further}
+        return {name: values[name] for name in self.metadata_rules()}
 
     def columns_used(self) -> set[str]:
         """The columns that making rows needs; all of them must be among `columns`."""

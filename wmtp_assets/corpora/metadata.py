@@ -2,7 +2,8 @@
 
 Byte for byte what `json.dump(document, file, indent=2)` of the standard library writes, without the
 gigabyte of dictionaries that this would take for millions of rows: there are only as many different
-entries as there are pairs of class and difficulty.
+entries as there are pairs of class and difficulty. An entry has no key for what its rows do not
+have: readers take a null for a value.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class MetadataText:
     def stats(self) -> dict[str, object]:
         """The contract's `stats`: total, correct, incorrect, difficulty_dist.
 
-        correct and incorrect are None where rows have no class.
+        correct and incorrect are None where rows have no class, and difficulty_dist is empty where
+        they have no difficulty.
         """
         by_class: Counter[bool | None] = Counter()
         by_difficulty: Counter[int | None] = Counter()
@@ -83,8 +85,8 @@ class MetadataText:
             "correct": by_class[True] if classed else None,
             "incorrect": by_class[False] if classed else None,
             "difficulty_dist": {
-                json.dumps(value): by_difficulty[value]
-                for value in sorted(by_difficulty, key=lambda value: -1 if value is None else value)
+                str(value): by_difficulty[value]
+                for value in sorted(value for value in by_difficulty if value is not None)
             },
         }
 
@@ -130,8 +132,7 @@ def _pair(code: int) -> tuple[bool | None, int | None]:
 
 
 def _entry(is_correct: bool | None, difficulty: int | None) -> bytes:
-    entry = {"difficulty": difficulty}
-    if is_correct is not None:
-        entry = {"is_correct": is_correct, **entry}
+    entry = {"is_correct": is_correct, "difficulty": difficulty}
+    entry = {name: value for name, value in entry.items() if value is not None}
     lines = json.dumps(entry, indent=2).split("\n")
     return "\n".join("    " + line for line in lines).encode("ascii")

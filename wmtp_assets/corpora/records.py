@@ -34,7 +34,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 PYTHON3: Final = 3  # as code_contests numbers languages
@@ -92,7 +92,8 @@ class PlainSolution:
 
 @dataclass(frozen=True)
 class PlainProblem:
-    """One problem in plain values, as the comparison with the source makes its rows."""
+    """One problem in plain values, as the comparison with the source makes its rows; `metadata` are
+    the values of the format's `metadata_fields`."""
 
     instruction: bytes | None
     solutions: Sequence[PlainSolution]
@@ -102,6 +103,7 @@ class PlainProblem:
     source: int | None = None
     cf_rating: int | None = None
     flags: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def repaired_text(raw: bytes) -> tuple[str, bool]:

@@ -141,17 +141,17 @@ def _checked(
         classes = np.full(table.num_rows, -1, np.int8)
         found.classes[_ABSENT] += table.num_rows
     _unlike(found, block, classes, described["is_correct"][rows], "is_correct")
-    difficulties = table["metadata.difficulty"]
-    if pa.types.is_null(difficulties.type):
-        found.difficulties[None] += table.num_rows
-        values = np.full(table.num_rows, -1)
-    else:
-        values = as_numpy(difficulties)
+    graded = bool(dataset_format.difficulties)
+    if graded:
+        values = as_numpy(table["metadata.difficulty"])
         found.difficulties.update(
             dict(zip(*map(np.ndarray.tolist, np.unique(values, return_counts=True)), strict=True))
         )
+    else:
+        found.difficulties[None] += table.num_rows
+        values = np.full(table.num_rows, -1)
     _unlike(found, block, values, described["difficulty"][rows], "difficulty")
-    if pa.types.is_null(difficulties.type) or (values.min() >= 0 and values.max() < _MOST):
+    if not graded or (values.min() >= 0 and values.max() < _MOST):
         found.facts = LineFacts(classes.astype(np.int8), values.astype(np.int16))
     if tests_field is not None:
         lengths_of = (
@@ -175,16 +175,8 @@ def _table(block: _Block, dataset_format: DatasetFormat) -> pa.Table | None:
         table = parsed(_each_head_once(block), dataset_format)
     except (pa.ArrowInvalid, UnicodeDecodeError):
         return None
-    # Arrow takes a missing field for a null, and passes over empty lines. Quotes within JSON text
-    # are escaped, so the bytes counted here can be part of no text.
-    nulls = any(
-        table[name].null_count for name in table.column_names if name != "metadata.difficulty"
-    )
-    difficulties = table["metadata.difficulty"]
-    if pa.types.is_null(difficulties.type):
-        nulls = nulls or block.lines.count(b'"difficulty": null') != len(difficulties)
-    else:
-        nulls = nulls or difficulties.null_count > 0
+    # Arrow takes a missing field for a null, and passes over empty lines.
+    nulls = any(table[name].null_count for name in table.column_names)
     return None if nulls or table.num_rows != block.ends.size else table
 
 
@@ -230,7 +222,8 @@ def _line_by_line(
         for fault in _faults(line, record, dataset_format, place):
             _note(found.not_schema, fault)
         found.classes[_class_of(record)] += 1
-        found.difficulties[_difficulty_of(record)] += 1
+        difficulty = _difficulty_of(record, dataset_format)
+        found.difficulties[difficulty] += 1
         if tests_field is not None and not record.get(tests_field):
             _note(found.without_tests, f"line {place}: {tests_field}")
         if place < described["is_correct"].size:
@@ -239,7 +232,6 @@ def _line_by_line(
                 place
             ]:
                 _note(found.not_index, f"line {place}: is_correct")
-            difficulty = _difficulty_of(record)
             if described["difficulty"][place] != (-1 if difficulty is None else difficulty):
                 _note(found.not_index, f"line {place}: difficulty")
         task_ids.append(str(record.get("task_id")))
@@ -314,10 +306,15 @@ def _class_of(record: dict[str, Any]) -> str:
     )
 
 
-def _difficulty_of(record: dict[str, Any]) -> Any:
+def _difficulty_of(record: dict[str, Any], dataset_format: DatasetFormat) -> int | str | None:
+    """Upstream's number; None of a row that has none and need not; else what is wrong with it."""
     metadata = record.get("metadata")
     value = metadata.get("difficulty", _ABSENT) if isinstance(metadata, dict) else _ABSENT
-    return value if value is None or type(value) is int else _ABSENT
+    if type(value) is int:
+        return value
+    if value != _ABSENT:
+        return "not an integer"
+    return _ABSENT if dataset_format.difficulties else None
 
 
 def _hashes(task_ids: list[str]) -> NDArray[np.uint64]:

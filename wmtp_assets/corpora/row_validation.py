@@ -27,9 +27,8 @@ _ARROW = {
     "boolean": pa.bool_(),
     "integer": pa.int64(),
     "array": pa.list_(pa.string()),
-    "null": pa.null(),
 }
-_PYTHON = {pa.string(): str, pa.bool_(): bool, pa.null(): type(None)}
+_PYTHON = {pa.string(): str, pa.bool_(): bool}
 
 
 @cache
@@ -67,8 +66,7 @@ def frame_schema(dataset_format: DatasetFormat) -> pdr.DataFrameSchema:
 
 
 def _column(rule: Rule) -> pdr.Column:
-    kind = _arrow_type(rule)
-    return pdr.Column(pd.ArrowDtype(kind), _checks(rule), nullable=pa.types.is_null(kind))
+    return pdr.Column(pd.ArrowDtype(_arrow_type(rule)), _checks(rule))
 
 
 def _checks(rule: Rule) -> list[pdr.Check]:

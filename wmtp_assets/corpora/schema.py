@@ -5,7 +5,7 @@ Both follow from the format's `fields`, as do the Arrow and pandera schemas in `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from wmtp_assets.corpora.dataset_format import DatasetFormat, Rule
@@ -15,7 +15,6 @@ _FEATURES = {
     "string": "string",
     "boolean": "bool",
     "integer": "int64",
-    "null": "int64",  # a difficulty that no row has: the same type as where rows have one
 }
 _KEYWORDS = {
     "string": {"type", "description", "minLength", "pattern"},
@@ -24,11 +23,12 @@ _KEYWORDS = {
     "array": {"type", "description", "items", "minItems"},
 }
 _RESERVED = {"instruction", "input", "output", "metadata"}
+_RESERVED_IN_METADATA = {"source", "difficulty", "has_tests"}
 
 
 def row_schema(dataset_format: DatasetFormat) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of one line of a split."""
-    difficulties = list(dataset_format.difficulties)
+    metadata = {name: dict(rule) for name, rule in dataset_format.metadata_rules().items()}
     properties: dict[str, Any] = {
         "instruction": {"type": "string", "description": "The problem's statement."},
         "input": {"type": "string", "description": "Up to two public tests, or empty."},
@@ -36,14 +36,8 @@ def row_schema(dataset_format: DatasetFormat) -> dict[str, Any]:
         **{name: dict(rule) for name, rule in dataset_format.fields.items()},
         "metadata": {
             "type": "object",
-            "properties": {
-                "source": {"const": dataset_format.source},
-                "difficulty": (
-                    {"type": "integer", "enum": difficulties} if difficulties else {"type": "null"}
-                ),
-                "has_tests": {"type": "boolean"},
-            },
-            "required": ["source", "difficulty", "has_tests"],
+            "properties": metadata,
+            "required": list(metadata),
             "additionalProperties": False,
         },
     }
@@ -81,19 +75,12 @@ def declaration_fault(dataset_format: DatasetFormat) -> str | None:
     `row_validation` knows would stand in schema.json and be checked by nobody."""
     if "task_id" not in dataset_format.fields:
         return "fields has no task_id"
-    for name, rule in dataset_format.fields.items():
-        if name in _RESERVED or "." in name:
-            return f"{name} is not a name that a field may have"
-        known = _KEYWORDS.get(rule.get("type", ""))
-        if known is None:
-            return f"{name} is of type {rule.get('type')!r}, not one of {', '.join(_KEYWORDS)}"
-        if not rule.keys() <= known:
-            return (
-                f"{name} has {', '.join(sorted(rule.keys() - known))}, not one of {sorted(known)}"
-            )
-        if rule["type"] == "array" and rule.get("items") != {"type": "string"}:
-            return f"{name} is a list of {rule.get('items')}, not of {{'type': 'string'}}"
     rules = dataset_format.fields
+    fault = _fault_of_rules(rules, _RESERVED) or _fault_of_rules(
+        dataset_format.metadata_fields, _RESERVED_IN_METADATA
+    )
+    if fault is not None:
+        return fault
     if rules["task_id"]["type"] != "string":
         return "task_id is not a string"
     if "is_correct" in rules and rules["is_correct"]["type"] != "boolean":
@@ -106,3 +93,19 @@ def declaration_fault(dataset_format: DatasetFormat) -> str | None:
         return f"index_columns has {sorted(foreign)}, which are not of {OPTIONAL}"
     missing = dataset_format.columns_used() - dataset_format.columns.keys()
     return f"columns lacks {sorted(missing)}" if missing else None
+
+
+def _fault_of_rules(rules: Mapping[str, Rule], reserved: Collection[str]) -> str | None:
+    for name, rule in rules.items():
+        if name in reserved or "." in name:
+            return f"{name} is not a name that a field may have"
+        known = _KEYWORDS.get(rule.get("type", ""))
+        if known is None:
+            return f"{name} is of type {rule.get('type')!r}, not one of {', '.join(_KEYWORDS)}"
+        if not rule.keys() <= known:
+            return (
+                f"{name} has {', '.join(sorted(rule.keys() - known))}, not one of {sorted(known)}"
+            )
+        if rule["type"] == "array" and rule.get("items") != {"type": "string"}:
+            return f"{name} is a list of {rule.get('items')}, not of {{'type': 'string'}}"
+    return None

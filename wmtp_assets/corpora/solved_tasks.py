@@ -2,6 +2,7 @@
 
 A task needs its instruction, its solution and its tests: where one is null or blank the file is
 refused, by task and column. Left out, the task would change what a score over the split means.
+Tests are also in the row's metadata, where training's readers of every version look for them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from wmtp_assets.corpora import records
-from wmtp_assets.corpora.dataset_format import DatasetFormat, RowCheck
+from wmtp_assets.corpora.dataset_format import DatasetFormat, RowCheck, Rule
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.format_checks import tests_present
 from wmtp_assets.corpora.parquet_file import AS_UPSTREAM, Shard
@@ -25,10 +26,11 @@ Test = bytes | Sequence[bytes | None]
 
 
 class SolvedTasks(DatasetFormat):
-    """A format of tasks without a class, each with its tests.
+    """A format of tasks without a class, each with its tests where the source has some.
 
-    A subclass states which columns are the task id, the instruction and the solution, and the
-    fields of its tests; both ways of making rows, the build's and the plain one, follow.
+    A subclass states which columns are the task id, the instruction and the solution, the fields of
+    its tests, and which of them metadata repeats; both ways of making rows, the build's and the
+    plain one, follow.
     """
 
     instruction: ClassVar[str]
@@ -39,8 +41,6 @@ class SolvedTasks(DatasetFormat):
 
     id_column: ClassVar[str] = "task_id"
     """The column of the task id: a number, or a text that is not empty. No two rows share one."""
-
-    tests_field: ClassVar[str]
 
     checks: ClassVar[Sequence[RowCheck]] = (tests_present,)
 
@@ -58,11 +58,14 @@ class SolvedTasks(DatasetFormat):
         A null column is an empty text or list. The build refuses a null within a list, and an empty
         or blank value of a field whose rule says minLength or minItems.
         """
-        return {
-            name: raw[name] or ([] if rule["type"] == "array" else b"")
-            for name, rule in self.fields.items()
-            if name != "task_id"
-        }
+        return {name: _column(raw, name, rule) for name, rule in self._fields_of_tests().items()}
+
+    def in_metadata(self, raw: Raw) -> dict[str, Test]:
+        """The values of `metadata_fields`, as `tests` gives those of the fields."""
+        return {name: _column(raw, name, rule) for name, rule in self.metadata_fields.items()}
+
+    def _fields_of_tests(self) -> dict[str, Rule]:
+        return {name: rule for name, rule in self.fields.items() if name != "task_id"}
 
     def instruction_of(self, raw: Raw) -> bytes:
         """The instruction of a row of the source, which is neither null nor blank there."""
@@ -72,7 +75,9 @@ class SolvedTasks(DatasetFormat):
     def columns_used(self) -> set[str]:
         used = {self.id_column, self.instruction, self.solution, *super().columns_used()}
         if type(self).tests is SolvedTasks.tests:
-            used |= self.fields.keys() - {"task_id"}
+            used |= self._fields_of_tests().keys()
+        if type(self).in_metadata is SolvedTasks.in_metadata:
+            used |= self.metadata_fields.keys()
         return used
 
     def problems(self, shards: Sequence[Path]) -> Iterator[Problem]:
@@ -91,14 +96,15 @@ class SolvedTasks(DatasetFormat):
                     raw = dict(zip(self.columns, values, strict=True))
                     task_id = self._own_task_id(raw, seen, where)
                     fields, repaired = _decoded(task_id, self.tests(raw), where)
-                    self._require_texts(task_id, raw, fields, where)
+                    further, bad = _decoded(task_id, self.in_metadata(raw), where)
+                    self._require_texts(task_id, raw, fields, further, where)
                     yield Problem(
                         ordinal=ordinal,
                         instruction=self.instruction_of(raw),
                         input=b"",
                         **self._numbers(raw, where),
-                        flags=records.REPAIRED if repaired else 0,
-                        solutions=(self._solution(task_id, fields, raw),),
+                        flags=records.REPAIRED if repaired or bad else 0,
+                        solutions=(self._solution(task_id, fields, further, raw),),
                     )
                     ordinal += 1
 
@@ -116,11 +122,19 @@ class SolvedTasks(DatasetFormat):
         seen[task_id] = where
         return task_id
 
-    def _require_texts(self, task_id: str, raw: Raw, fields: Mapping[str, Any], where: str) -> None:
+    def _require_texts(
+        self,
+        task_id: str,
+        raw: Raw,
+        fields: Mapping[str, Any],
+        further: Mapping[str, Any],
+        where: str,
+    ) -> None:
         needed = {name: raw[name] for name in (self.instruction, self.solution)}
-        for name, rule in self.fields.items():
-            if name != "task_id" and (rule.get("minLength") or rule.get("minItems")):
-                needed[name] = fields[name] if raw.get(name, b"") is not None else raw[name]
+        values = {**further, **fields}
+        for name, rule in {**self.metadata_fields, **self._fields_of_tests()}.items():
+            if rule.get("minLength") or rule.get("minItems"):
+                needed[name] = values[name] if raw.get(name, b"") is not None else raw[name]
         for name, value in needed.items():
             if (found := _emptiness(value)) is not None:
                 raise CorpusError(
@@ -147,9 +161,11 @@ class SolvedTasks(DatasetFormat):
                 )
         return found
 
-    def _solution(self, task_id: str, fields: Mapping[str, Any], raw: Raw) -> Solutions:
+    def _solution(
+        self, task_id: str, fields: Mapping[str, Any], further: Mapping[str, Any], raw: Raw
+    ) -> Solutions:
         difficulty = (raw["difficulty"] or 0) if "difficulty" in self.index_columns else None
-        metadata = {"source": self.source, "difficulty": difficulty, "has_tests": True}
+        metadata = self.metadata_of(difficulty, True, further)
         rest = {"task_id": task_id, **fields, "metadata": metadata}
         return Solutions(
             is_correct=None,
@@ -161,25 +177,36 @@ class SolvedTasks(DatasetFormat):
         )
 
     def plain_problem(self, raw: Raw, task_id: str | None) -> PlainProblem:
-        tests = self.tests(raw)
+        tests, further = self.tests(raw), self.in_metadata(raw)
         texts = [
             text
-            for value in tests.values()
+            for value in (*tests.values(), *further.values())
             for text in ([value] if isinstance(value, bytes) else value)
         ]
-        fields: dict[str, Any] = {"task_id": self.task_id(raw)}
-        for name, value in tests.items():
-            if isinstance(value, bytes):
-                fields[name] = records.plain_text(value)
-            else:
-                fields[name] = [records.plain_text(each) for each in value]
+        fields = {"task_id": self.task_id(raw), **_as_text(tests)}
         numbers: dict[str, Any] = {name: raw[name] or 0 for name in self.index_columns}
         return PlainProblem(
             instruction=self.instruction_of(raw),
             solutions=[PlainSolution(raw[self.solution], fields)],
             flags=records.REPAIRED if any(map(records.is_malformed, texts)) else 0,
+            metadata=_as_text(further),
             **numbers,
         )
+
+
+def _column(raw: Raw, name: str, rule: Rule) -> Test:
+    value: Test | None = raw[name]
+    return value or ([] if rule["type"] == "array" else b"")
+
+
+def _as_text(values: Mapping[str, Test]) -> dict[str, Any]:
+    """As `_decoded`, the plain way."""
+    return {
+        name: records.plain_text(value)
+        if isinstance(value, bytes)
+        else [records.plain_text(each) for each in value]
+        for name, value in values.items()
+    }
 
 
 def _emptiness(value: bytes | str | Sequence[str] | None) -> str | None:

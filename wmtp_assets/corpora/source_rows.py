@@ -139,11 +139,7 @@ class SourceRows:
         instruction, repaired = records.repaired_text(problem.instruction or b"")
         given, bad = records.repaired_text(problem.input)
         repaired |= bad
-        metadata = {
-            "source": self.format.source,
-            "difficulty": problem.difficulty,
-            "has_tests": problem.has_tests,
-        }
+        metadata = self.format.metadata_of(problem.difficulty, problem.has_tests, problem.metadata)
         found = SourceProblem(ordinal, [])
         known = [s.text for s in problem.solutions if s.text is not None]
         outputs = list(map(records.repaired_text, known))

@@ -89,9 +89,8 @@ def column_schema(schema: Mapping[str, Any]) -> dg.TableSchema:
         if rule.get("type") == "object":
             inner = rule["properties"].items()
             described = ", ".join(f"{field}: {_type_of(one)}" for field, one in inner)
-        kind = _type_of(rule)
-        nullable = dg.TableColumnConstraints(nullable=kind == "null")
-        columns.append(dg.TableColumn(name, kind, described, nullable))
+        every = dg.TableColumnConstraints(nullable=False)
+        columns.append(dg.TableColumn(name, _type_of(rule), described, every))
     return dg.TableSchema(columns)
 
 

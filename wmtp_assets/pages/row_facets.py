@@ -48,8 +48,8 @@ def facets_of_all(stats: Mapping[str, Any]) -> Facets:
         for name, counts in stats["difficulty_by_class"].items()
     }
     if not by_class:
-        counts = stats["difficulty_dist"].items()
-        by_class = {NONE: {_number(value): int(times) for value, times in counts}}
+        counts = stats["difficulty_dist"] or ({"null": rows} if rows else {})
+        by_class = {NONE: {_number(value): int(times) for value, times in counts.items()}}
     values = sorted({value for counts in by_class.values() for value in counts})
     histogram = stats["tokens"].get("total_tokens", {}).get(f"histogram_by_{TOKEN_BIN}", [])
     return Facets(

@@ -77,7 +77,7 @@ CASES = {
     "a line that is not JSON": Case(
         MBPP,
         rows(lambda lines: lines.__setitem__(4, b'{"instruction": "cut sh\n')),
-        ("record_schema", "class_field", "stats_add_up"),
+        ("record_schema", "class_field"),
         "line 4: not a JSON object",
     ),
     "a changed solution": Case(

@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.kinds import code_version_of
 from wmtp_assets.artifacts.staleness import stale_artifacts
 from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.checkpoints.safetensors_file import read_header
@@ -49,6 +50,21 @@ def test_a_storage_of_the_first_version_is_rebuilt_and_nothing_is_fetched(copied
     assert {artifact.name for artifact in old} <= stale
     kinds = {artifact.kind for artifact in copied.artifacts.values() if artifact.name in stale}
     assert Kind.RAW not in kinds
+
+
+def test_of_rows_only_those_are_rebuilt_whose_format_gives_others(copied: Project) -> None:
+    """Rows got their tests in `metadata` where they have some; code_contests' stayed as they were,
+    and with them what takes hours to build."""
+    made_of = (Kind.SPLIT, Kind.SCHEMA)
+    rows = [a for a in copied.artifacts.values() if a.kind in made_of]
+    assert {code_version_of(a) for a in rows if a.owner == "codecontests"} == {"3"}
+    changed = [a for a in rows if a.owner != "codecontests"]
+    for artifact in changed:
+        recommit(copied, artifact.name, lambda _: None, code_version="3")
+        assert not answers(copied, artifact.name)["inputs_current"].passed
+    stale = stale_artifacts(copied, copied.artifacts)
+    owned = {a.name for a in copied.artifacts.values() if a.owner in {a.owner for a in changed}}
+    assert stale == {name for name in owned if not copied.artifacts[name].is_fetched}
 
 
 def test_the_header_says_what_older_versions_of_transformers_ask_for(project: Project) -> None:

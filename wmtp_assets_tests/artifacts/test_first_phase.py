@@ -206,9 +206,10 @@ STATS: dict[str, Any] = {"total": 1, "correct": 1, "incorrect": 0, "difficulty_d
     ("changed", "says"),
     [
         ({}, ""),
-        ({"metadata": [{"difficulty": None}]}, ""),
+        ({"metadata": [{}], "stats": {**STATS, "difficulty_dist": {}}}, ""),
+        ({"metadata": [{"difficulty": None}]}, "metadata.0.difficulty"),
+        ({"stats": {**STATS, "difficulty_dist": {"null": 1}}}, "stats.difficulty_dist.null"),
         ({"metadata": [{"is_correct": None, "difficulty": 3}]}, "metadata.0.is_correct"),
-        ({"metadata": [{"is_correct": True}]}, "metadata.0.difficulty: Field required"),
         ({"metadata": [ENTRY, {**ENTRY, "note": 1}]}, "metadata.1.note: Extra inputs"),
         ({"metadata": {"0": ENTRY}}, "metadata: Input should be a valid list"),
         ({"stats": {**STATS, "total": True}}, "stats.total"),

@@ -100,24 +100,24 @@ def metadata(lines: list[bytes]) -> bytes:
     """The contract's metadata document of these lines."""
     records = [json.loads(line) for line in lines]
     classed = [record["is_correct"] for record in records if "is_correct" in record]
-    difficulties = [record["metadata"]["difficulty"] for record in records]
+    difficulties = [
+        record["metadata"]["difficulty"] for record in records if "difficulty" in record["metadata"]
+    ]
     document = {
         "metadata": [
             {
-                **({"is_correct": record["is_correct"]} if "is_correct" in record else {}),
-                "difficulty": difficulty,
+                name: place[name]
+                for name, place in (("is_correct", record), ("difficulty", record["metadata"]))
+                if name in place
             }
-            for record, difficulty in zip(records, difficulties, strict=True)
+            for record in records
         ],
         "stats": {
             "total": len(records),
             "correct": sum(classed) if len(classed) == len(records) else None,
             "incorrect": (len(classed) - sum(classed) if len(classed) == len(records) else None),
             "difficulty_dist": {
-                json.dumps(value): difficulties.count(value)
-                for value in sorted(
-                    set(difficulties), key=lambda value: -1 if value is None else value
-                )
+                str(value): difficulties.count(value) for value in sorted(set(difficulties))
             },
         },
     }

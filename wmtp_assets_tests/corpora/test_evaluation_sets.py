@@ -58,7 +58,12 @@ def test_real_mbpp_gives_every_row_of_its_split(
                 "task_id": str(row["task_id"]),
                 "test_list": row["test_list"],
                 "test_setup_code": row["test_setup_code"],
-                "metadata": {"source": "mbpp", "difficulty": None, "has_tests": True},
+                "metadata": {
+                    "source": "mbpp",
+                    "test_list": row["test_list"],
+                    "test_setup_code": row["test_setup_code"],
+                    "has_tests": True,
+                },
             }
         )
         for row in upstream
@@ -83,7 +88,12 @@ def test_real_humaneval_gives_all_164_rows(real_tokenizer: Path, tmp_path: Path)
                 "task_id": row["task_id"],
                 "test": row["test"],
                 "entry_point": row["entry_point"],
-                "metadata": {"source": "humaneval", "difficulty": None, "has_tests": True},
+                "metadata": {
+                    "source": "humaneval",
+                    "test": row["test"],
+                    "entry_point": row["entry_point"],
+                    "has_tests": True,
+                },
             }
         )
         for row in upstream
@@ -97,7 +107,7 @@ def _prove(jsonl: Path, index: Path, dataset: str, tokenizer: Path, rows: int) -
     write_metadata(index, metadata)
     lines = jsonl.read_bytes().splitlines(keepends=True)
     assert metadata.read_bytes() == reference.metadata(lines)
-    assert json.loads(metadata.read_bytes())["metadata"][0] == {"difficulty": None}
+    assert json.loads(metadata.read_bytes())["metadata"] == [{}] * rows
     findings = check_split(jsonl, BY_LABEL[dataset], tokenizer=tokenizer, rows=rows)
     findings += check_metadata(metadata, jsonl)
     assert [finding for finding in findings if not finding.passed] == []

@@ -139,6 +139,18 @@ _FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         {"fields": {"task_id": TASK_ID, "check": {"type": "string", "maxLength": 3}}},
         "maxLength",
     ),
+    "a field of metadata that every row has": (
+        {"metadata_fields": {"has_tests": {"type": "boolean"}}},
+        "has_tests",
+    ),
+    "a field of metadata of a type that rows cannot have": (
+        {"metadata_fields": {"score": {"type": "number"}}},
+        "number",
+    ),
+    "a field of metadata that no column has": (
+        {"metadata_fields": {"score": {"type": "string"}}},
+        "score",
+    ),
     "a list of numbers": (
         {"fields": {"task_id": TASK_ID, "check": {"type": "array", "items": {"type": "integer"}}}},
         "integer",

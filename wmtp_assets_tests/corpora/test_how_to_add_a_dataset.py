@@ -102,7 +102,12 @@ def test_a_format_in_one_file_is_built_checked_released_and_read(
             "task_id": str(row["task_id"]),
             "test_imports": row["test_imports"],
             "test": row["test"],
-            "metadata": {"source": NAME, "difficulty": None, "has_tests": True},
+            "metadata": {
+                "source": NAME,
+                "test_imports": row["test_imports"],
+                "test": row["test"],
+                "has_tests": True,
+            },
         }
         for row in ROWS
     ]

@@ -36,7 +36,12 @@ RECORDS: dict[str, dict[str, Any]] = {
         "task_id": "11",
         "test_list": ["assert f() is None"],
         "test_setup_code": "",
-        "metadata": {"source": "mbpp", "difficulty": None, "has_tests": True},
+        "metadata": {
+            "source": "mbpp",
+            "test_list": ["assert f() is None"],
+            "test_setup_code": "",
+            "has_tests": True,
+        },
     },
     "humaneval": {
         "instruction": "def f():",
@@ -45,7 +50,12 @@ RECORDS: dict[str, dict[str, Any]] = {
         "task_id": "HumanEval/0",
         "test": "def check(candidate): pass",
         "entry_point": "f",
-        "metadata": {"source": "humaneval", "difficulty": None, "has_tests": True},
+        "metadata": {
+            "source": "humaneval",
+            "test": "def check(candidate): pass",
+            "entry_point": "f",
+            "has_tests": True,
+        },
     },
 }
 ODD: list[object] = [
@@ -86,7 +96,7 @@ def changed(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     record: dict[str, Any] = json.loads(json.dumps(RECORDS[dataset]))
     place = draw(st.sampled_from(["top", "metadata"]))
     target = record if place == "top" else record["metadata"]
-    name = draw(st.sampled_from([*target, "more"]))
+    name = draw(st.sampled_from([*target, "more", "difficulty"]))
     if draw(st.booleans()) and name in target:
         del target[name]
     else:

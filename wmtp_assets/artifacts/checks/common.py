@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from wmtp_assets.artifacts.checks.fetched import source_input
 from wmtp_assets.artifacts.checks.subject import Subject
-from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.kinds import code_version_of, kind_of
 from wmtp_assets.artifacts.types import Handle, demand, fetched
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import Outcome, check
@@ -55,7 +55,7 @@ def inputs_current(subject: Subject) -> Outcome:
         wrong.append(f"made from what is none of its inputs: {', '.join(others)}")
     if receipt.entry_digest != artifact.settings_digest:
         wrong.append("its entry in the catalog was changed since it was made")
-    code = kind_of(artifact).code_version
+    code = code_version_of(artifact)
     if receipt.code_version != code:
         wrong.append(
             f"made by an earlier version of this package: made by version {receipt.code_version!r} "

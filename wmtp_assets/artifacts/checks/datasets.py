@@ -143,8 +143,8 @@ def metadata_structure(subject: MetadataSubject) -> Outcome:
     fault = structure_fault(SplitMetadata, subject.stored.outline)
     return Outcome(
         not fault,
-        "metadata: is_correct and difficulty of each row; stats: total, correct, incorrect, "
-        "difficulty_dist",
+        "metadata: is_correct and difficulty of each row that has them; stats: total, correct, "
+        "incorrect, difficulty_dist",
         fault or "as expected",
         str(subject.stored.path),
         hint=subject.again if fault else "",

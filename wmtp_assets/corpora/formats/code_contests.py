@@ -295,7 +295,7 @@ def _solutions(
 ) -> Solutions:
     """One class of a problem; `indices` are places in the problem's full list."""
     kind = "correct" if is_correct else "incorrect"
-    facts = json.dumps({"source": FORMAT.source, "difficulty": difficulty, "has_tests": has_tests})
+    facts = json.dumps(FORMAT.metadata_of(difficulty, has_tests, {}))
     return Solutions(
         is_correct=is_correct,
         tail_before=f', "task_id": {records.quoted(task_name)[:-1]}_{kind}_',

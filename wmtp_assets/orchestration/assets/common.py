@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.kinds import code_version_of
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.errors import TransientError, WmtpError
@@ -54,7 +54,7 @@ def result_of(receipt: Receipt, *, unchanged: bool) -> str:
 def code_version(artifact: Artifact) -> str:
     """The version of the code that makes an artifact, with the digest of its settings: the page
     shows an artifact as out of date whose entry in the catalog was edited."""
-    return f"{kind_of(artifact).code_version}-{artifact.settings_digest[:12]}"
+    return f"{code_version_of(artifact)}-{artifact.settings_digest[:12]}"
 
 
 def tags_of(catalog: Catalog) -> Mapping[str, str]:
