@@ -176,7 +176,7 @@ def test_an_error_without_its_hint_says_problem_expected_and_found() -> None:
 def test_what_does_not_exist_is_said_once(project: Project, tmp_path: Path) -> None:
     empty = replace(project, storage=tmp_path)
     (finding,) = quick(empty, empty.artifacts[SPLIT])
-    assert finding.found == f"{SPLIT} does not exist yet."
+    assert finding.found == f"{SPLIT} does not exist yet"
     assert finding.hint == f"wmtp materialize {SPLIT}"
 
 

@@ -66,7 +66,7 @@ class ArtifactKind:
     describe: Callable[[Catalog, Artifact], str]
     red: str
     icon: str
-    page: str = "wmtp_assets.pages.asset:of_stated"
+    page: str = "wmtp_assets.pages.asset.documents:of_stated"
     code_version: str = "1"
     of_format: bool = False
     loads: Callable[[Artifact], tuple[str, ...]] = _every_input
@@ -146,7 +146,7 @@ _ROW_METADATA = ArtifactKind(
     loaded_as=Document,
     facts=facts.of_row_metadata,
     checks="wmtp_assets.artifacts.checks.datasets:SPLIT_METADATA",
-    page="wmtp_assets.pages.asset:of_row_metadata",
+    page="wmtp_assets.pages.asset.rows:of_row_metadata",
     describe=_text(
         "Entry i holds class and difficulty of line i of the JSONL, so that training picks rows "
         "without reading them."
@@ -162,7 +162,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Fetched,
         facts=facts.of_fetched,
         checks="wmtp_assets.artifacts.checks.fetched:FETCHED",
-        page="wmtp_assets.pages.asset:of_fetched",
+        page="wmtp_assets.pages.asset.documents:of_fetched",
         describe=_files_of_repository,
         red="a fetched file is missing, or is not the one that this commit has",
         icon="huggingface",
@@ -173,7 +173,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Tokenizer,
         facts=facts.of_tokenizer,
         checks="wmtp_assets.artifacts.checks.models:TOKENIZERS",
-        page="wmtp_assets.pages.asset:of_tokenizer",
+        page="wmtp_assets.pages.asset.documents:of_tokenizer",
         describe=_text(
             "LLaMA's SentencePiece model, and the documents with which transformers' AutoTokenizer "
             "gives the same ids. Every model shares it."
@@ -188,7 +188,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Checkpoint,
         facts=facts.of_checkpoint,
         checks="wmtp_assets.artifacts.checks.checkpoints:CHECKPOINTS",
-        page="wmtp_assets.pages.asset:of_checkpoint",
+        page="wmtp_assets.pages.asset.checkpoints:of_checkpoint",
         describe=_converted_or_sliced,
         red="a dtype, shape, count or value is not that of the source",
         icon="pytorch",  # Dagster has none for safetensors
@@ -202,7 +202,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,  # no artifact is made from shards
         facts=facts.of_shards,
         checks="wmtp_assets.artifacts.checks.models:SHARDS",
-        page="wmtp_assets.pages.asset:of_shards",
+        page="wmtp_assets.pages.asset.checkpoints:of_shards",
         describe=_shards,
         red="the shards do not hold the checkpoint's tensors",
         icon="pytorch",
@@ -215,7 +215,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_certificate,
         checks="wmtp_assets.artifacts.checks.models:CERTIFICATES",
-        page="wmtp_assets.pages.asset:of_certificate",
+        page="wmtp_assets.pages.asset.checkpoints:of_certificate",
         describe=_text(
             "What came out of what, tensor by tensor: names, shapes, dtypes and digests before and "
             "after, the greatest cast error, and the reason for every entry left out."
@@ -228,7 +228,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_config,
         checks="wmtp_assets.artifacts.checks.models:CONFIGS",
-        page="wmtp_assets.pages.asset:of_document",
+        page="wmtp_assets.pages.asset.documents:of_document",
         describe=_text(
             "The model's config: upstream's known settings, with sizes and dtype that the tensors "
             "show."
@@ -242,7 +242,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_adapter,
         checks="wmtp_assets.artifacts.checks.models:ADAPTERS",
-        page="wmtp_assets.pages.asset:of_document",
+        page="wmtp_assets.pages.asset.documents:of_document",
         describe=_text(
             "What training needs and params.json does not state, derived from it and the tensors."
         ),
@@ -254,7 +254,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_model_metadata,
         checks="wmtp_assets.artifacts.checks.models:METADATA",
-        page="wmtp_assets.pages.asset:of_document",
+        page="wmtp_assets.pages.asset.documents:of_document",
         describe=_text(
             "What this model is: counts, dtype, digests, where it came from and what was done."
         ),
@@ -268,7 +268,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Split,
         facts=facts.of_split,
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
-        page="wmtp_assets.pages.asset:of_rows",
+        page="wmtp_assets.pages.asset.rows:of_rows",
         describe=_rows,
         red="rows, counts or order are not what upstream's files give",
         icon="dataset",  # Dagster has none for JSONL
@@ -284,9 +284,10 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Document,
         facts=facts.of_schema,
         checks="wmtp_assets.artifacts.checks.datasets:SCHEMAS",
-        page="wmtp_assets.pages.asset:of_schema",
+        page="wmtp_assets.pages.asset.rows:of_schema",
         describe=_text(
-            "JSON Schema of a row, and the cards that declare the rows' files to `datasets`."
+            "JSON Schema of a row, and the cards that declare the rows' files to Hugging Face's "
+            "datasets."
         ),
         red="it does not describe the stored rows",
         icon="json",
@@ -300,7 +301,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Split,
         facts=facts.of_split,
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
-        page="wmtp_assets.pages.asset:of_rows",
+        page="wmtp_assets.pages.asset.rows:of_rows",
         describe=_chosen_rows,
         red="its rows are not those that the seed chooses",
         icon="dataset",

@@ -128,7 +128,8 @@ def page(facts: Sequence[Fact]) -> str:
     lines = []
     for fact in facts:
         wanted = f" (needed: {fact.expected})" if fact.expected else ""
-        lines.append(f"{_MARKS.get(fact.state, fact.state)}  {fact.name}: {fact.found}{wanted}")
+        said = " ".join(filter(None, (fact.found, fact.where)))
+        lines.append(f"{_MARKS.get(fact.state, fact.state)}  {fact.name}: {said}{wanted}")
         if fact.hint:
             lines.append(f"      {fact.hint}")
     problems = sum(fact.state == "problem" for fact in facts)

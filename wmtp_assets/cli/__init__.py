@@ -106,7 +106,7 @@ def _attempt(arguments: Sequence[str] | None) -> int:
         if (path := os.environ.get(name)) and not path.startswith("~"):
             os.environ[name] = str(Path(path).absolute())
     given = _parser().parse_args(arguments)
-    from wmtp_assets.cli.common import DONE, REFUSED, WRONG
+    from wmtp_assets.cli.common import DONE, REFUSED
 
     interrupts.command_starts_over(getattr(given, "starts_over", False))
     try:
@@ -127,21 +127,7 @@ def _attempt(arguments: Sequence[str] | None) -> int:
 
             traceback.print_exception(error)
         return REFUSED
-    if status == WRONG and not getattr(given, "json", False):
-        _tell_where_wmtp_is()
     return status
-
-
-def _tell_where_wmtp_is() -> None:
-    """Commands are printed to be copied: says how, where the shell would not find `wmtp` (as after
-    `make run`, which calls it by its path)."""
-    import shlex
-    import shutil
-
-    folder = Path(sys.executable).parent
-    if shutil.which("wmtp") is None and (folder / "wmtp").is_file():
-        line = f"`export PATH={shlex.quote(str(folder))}:$PATH`"
-        print(f"To run the commands above as they are printed: {line}")
 
 
 def _one_line(error: Exception) -> str:

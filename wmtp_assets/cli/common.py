@@ -29,9 +29,29 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON value on standard output")
 
 
-def show(given: argparse.Namespace, value: object, text: str) -> None:
-    """Prints the value as JSON where that was asked for, else the text."""
-    print(json.dumps(value, indent=2) if given.json else plain(text))
+def show(as_json: bool, value: object, text: str, *, sound: bool = True) -> None:
+    """Prints the value `as_json`, or the text: where something is not `sound`, first how to run the
+    commands in it."""
+    if as_json:
+        print(json.dumps(value, indent=2))
+        return
+    if not sound:
+        _tell_where_wmtp_is()
+    print(plain(text))
+
+
+def _tell_where_wmtp_is() -> None:
+    """Commands are printed to be copied: says how, where the shell would not find `wmtp` (as after
+    `make run`, which calls it by its path). The verdict stays the last line."""
+    import shlex
+    import shutil
+    import sys
+    from pathlib import Path
+
+    folder = Path(sys.executable).parent
+    if shutil.which("wmtp") is None and (folder / "wmtp").is_file():
+        line = f"`export PATH={shlex.quote(str(folder))}:$PATH`"
+        print(f"To run the commands below as they are printed: {line}\n")
 
 
 def plain(text: str) -> str:

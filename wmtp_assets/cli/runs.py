@@ -146,20 +146,18 @@ def _make(project: Project, selection: str | None, force: bool, as_json: bool) -
         show_verdict(project, verdict)  # the run itself did not ask
     shown = {check.artifact for check in result.checks} | set(result.made)
     summary = [row for row in rows(project, result.checks) if row.asset in shown]
-    if as_json:
-        value = {
-            "run_id": result.run_id,
-            "succeeded": result.succeeded,
-            "made": result.made,
-            "published": result.published,
-            "failures": [str(failure) for failure in result.failures],
-            "artifacts": [asdict(row) for row in summary],
-            "checks": [asdict(check) for check in result.checks],
-            "gate": verdict.to_json(),
-        }
-        print(json.dumps(value, indent=2))
-    else:
-        print(plain(run_text(project, result, summary, verdict)))
+    value = {
+        "run_id": result.run_id,
+        "succeeded": result.succeeded,
+        "made": result.made,
+        "published": result.published,
+        "failures": [str(failure) for failure in result.failures],
+        "artifacts": [asdict(row) for row in summary],
+        "checks": [asdict(check) for check in result.checks],
+        "gate": verdict.to_json(),
+    }
+    text = run_text(project, result, summary, verdict)
+    show(as_json, value, text, sound=result.succeeded)
     if result.succeeded:
         return DONE
     wrong = any(not check.passed and check.blocking for check in result.checks)
@@ -173,7 +171,7 @@ def _verify(given: argparse.Namespace) -> int:
     project = open_project()
     signed = signature_findings(project, given)
     report = verify(project, given.deep, given.against_source, given.sample, signed, given.seed)
-    show(given, report.to_json(), report.text())
+    show(given.json, report.to_json(), report.text(), sound=report.sound)
     return DONE if report.sound else WRONG
 
 
@@ -192,7 +190,7 @@ def _gate(given: argparse.Namespace) -> int:
         keep_reports_true(project, verdict)
     except StorageError as error:  # a read-only disk: the verdict is printed without its report
         print(plain(f"wmtp: {error}"), file=sys.stderr)
-    show(given, verdict.to_json(), scorecard_text(verdict))
+    show(given.json, verdict.to_json(), scorecard_text(verdict), sound=verdict.open)
     return DONE if verdict.open else WRONG
 
 

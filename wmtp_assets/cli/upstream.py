@@ -36,7 +36,8 @@ def _doctor(given: argparse.Namespace) -> int:
 
     facts = examine(open_project())
     sound = not any(fact.state == "problem" for fact in facts)
-    show(given, {"sound": sound, "facts": [asdict(fact) for fact in facts]}, page(facts))
+    value = {"sound": sound, "facts": [asdict(fact) for fact in facts]}
+    show(given.json, value, page(facts), sound=sound)
     return DONE if sound else WRONG
 
 

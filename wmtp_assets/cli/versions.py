@@ -57,7 +57,7 @@ def _history(given: argparse.Namespace) -> int:
     for one in versions:
         mark = "*" if one["current"] else " "
         lines.append(f"{mark} {one['version']}  {one['published_at']}")
-    show(given, {"set": name, "versions": versions}, "\n".join(lines))
+    show(given.json, {"set": name, "versions": versions}, "\n".join(lines))
     return DONE
 
 
@@ -97,7 +97,7 @@ def _gc(given: argparse.Namespace) -> int:
         "set_aside": {str(path): size for path, size in done.set_aside.items()},
         "size": done.size,
     }
-    show(given, value, "\n".join(lines))
+    show(given.json, value, "\n".join(lines))
     return DONE
 
 

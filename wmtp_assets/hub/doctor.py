@@ -38,13 +38,17 @@ _PACKAGES = ("torch", "safetensors", "huggingface_hub", "datasets", "pyarrow", "
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of the doctor's page. A `problem` means that a full run would fail."""
+    """One line of what the doctor says. A `problem` means that a full run would fail.
+
+    `where` is a place on this machine, for a reader at it.
+    """
 
     name: str
     state: State
     found: str
     expected: str = ""
     hint: str = ""
+    where: str = ""
 
 
 def diagnose(
@@ -77,9 +81,10 @@ def _versions() -> list[Fact]:
         Fact(
             "python",
             "ok" if sys.version_info >= (3, 11) else "problem",
-            f"{running} at {sys.executable}",
+            running,
             "3.11 or newer",
             "" if sys.version_info >= (3, 11) else "install Python 3.11 and make .venv anew.",
+            f"at {sys.executable}",
         )
     ]
     found, missing = [], []
@@ -121,9 +126,10 @@ def _disk(disk: Mapping[Path, int]) -> list[Fact]:
             Fact(
                 "disk",
                 "ok" if enough else "problem",
-                f"{gigabytes(free)} free on the file system of {place}",
-                f"{gigabytes(needed)}",
+                f"{gigabytes(free)} free",
+                gigabytes(needed),
                 "" if enough else "free some space, or set WMTP_STORAGE to a larger disk.",
+                f"on the file system of {place}",
             )
         )
         if not os.access(place, os.W_OK | os.X_OK):

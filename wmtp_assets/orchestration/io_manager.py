@@ -8,6 +8,7 @@ has the files and sizes that its receipt lists.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import dagster as dg
@@ -28,6 +29,7 @@ from wmtp_assets.pages.text import plain
 from wmtp_assets.storage.receipts import Receipt
 
 KEY = "artifact_io"
+_LOG = logging.getLogger(__name__)
 
 
 class ArtifactIOManager(dg.IOManager):
@@ -55,7 +57,9 @@ class ArtifactIOManager(dg.IOManager):
             else:
                 waits_for = "; ".join(unfit_members(store, published))
                 context.log.debug(f"{published.name} is not published yet: {waits_for}")
-        context.add_output_metadata(shown_of(self._project, obj.receipt, unchanged=obj.unchanged))
+        context.add_output_metadata(
+            shown_of(self._project, obj.receipt, context.log, unchanged=obj.unchanged)
+        )
         if self._verify_early:
             start(self._project, [self._project.artifacts[name]], context.run_id)
 
@@ -71,11 +75,11 @@ class ArtifactIOManager(dg.IOManager):
 
 
 def shown_of(
-    project: Project, receipt: Receipt, *, unchanged: bool
+    project: Project, receipt: Receipt, log: logging.Logger = _LOG, *, unchanged: bool
 ) -> dict[str, dg.MetadataValue[Any]]:
     """What the page shows of an artifact: a picture where there is one, what came of making it and
-    what changed, the other facts, numbers, files."""
-    facts = list(asset_facts(project, receipt).items())
+    what changed, the other facts, numbers, files. `log` is told what cannot be shown."""
+    facts = list(asset_facts(project, receipt, log).items())
     made = {
         RESULT: result_of(receipt, unchanged=unchanged),
         CHANGED: plain(changes(project.store, receipt), 500),

@@ -1,6 +1,6 @@
 """How values look on Dagster's pages: plain text, numbers, tables, and pictures of numbers.
 
-What is said of an artifact is decided in `pages/asset.py`, how pictures are drawn in
+What is said of an artifact is decided in `pages/asset/`, how pictures are drawn in
 `pages/small_picture.py`; a check says what its finding says.
 """
 
@@ -14,7 +14,8 @@ from typing import Any
 
 import dagster as dg
 
-from wmtp_assets.pages.asset import Link, Picture, Table, Value
+from wmtp_assets.findings import short_digests
+from wmtp_assets.pages.asset.values import Link, Picture, Table, Value
 from wmtp_assets.pages.charts_of_rows import difficulty_chart
 from wmtp_assets.pages.row_facets import NONE, Facets
 from wmtp_assets.pages.small_picture import picture
@@ -108,14 +109,15 @@ def _schema(table: Table) -> dg.TableSchema:
     )
 
 
-def relative_paths(root: Path, value: object) -> object:
-    """A JSON value with the paths in its texts relative to `root`, the storage's."""
+def on_page(root: Path | None, value: object) -> object:
+    """A JSON value as a page shows it: digests of twelve digits, and paths below `root`, the
+    storage's, relative to it."""
     if isinstance(value, str):
-        return below(root, value)
+        return short_digests(value if root is None else below(root, value))
     if isinstance(value, dict):
-        return {below(root, str(name)): relative_paths(root, one) for name, one in value.items()}
+        return {str(on_page(root, str(name))): on_page(root, one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [relative_paths(root, one) for one in value]
+        return [on_page(root, one) for one in value]
     return value
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import dagster as dg
 
 from wmtp_assets.artifacts.gate import Condition, Verdict, met_of
-from wmtp_assets.findings import CheckResult
+from wmtp_assets.findings import CheckResult, short_digests
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.pages.text import below
 
@@ -30,16 +30,20 @@ _GREEN, _RED = "#15803d", "#b91c1c"  # white on either is legible (contrast of 5
 
 
 def condition_on_page(condition: Condition, root: Path) -> Condition:
-    """The condition with the paths of its reasons relative to `root`, the storage's; what to do is
-    left as it is, to be copied."""
+    """The condition with the digests of its reasons short, and paths relative to `root`, the
+    storage's; what to do is left as it is, to be copied."""
+
+    def text(said: str) -> str:
+        return short_digests(below(root, said))
+
     return replace(
         condition,
         reasons=tuple(
             replace(
                 reason,
-                expected=below(root, reason.expected),
-                found=below(root, reason.found),
-                where=below(root, reason.where),
+                expected=text(reason.expected),
+                found=text(reason.found),
+                where=text(reason.where),
             )
             for reason in condition.reasons
         ),
@@ -120,7 +124,8 @@ def scorecard(verdict: Verdict) -> str:
             f"{'OPEN' if verdict.open else 'CLOSED'}: {verdict.score}",
             [one.met for one in verdict.required],
         ),
-        f"Catalog **{_plain(verdict.catalog.name)}**, {shipped}.{_sample(verdict)}",
+        f"Catalog **{_plain(verdict.catalog.name)}**, {shipped} (digest "
+        f"{verdict.catalog.digest[:12]}).{_sample(verdict)}",
         f"Asked {when} UTC, by {verdict.checks:,} checks recomputed from the files.",
         f"Met: {'; '.join(groups)}.",
     ]

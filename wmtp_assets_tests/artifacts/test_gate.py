@@ -75,7 +75,7 @@ def test_a_flipped_byte_in_a_receipt_closes_the_gate_and_names_the_receipt(
     finally:
         flip(path)
     assert all(not finding.passed for finding in found)
-    assert str(path) in str(found[0].found)
+    assert found[0].where == str(path)
     assert not verdict_with(flippable, found, name).open
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,9 +66,17 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
 
 def test_the_doctors_page_shows_each_fact_beside_what_was_expected(bench: Bench) -> None:
     facts = shown(bench.make(DOCTOR))["facts"]
-    rows = {(record.data["name"], record.data["state"]) for record in facts.records}
-    assert {("disk", "ok"), ("memory", "ok"), ("token", "ok"), ("repository", "ok")} <= rows
-    assert {state for _, state in rows} == {"ok"}
+    every = [(str(record.data["what"]), str(record.data["found"])) for record in facts.records]
+    rows = dict(every)
+    assert {"python", "packages", "disk", "memory", "token", "webhook"} <= rows.keys()
+    assert re.fullmatch(r"3\.\d+\.\d+; needed: 3.11 or newer", rows["python"])
+    assert re.fullmatch(r"[\d.]+ [GTM]B free; needed: [\d.]+ \w+", rows["disk"])
+    asked = [found for what, found in every if what == "repository"]
+    assert any(found.startswith(f"{TOKENIZER}: open, 3 files, ") for found in asked), asked
+    for _, found in every:
+        assert not re.search(r"(^|[^\w])/", found), "no place on this machine"
+        assert "…" not in found
+        assert max(map(len, found.split(" "))) <= 34, "cut at the right in a window of 1,280 pixels"
 
 
 def test_the_doctor_fails_a_run_once_with_the_page_to_open(

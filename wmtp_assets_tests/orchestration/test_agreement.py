@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ RAW = f"{SPLIT}_raw"
 READY = "gate/humaneval_ready"
 ASKED = f'group:humaneval or key:"{READY}" or key:phase2_readiness'
 GATE = dg.AssetCheckKey(READINESS, "gate_is_open")
+UNCHANGED = dg.AssetCheckKey(key_of(SPLIT), "files_unchanged")
 IS_READY = dg.AssetCheckKey(key_of(READY), "is_ready")
 
 
@@ -100,6 +102,13 @@ def passed(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> bool | None
         evaluation = record.evaluation
         return bool(evaluation.passed) if evaluation else None
     return None
+
+
+def evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation:
+    """The last one of a check."""
+    (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert record.evaluation is not None
+    return record.evaluation
 
 
 def test_a_run_that_makes_nothing_tells_the_page_what_is_there(world: Tiny, first: Run) -> None:
@@ -184,6 +193,18 @@ def test_the_gate_is_red_when_a_check_of_an_input_fails_and_the_gate_is_not_aske
     assert not found.succeeded
     with open_instance() as instance:
         assert gate_passed(instance) is False
+        shown = {
+            name: str(value.value)
+            for name, value in evaluation(instance, UNCHANGED).metadata.items()
+        }
+    # A page shows short digests, a program gets whole ones.
+    (told,) = (one for one in found.checks if one.check == "files_unchanged" and not one.passed)
+    for name, said in (("expected", told.expected), ("found", told.found)):
+        (digest,) = re.findall(r"[0-9a-f]{64}", said)
+        assert re.findall(r"[0-9a-f]{12,}", shown[name]) == [digest[:12]]
+    assert told.where == str(path.resolve())
+    assert shown["where"] == str(path.resolve().relative_to(world.storage))
+    assert told.hint == shown["what to do"]
     # The command asks the gate, although the run was not asked to.
     assert main(["materialize", SPLIT]) == 0
     with open_instance() as instance:

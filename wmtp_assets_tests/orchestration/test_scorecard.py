@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -53,7 +54,8 @@ def closed(project: Project) -> Verdict:
 def test_the_answer_comes_first_and_in_place(verdict: Verdict) -> None:
     text = scorecard(verdict)
     assert text.startswith("![OPEN: 11 of 11](data:image/svg+xml,")
-    assert "Catalog **sample**, as shipped. It is the sample: small generated files.\n" in text
+    digest = verdict.catalog.digest[:12]
+    assert f"Catalog **sample**, as shipped (digest {digest}). It is the sample: small " in text
     assert f"Asked {verdict.evaluated_at[:10]} " in text
     assert "first phase, required 5 of 5; also required 6 of 6; " in text
     assert "first phase, recommended 3 of 3; also recommended 1 of 2." in text
@@ -150,6 +152,19 @@ def damaged(copied: Project) -> dict[str, list[Finding]]:
     return {name: run_checks(copied, copied.artifacts[name]) for name in BROKEN}
 
 
+def test_a_check_that_is_stopped_says_everything_in_its_place(
+    copied: Project, damaged: dict[str, list[Finding]]
+) -> None:
+    missing = str(copied.store.path(BROKEN[0]) / "model.safetensors")
+    stopped = {one.name: one for one in damaged[BROKEN[0]]}
+    assert all(not one.passed for one in stopped.values()), "none can be asked of a missing file"
+    for one in stopped.values():
+        assert one.where == missing
+        assert one.found == f"{BROKEN[0]} is not as its receipt says: nothing"
+        assert re.fullmatch(r"[\d,]+ bytes", str(one.expected)), one.expected
+        assert not re.search("Expected:|Found:|Where:", one.sentence)
+
+
 def test_no_page_of_a_check_shows_a_path_of_this_machine(
     copied: Project, damaged: dict[str, list[Finding]]
 ) -> None:
@@ -158,7 +173,7 @@ def test_no_page_of_a_check_shows_a_path_of_this_machine(
     failed = [
         (name, one) for name, findings in damaged.items() for one in findings if not one.passed
     ]
-    assert any(root in str(one.found) for _, one in failed), "what this is about"
+    assert any(root in f"{one.found} {one.where}" for _, one in failed), "what this is about"
     for name, finding in failed:
         result = shown(key_of(name), finding, copied.store.root)
         texts = [result.description] + [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -22,9 +23,11 @@ from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.orchestration.io_manager import shown_of
-from wmtp_assets.pages import asset as asset_page
 from wmtp_assets.pages import facts as facts_module
-from wmtp_assets.pages.asset import Link, Picture, Table, asset_facts, file_facts
+from wmtp_assets.pages.asset import asset_facts, file_facts
+from wmtp_assets.pages.asset.checkpoints import _shapes
+from wmtp_assets.pages.asset.rows import _line
+from wmtp_assets.pages.asset.values import Link, Picture, Table, says
 from wmtp_assets.pages.charts_of_rows import difficulty_chart, token_chart
 from wmtp_assets.pages.row_facets import NONE, Facets
 from wmtp_assets.pages.rows import Line
@@ -206,7 +209,7 @@ def test_every_page_is_small_plain_and_within_the_window(project: Project) -> No
         assert receipt is not None
         kinds.add(artifact.kind)
         facts = facts_of(project, name)
-        assert "not readable" not in facts, facts
+        assert "not shown" not in facts, facts
         for key, value in facts.items():
             assert len(key) <= KEY, key
             for text in words(value):
@@ -277,8 +280,8 @@ HOSTILE = (
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_is_text_cut_and_visible(text: str) -> None:
     line = Line(0, 0, "correct", 7, {"output": 1}, (), 1, {"instruction": text, "output": text})
-    row = asset_page._line(line, FORMATS["code-contests"])
-    said = asset_page._says({text: text, "inner": {text: [text]}})
+    row = _line(line, FORMATS["code-contests"])
+    said = says({text: text, "inner": {text: [text]}})
     for value in (Table([row]), said["contents"]):
         for shown in words(value):
             assert shown.isprintable()
@@ -291,16 +294,26 @@ def test_a_model_of_many_tensors_has_a_short_page(tmp_path: Path) -> None:
         f"layers.{n}.{'x' * 200}": np.zeros((1, n % 40 + 1), np.float16) for n in range(723)
     }
     save_file(tensors, tmp_path / "model.safetensors")
-    rows = asset_page._shapes(read_header(tmp_path / "model.safetensors"))
+    rows = _shapes(read_header(tmp_path / "model.safetensors"))
     assert len(rows) == 11
     assert sum(int(row["tensors"]) for row in rows) == 723
 
 
-def test_what_cannot_be_read_is_said_and_the_rest_is_shown(copied: Project) -> None:
+def test_what_cannot_be_read_is_said_and_the_rest_is_shown(
+    copied: Project, caplog: pytest.LogCaptureFixture
+) -> None:
     (stats,) = copied.store.path(TRAIN).glob("*.index.parquet")
     stats.write_bytes(b"no parquet")
-    facts: Mapping[str, Any] = facts_of(copied, TRAIN)
-    assert "row index is not readable" in facts["not readable"]
-    assert str(copied.storage) not in facts["not readable"]
+    with caplog.at_level(logging.DEBUG, "wmtp_assets.pages.asset"):
+        facts: Mapping[str, Any] = facts_of(copied, TRAIN)
+    assert "row index is not readable" in facts["not shown"]
+    assert facts["not shown"].endswith("whether the files are sound, its checks say.")
+    assert str(copied.storage) not in facts["not shown"]
     assert facts["folder"] == "datasets_v2/codecontests/processed"
     assert facts["size_bytes"] > 0
+    warned, traced = caplog.records
+    assert warned.levelno == logging.WARNING
+    assert warned.getMessage().startswith(f"{TRAIN} cannot be shown on its page: ")
+    assert traced.levelno == logging.DEBUG
+    assert "Traceback" in traced.getMessage()
+    assert "rows.py" in traced.getMessage(), "where, for whoever repairs it"

@@ -96,6 +96,8 @@ def test_every_asset_has_a_card_with_all_parts(described: dict[str, Any], name: 
         assert height(card) <= LINES, (asset, height(card))
         assert "/nowhere" not in card
         assert str(Path.home()) not in card
+        texts = [one.content for one in tokens_of(card) if one.type in ("text", "text_special")]
+        assert not re.search(r"[`*]", "".join(texts)), (asset, "markup that is shown as such")
         (block,) = re.findall(r"```python\n(.*?)\n```", card, re.DOTALL) or [""]
         assert len(block.splitlines()) <= 3, asset
 

@@ -457,7 +457,7 @@ ELSEWHERE = {
     "orchestration.notifications.notification_sensor.notify": "notify/test_webhook.py executes it",
     "checkpoints.verification._against_source": "`wmtp verify` shows what is wrong",
     "cli.pages._report": "`wmtp gate` shows the verdict",
-    "cli._tell_where_wmtp_is": "executed below, by a shell that does not find it",
+    "cli.common._tell_where_wmtp_is": "executed below, by a shell that does not find it",
     "cli.report._reasons": "`wmtp gate --json` shows all reasons",
     "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
     "corpora.reader._again": "it says what `wmtp gc` has done",
@@ -576,6 +576,7 @@ def test_where_the_shell_does_not_find_wmtp_it_is_told_how(shell: Shell) -> None
     command = re.search(r"as they are printed: `(.*)`$", said, re.MULTILINE)
     assert status == 1
     assert command is not None
+    assert said.splitlines()[-1].startswith("The gate is CLOSED: "), "the verdict comes last"
     found = subprocess.run(
         ["/bin/bash", "-c", f"{command[1]} && command -v wmtp"],
         env={"PATH": "/usr/bin:/bin"},

@@ -145,12 +145,18 @@ def _failed(
     itself is not there."""
     if isinstance(error, OSError):
         error = refused(error)
-    found = f"{type(error).__name__}: {error}"
+    expected, found = one.description, f"{type(error).__name__}: {error}"
+    where = str(project.storage / next(iter(artifact.links), f"versions/{artifact.name}"))
     hint = f"wmtp materialize {artifact.name} --force"
     if isinstance(error, WmtpError):
-        found = error.what()
+        # Each in its own place: a finding has one for all that an error says.
+        found = printable(error.problem)
+        if error.expected is not None:
+            expected = printable(str(error.expected))
+        if error.found is not None:
+            found = f"{found.rstrip('.')}: {printable(str(error.found))}"
         if error.where not in (None, project.store.root):
-            found += f" Where: {printable(str(error.where))}."
+            where = printable(str(error.where))
         if error.hint and (demanded or error.hint.startswith("wmtp ")):
             hint = error.hint  # of an input, it names the one to make again
         elif error.hint and hint not in error.hint:
@@ -158,9 +164,9 @@ def _failed(
     return Finding(
         one.name,
         passed=False,
-        expected=one.description,
+        expected=expected,
         found=found,
-        where=str(project.storage / next(iter(artifact.links), f"versions/{artifact.name}")),
+        where=where,
         blocking=one.blocking,
         hint=hint,
     )

@@ -45,8 +45,6 @@ def readiness_asset(project: Project) -> dg.AssetsDefinition:
             metadata={
                 **verdict_card(verdict_on_page(verdict, used.store.root)),
                 "open": verdict.open,
-                "catalog": str(verdict.catalog),
-                "catalog_shipped": verdict.catalog.shipped,
                 "code": verdict.code["wmtp-assets"],
                 "report": dg.MetadataValue.text(used.report.name),
                 "checks": verdict.checks,

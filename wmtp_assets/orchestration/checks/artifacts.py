@@ -5,7 +5,6 @@ What is checked, and how, is defined in `artifacts/checks/`; here it is only run
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -15,14 +14,15 @@ from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.staleness import with_ancestors
 from wmtp_assets.artifacts.verification import findings_of_run, start
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.findings import Finding, short_digests
+from wmtp_assets.findings import Finding
+from wmtp_assets.orchestration import whole_findings
 from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.presentation import (
     WHAT_TO_DO,
     difficulties_picture,
     metadata_value,
+    on_page,
     plain_markdown,
-    relative_paths,
 )
 from wmtp_assets.orchestration.resources import HubResource, StorageResource, project_of
 
@@ -64,6 +64,7 @@ def _checks(project: Project, artifact: Artifact) -> dg.AssetChecksDefinition:
         else:
             start(used, _ready(context, used), context.run.run_id)
             findings = findings_of_run(used, artifact, context.run.run_id, context.log.info)
+        whole_findings.keep(context.run.run_id, artifact.name, findings)
         for finding in findings:
             yield shown(key, finding, used.store.root)
 
@@ -87,11 +88,11 @@ def _ready(context: dg.AssetCheckExecutionContext, project: Project) -> list[Art
 
 
 def shown(key: dg.AssetKey, finding: Finding, root: Path | None = None) -> dg.AssetCheckResult:
-    """A finding as a check's result: in a sentence, and the expected beside the found. Paths below
-    `root`, the storage's, are relative to it, but for those of a command to copy."""
+    """A finding as a check's result: in a sentence, and the expected beside the found. Digests are
+    short and paths below `root`, the storage's, relative, but for those of a command to copy."""
 
-    def here(value: object) -> object:
-        return value if root is None else relative_paths(root, value)
+    def text(value: str) -> str:
+        return str(on_page(root, value))
 
     picture = difficulties_picture(finding.details.get("histogram"))
     severity = dg.AssetCheckSeverity.ERROR if finding.blocking else dg.AssetCheckSeverity.WARN
@@ -101,17 +102,16 @@ def shown(key: dg.AssetKey, finding: Finding, root: Path | None = None) -> dg.As
         check_name=finding.name,
         passed=finding.passed,
         severity=severity,
-        description=plain_markdown(str(here(finding.sentence))),
+        description=plain_markdown(text(finding.sentence)),
         metadata={
-            "expected": metadata_value(here(finding.expected)),
-            "found": metadata_value(here(finding.found)),
+            "expected": metadata_value(on_page(root, finding.expected)),
+            "found": metadata_value(on_page(root, finding.found)),
             **({WHAT_TO_DO: dg.MetadataValue.text(hint)} if hint else {}),
             **({"difficulties": picture} if picture else {}),
-            "where": dg.MetadataValue.text(str(here(finding.where))),
-            **{name: _detail(here(value)) for name, value in finding.details.items()},
+            "where": dg.MetadataValue.text(text(finding.where)),
+            **{
+                name: metadata_value(on_page(root, value))
+                for name, value in finding.details.items()
+            },
         },
     )
-
-
-def _detail(value: object) -> dg.MetadataValue[Any]:
-    return metadata_value(short_digests(value) if isinstance(value, str) else value)
