@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-rows bench-problem-map
+.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-pairs bench-problem-map bench-rows
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -58,6 +58,9 @@ bench-end-to-end: $(installed_dev) ## a whole run, fetch to gate (SCALE=1 is 2.8
 
 bench-fetch: $(installed_dev) ## fetching against curl and sha256sum
 	@.venv/bin/python -m benchmarks.fetch
+
+bench-pairs: $(installed_dev) ## pairs for training at 3.7 million rows, against json and the standard library
+	@.venv/bin/python -m benchmarks.pairs
 
 bench-rows: $(installed_dev) ## how soon a page of rows is answered at 3.7 million rows
 	@.venv/bin/python -m benchmarks.rows

@@ -103,6 +103,28 @@ def check_share(share: float) -> None:
         )
 
 
+def checked_cap(cap: object) -> int | None:
+    """`cap` as an int, or None for none. Raises CorpusError unless it is a whole number from 1."""
+    return None if cap is None else _checked_whole(cap, "max_pairs_per_problem", least=1)
+
+
+def checked_edges(edges: object) -> list[float]:
+    """`edges` of bins as a list. Raises CorpusError unless they are numbers that rise."""
+    found = list(edges) if isinstance(edges, Sequence) and not isinstance(edges, str) else []
+    if (
+        not found
+        or not all(map(_is_number, found))
+        or not all(before < after for before, after in itertools.pairwise(found))
+    ):
+        raise CorpusError(
+            "The edges of length bins are numbers that rise",
+            expected="e.g. [0, 100, 150, 200, 300, 500, 1000, 2000]",
+            found=repr(edges),
+            hint="Give each bin's lowest length, in ascending order.",
+        )
+    return found
+
+
 def checked_count(count: object) -> int:
     """`count` as an int. Raises CorpusError unless it is a whole number from 0."""
     return _checked_whole(count, "A count of rows", least=0)
@@ -127,6 +149,19 @@ def checked_rank(rank: object, world: object) -> tuple[int, int]:
             hint="Ranks count from 0.",
         )
     return found
+
+
+def parts_by_weight(count: int, weights: list[float]) -> list[int]:
+    """`count` divided by weight, summing to it: the largest remainders get the odd rows."""
+    if not math.isfinite(count * sum(weights)):
+        weights = [weight / max(weights) for weight in weights]
+    total = sum(weights)
+    exact = [count * weight / total for weight in weights]
+    parts = [int(part) for part in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda at: (parts[at] - exact[at], at))
+    for at in by_remainder[: count - sum(parts)]:
+        parts[at] += 1
+    return parts
 
 
 def _checked_whole(value: object, what: str, least: int | None) -> int:

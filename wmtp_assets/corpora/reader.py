@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wmtp_assets.corpora import file_set, samplers
-from wmtp_assets.corpora.bins import Bins, Stage, check_range
+from wmtp_assets.corpora import file_set
+from wmtp_assets.corpora.bins import check_range
 from wmtp_assets.corpora.editions import one_edition
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.corpora.row_parser import LineParser, Row
+from wmtp_assets.corpora.sampling import Sampling
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
 from wmtp_assets.generations import CONTRACTS, Contract, dataset_folder, small_folder
 from wmtp_assets.storage import page_cache
@@ -90,7 +91,7 @@ def _again(jsonl: Path, hold: Hold | None) -> Corpus:
     return Corpus(jsonl, hold)
 
 
-class Corpus(Sequence[Row]):
+class Corpus(Sampling, Sequence[Row]):
     """The rows of one JSONL file with its row index and metadata beside it.
 
     `facts` says what the index is of: dataset, split, rows, digests and sizes. `hold` keeps the
@@ -252,53 +253,6 @@ class Corpus(Sequence[Row]):
             keep &= (self.column("flags") & file_set.BAD_FLAGS) == 0
         return np.flatnonzero(keep)
 
-    def balanced(
-        self, count: int, *, seed: int, share: float = 0.5, among: RowsLike | None = None
-    ) -> Rows:
-        """`samplers.balanced` over this corpus: the fraction `share` of the rows is correct."""
-        return samplers.balanced(self._classes(), self._among(among), count, share, seed)
-
-    def binned(
-        self,
-        count: int,
-        bins: Bins,
-        *,
-        seed: int,
-        by: str = "difficulty",
-        share: float | None = None,
-        among: RowsLike | None = None,
-    ) -> Rows:
-        """`samplers.binned` by a column of the index (or total_tokens).
-
-        `share` balances each bin by correctness; None leaves the classes as they come.
-        """
-        classes = None if share is None else self._classes()
-        return samplers.binned(
-            self.column(by), self._among(among), count, bins, seed, classes, share or 0.0
-        )
-
-    def curriculum(
-        self,
-        count: int,
-        stages: Sequence[Stage],
-        *,
-        seed: int,
-        by: str = "difficulty",
-        share: float | None = None,
-        among: RowsLike | None = None,
-    ) -> Rows:
-        """`samplers.curriculum` by a column of the index: rows in the order of training."""
-        classes = None if share is None else self._classes()
-        return samplers.curriculum(
-            self.column(by), self._among(among), count, stages, seed, classes, share or 0.0
-        )
-
-    def pairs(self, count: int, *, seed: int, among: RowsLike | None = None) -> NDArray[np.int64]:
-        """`samplers.pairs`: (count, 2) row numbers, a right and a wrong solution of one problem."""
-        return samplers.pairs(
-            self._classes(), self.column("problem"), self._among(among), count, seed
-        )
-
     @cached_property
     def problem_index_map(self) -> ProblemIndexMap:
         """The rows of each problem by class, equal to what the current contract's metadata file
@@ -368,9 +322,6 @@ class Corpus(Sequence[Row]):
                 found=self.facts["dataset"],
             )
         return self.column("is_correct")
-
-    def _among(self, among: RowsLike | None) -> Rows:
-        return np.arange(self._length) if among is None else row_numbers(among, self._length)
 
 
 def _numbers(name: str, wanted: Iterable[object]) -> list[int]:

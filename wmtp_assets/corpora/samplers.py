@@ -10,7 +10,6 @@ latter says how many rows there are); nothing is repeated or shortened silently.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,11 +26,23 @@ from wmtp_assets.corpora.bins import (
     checked_count,
     checked_rank,
     checked_seed,
+    parts_by_weight,
 )
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.selection import Rows, RowsLike, distinct, row_numbers
+from wmtp_assets.corpora.unique_pairs import unique_pairs
 
-__all__ = ["Bins", "Rows", "Stage", "balanced", "binned", "curriculum", "pairs", "sharded"]
+__all__ = [
+    "Bins",
+    "Rows",
+    "Stage",
+    "balanced",
+    "binned",
+    "curriculum",
+    "pairs",
+    "sharded",
+    "unique_pairs",
+]
 
 
 def balanced(
@@ -115,7 +126,8 @@ def pairs(
 
 
 def sharded(sample: NDArray[np.int64], rank: int, world: int) -> NDArray[np.int64]:
-    """The part of `sample` for one of `world` ranks: disjoint, differing by at most one row."""
+    """The part of `sample` (rows, or pairs of them) for one of `world` ranks: disjoint parts, which
+    differ by at most one row or pair."""
     rank, world = checked_rank(rank, world)
     return sample[rank::world]
 
@@ -150,7 +162,7 @@ def _binned(
     _require(count, among.size, "rows")
     chosen = values[among]
     parts = []
-    for (low, high), wanted in zip(bins, _parts(count, list(bins.values())), strict=True):
+    for (low, high), wanted in zip(bins, parts_by_weight(count, list(bins.values())), strict=True):
         members = among[(chosen >= low) & (chosen <= high)]
         parts.append(
             _draw(members, wanted, seed, f"rows from {low} to {high}")
@@ -173,19 +185,6 @@ def _require(count: int, available: int, what: str) -> None:
             found=f"{available:,}",
             hint="Ask for fewer, or choose among more rows.",
         )
-
-
-def _parts(count: int, weights: list[float]) -> list[int]:
-    """`count` divided by weight, summing to it: the largest remainders get the odd rows."""
-    if not math.isfinite(count * sum(weights)):
-        weights = [weight / max(weights) for weight in weights]
-    total = sum(weights)
-    exact = [count * weight / total for weight in weights]
-    parts = [int(part) for part in exact]
-    by_remainder = sorted(range(len(parts)), key=lambda at: (parts[at] - exact[at], at))
-    for at in by_remainder[: count - sum(parts)]:
-        parts[at] += 1
-    return parts
 
 
 def _ranks(groups: NDArray[Any]) -> NDArray[np.int64]:
