@@ -2,6 +2,7 @@
 
 corpus = wmtp_assets.open_corpus("storage", "codecontests", "train")
 tests = wmtp_assets.open_tests("storage", "codecontests", "train")
+model = wmtp_assets.from_pretrained("storage/models_v2/meta-llama-mtp")
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .corpora.reader import open_corpus
     from .corpora.tests_file import open_tests
+    from .mtp.loading import from_pretrained
 
-__all__ = ["open_corpus", "open_tests"]
+__all__ = ["from_pretrained", "open_corpus", "open_tests"]
 
 
 def __getattr__(name: str) -> object:
@@ -25,4 +27,8 @@ def __getattr__(name: str) -> object:
         from .corpora.tests_file import open_tests
 
         return open_tests
+    if name == "from_pretrained":
+        from .mtp.loading import from_pretrained
+
+        return from_pretrained
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

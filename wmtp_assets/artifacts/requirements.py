@@ -123,8 +123,8 @@ def _is_whole_split(artifact: Artifact) -> bool:
     return issubclass(kind_of(artifact).loaded_as, Split) and not artifact.is_small
 
 
-def page(facts: Sequence[Fact]) -> str:
-    """One screen: a line per fact, and what to do below each that is not fine."""
+def facts_text(facts: Sequence[Fact]) -> str:
+    """A line per fact, and what to do below each that is not fine."""
     lines = []
     for fact in facts:
         wanted = f" (needed: {fact.expected})" if fact.expected else ""
@@ -132,12 +132,17 @@ def page(facts: Sequence[Fact]) -> str:
         lines.append(f"{_MARKS.get(fact.state, fact.state)}  {fact.name}: {said}{wanted}")
         if fact.hint:
             lines.append(f"      {fact.hint}")
+    return "\n".join(lines)
+
+
+def page(facts: Sequence[Fact]) -> str:
+    """One screen: `facts_text`, and whether a run would succeed."""
     problems = sum(fact.state == "problem" for fact in facts)
-    lines.append(
+    conclusion = (
         "Ready for a full run."
         if not problems
         else "1 problem stands in the way."
         if problems == 1
         else f"{problems} problems stand in the way."
     )
-    return "\n".join(lines)
+    return f"{facts_text(facts)}\n{conclusion}"

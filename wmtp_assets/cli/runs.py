@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wmtp_assets.cli.common import DONE, REFUSED, WRONG, add_json, open_project, plain, show
+from wmtp_assets.cli.moving import add_exported, verify_exported
 from wmtp_assets.cli.signing import add_signatures, signature_findings
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def register(commands: Any) -> None:
     make.set_defaults(run=_materialize)
 
     verify = commands.add_parser("verify", help="verify what is stored; makes nothing")
+    add_exported(verify)
     verify.add_argument("--deep", action="store_true", help="recompute every digest and value")
     verify.add_argument(
         "--against-source",
@@ -168,6 +170,8 @@ def _make(project: Project, selection: str | None, force: bool, as_json: bool) -
 def _verify(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.verify import verify
 
+    if given.directory is not None:
+        return verify_exported(given)
     project = open_project()
     signed = signature_findings(project, given)
     report = verify(project, given.deep, given.against_source, given.sample, signed, given.seed)

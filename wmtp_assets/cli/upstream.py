@@ -16,6 +16,12 @@ def register(commands: Any) -> None:
     doctor = commands.add_parser(
         "doctor", help="is everything there that a run needs? fetches nothing"
     )
+    doctor.add_argument(
+        "directory",
+        type=Path,
+        nargs="?",
+        help="a folder to which files were copied: are its links and files all there?",
+    )
     add_json(doctor)
     doctor.set_defaults(run=_doctor, starts_over=True)
 
@@ -34,6 +40,10 @@ def register(commands: Any) -> None:
 def _doctor(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.requirements import examine, page
 
+    if given.directory is not None:
+        from wmtp_assets.cli.moving import doctor_of_a_copy
+
+        return doctor_of_a_copy(given)
     facts = examine(open_project())
     sound = not any(fact.state == "problem" for fact in facts)
     value = {"sound": sound, "facts": [asdict(fact) for fact in facts]}

@@ -15,6 +15,7 @@ folder resolves that choice first (`Store` does so with its root). A link in the
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import secrets
@@ -34,6 +35,7 @@ LEFTOVERS = (STAGING, _TRASH, TEMPORARY)
 _TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + r"[0-9a-f]{12}")
 _SEARCH: int = getattr(os, "O_PATH", os.O_RDONLY)  # Linux: a folder may be passed, not listed
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FICLONE = 0x40049409  # linux/fs.h: of Btrfs, XFS, bcachefs, overlays of them, NFS 4.2
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in place of a file is not waited for
 
 
@@ -60,6 +62,12 @@ def open_or_create(path: Path, flags: int = 0) -> int:
 def write(descriptor: int, data: bytes | memoryview) -> int:
     """Writes some of `data`; how many bytes it was."""
     return os.write(descriptor, data)
+
+
+def clone(source: int, descriptor: int) -> None:
+    """Makes an open file the clone of another: its bytes, stored once for both until one of them is
+    written (a reflink). Raises `OSError` where the file system has no such thing."""
+    fcntl.ioctl(descriptor, _FICLONE, source)
 
 
 def truncate(descriptor: int) -> None:

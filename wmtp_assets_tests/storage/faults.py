@@ -21,6 +21,7 @@ PRIMITIVES = (
     "create",
     "open_or_create",
     "write",
+    "clone",
     "truncate",
     "fsync",
     "rename",

@@ -1,0 +1,54 @@
+"""Links in a folder that was copied: which lead nowhere, and to what of a storage they once led."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wmtp_assets.storage.errors import refused
+
+# What the links of a storage say: a version of an artifact, or what is published of a set.
+_OURS = re.compile(
+    r"(?:^|/)(?:versions/(?P<artifact>.+?)/[0-9a-f]{12}/|published/(?P<set>.+?)/current(?:/|$))"
+)
+
+
+@dataclass
+class Links:
+    """What is in a folder, by counts, and its links that lead nowhere, each with its target.
+
+    `names` are the artifacts and sets of a storage that those links led to.
+    """
+
+    folder: Path
+    files: int = 0
+    links: int = 0
+    dangling: dict[Path, str] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
+
+
+def survey(folder: Path) -> Links:
+    """Looks at every entry below a folder; follows links only to see whether they lead anywhere.
+
+    Raises StorageError where a folder may not be read.
+    """
+    found = Links(folder)
+    for here, folders, files in os.walk(folder, onerror=_raise):
+        for name in sorted([*files, *folders]):
+            path = Path(here) / name
+            if path.is_symlink():
+                found.links += 1
+                target = os.fspath(path.readlink())
+                if not os.path.exists(path):  # noqa: PTH110  (never raises, as for a loop of links)
+                    found.dangling[path] = target
+                    if ours := _OURS.search(target):
+                        found.names.add(ours["artifact"] or ours["set"])
+            elif name in files:
+                found.files += 1
+    return found
+
+
+def _raise(error: OSError) -> None:
+    raise refused(error) from error

@@ -1,0 +1,204 @@
+"""Whether an export, or one volume of it, is what was written: by itself, without the storage."""
+
+from __future__ import annotations
+
+import stat
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from wmtp_assets.export.record import NAME, OWN, SUMS, ExportError, Record, volumes_in
+from wmtp_assets.export.target import files_below
+from wmtp_assets.progress import following
+from wmtp_assets.storage import as_read, aside
+from wmtp_assets.storage.digests import read_sha256sums, sha256_files, watched
+from wmtp_assets.storage.errors import StorageError, refused
+from wmtp_assets.storage.preflight import gigabytes
+from wmtp_assets.storage.receipts import FileRecord, Mismatch
+
+SHOWN = 20
+"""Problems of one kind that the text lists; JSON has all of them."""
+
+
+@dataclass
+class Verified:
+    """What was found in a folder. `problems` by kind: missing, changed, extra, unfinished, record;
+    `files` and `size` (bytes) are what was read."""
+
+    folder: Path
+    volumes: list[str] = field(default_factory=list)
+    sets: dict[str, str] = field(default_factory=dict)
+    files: int = 0
+    size: int = 0
+    problems: dict[str, list[Mismatch]] = field(default_factory=dict)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is missing, changed or extra."""
+        return not self.problems
+
+    def add(self, kind: str, mismatch: Mismatch) -> None:
+        """Notes one problem."""
+        self.problems.setdefault(kind, []).append(mismatch)
+
+    def to_json(self) -> dict[str, object]:
+        """As a JSON object."""
+        return {
+            "sound": self.sound,
+            "folder": str(self.folder),
+            "volumes": self.volumes,
+            "sets": self.sets,
+            "files": self.files,
+            "size": self.size,
+            "problems": {
+                kind: [{**asdict(one), "file": str(one.file)} for one in found]
+                for kind, found in self.problems.items()
+            },
+        }
+
+    def text(self) -> str:
+        """A line per problem, and what was looked at."""
+        lines = []
+        for kind, found in sorted(self.problems.items()):
+            for one in found[:SHOWN]:
+                line = f"WRONG: {kind}: {one.file}: expected {one.expected}; found {one.found}"
+                lines.append(line + (f"; what to do: {one.hint}" if one.hint else ""))
+            if len(found) > SHOWN:
+                lines.append(f"WRONG: {kind}: {len(found) - SHOWN} more (--json lists them)")
+        result = "sound" if self.sound else "NOT SOUND"
+        read = f"{self.files} files, {gigabytes(self.size)} in {', '.join(self.volumes)}"
+        lines.append(f"{read}: {result} (every byte was read).")
+        return "\n".join(lines)
+
+
+def verify_export(folder: Path) -> Verified:
+    """Compares an export, or one of its volumes, with its record and SHA256SUMS. Reads every byte.
+
+    Where `folder` holds several volumes, one that the others name is missed; each volume alone is
+    complete. Raises ExportError where there is no export, StorageError where it may not be read.
+    """
+    folder = folder.resolve()
+    try:
+        volumes = volumes_in(folder)
+    except OSError as error:
+        raise refused(error, folder) from error
+    if not volumes:
+        raise ExportError(
+            "There is no export in this folder",
+            expected=f"{NAME}, as `wmtp export` writes it, in it or in a folder of it",
+            found="nothing" if not any(folder.iterdir()) else "other files",
+            where=folder,
+            hint=f"`wmtp doctor {aside.quoted(folder)}` tells what is there; a storage is verified "
+            "by `wmtp verify` with WMTP_STORAGE set to it.",
+        )
+    done = Verified(folder, [one.name for one in volumes])
+    wanted: dict[Path, FileRecord] = {}
+    expected = set()
+    for volume in volumes:
+        record = _record(done, volume)
+        files = record.files if record else _by_sums(volume)
+        wanted |= _there(done, volume, record, files)
+        if record is not None:
+            expected |= set(record.volumes)
+            _states_the_same(done, volume, files)
+            done.sets |= {name: one.version for name, one in record.sets.items()}
+    if volumes != [folder]:
+        for name in sorted(expected - {one.name for one in volumes}):
+            hint = f"`wmtp verify {aside.quoted(volumes[0])}` verifies one volume alone."
+            done.add("missing", Mismatch(folder / name, "a volume", "nothing", hint))
+    _compare(done, wanted)
+    return done
+
+
+def _record(done: Verified, volume: Path) -> Record | None:
+    try:
+        record = Record.read(volume)
+    except ExportError as error:
+        done.add("record", Mismatch(volume / NAME, str(error.expected), str(error.found)))
+        return None
+    for name, one in sorted(record.sets.items()) if record else ():
+        if not one.whole:
+            done.add(
+                "unfinished",
+                Mismatch(
+                    volume,
+                    f"all files of {name}",
+                    "an export that was interrupted, or met a damaged file",
+                    f"`wmtp export {aside.quoted(done.folder)} {name}` completes it, where the "
+                    "storage is",
+                ),
+            )
+    return record
+
+
+def _by_sums(volume: Path) -> dict[str, FileRecord]:
+    """What SHA256SUMS alone states; sizes are not known."""
+    try:
+        return {path: FileRecord(-1, one) for path, one in read_sha256sums(volume / SUMS).items()}
+    except StorageError:
+        return {}
+
+
+def _states_the_same(done: Verified, volume: Path, files: Mapping[str, FileRecord]) -> None:
+    """SHA256SUMS must say of the files what the record says."""
+    path = volume / SUMS
+    try:
+        stated = read_sha256sums(path)
+    except StorageError as error:
+        done.add("record", Mismatch(path, "the sums that were written", str(error.found)))
+        return
+    if stated != {name: record.sha256 for name, record in files.items()}:
+        done.add("record", Mismatch(path, f"what {NAME} states", "other files or digests"))
+
+
+def _there(
+    done: Verified, volume: Path, record: Record | None, files: Mapping[str, FileRecord]
+) -> dict[Path, FileRecord]:
+    """What of a volume can be read and compared; notes what is missing and what is extra."""
+    found: dict[Path, FileRecord] = {}
+    present = set(files_below(volume)) - OWN
+    for path, wanted in sorted(files.items()):
+        place = volume / path
+        stated = f"SHA-256 {wanted.sha256}" if wanted.size < 0 else f"{wanted.size} bytes"
+        if path not in present:
+            done.add("missing", Mismatch(place, stated, "nothing"))
+        elif not stat.S_ISREG(place.lstat().st_mode):
+            done.add("changed", Mismatch(place, "a regular file", as_read.described(place)))
+        elif wanted.size not in (-1, place.lstat().st_size):
+            done.add("changed", Mismatch(place, stated, f"{place.lstat().st_size} bytes"))
+        else:
+            found[place] = wanted
+    known = record.known if record else set(files)
+    for path in sorted(present - known):
+        done.add("extra", Mismatch(volume / path, "nothing", as_read.described(volume / path)))
+    return found
+
+
+def _compare(done: Verified, wanted: Mapping[Path, FileRecord]) -> None:
+    """Reads every file once, whatever the number of its names, and compares its digest."""
+    by_inode: dict[tuple[int, int], Path] = {}
+    for path in wanted:
+        status = path.stat()
+        by_inode.setdefault((status.st_dev, status.st_ino), path)
+    sizes = Counter({path: path.stat().st_size for path in by_inode.values()})
+    done.files, done.size = len(wanted), sizes.total()
+    digests = _digests(by_inode.values(), done.size)
+    for path, record in wanted.items():
+        status = path.stat()
+        found = digests[by_inode[status.st_dev, status.st_ino]]
+        if found != record.sha256:
+            done.add("changed", Mismatch(path, f"SHA-256 {record.sha256}", f"SHA-256 {found}"))
+
+
+def _digests(paths: Iterable[Path], total: int) -> dict[Path, str]:
+    count = 0
+    with following("verifying", total, None) as at:
+
+        def read(more: int) -> None:
+            nonlocal count
+            count += more
+            at(count)
+
+        with watched(read):
+            return sha256_files(paths)
