@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wmtp_assets.artifacts.project import Project
-from wmtp_assets.export import Links, survey
+from wmtp_assets.export import Links, name_of, survey
 from wmtp_assets.hub.doctor import Fact
 from wmtp_assets.storage import aside
 from wmtp_assets.storage.errors import StorageError
@@ -82,4 +82,12 @@ def _sources(project: Project, found: Links) -> list[str]:
 
 
 def _is_copy(found: Links, source: Path) -> bool:
-    return all((source / path.relative_to(found.folder)).exists() for path in found.dangling)
+    """Whether each link of `found` is at its place in `source` too, into the same artifact or set,
+    of whichever version."""
+    for path, target in found.dangling.items():
+        original = source / path.relative_to(found.folder)
+        if not (original.is_symlink() and original.exists()):
+            return False
+        if name_of(str(original.readlink())) != name_of(target):
+            return False
+    return True

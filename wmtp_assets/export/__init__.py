@@ -10,7 +10,7 @@ Here: writing such a tree from files whose digests are known, verifying it with 
 and finding links that lead nowhere. Not here: which files a catalog publishes (`artifacts/`).
 """
 
-from wmtp_assets.export.links import Links, survey
+from wmtp_assets.export.links import Links, name_of, survey
 from wmtp_assets.export.record import ExportError
 from wmtp_assets.export.verify import Verified, verify_export
 from wmtp_assets.export.writer import Exported, Item, write_export
@@ -21,6 +21,7 @@ __all__ = [
     "Item",
     "Links",
     "Verified",
+    "name_of",
     "survey",
     "verify_export",
     "write_export",

@@ -43,11 +43,17 @@ def survey(folder: Path) -> Links:
                 target = os.fspath(path.readlink())
                 if not os.path.exists(path):  # noqa: PTH110  (never raises, as for a loop of links)
                     found.dangling[path] = target
-                    if ours := _OURS.search(target):
-                        found.names.add(ours["artifact"] or ours["set"])
+                    if owner := name_of(target):
+                        found.names.add(owner)
             elif name in files:
                 found.files += 1
     return found
+
+
+def name_of(target: str) -> str | None:
+    """The artifact or set that a link of a storage leads into; None for other links."""
+    ours = _OURS.search(target)
+    return (ours["artifact"] or ours["set"]) if ours else None
 
 
 def _raise(error: OSError) -> None:
