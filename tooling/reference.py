@@ -16,6 +16,7 @@ from wmtp_assets.artifacts.checks import ArtifactCheck, checks_of
 from wmtp_assets.artifacts.checks.common import EVERY
 from wmtp_assets.catalog import Catalog, UpstreamModel, load_catalog
 from wmtp_assets.catalog.artifacts import Kind
+from wmtp_assets.generations import CONTRACTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
 
@@ -31,9 +32,15 @@ TITLES = {
     Kind.MODEL_METADATA: "metadata.json (`model_metadata`)",
     Kind.SPLIT: "Splits (`split`)",
     Kind.SPLIT_METADATA: "Metadata of splits (`split_metadata`)",
+    Kind.SPLIT_METADATA_CURRENT: (
+        "Metadata of splits for today's training (`split_metadata_current`)"
+    ),
     Kind.SCHEMA: "schema.json and cards (`schema`)",
     Kind.SMALL_SPLIT: "Small copies of splits (`small_split`)",
     Kind.SMALL_METADATA: "Metadata of small copies (`small_metadata`)",
+    Kind.SMALL_METADATA_CURRENT: (
+        "Metadata of small copies for today's training (`small_metadata_current`)"
+    ),
 }
 
 # Which artifacts have a check that not every artifact of the kind has.
@@ -128,9 +135,12 @@ def checks_page() -> str:
 def _of_kind(kind: Kind) -> tuple[list[ArtifactCheck], set[str]]:
     """The checks of a kind beside those of every artifact, and the names of those that some of its
     artifacts do not have."""
-    project = Project(_widest(load_catalog("full")), Path())
+    widest = _widest(load_catalog("full"))
+    # Small copies are those of the newest generation that is served.
+    served = [widest.model_copy(update={"contract": (one,)}) for one in CONTRACTS]
     listed = [
         [one for one in checks_of(project, artifact) if one not in EVERY]
+        for project in (Project(catalog, Path()) for catalog in served)
         for artifact in project.artifacts.values()
         if artifact.kind is kind
     ]

@@ -67,11 +67,8 @@ def step(name: str, folder: Path) -> dict[str, object]:
     if name == "json":
         with out.open("rb") as file:
             return {"problems": len(json.load(file)["problem_index_map"])}
-    from wmtp_assets.corpora.problem_map import (
-        ProblemIndexMap,
-        ProblemRows,
-        write_problem_metadata,
-    )
+    from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows
+    from wmtp_assets.corpora.problem_metadata import write_problem_metadata
     from wmtp_assets.corpora.row_index import RowIndex
 
     if name == "write":

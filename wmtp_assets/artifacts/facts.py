@@ -22,6 +22,7 @@ from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.ranges import has_ends, largest_names
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.tokenizers import open_processor
+from wmtp_assets.corpora.file_set import stored_stats
 from wmtp_assets.storage.receipts import Receipt
 
 Facts = Mapping[str, object]
@@ -149,6 +150,12 @@ def of_row_metadata(project: Project, artifact: Artifact, made: Handle) -> Facts
     stats = rows.read(rows.statistics.name)
     counts = {key: stats[key] for key in ("total", "correct", "incorrect", "difficulty_dist")}
     return {"rows": counts["total"], **counts}
+
+
+def of_problem_metadata(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of the current contract's metadata file: the statistics at its end. Raises CorpusError."""
+    stats = stored_stats(Document(made.folder, made.receipt).path)
+    return {"rows": stats["total"], **stats}
 
 
 def of_schema(project: Project, artifact: Artifact, made: Handle) -> Facts:

@@ -156,6 +156,21 @@ _ROW_METADATA = ArtifactKind(
     counted="rows",
 )
 
+_PROBLEM_METADATA = ArtifactKind(
+    make=datasets.describe_problems,
+    loaded_as=Document,
+    facts=facts.of_problem_metadata,
+    checks="wmtp_assets.artifacts.checks.problem_metadata:PROBLEM_METADATA",
+    page="wmtp_assets.pages.asset.rows:of_problem_metadata",
+    describe=_text(
+        "Entry i holds class, difficulty and problem of line i of the JSONL, and problem_index_map "
+        "each problem's lines by class with their tokens: today's training draws pairs from it."
+    ),
+    red="it does not list the lines of the JSONL as they are",
+    icon="json",
+    counted="rows",
+)
+
 KINDS: Mapping[Kind, ArtifactKind] = {
     Kind.RAW: ArtifactKind(
         make=fetched.fetch_files,
@@ -279,6 +294,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         row_schema=_row_schema,
     ),
     Kind.SPLIT_METADATA: _ROW_METADATA,
+    Kind.SPLIT_METADATA_CURRENT: _PROBLEM_METADATA,
     Kind.SCHEMA: ArtifactKind(
         make=datasets.write_schema,
         loaded_as=Document,
@@ -310,4 +326,5 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         beside=lambda artifact: (f"{artifact.split}_small_stats.json",),
     ),
     Kind.SMALL_METADATA: _ROW_METADATA,
+    Kind.SMALL_METADATA_CURRENT: _PROBLEM_METADATA,
 }

@@ -46,6 +46,41 @@ class SplitMetadata(_Strict):
     stats: Statistics
 
 
+class ProblemEntry(Entry):
+    """One row: also its problem, absent where rows have none."""
+
+    problem_id: str = ""
+
+
+class Problem(_Strict):
+    """The lines of one problem by class, and the tokens of their outputs."""
+
+    difficulty: NonNegativeInt | None
+    correct_indices: list[NonNegativeInt]
+    incorrect_indices: list[NonNegativeInt]
+    correct_token_lengths: list[NonNegativeInt]
+    incorrect_token_lengths: list[NonNegativeInt]
+
+
+class ProblemStatistics(Statistics):
+    """The counts of all rows and problems, and what every row has."""
+
+    has_is_correct: bool
+    has_difficulty: bool
+    has_problem_id: bool
+    n_problems: NonNegativeInt
+    n_valid_problems: NonNegativeInt
+    total_possible_pairs: NonNegativeInt
+
+
+class ProblemMetadata(_Strict):
+    """{split}_metadata.json of the current contract: also the lines of each problem."""
+
+    metadata: list[ProblemEntry]
+    problem_index_map: dict[str, Problem]
+    stats: ProblemStatistics
+
+
 class _Digests(_Strict):
     checkpoint: Digest = Field(alias="model.safetensors")
     tokenizer: Digest = Field(alias="tokenizer.model")

@@ -25,9 +25,11 @@ class Kind(StrEnum):
     MODEL_METADATA = "model_metadata"
     SPLIT = "split"
     SPLIT_METADATA = "split_metadata"
+    SPLIT_METADATA_CURRENT = "split_metadata_current"
     SCHEMA = "schema"
     SMALL_SPLIT = "small_split"
     SMALL_METADATA = "small_metadata"
+    SMALL_METADATA_CURRENT = "small_metadata_current"
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,17 @@ class Artifact:
     @property
     def is_row_metadata(self) -> bool:
         """Whether it describes the lines of a JSONL file, one entry per line."""
-        return self.kind in (Kind.SPLIT_METADATA, Kind.SMALL_METADATA)
+        return self.kind in (
+            Kind.SPLIT_METADATA,
+            Kind.SPLIT_METADATA_CURRENT,
+            Kind.SMALL_METADATA,
+            Kind.SMALL_METADATA_CURRENT,
+        )
 
     @property
     def is_of_small_copy(self) -> bool:
         """Whether it belongs to the small copy of a dataset."""
-        return self.kind in (Kind.SMALL_SPLIT, Kind.SMALL_METADATA)
+        return self.kind in (Kind.SMALL_SPLIT, Kind.SMALL_METADATA, Kind.SMALL_METADATA_CURRENT)
 
     @property
     def is_published_alone(self) -> bool:

@@ -99,15 +99,16 @@ class _Dataset:
                     contract=own,
                 )
             )
-        if "phase1" in self.contracts:
-            at = dataset_folder("phase1", self.name)
+        for contract in self.contracts:
+            at = dataset_folder(contract, self.name)
             made.append(
                 self._artifact(
-                    split_artifact(self.name, split, "metadata"),
-                    Kind.SPLIT_METADATA,
-                    inputs=(split_artifact(self.name, split),),
+                    split_artifact(self.name, split, "metadata", contract),
+                    Kind.SPLIT_METADATA if contract == "phase1" else Kind.SPLIT_METADATA_CURRENT,
+                    inputs=(split_artifact(self.name, split, contract=self._rows_for(contract)),),
                     split=split,
                     links={f"{at}/processed/{split}_metadata.json": f"{split}_metadata.json"},
+                    contract=contract,
                 )
             )
         return made
@@ -187,19 +188,18 @@ class _Dataset:
                     group=group,
                 )
             )
-            if self.contracts[-1] == "phase1":
-                made.append(
-                    self._artifact(
-                        split_artifact(f"{self.name}_small", split, "metadata"),
-                        Kind.SMALL_METADATA,
-                        inputs=(small,),
-                        split=split,
-                        links={
-                            f"{folder}/{split}_small_metadata.json": f"{split}_small_metadata.json"
-                        },
-                        group=group,
-                    )
+            newest = self.contracts[-1]
+            made.append(
+                self._artifact(
+                    split_artifact(f"{self.name}_small", split, "metadata", newest),
+                    Kind.SMALL_METADATA if newest == "phase1" else Kind.SMALL_METADATA_CURRENT,
+                    inputs=(small,),
+                    split=split,
+                    links={f"{folder}/{split}_small_metadata.json": f"{split}_small_metadata.json"},
+                    contract=newest,
+                    group=group,
                 )
+            )
         return made
 
     def _artifact(

@@ -8,7 +8,7 @@
     build, worker_pool, worker, formatting    problems to lines, on every core
     tokens, segments, model_file              token counts
     writer, row_index, report, metadata       what is written: lines, index, statistics, metadata
-    problem_map                               the current contract's metadata: rows by problem
+    problem_map, problem_metadata             rows by problem, and the current contract's metadata
     small_copy, card                          the small copy, and the card of a folder
     evaluation, evaluation_files, tests_file  problems with all of their tests, for evaluation
     checks, row_scan, row_validation          one pass over the rows, and what follows from it

@@ -1,4 +1,9 @@
-"""Whether a JSONL file, its metadata and its row index belong together."""
+"""Whether a JSONL file, its metadata and its row index belong together.
+
+The index names size and digest of the first phase's metadata file. Of today's, which is told by the
+statistics at its end, it names none: that file follows from the index and the lines, and is
+compared with what they give.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,16 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from wmtp_assets.corpora import records
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.problem_map import ProblemRows
+from wmtp_assets.corpora.problem_metadata import is_document_of
 from wmtp_assets.corpora.row_index import RowIndex
 
 BAD_FLAGS = records.REPAIRED | records.EMPTY_OUTPUT | records.EMPTY_INSTRUCTION
-_TAIL = 4096  # bytes at a metadata file's end that hold its statistics
+_TAIL = 1 << 14  # bytes at a metadata file's end that hold its statistics
 _HINT = "Materialize the split again."
 
 
@@ -24,17 +32,20 @@ def check_quickly(jsonl: Path, metadata: Path, index: RowIndex) -> None:
     """
     _check_size(jsonl, int(index.facts["jsonl"]["bytes"]), index)
     if metadata.exists():
-        _check_size(metadata, int(index.facts["metadata"]["bytes"]), index)
+        if not _is_current(metadata):
+            _check_size(metadata, int(index.facts["metadata"]["bytes"]), index)
         _check_total(metadata, len(index), index)
     if len(index):
         _check_ends(jsonl, index)
 
 
 def check_digests(jsonl: Path, metadata: Path, index: RowIndex) -> None:
-    """Digest both files whole and compare with the index. Raises CorpusError naming the file."""
-    for path, facts in ((jsonl, index.facts["jsonl"]), (metadata, index.facts["metadata"])):
-        if path == metadata and not path.exists():
-            continue
+    """Read both files whole and compare with the index. Raises CorpusError naming the file."""
+    digested = [(jsonl, index.facts["jsonl"])]
+    current = metadata.exists() and _is_current(metadata)
+    if metadata.exists() and not current:
+        digested.append((metadata, index.facts["metadata"]))
+    for path, facts in digested:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != facts["sha256"]:
@@ -45,6 +56,32 @@ def check_digests(jsonl: Path, metadata: Path, index: RowIndex) -> None:
                 where=path,
                 hint=_HINT,
             )
+
+    if current and not is_document_of(metadata, ProblemRows.of_index(index, jsonl)):
+        raise CorpusError(
+            f"{metadata.name} is not what its rows give",
+            expected="an entry per line, and the lines of every problem",
+            found="something else",
+            where=metadata,
+            hint="Materialize the metadata again.",
+        )
+
+
+def stored_stats(metadata: Path) -> dict[str, Any]:
+    """The statistics at the end of a metadata file. Raises CorpusError where there are none."""
+    with metadata.open("rb") as file:
+        file.seek(-min(_TAIL, metadata.stat().st_size), os.SEEK_END)
+        tail = file.read()
+    try:
+        stats: dict[str, Any] = json.loads(b"{" + tail[tail.rindex(b'"stats"') :])["stats"]
+        stats["total"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorpusError("The metadata has no statistics", where=metadata, hint=_HINT) from error
+    return stats
+
+
+def _is_current(metadata: Path) -> bool:
+    return "n_problems" in stored_stats(metadata)
 
 
 def _check_size(path: Path, expected: int, index: RowIndex) -> None:
@@ -57,14 +94,7 @@ def _check_size(path: Path, expected: int, index: RowIndex) -> None:
 
 
 def _check_total(metadata: Path, rows: int, index: RowIndex) -> None:
-    with metadata.open("rb") as file:
-        file.seek(-min(_TAIL, metadata.stat().st_size), os.SEEK_END)
-        tail = file.read()
-    try:
-        stats = json.loads(b"{" + tail[tail.rindex(b'"stats"') :])
-        total = stats["stats"]["total"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError("The metadata has no statistics", where=metadata, hint=_HINT) from error
+    total = stored_stats(metadata)["total"]
     if total != rows:
         raise _of_another(metadata, index, f"{rows:,} entries", f"{total:,}")
 

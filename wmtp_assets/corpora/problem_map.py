@@ -1,29 +1,15 @@
-"""`{split}_metadata.json` of the current contract: what `metadata` writes, and rows by problem.
-
-    {"metadata":          [{"is_correct", "difficulty", "problem_id"}, ...],   entry i for line i
-     "problem_index_map": {problem_id: {"difficulty", "correct_indices", "incorrect_indices",
-                                        "correct_token_lengths", "incorrect_token_lengths"}, ...},
-     "stats":             {total, correct, incorrect, difficulty_dist, has_is_correct,
-                           has_difficulty, has_problem_id, n_problems, n_valid_problems,
-                           total_possible_pairs}}
+"""Rows by problem: which lines are the correct and the incorrect solutions of which problem.
 
 A row's problem is its task id without the ending `_correct_<i>` or `_incorrect_<i>`: the last one
 only, for names may hold such words themselves. Problems come in the order of their first lines, and
-their difficulty is that of the first line. Indices are line numbers from 0, token lengths those of
-the output, no BOS.
+their difficulty is that of the first line. Rows without a class (of evaluation sets) are of no
+problem, whatever their task ids: pairs are what a problem's rows are wanted for.
 
-Rows without a class (of evaluation sets) are of no problem, whatever their task ids: pairs are what
-the map is for. What a row does not have is left out of its entry, and the `has_` of a split says
-whether every row has it; a split without rows has nothing.
-
-Byte for byte what `json.dump(document, file, indent=2)` of the standard library writes, from the
-row index and one or two lines of each problem: of millions of rows no Python object is made.
+All of it comes from the row index and one or two lines of each problem.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
 import os
 import re
@@ -36,13 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.row_index import RowIndex
-from wmtp_assets.storage.atomic import atomic_write
 
 _ENDING: Final = re.compile(r"_(?:in)?correct_[0-9]+\Z")
-_AT_ONCE = 8192  # entries or numbers that are made into text together
-_PIECE = 1 << 20  # bytes
 CLASSES: Final = (("correct", 1), ("incorrect", 0))
 
 
@@ -50,6 +32,20 @@ def problem_of(task_id: str) -> str | None:
     """The problem that a task id names; None where it has no `_correct_<i>` ending."""
     found = _ENDING.search(task_id)
     return task_id[: found.start()] if found else None
+
+
+def problem_runs(task_ids: Iterable[str], first: int) -> Iterator[tuple[int, str | None]]:
+    """Of the task ids of lines from `first` on: from which line on the problem is which."""
+    begun = ""
+    problem: str | None = None
+    for line, task_id in enumerate(task_ids, first):
+        # All but the number is that of the line before, for nearly all lines.
+        beginning = task_id.rstrip("0123456789")
+        if beginning == begun and beginning != task_id and line > first:
+            continue
+        begun, before, problem = beginning, problem, problem_of(task_id)
+        if line == first or problem != before:
+            yield line, problem
 
 
 @dataclass(frozen=True)
@@ -186,86 +182,7 @@ def _task_id(line: bytes, offset: int, jsonl: Path) -> str:
     return task_id
 
 
-# The document, piece by piece.
-
-
-def document_text(rows: ProblemRows, counts: Mapping[str, object]) -> Iterator[bytes]:
-    """The bytes of the document, in pieces of a megabyte at most, about; `counts` are the
-    statistics that do not depend on problems."""
-    yield from _pieces(_document(rows, counts))
-
-
-def _document(rows: ProblemRows, counts: Mapping[str, object]) -> Iterator[bytes]:
-    yield b'{\n  "metadata": ['
-    yield from _entries(rows)
-    yield b'],\n  "problem_index_map": {'
-    yield from _problems(rows)
-    stats = json.dumps({"stats": stats_of(rows, counts)}, indent=2)
-    yield f"}},{stats[1:]}".encode("ascii")
-
-
-def _entries(rows: ProblemRows) -> Iterator[bytes]:
-    """Entries of neighbouring lines are mostly the same: the lines of one class of one problem."""
-    changes = np.zeros(len(rows), np.bool_)
-    changes[:1] = True
-    for values in (rows.problem, rows.is_correct, rows.difficulty):
-        changes[1:] |= values[1:] != values[:-1]
-    begins = np.flatnonzero(changes)
-    lengths = np.diff(begins, append=len(rows)).tolist()
-    facts = (rows.problem, rows.is_correct, rows.difficulty)
-    texts: dict[tuple[int, int, int], bytes] = {}
-    opening = b"\n"
-    for length, *fact in zip(lengths, *(values[begins].tolist() for values in facts), strict=True):
-        key = tuple(fact)
-        if key not in texts:
-            if len(texts) >= _AT_ONCE:
-                texts.clear()  # those of problems that are past
-            texts[key] = _entry(rows, *key)
-        yield opening
-        yield from _repeated(texts[key], length)
-        opening = b",\n"
-    if len(rows):
-        yield b"\n  "
-
-
-def _entry(rows: ProblemRows, problem: int, is_correct: int, difficulty: int) -> bytes:
-    entry: dict[str, object] = {}
-    if is_correct >= 0:
-        entry["is_correct"] = bool(is_correct)
-    if difficulty >= 0:
-        entry["difficulty"] = difficulty
-    if problem >= 0:
-        entry["problem_id"] = rows.ids[problem]
-    lines = json.dumps(entry, indent=2).split("\n")
-    return "\n".join("    " + line for line in lines).encode("ascii")
-
-
-def _repeated(text: bytes, times: int) -> Iterator[bytes]:
-    """`text`, so many times, with commas between."""
-    step = max(1, _PIECE // len(text))
-    for begin in range(0, times, step):
-        some = min(step, times - begin)
-        yield (b",\n" + text) * some if begin else text + (b",\n" + text) * (some - 1)
-
-
-def _problems(rows: ProblemRows) -> Iterator[bytes]:
-    lines, begins = rows.grouped()
-    opening = "\n    "
-    for name, (begin, end) in zip(rows.ids, itertools.pairwise(begins.tolist()), strict=True):
-        entry = _problem(rows, lines[begin:end])
-        yield f"{opening}{json.dumps(name)}: {{".encode("ascii")
-        opening = ",\n    "
-        yield f'\n      "difficulty": {json.dumps(entry.pop("difficulty"))}'.encode("ascii")
-        for key, numbers in entry.items():
-            yield f',\n      "{key}": ['.encode("ascii")
-            yield from _numbers(numbers)
-            yield b"]"
-        yield b"\n    }"
-    if rows.ids:
-        yield b"\n  "
-
-
-def _problem(rows: ProblemRows, lines: NDArray[np.int64]) -> dict[str, Any]:
+def problem_entry(rows: ProblemRows, lines: NDArray[np.int64]) -> dict[str, Any]:
     """One problem of the map, numbers as arrays; `lines` are its lines."""
     difficulty, is_correct = int(rows.difficulty[lines[0]]), rows.is_correct[lines]
     found: dict[str, Any] = {"difficulty": difficulty if difficulty >= 0 else None}
@@ -275,75 +192,6 @@ def _problem(rows: ProblemRows, lines: NDArray[np.int64]) -> dict[str, Any]:
     for name, some in of_class.items():
         found[f"{name}_token_lengths"] = rows.output_tokens[some]
     return found
-
-
-def _numbers(numbers: NDArray[Any]) -> Iterator[bytes]:
-    opening = "\n        "
-    for begin in range(0, numbers.size, _AT_ONCE):
-        texts = map(str, numbers[begin : begin + _AT_ONCE].tolist())
-        yield (opening + ",\n        ".join(texts)).encode("ascii")
-        opening = ",\n        "
-    if numbers.size:
-        yield b"\n      "
-
-
-def _pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in larger pieces: a write and a digest cost more than to join them."""
-    waiting: list[bytes] = []
-    size = 0
-    for part in parts:
-        waiting.append(part)
-        size += len(part)
-        if size >= _PIECE:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join(waiting)
-
-
-def stats_of(rows: ProblemRows, counts: Mapping[str, object]) -> dict[str, object]:
-    """The statistics: `counts`, then what the map adds."""
-    in_problem = rows.problem >= 0
-    by_class = [
-        np.bincount(rows.problem[in_problem & (rows.is_correct == value)], minlength=len(rows.ids))
-        for _, value in CLASSES
-    ]
-    pairs = by_class[0].astype(np.int64) * by_class[1]
-    return {
-        **counts,
-        "has_is_correct": bool(len(rows) and (rows.is_correct >= 0).all()),
-        "has_difficulty": bool(len(rows) and (rows.difficulty >= 0).all()),
-        "has_problem_id": bool(len(rows) and in_problem.all()),
-        "n_problems": len(rows.ids),
-        "n_valid_problems": int(np.count_nonzero(pairs)),
-        "total_possible_pairs": int(pairs.sum()),
-    }
-
-
-def write_problem_metadata(index: Path, jsonl: Path, out: Path) -> dict[str, object]:
-    """Write the current contract's metadata of the rows in `jsonl`, which `index` describes, to
-    the file `out`.
-
-    Returns {"sha256", "bytes", "stats"}. Raises CorpusError if the two do not belong together.
-    """
-    rows = ProblemRows.of_index(RowIndex(index), jsonl)
-    counts = counts_of(rows)
-    digest = hashlib.sha256()
-    size = 0
-    with atomic_write(out) as file:
-        for piece in document_text(rows, counts):
-            file.write(piece)
-            digest.update(piece)
-            size += len(piece)
-    return {"sha256": digest.hexdigest(), "bytes": size, "stats": stats_of(rows, counts)}
-
-
-def counts_of(rows: ProblemRows) -> dict[str, object]:
-    """The statistics that both contracts' files have."""
-    text = MetadataText()
-    for begin in range(0, len(rows), _AT_ONCE):
-        some = slice(begin, begin + _AT_ONCE)
-        text.count(rows.is_correct[some], rows.difficulty[some])
-    return text.stats()
 
 
 class ProblemIndexMap(Mapping[str, dict[str, Any]]):
@@ -373,7 +221,7 @@ class ProblemIndexMap(Mapping[str, dict[str, Any]]):
         return problem_id in self._places
 
     def __getitem__(self, problem_id: str) -> dict[str, Any]:
-        entry = _problem(self._rows, self._lines_of(problem_id))
+        entry = problem_entry(self._rows, self._lines_of(problem_id))
         return {
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in entry.items()

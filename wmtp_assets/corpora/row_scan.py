@@ -22,6 +22,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.dataset_format import DatasetFormat
+from wmtp_assets.corpora.problem_map import problem_runs
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.row_validation import parsed, type_faults, value_faults
 from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
@@ -93,6 +94,7 @@ def _together(parts: Sequence[LineFacts | None]) -> LineFacts | None:
     return LineFacts(
         np.concatenate([part.is_correct for part in known]),
         np.concatenate([part.difficulty for part in known]),
+        [run for part in known for run in part.problems],
     )
 
 
@@ -151,8 +153,10 @@ def _checked(
         found.difficulties[None] += table.num_rows
         values = np.full(table.num_rows, -1)
     _unlike(found, block, values, described["difficulty"][rows], "difficulty")
+    task_ids = table["task_id"].to_pylist()
     if not graded or (values.min() >= 0 and values.max() < _MOST):
-        found.facts = LineFacts(classes.astype(np.int8), values.astype(np.int16))
+        problems = list(problem_runs(task_ids, block.first))
+        found.facts = LineFacts(classes.astype(np.int8), values.astype(np.int16), problems)
     if tests_field is not None:
         lengths_of = (
             pc.list_value_length if pa.types.is_list(table[tests_field].type) else pc.binary_length
@@ -160,7 +164,7 @@ def _checked(
         empty = as_numpy(pc.equal(lengths_of(table[tests_field]), 0))
         for at in np.flatnonzero(empty)[:_KEPT].tolist():
             _note(found.without_tests, f"line {block.first + at}: {tests_field}")
-    return found, _hashes(table["task_id"].to_pylist())
+    return found, _hashes(task_ids)
 
 
 def _table(block: _Block, dataset_format: DatasetFormat) -> pa.Table | None:

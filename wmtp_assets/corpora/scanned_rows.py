@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class LineFacts:
-    """What the contract's metadata file says of each line: is_correct (1, 0; -1: absent) and
-    difficulty (-1: null), an element per line."""
+    """What the contract's metadata files say of each line: is_correct (1, 0; -1: absent) and
+    difficulty (-1: none), an element per line. `problems` says from which line on the problem is
+    which by the task ids (None: they name none)."""
 
     is_correct: NDArray[np.int8]
     difficulty: NDArray[np.int16]
+    problems: Sequence[tuple[int, str | None]] = ()
 
 
 @dataclass

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wmtp_assets.corpora import problem_map
+from wmtp_assets.corpora import problem_metadata
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.problem_map import (
     ProblemIndexMap,
     ProblemRows,
     problem_of,
-    write_problem_metadata,
+    problem_runs,
 )
+from wmtp_assets.corpora.problem_metadata import write_problem_metadata
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.row_index import IndexWriter, RowIndex
@@ -72,8 +73,8 @@ def test_it_is_what_json_dump_writes_of_the_rows(
     monkeypatch: pytest.MonkeyPatch,
     piece: int,
 ) -> None:
-    monkeypatch.setattr(problem_map, "_PIECE", piece)
-    monkeypatch.setattr(problem_map, "_AT_ONCE", min(piece + 6, 8192))
+    monkeypatch.setattr(problem_metadata, "_PIECE", piece)
+    monkeypatch.setattr(problem_metadata, "_AT_ONCE", min(piece + 6, 8192))
     report = build_codecontests(trap_shards, small_tokenizer, tmp_path, "train")
     document = compared(report, small_tokenizer)
     assert document["stats"]["has_problem_id"] is True
@@ -157,6 +158,13 @@ def test_tasks_without_a_class_are_of_no_problem(small_tokenizer: Path, tmp_path
 )
 def test_the_problem_of_a_task_id(task_id: str, name: str | None) -> None:
     assert problem_of(task_id) == name
+
+
+def test_runs_of_task_ids_begin_where_the_problem_changes() -> None:
+    ids = "a_correct_0 a_correct_1 a_incorrect_0 a_correct_ a_correct_ 1 2 b_correct_9 b_correct_10"
+    assert list(problem_runs(ids.split(), 40)) == [(40, "a"), (43, None), (47, "b")]
+    assert list(problem_runs(["", "_correct_0"], 0)) == [(0, None), (1, "")]
+    assert list(problem_runs([], 0)) == []
 
 
 # What no build gives.

@@ -12,7 +12,7 @@ from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.structure import SplitMetadata, structure_fault
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
 from wmtp_assets.catalog import Dataset
-from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact
+from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora import checks as corpora
 from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
@@ -102,24 +102,25 @@ class MetadataSubject(Subject):
         return corpora.StoredMetadata(
             Document(self.folder, self.receipt).path,
             lambda: Split(*self.place(self.artifact.inputs[0])).jsonl,
-            self._facts,
+            lambda: facts_of_lines(self),
         )
-
-    def _facts(self) -> LineFacts | None:
-        """What reading the lines for the split's own checks finds, if they run as well."""
-        split = self.project.artifacts[self.artifact.inputs[0]]
-        if split.name not in self.shared.together:
-            return None
-        try:
-            rows = SplitSubject(self.project, split, shared=self.shared)
-            return rows.stored.scan.facts
-        except Exception:  # whatever it is, the split's checks report it
-            return None
 
     def digests(self) -> dict[str, str]:
         if not is_computed(self, "stored") or not is_computed(self.stored, "compared"):
             return {}
         return {self.stored.path.name: self.stored.compared.sha256}
+
+
+def facts_of_lines(metadata: Subject) -> LineFacts | None:
+    """Of a metadata file: what reading the lines for their split's own checks finds, if they run as
+    well."""
+    split = metadata.project.artifacts[metadata.artifact.inputs[0]]
+    if split.name not in metadata.shared.together:
+        return None
+    try:
+        return SplitSubject(metadata.project, split, shared=metadata.shared).stored.scan.facts
+    except Exception:  # whatever it is, the split's checks report it
+        return None
 
 
 def _lines_of(project: Project, split: Artifact) -> Hashable | None:
@@ -159,9 +160,12 @@ def _check_rows_of_source(
     With `rebuild` everything is made again, and the contract's metadata file is compared too.
     """
     rows = Split(*place(project, artifact.name))
-    name = f"{artifact.name}_metadata"
-    compared = rebuild and name in project.artifacts
-    metadata = Document(*place(project, name)).path if compared else None
+    beside = [
+        one.name
+        for one in project.artifacts.values()
+        if one.kind in (Kind.SPLIT_METADATA, Kind.SMALL_METADATA) and one.inputs == (artifact.name,)
+    ]
+    metadata = Document(*place(project, beside[0])).path if rebuild and beside else None
     if artifact.is_small:
         whole = Split(*place(project, artifact.inputs[0]))
         wanted, draw = (int(str(artifact.settings[key])) for key in ("rows", "seed"))

@@ -12,6 +12,7 @@ from wmtp_assets.catalog.artifacts import TOKENIZER
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.problem_metadata import write_problem_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.small_copy import select_small
 from wmtp_assets.storage.preflight import require_space
@@ -61,6 +62,15 @@ def describe_rows(task: Task) -> Made:
     (file,) = task.artifact.links.values()
     rows = task.input(task.artifact.inputs[0], Split)
     written = write_metadata(rows.index, task.folder / file)
+    stats = cast("dict[str, object]", written["stats"])
+    return Made({"rows": stats["total"], **stats}, {file: str(written["sha256"])})
+
+
+def describe_problems(task: Task) -> Made:
+    """The current contract's metadata file of a split: entries, and the lines of each problem."""
+    (file,) = task.artifact.links.values()
+    rows = task.input(task.artifact.inputs[0], Split)
+    written = write_problem_metadata(rows.index, rows.jsonl, task.folder / file)
     stats = cast("dict[str, object]", written["stats"])
     return Made({"rows": stats["total"], **stats}, {file: str(written["sha256"])})
 

@@ -74,6 +74,19 @@ def of_row_metadata(project: Project, artifact: Artifact, folder: Path, receipt:
     }
 
 
+def of_problem_metadata(
+    project: Project, artifact: Artifact, folder: Path, receipt: Receipt
+) -> Facts:
+    """The same, and how many pairs of a right and a wrong solution its problems give."""
+    facts = receipt.facts
+    pairs = f"{facts['total_possible_pairs']:,} of a correct and an incorrect solution"
+    problems = f"{facts['n_valid_problems']:,} of {facts['n_problems']:,} problems"
+    return {
+        **of_row_metadata(project, artifact, folder, receipt),
+        "pairs": f"{pairs}, in {problems}" if facts["has_problem_id"] else "none: no classes",
+    }
+
+
 def of_schema(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
     """A schema: its columns."""
     schema = Document(folder, receipt).value()
