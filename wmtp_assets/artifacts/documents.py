@@ -20,6 +20,7 @@ from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.configs import metadata_facts
+from wmtp_assets.checkpoints.layout import Described
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
@@ -56,7 +57,9 @@ def tokenizer_files(raw: Fetched, vocab_size: int) -> Derived:
     return Derived(files, {"vocab_size": vocab_size})
 
 
-def config_files(layout: str, upstream: dict[str, object], checkpoint: Checkpoint) -> Derived:
+def config_files(
+    layout: str, described: Described, upstream: dict[str, object], checkpoint: Checkpoint
+) -> Derived:
     """The config documents that the layout writes, from upstream's.
 
     What upstream's leaves open is as the conversion settled it. Raises LayoutError where a setting
@@ -65,7 +68,7 @@ def config_files(layout: str, upstream: dict[str, object], checkpoint: Checkpoin
     header = read_header(checkpoint.path)
     upstream = {**upstream, **checkpoint.settled()["config"]}
     known = layout_named(layout)
-    documents = known.documents(upstream, header)
+    documents = known.documents(upstream, header, described)
     files = {name: json_bytes(document) for name, document in documents.items()}
     return Derived(files, {"document": known.config_files[0]})
 
@@ -95,9 +98,12 @@ def certificate_facts(recorded: Certificate) -> Mapping[str, object]:
     }
 
 
-def adapter_files(layout: str, model_config: Document, checkpoint: Checkpoint) -> Derived:
+def adapter_files(
+    layout: str, described: Described, model_config: Document, checkpoint: Checkpoint
+) -> Derived:
     """meta_adapter.yaml. Raises ConfigError or ParamsError."""
-    derived = layout_named(layout).adapter(model_config.value(), read_header(checkpoint.path))
+    header = read_header(checkpoint.path)
+    derived = layout_named(layout).adapter(model_config.value(), header, described)
     text = yaml.safe_dump(derived, sort_keys=False)
     return Derived({"meta_adapter.yaml": text.encode()}, derived)
 
@@ -121,10 +127,13 @@ def metadata_files(
     sums = checkpoint.receipt.files
     document = {
         "name": artifact.owner,
+        "model_name": artifact.owner,
+        "version": checkpoint.receipt.version,
         **facts,
         **({"vocabulary_padding": padding} if padding else {}),
         **dict(artifact.settings),
         "sha256": {
+            "checkpoint": sums["model.safetensors"].sha256,
             "model.safetensors": sums["model.safetensors"].sha256,
             "tokenizer.model": tokenizer.receipt.files["tokenizer.model"].sha256,
         },

@@ -250,7 +250,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         ),
         red="it does not describe the stored tensors",
         icon="json",
-        code_version="2",  # known settings only, by the names of transformers 4 and 5
+        code_version="3",  # of meta-mtp, config.json states max_position_embeddings
     ),
     Kind.ADAPTER: ArtifactKind(
         make=models.write_adapter,
@@ -263,6 +263,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         ),
         red="it does not follow from config and tensors",
         icon="yaml",
+        code_version="2",  # model_name, num_hidden_layers, max_position_embeddings, cache
     ),
     Kind.MODEL_METADATA: ArtifactKind(
         make=models.write_metadata,
@@ -275,7 +276,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         ),
         red="it states something else than the files hold",
         icon="json",
-        code_version="2",  # settled values; a tokenizer of another size is refused
+        code_version="3",  # model_name, version, files, source and what else training reads
         loads=models.metadata_inputs,
     ),
     Kind.SPLIT: ArtifactKind(

@@ -82,8 +82,26 @@ class ProblemMetadata(_Strict):
 
 
 class _Digests(_Strict):
-    checkpoint: Digest = Field(alias="model.safetensors")
+    checkpoint: Digest
+    weights: Digest = Field(alias="model.safetensors")
     tokenizer: Digest = Field(alias="tokenizer.model")
+
+
+class _Source(_Strict):
+    repository: Words
+    revision: Words
+    licence: Words
+    slice_of: Words = ""
+
+
+class _ValueHead(_Strict):
+    stored: bool
+    input_size: PositiveInt
+    tensors: list[Words] = []
+
+
+class _Distributed(_Strict):
+    fsdp_compatible: bool
 
 
 class _Settled(_Strict):
@@ -113,10 +131,14 @@ class ModelMetadata(BaseModel):
     __pydantic_extra__: dict[str, str | int | float | bool]
 
     name: Words
+    model_name: Words
+    version: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     layout: Words
     implementation: Words
+    format: Literal["safetensors"]
     dtype: _DTYPES
     parameters: PositiveInt
+    n_params: PositiveInt
     tensors: PositiveInt
     vocab_size: PositiveInt
     repository: Words = ""
@@ -125,6 +147,11 @@ class ModelMetadata(BaseModel):
     slice_of: Words = ""
     status: Status
     target_device: Words
+    source: _Source
+    files: Annotated[dict[Words, Words], Field(min_length=1)]
+    tokenizer_shared_with: Words | None
+    value_head: _ValueHead
+    distributed: _Distributed
     sha256: _Digests
     size_bytes: PositiveInt
     conversion: Annotated[_Converted | _Sliced, Field(discriminator="kind")]

@@ -12,12 +12,13 @@ from wmtp_assets.catalog.artifacts import (
     artifacts_of,
     model_artifact,
 )
+from wmtp_assets.catalog.model_artifacts import model_folders
 from wmtp_assets.catalog.schema import Catalog, MicroModel
 from wmtp_assets.checkpoints.configs import HF_VIEW
+from wmtp_assets.checkpoints.layout import Described
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.formats import FORMATS
-from wmtp_assets.generations import model_folder
 from wmtp_assets.storage import PublishedSet
 
 Links = dict[str, tuple[str, str]]
@@ -29,7 +30,7 @@ def published_sets(catalog: Catalog) -> list[PublishedSet]:
     sets = []
     every = _links(catalog)
     for model in catalog.models:
-        folders = [model_folder(contract, model) for contract in catalog.contract]
+        folders = model_folders(catalog, model)
         links: Links = {}
         for folder in folders:
             links |= {path: to for path, to in every.items() if path.startswith(f"{folder}/")}
@@ -61,6 +62,16 @@ def layout_of(catalog: Catalog, model: str) -> str:
     if isinstance(entry, MicroModel):
         return catalog.upstream_models()[entry.slice_of].layout
     return entry.layout
+
+
+def described(catalog: Catalog, model: str) -> Described:
+    """What the catalog says of a model, and its documents repeat; a micro model has its base's
+    positions."""
+    entry = catalog.models[model]
+    if isinstance(entry, MicroModel):
+        base = catalog.upstream_models()[entry.slice_of]
+        return Described(model, entry.target_device, base.max_position_embeddings)
+    return Described(model, None, entry.max_position_embeddings)
 
 
 def _links(catalog: Catalog) -> Links:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 
 from wmtp_assets.catalog.artifact import (
     TOKENIZER,
+    TOKENIZER_FILES,
     TOKENIZER_RAW,
     Artifact,
     Kind,
@@ -81,8 +83,10 @@ def _fetched(name: str, model: UpstreamModel, catalog: Catalog) -> list[Artifact
         "licence": model.upstream.licence,
         "status": model.status,
         "target_device": model.target_device,
+        "source": _source(model),
+        "tokenizer_shared_with": _shared_with(name, catalog),
     }
-    made += _documents(made[1], model.layout, raw, described, catalog)
+    made += _documents(made[1], model, raw, described, catalog)
     if model.shard_bytes is not None:
         shards = Artifact(
             model_artifact(name, "shards"),
@@ -118,15 +122,44 @@ def _micro(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifact]:
         "slice_of": micro.slice_of,
         "status": micro.status,
         "target_device": micro.target_device,
+        "source": {"slice_of": micro.slice_of, **_source(base)},
+        "tokenizer_shared_with": _shared_with(name, catalog),
     }
-    return [checkpoint, *_documents(checkpoint, base.layout, weights, described, catalog)]
+    device = {"target_device": micro.target_device}
+    documents = _documents(checkpoint, base, weights, described, catalog, adapter=device)
+    return [checkpoint, *documents]
+
+
+def _source(model: UpstreamModel) -> dict[str, object]:
+    """Where a model comes from, for metadata.json."""
+    upstream = model.upstream
+    return {
+        "repository": upstream.repository,
+        "revision": upstream.revision,
+        "licence": upstream.licence,
+    }
+
+
+def _shared_with(name: str, catalog: Catalog) -> str | None:
+    """The model whose tokenizer a model has; None of the one that it comes with."""
+    owner = catalog.tokenizer.from_model
+    return None if name == owner else owner
 
 
 def _links(model: str, files: Mapping[str, str], catalog: Catalog) -> dict[str, str]:
     """Files of a model under the paths of every generation: `files` are the artifact's, by their
     places in the model's folder."""
-    folders = [model_folder(contract, model) for contract in catalog.contract]
+    folders = model_folders(catalog, model)
     return {f"{folder}/{path}": file for folder in folders for path, file in files.items()}
+
+
+def model_folders(catalog: Catalog, model: str) -> list[str]:
+    """Every folder of a model's files, below the storage: one in each generation of the contract,
+    and in the current one those of its aliases."""
+    folders = [model_folder(contract, model) for contract in catalog.contract]
+    if "current" in catalog.contract:
+        folders += [model_folder("current", alias) for alias in catalog.models[model].aliases]
+    return folders
 
 
 def _checkpoint_links(name: str, catalog: Catalog) -> dict[str, str]:
@@ -136,12 +169,17 @@ def _checkpoint_links(name: str, catalog: Catalog) -> dict[str, str]:
 
 def _documents(
     model: Artifact,
-    layout: str,
+    origin: UpstreamModel,
     config_from: str,
     described: Mapping[str, object],
     catalog: Catalog,
+    adapter: Mapping[str, object] | None = None,
 ) -> list[Artifact]:
-    """The documents beside the checkpoint `model`: config, certificate, adapter, metadata."""
+    """The documents beside the checkpoint `model`: config, certificate, adapter, metadata.
+
+    `origin` is the entry that it was fetched by, or its base was. `described` is what metadata.json
+    repeats of the catalog, `adapter` what only meta_adapter.yaml does.
+    """
 
     def document(
         kind: Kind,
@@ -161,21 +199,39 @@ def _documents(
             settings=settings or {},
         )
 
-    known = layout_named(layout)
+    known = layout_named(origin.layout)
+    stated = origin.max_position_embeddings
+    # Only where it is given: the digest of what was made without it stays what it was.
+    positions = {} if stated is None else {"max_position_embeddings": stated}
     config = document(
         Kind.CONFIG,
         "config",
         dict.fromkeys((config_from, model.name)),
         *(f"configs/{file}" for file in known.config_files),
-        settings={"layout": layout},
+        settings={"layout": origin.layout, **positions},
     )
     certificate = document(Kind.CERTIFICATE, "certificate", [model.name], "certificate.json")
     made = [config, certificate]
     if known.has_adapter:
         inputs = [config.name, model.name]
-        made.append(document(Kind.ADAPTER, "adapter", inputs, "configs/meta_adapter.yaml"))
+        path, settings = "configs/meta_adapter.yaml", {**positions, **(adapter or {})}
+        made.append(document(Kind.ADAPTER, "adapter", inputs, path, settings=settings))
     members = [model.name, *(one.name for one in made), TOKENIZER]
     metadata = document(
-        Kind.MODEL_METADATA, "metadata", members, "metadata.json", settings=described
+        Kind.MODEL_METADATA,
+        "metadata",
+        members,
+        "metadata.json",
+        settings={**described, "files": _files_of([model, *made])},
     )
     return [*made, metadata]
+
+
+_ROLES = {"model": "checkpoint", "SHA256SUMS": "checksums", "meta_adapter": "adapter"}
+
+
+def _files_of(made: Iterable[Artifact]) -> dict[str, str]:
+    """The files of a model for metadata.json: their paths in its folder, by what each is."""
+    paths = [PurePosixPath(link) for artifact in made for link in artifact.links]
+    files = {_ROLES.get(path.stem, path.stem): "/".join(path.parts[2:]) for path in paths}
+    return {**files, "tokenizer": f"tokenizer/{TOKENIZER_FILES[0]}"}

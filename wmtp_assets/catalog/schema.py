@@ -202,6 +202,9 @@ class UpstreamModel(Entry):
     `weights_key` names the key behind which they lie: `state_dict`, or `[checkpoint, model]` for
     one within the other. Where every tensor's name begins with what the layout does not know
     (`module.`, `_orig_mod.`), `strip_prefix` names it.
+
+    `max_position_embeddings` is for layouts whose config may leave it out (meta-mtp).
+    `aliases` are further names under which the current generation of training code finds it.
     """
 
     layout: ModelLayout
@@ -217,6 +220,17 @@ class UpstreamModel(Entry):
     strip_prefix: Annotated[str, StringConstraints(pattern=r"^(([A-Za-z0-9_-]+\.)+)?$")] = ""
     shard_bytes: Positive | None = None
     target_device: Words = "cuda"
+    max_position_embeddings: Positive | None = None
+    aliases: tuple[AssetName, ...] = ()
+
+    @model_validator(mode="after")
+    def _positions_are_of_the_config_where_it_states_them(self) -> Self:
+        if self.max_position_embeddings is not None and LAYOUTS[self.layout].positions is None:
+            raise ValueError(
+                f"max_position_embeddings is what config.json of the layout {self.layout} states: "
+                "leave it out here"
+            )
+        return self
 
 
 class MicroModel(Entry):
@@ -233,6 +247,7 @@ class MicroModel(Entry):
     status: Status = "required"
     max_bytes: Positive = 200_000_000
     target_device: Words = "mps"
+    aliases: tuple[AssetName, ...] = ()
 
 
 def _kind_of_model(value: object) -> str:

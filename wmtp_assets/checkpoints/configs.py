@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from wmtp_assets.checkpoints import strict_json
+from wmtp_assets.checkpoints.layout import Described
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.sizes import ConfigError, dtype_of
@@ -54,21 +55,34 @@ def metadata_facts(layout: str, config: Mapping[str, object], header: Header) ->
     return {
         "layout": layout,
         "implementation": known.implementation,
+        "format": "safetensors",
         "dtype": dtype_of(header),
         "parameters": header.parameters,
+        "n_params": header.parameters,
         "tensors": len(header.tensors),
         **known.agreed(config, header),
         **known.facts,
+        "value_head": known.value_head(header),
+        # FSDP shards block by block: every tensor is a parameter, all of one dtype (else there is
+        # none to state), and none is in two modules at once.
+        "distributed": {"fsdp_compatible": not config.get("tie_word_embeddings", False)},
     }
 
 
 def check_configs(
-    layout: str, *, weights: Path, config: Path, adapter: Path | None, metadata: Path | None
+    layout: str,
+    described: Described,
+    *,
+    weights: Path,
+    config: Path,
+    adapter: Path | None,
+    metadata: Path | None,
 ) -> list[Finding]:
     """Whether a model's documents agree with its tensors and with each other.
 
     Args:
-        layout: its name. config: the first of its `config_files`.
+        layout: its name. described: what the catalog says of the model.
+        config: the first of its `config_files`.
         weights: the safetensors file; only its header is read.
         adapter: meta_adapter.yaml, where the model has one. metadata: metadata.json likewise.
     """
@@ -88,7 +102,11 @@ def check_configs(
     findings = [_finding("config_describes_tensors", config, faults)]
     if adapter is not None:
         findings.append(
-            agrees("meta_adapter_agrees", adapter, lambda: known.adapter(document(), header()))
+            agrees(
+                "meta_adapter_agrees",
+                adapter,
+                lambda: known.adapter(document(), header(), described),
+            )
         )
     if metadata is not None:
         findings.append(

@@ -46,6 +46,19 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Described:
+    """What the catalog says of a model, and its documents repeat.
+
+    `target_device` is that of a micro model, `max_position_embeddings` what the catalog states
+    where upstream's config does not.
+    """
+
+    name: str
+    target_device: str | None = None
+    max_position_embeddings: int | None = None
+
+
+@dataclass(frozen=True)
 class Assignment:
     """What a layout makes of a source: every target tensor, and why other entries are left out."""
 
@@ -92,6 +105,9 @@ class Layout(ABC):
     """The network of `mtp/` that executes it when it is checked."""
     hf_view: ClassVar[Mapping[str, str]] = {}
     """The model's `hf/` folder: names, and the file in the model's folder that each links to."""
+    positions: ClassVar[int | None] = None
+    """`max_position_embeddings` where neither config nor catalog states it; None of layouts whose
+    config always does."""
     copies_at_source: ClassVar[int] = 1
     """How often a source may hold the weights: the disk that a download needs."""
     is_sliced: ClassVar[bool] = False
@@ -137,14 +153,21 @@ class Layout(ABC):
         """What the model's config must say: the settled one, and the dtype where it names one."""
         return self.settled(config)
 
-    def documents(self, config: Config, header: Header) -> dict[str, dict[str, object]]:
+    def documents(
+        self, config: Config, header: Header, described: Described
+    ) -> dict[str, dict[str, object]]:
         """`config_files`, by name. Raises ConfigError where config and tensors disagree."""
         self.agreed(config, header)
         return {self.config_files[0]: self.stated(config, header)}
 
-    def adapter(self, config: Config, header: Header) -> dict[str, object]:
+    def adapter(self, config: Config, header: Header, described: Described) -> dict[str, object]:
         """meta_adapter.yaml, of a layout that has one."""
         raise ConfigError(f"The layout {self.name} has no meta_adapter.yaml")
+
+    def value_head(self, header: Header) -> dict[str, object]:
+        """What metadata.json says of a value head: whether the file holds one, and the width of
+        what it reads, which is also that of one to be added. Raises ConfigError."""
+        return {"stored": False, "input_size": self.sizes(header)["hidden_size"]}
 
     def cut(self, config: Config, micro: MicroShape) -> Cut:
         """How a smaller model is cut from one with this config, where `is_sliced`."""

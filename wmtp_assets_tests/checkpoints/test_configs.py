@@ -17,12 +17,14 @@ from wmtp_assets.checkpoints.configs import (
     metadata_facts,
 )
 from wmtp_assets.checkpoints.dtypes import DType
+from wmtp_assets.checkpoints.layout import Described
 from wmtp_assets.checkpoints.layouts import LAYOUTS
 from wmtp_assets.checkpoints.safetensors_file import Header, TensorInfo
 from wmtp_assets.checkpoints.sizes import ConfigError, dtype_of
 from wmtp_assets.findings import Finding
 
 MTP = LAYOUTS["meta-mtp"]
+NAMED = Described("a-model")
 
 PUBLISHED: Mapping[str, object] = {
     "dim": 4096,
@@ -106,19 +108,67 @@ SMALL_HEADER = header_of(mtp_shapes(64, 176, 512, 32, 3, 3))
 
 def test_the_adapter_of_the_published_model_states_what_params_json_leaves_unsaid() -> None:
     header = header_of(mtp_shapes(4096, 11008, 32000, 4096, 29, 3))
-    assert MTP.adapter(PUBLISHED, header) == {
+    assert MTP.adapter(PUBLISHED, header, NAMED) == {
+        "model_name": "a-model",
         "n_future_tokens": 4,
+        "num_hidden_layers": 32,
         "trunk_layers": 28,
         "hidden_size": 4096,
         "intermediate_size": 11008,
         "num_attention_heads": 32,
         "num_key_value_heads": 32,
         "vocab_size": 32000,
+        "max_position_embeddings": 2048,
         "rms_norm_eps": 1e-05,
         "rope_theta": 10000.0,
         "dtype": "float16",
         "parameters": 6_738_415_616,
+        "cache": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("stated", "in_catalog", "found"),
+    [(None, None, 2048), (None, 4096, 4096), (1024, None, 1024), (1024, 1024, 1024)],
+)
+def test_positions_are_those_of_params_json_or_the_catalog_or_metas_own_code(
+    stated: int | None, in_catalog: int | None, found: int
+) -> None:
+    params = {**SMALL, "max_seq_len": stated}
+    described = Described("a-model", max_position_embeddings=in_catalog)
+    documents = MTP.documents(params, SMALL_HEADER, described)
+    adapter = MTP.adapter(params, SMALL_HEADER, described)
+    assert documents["config.json"]["max_position_embeddings"] == found
+    assert adapter["max_position_embeddings"] == found
+
+
+def test_a_catalog_that_contradicts_params_json_on_positions_is_refused() -> None:
+    described = Described("a-model", max_position_embeddings=4096)
+    with pytest.raises(ConfigError, match=r"max_seq_len of params\.json, 1024.*4096"):
+        MTP.adapter({**SMALL, "max_seq_len": 1024}, SMALL_HEADER, described)
+
+
+def test_only_the_adapter_of_a_micro_model_names_a_device() -> None:
+    micro = Described("a-micro-model", target_device="mps")
+    assert MTP.adapter(SMALL, SMALL_HEADER, micro)["target_device"] == "mps"
+    assert "target_device" not in MTP.adapter(SMALL, SMALL_HEADER, NAMED)
+    config = MTP.documents(SMALL, SMALL_HEADER, micro)["config.json"]
+    assert config.keys() & {"target_device", "model_name", "cache", "parameters"} == set()
+
+
+def test_metadata_says_what_training_asks_of_heads_and_sharding() -> None:
+    mtp = metadata_facts("meta-mtp", SMALL, SMALL_HEADER)
+    assert mtp["value_head"] == {"stored": False, "input_size": 64}
+    assert mtp["distributed"] == {"fsdp_compatible": True}
+    assert (mtp["n_params"], mtp["format"]) == (mtp["parameters"], "safetensors")
+    shapes = {**llama_shapes(prefix=""), "v_head.weight": (1, 64), "v_head.bias": (1,)}
+    reward = metadata_facts("llama-reward", SHEARED, header_of(shapes))
+    tensors = ["v_head.weight", "v_head.bias"]
+    assert reward["value_head"] == {"stored": True, "input_size": 64, "tensors": tensors}
+    tied = metadata_facts(
+        "llama", {**SHEARED, "tie_word_embeddings": True}, header_of(llama_shapes())
+    )
+    assert tied["distributed"] == {"fsdp_compatible": False}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +186,7 @@ def test_no_adapter_is_derived_from_params_of_another_model(
     change: dict[str, object], named: str
 ) -> None:
     with pytest.raises(ConfigError, match=named):
-        MTP.adapter({**SMALL, **change}, SMALL_HEADER)
+        MTP.adapter({**SMALL, **change}, SMALL_HEADER, NAMED)
 
 
 def test_tensors_of_two_dtypes_have_no_dtype_to_state() -> None:
@@ -148,7 +198,7 @@ def test_tensors_of_two_dtypes_have_no_dtype_to_state() -> None:
 
 def test_a_header_of_another_layout_is_refused_by_tensor_name() -> None:
     with pytest.raises(ConfigError, match=r"no tensor|tok_embeddings\.weight"):
-        MTP.adapter(SMALL, header_of(llama_shapes()))
+        MTP.adapter(SMALL, header_of(llama_shapes()), NAMED)
 
 
 @pytest.mark.parametrize("dtype", [DType.FLOAT16, DType.BFLOAT16, DType.FLOAT32])
@@ -179,7 +229,7 @@ def test_an_mtp_config_json_is_nothing_that_transformers_would_fill_with_random_
 ) -> None:
     from transformers import AutoModelForCausalLM
 
-    config = MTP.documents(SMALL, SMALL_HEADER)["config.json"]
+    config = MTP.documents(SMALL, SMALL_HEADER, NAMED)["config.json"]
     assert (config["num_hidden_layers"], config["dtype"]) == (6, "float16")
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match="meta-mtp"):
@@ -188,7 +238,7 @@ def test_an_mtp_config_json_is_nothing_that_transformers_would_fill_with_random_
 
 def test_the_published_micro_model_is_one_layer_and_three_extra_heads() -> None:
     micro = {**PUBLISHED, "dim": 512, "n_layers": 4, "n_heads": 4, "n_kv_heads": 4}
-    adapter = MTP.adapter(micro, header_of(mtp_shapes(512, 1536, 32000, 512, 1, 3)))
+    adapter = MTP.adapter(micro, header_of(mtp_shapes(512, 1536, 32000, 512, 1, 3)), NAMED)
     assert (adapter["trunk_layers"], adapter["parameters"]) == (0, 46_404_096)
 
 
@@ -200,7 +250,7 @@ def model(tmp_path: Path) -> Path:
 
     directory = write_directory(network(SMALL).half(), SMALL, tmp_path)
     header = read_header(directory / "safetensors" / "model.safetensors")
-    adapter = yaml.safe_dump(MTP.adapter(SMALL, header))
+    adapter = yaml.safe_dump(MTP.adapter(SMALL, header, NAMED))
     (directory / "configs" / "meta_adapter.yaml").write_text(adapter)
     metadata = {"model": "small", **metadata_facts("meta-mtp", SMALL, header)}
     (directory / "metadata.json").write_text(json.dumps(metadata))
@@ -210,6 +260,7 @@ def model(tmp_path: Path) -> Path:
 def run_checks(model: Path) -> dict[str, Finding]:
     findings = check_configs(
         "meta-mtp",
+        NAMED,
         weights=model / "safetensors" / "model.safetensors",
         config=model / "configs" / "params.json",
         adapter=model / "configs" / "meta_adapter.yaml",
@@ -290,6 +341,7 @@ def test_a_llama_config_that_calls_float16_float32_is_named(tmp_path: Path) -> N
     (tmp_path / "config.json").write_text(json.dumps(config))
     (finding,) = check_configs(
         "llama",
+        NAMED,
         weights=tmp_path / "model.safetensors",
         config=tmp_path / "config.json",
         adapter=None,

@@ -18,7 +18,7 @@ from wmtp_assets.artifacts.documents import (
 from wmtp_assets.artifacts.types import Checkpoint, Document, Tokenizer
 from wmtp_assets.catalog import MicroModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
-from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.catalog.contract import described, layout_of
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Check, Outcome
 
@@ -65,17 +65,19 @@ def _tokenizer(project: Project, artifact: Artifact) -> Derived:
 def _config(project: Project, artifact: Artifact) -> Derived:
     checkpoint = _checkpoint(project, artifact)
     layout = layout_of(project.catalog, artifact.owner)
+    stated = described(project.catalog, artifact.owner)
     model = project.catalog.models[artifact.owner]
     if isinstance(model, MicroModel):
-        return config_files(layout, checkpoint.slice()["config"], checkpoint)
+        return config_files(layout, stated, checkpoint.slice()["config"], checkpoint)
     upstream = upstream_config(model, source(project, artifact.inputs[0]))
-    return config_files(layout, upstream, checkpoint)
+    return config_files(layout, stated, upstream, checkpoint)
 
 
 def _adapter(project: Project, artifact: Artifact) -> Derived:
     layout = layout_of(project.catalog, artifact.owner)
+    stated = described(project.catalog, artifact.owner)
     config = _config_document(project, artifact)
-    return adapter_files(layout, config, _checkpoint(project, artifact))
+    return adapter_files(layout, stated, config, _checkpoint(project, artifact))
 
 
 def _metadata(project: Project, artifact: Artifact) -> Derived:

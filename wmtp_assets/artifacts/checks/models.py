@@ -19,7 +19,7 @@ from wmtp_assets.artifacts.structure import ModelMetadata, structure_fault
 from wmtp_assets.artifacts.types import Checkpoint, Document, Tokenizer
 from wmtp_assets.catalog import UpstreamModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
-from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.catalog.contract import described, layout_of
 from wmtp_assets.checkpoints import tokenizers
 from wmtp_assets.checkpoints.configs import (
     check_configs,
@@ -147,6 +147,7 @@ class DocumentSubject(Subject):
         """Whether config, adapter and metadata agree with the tensors: a finding of each."""
         return check_configs(
             self.layout,
+            described(self.project.catalog, self.artifact.owner),
             weights=self.checkpoint.path,
             config=self.config.path,
             adapter=adapter,

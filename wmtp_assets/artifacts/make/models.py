@@ -17,7 +17,7 @@ from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.artifacts.types import SETTLED, Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact
-from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.catalog.contract import described, layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert
 from wmtp_assets.checkpoints.planning import require_stated
@@ -98,7 +98,9 @@ def write_config(task: Task) -> Made:
         upstream = checkpoint.slice()["config"]
     else:
         upstream = upstream_config(model, task.input(task.artifact.inputs[0], Fetched))
-    files = config_files(layout_of(catalog, owner), dict(upstream), checkpoint)
+    files = config_files(
+        layout_of(catalog, owner), described(catalog, owner), dict(upstream), checkpoint
+    )
     return Made(files.write(task.folder))
 
 
@@ -123,8 +125,10 @@ def write_certificate(task: Task) -> Made:
 def write_adapter(task: Task) -> Made:
     """meta_adapter.yaml. Raises ConfigError."""
     config, checkpoint = task.artifact.inputs
+    owner, catalog = task.artifact.owner, task.project.catalog
     files = adapter_files(
-        layout_of(task.project.catalog, task.artifact.owner),
+        layout_of(catalog, owner),
+        described(catalog, owner),
         task.input(config, Document),
         task.input(checkpoint, Checkpoint),
     )

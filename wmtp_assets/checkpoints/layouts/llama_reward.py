@@ -11,6 +11,7 @@ from typing import ClassVar
 from wmtp_assets.checkpoints.errors import LayoutError
 from wmtp_assets.checkpoints.layout import Assignment, Config, Shape, Wanted, number
 from wmtp_assets.checkpoints.layouts.llama import Transformers, trunk_shapes
+from wmtp_assets.checkpoints.safetensors_file import Header
 from wmtp_assets.checkpoints.settings import Accepted
 
 SECOND_TRUNK = "a second copy of the trunk, found equal to the first"
@@ -107,6 +108,11 @@ class LlamaReward(Transformers):
         left_out |= {name: UNUSED_HEAD for name in heads if name in present}
         left_out |= {name: UNUSED_NORMALIZER for name in _NORMALIZER if name in present}
         return Assignment(wanted, left_out)
+
+    def value_head(self, header: Header) -> dict[str, object]:
+        hidden = super().value_head(header)["input_size"]
+        tensors = [name for name in (WEIGHT, BIAS) if name in header.tensors]
+        return {"stored": True, "input_size": hidden, "tensors": tensors}
 
 
 LAYOUT = LlamaReward()

@@ -11,12 +11,19 @@ from typing import ClassVar, cast
 from wmtp_assets.checkpoints import config_values
 from wmtp_assets.checkpoints.cutting import Cut, MicroShape, at_most, kept_heads, ranges, spread
 from wmtp_assets.checkpoints.errors import LayoutError
-from wmtp_assets.checkpoints.layout import Config, Layout, Shape, is_table, number
+from wmtp_assets.checkpoints.layout import (
+    Config,
+    Described,
+    Layout,
+    Shape,
+    is_table,
+    number,
+)
 from wmtp_assets.checkpoints.params import check_sizes, ffn_dim_of, integer, positive
 from wmtp_assets.checkpoints.rope import Rope
 from wmtp_assets.checkpoints.rotary import theta_of
 from wmtp_assets.checkpoints.safetensors_file import Header
-from wmtp_assets.checkpoints.sizes import count_blocks, dtype_entries, dtype_of
+from wmtp_assets.checkpoints.sizes import ConfigError, count_blocks, dtype_entries, dtype_of
 from wmtp_assets.checkpoints.tensors import SourceTensor
 
 # Fields of params.json: sizes that must be there, sizes that may be, and fields that are accepted
@@ -44,6 +51,7 @@ class MetaMtp(Layout):
     facts: ClassVar[Mapping[str, object]] = {"freqs_cis_handling": "runtime_computed"}
     network = "mtp"
     is_sliced = True
+    positions = 2048  # max_seq_len of ModelArgs in Meta's reference code, unless it is told another
     embedding, block = "tok_embeddings.weight", "layers"
     wide, key = "feed_forward.w1.weight", "attention.wk.weight"
 
@@ -125,32 +133,41 @@ class MetaMtp(Layout):
             evidence["rope_theta"] = f"not in params.json: derived from the stored table {table}"
         return settled, evidence
 
-    def documents(self, config: Config, header: Header) -> dict[str, dict[str, object]]:
-        params = super().documents(config, header)
-        return {**params, "config.json": _config_json(params["params.json"], header)}
+    def documents(
+        self, config: Config, header: Header, described: Described
+    ) -> dict[str, dict[str, object]]:
+        params = super().documents(config, header, described)
+        return {**params, "config.json": _config_json(params["params.json"], header, described)}
 
-    def adapter(self, config: Config, header: Header) -> dict[str, object]:
+    def adapter(self, config: Config, header: Header, described: Described) -> dict[str, object]:
         """meta_adapter.yaml of an MTP model: what training needs and params.json leaves unsaid.
 
         Sizes and dtype are the tensors', after params.json was found to agree.
 
         Raises:
-            ConfigError: params.json and the tensors disagree. ParamsError: params.json is unusable.
+            ConfigError: params.json and the tensors disagree, or params.json and the catalog on the
+                number of positions. ParamsError: params.json is unusable.
         """
         sizes = self.agreed(config, header)
         heads = integer(config, "n_heads")
         return {
+            "model_name": described.name,
             "n_future_tokens": sizes["n_future_tokens"],
+            "num_hidden_layers": sizes["num_hidden_layers"],
             "trunk_layers": sizes["num_hidden_layers"] - sizes["n_future_tokens"],
             "hidden_size": sizes["hidden_size"],
             "intermediate_size": sizes["intermediate_size"],
             "num_attention_heads": heads,
             "num_key_value_heads": integer(config, "n_kv_heads", default=heads),
             "vocab_size": sizes["vocab_size"],
+            "max_position_embeddings": _positions(config, described),
             "rms_norm_eps": positive(config, "norm_eps"),
             "rope_theta": positive(config, "rope_theta"),
             "dtype": dtype_of(header),
             "parameters": header.parameters,
+            # The network keeps no keys and values between calls: each starts at position 0.
+            "cache": False,
+            **({"target_device": described.target_device} if described.target_device else {}),
         }
 
     def cut(self, config: Config, micro: MicroShape) -> Cut:
@@ -191,20 +208,42 @@ class MetaMtp(Layout):
 LAYOUT = MetaMtp()
 
 
-def _config_json(params: Config, header: Header) -> dict[str, object]:
+_OF_ADAPTER_ALONE = frozenset(["model_name", "dtype", "parameters", "cache", "target_device"])
+
+
+def _config_json(params: Config, header: Header, described: Described) -> dict[str, object]:
     """config.json of an MTP model, for tools that look for one.
 
     Its model_type is one that transformers does not know: called "llama", it would be loaded as a
     LLaMA, of which no name fits, and come out freshly initialised with a warning.
     """
-    adapter = LAYOUT.adapter(params, header)
+    adapter = LAYOUT.adapter(params, header, described)
     return {
         "architectures": ["MTPTransformer"],
         "model_type": LAYOUT.name,
-        "num_hidden_layers": integer(params, "n_layers"),
-        **{name: value for name, value in adapter.items() if name not in ("dtype", "parameters")},
+        **{name: value for name, value in adapter.items() if name not in _OF_ADAPTER_ALONE},
         **dtype_entries(header),
     }
+
+
+def _positions(params: Config, described: Described) -> int:
+    """How long a text may be, in tokens: as params.json states it (max_seq_len), else as the
+    catalog does, else as Meta's reference code has it where it is told nothing.
+
+    The tensors do not decide it: rotary angles are computed for any position.
+    """
+    named, stated = params.get("max_seq_len"), described.max_position_embeddings
+    if named is None:
+        return LAYOUT.positions if stated is None else stated
+    found = integer(params, "max_seq_len")
+    if stated not in (None, found):
+        raise ConfigError(
+            "The catalog states another number of positions than params.json",
+            expected=f"max_seq_len of params.json, {found}",
+            found=f"max_position_embeddings {stated} in the catalog",
+            hint="Leave max_position_embeddings out of the model's entry in the catalog.",
+        )
+    return found
 
 
 def _settled(params: Config) -> dict[str, object]:
