@@ -1,0 +1,284 @@
+"""`wmtp llama`: a multi-token-prediction model's next-token head, as a folder that transformers and
+vLLM load as a LLaMA. Verified before it gets its name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmtp_assets.artifacts.project import Project
+from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.checkpoints import strict_json
+from wmtp_assets.checkpoints.convert import convert_uncertified
+from wmtp_assets.checkpoints.errors import CheckpointError
+from wmtp_assets.checkpoints.layout import Described
+from wmtp_assets.checkpoints.next_token import FROM, llama_config, plan_llama, unequal
+from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.tokenizers import open_processor
+from wmtp_assets.storage import disk, locks
+from wmtp_assets.storage.atomic import write_bytes, write_json
+from wmtp_assets.storage.digests import read_sha256sums, sha256_file, write_sha256sums
+from wmtp_assets.storage.errors import StorageError, storage_errors
+
+_PARTIAL = ".partial"
+_WEIGHTS, _SUMS, _RECORD = "model.safetensors", "SHA256SUMS", "made_from.json"
+_TOKENIZER = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
+_OWN = frozenset((_WEIGHTS, _SUMS, _RECORD, "config.json", *_TOKENIZER))
+
+Say = Callable[[str], None]
+
+
+class AsLlamaError(CheckpointError):
+    """The model cannot be written as a LLaMA, or what was written is not equal to it."""
+
+
+@dataclass(frozen=True)
+class MtpFolder:
+    """A folder with an MTP model, laid out as the storage's are.
+
+    `safetensors/model.safetensors` (and `SHA256SUMS`, if it is there), `configs/params.json` and
+    `tokenizer/`.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def weights(self) -> Path:
+        """The model's tensors."""
+        return self.path / "safetensors" / _WEIGHTS
+
+    def params(self) -> dict[str, object]:
+        """params.json. Raises JsonFileError."""
+        path = self.path / "configs" / "params.json"
+        return strict_json.read_object(path, "The model's params.json", "name another folder")
+
+    def described(self) -> Described:
+        """Its name, and the number of positions where its config.json states one."""
+        path = self.path / "configs" / "config.json"
+        if not path.exists():
+            return Described(self.name)
+        stated = strict_json.read_object(path, "The model's config.json", "name another folder")
+        positions = stated.get("max_position_embeddings")
+        return Described(self.name, None, positions if type(positions) is int else None)
+
+    def tokenizer(self) -> dict[str, Path]:
+        """The files that AutoTokenizer reads, by name. Raises AsLlamaError where one is missing."""
+        paths = {name: self.path / "tokenizer" / name for name in _TOKENIZER}
+        missing = sorted(name for name, path in paths.items() if not path.is_file())
+        if missing:
+            raise AsLlamaError(
+                "The model's tokenizer is not whole",
+                expected=", ".join(paths),
+                found=f"no {', '.join(missing)}",
+                where=self.path / "tokenizer",
+                hint="copy the folder `tokenizer` of the model that it was trained from.",
+            )
+        return paths
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written to `folder`, and the comparison of its logits with the MTP model's."""
+
+    folder: Path
+    parameters: int
+    size: int
+    difference: float
+    largest: float
+
+
+def mtp_folder(project: Project, model: str) -> MtpFolder:
+    """The folder of a model: by its name in the catalog, or a path, which has a slash or is `.`.
+
+    Raises AsLlamaError where it is no MTP model's, StorageError where it was not made yet.
+    """
+    catalog = project.catalog
+    if model not in catalog.models and (os.sep in model or Path(model).is_dir()):
+        folder = MtpFolder(Path(model).resolve().name, Path(model).resolve())
+    else:
+        named = [name for name in catalog.models if layout_of(catalog, name) == FROM]
+        if model not in named:
+            other = model in catalog.models
+            raise AsLlamaError(
+                "Only models of several predictions are written as a LLaMA",
+                expected=f"{' or '.join(named)}, or the path of a folder laid out like theirs",
+                found=f"{model}, which transformers loads from its folder `hf` as it is"
+                if other
+                else model,
+                where=f"the catalog {catalog.name}",
+                hint="name one of those; `wmtp list` shows where each model is.",
+            )
+        place = project.storage / "models_v2" / model
+        if not place.exists():
+            raise StorageError(
+                f"models/{model} does not exist yet",
+                where=place,
+                hint=f"`wmtp materialize models/{model}`, then this again.",
+            )
+        # One edition of it: a publication meanwhile changes nothing.
+        folder = MtpFolder(model, place.resolve())
+    if not folder.weights.is_file():
+        raise AsLlamaError(
+            "This is no folder of a model",
+            expected="safetensors/model.safetensors, configs/params.json and tokenizer/ in it",
+            found="no safetensors/model.safetensors",
+            where=folder.path,
+            hint="name the folder that holds these.",
+        )
+    return folder
+
+
+def write_as_llama(source: MtpFolder, target: Path, say: Say) -> Written:
+    """Writes `source`'s next-token head to the new folder `target`, and verifies it before the
+    folder gets its name: every value is read back and compared, and the logits are.
+
+    Uses some 100 MB of memory, whatever the model's size. Raises AsLlamaError, CheckpointError
+    where a file of the model is not usable, StorageError where `target` is in the way or the disk
+    refuses.
+    """
+    from wmtp_assets.mtp.next_token import compare  # seconds, which a mistake in the call saves
+
+    params, tokenizer = source.params(), source.tokenizer()
+    header = read_header(source.weights)
+    plan = plan_llama(header, params)
+    with _appearing(target) as folder:
+        _require_digest(source, say)
+        say(f"writing {plan.target_size:,} bytes")
+        digest = convert_uncertified(plan, folder / _WEIGHTS)
+        written = read_header(folder / _WEIGHTS)
+        ids = _special_ids(tokenizer["tokenizer.model"])
+        config = llama_config(header, written, params, source.described(), ids)
+        write_json(folder / "config.json", config)
+        for name, path in tokenizer.items():
+            write_bytes(folder / name, path.read_bytes())
+        say("comparing every value with the model's")
+        _require(not (wrong := unequal(header, written, params)), "; ".join(wrong[:5]), source)
+        say("comparing logits with those of the model's next-token head")
+        logits = compare(source.weights, params, folder)
+        said = (
+            f"logits that differ by {logits.difference:.2g}, the largest being {logits.largest:.2g}"
+        )
+        _require(logits.equal, said, source)
+        record = {
+            "model": source.name,
+            "sha256": _stated_digest(source) or sha256_file(source.weights),
+            "head": "next token: the trunk, and the last of `layers` as the last block",
+            "values_compared": True,
+            "largest_difference_of_logits": logits.difference,
+            "largest_logit": logits.largest,
+            "positions": logits.positions,
+        }
+        write_json(folder / _RECORD, record)
+        sums = {_WEIGHTS: digest}
+        others = sorted({*_OWN} - {_WEIGHTS, _SUMS})
+        sums |= {name: sha256_file(folder / name) for name in others}
+        write_sha256sums(folder / _SUMS, sums)
+    return Written(target, written.parameters, written.size, logits.difference, logits.largest)
+
+
+def _special_ids(model: Path) -> Mapping[str, int | None]:
+    processor = open_processor(model)
+    found = {
+        "bos_token_id": processor.bos_id(),
+        "eos_token_id": processor.eos_id(),
+        "pad_token_id": processor.pad_id(),
+    }
+    return {name: one if one >= 0 else None for name, one in found.items()}
+
+
+def _stated_digest(source: MtpFolder) -> str | None:
+    sums = source.weights.with_name(_SUMS)
+    return read_sha256sums(sums).get(_WEIGHTS) if sums.is_file() else None
+
+
+def _require_digest(source: MtpFolder, say: Say) -> None:
+    """Raises AsLlamaError where the weights are not those of the SHA256SUMS beside them."""
+    stated = _stated_digest(source)
+    if stated is None:
+        return
+    say("reading the model's weights for their SHA-256")
+    found = sha256_file(source.weights)
+    if found != stated:
+        raise AsLlamaError(
+            "The model's weights are not those that its SHA256SUMS states",
+            expected=stated,
+            found=found,
+            where=source.weights,
+            hint="`wmtp verify` says what is damaged, and how it is made again.",
+        )
+
+
+def _require(holds: bool, found: str, source: MtpFolder) -> None:
+    if not holds:
+        raise AsLlamaError(
+            "What was written does not compute what the model computes, and was removed",
+            expected="the model's values, and the logits of its next-token head",
+            found=found,
+            where=source.path,
+            hint="try it again; if it fails twice the disk or the memory may be faulty.",
+        )
+
+
+@contextmanager
+def _appearing(target: Path) -> Iterator[Path]:
+    """A new folder that gets the name `target` when the block ends well, and is removed else.
+
+    What a killed process left of one is replaced.
+    """
+    target = target.parent.resolve() / target.name
+    partial = target.with_name(f"{target.name}{_PARTIAL}")
+    with storage_errors("Writing the model as a LLaMA", target, disk_only=True):
+        _require_free(target)
+        disk.make_folders(target.parent)
+        if disk.is_folder(partial) and not _is_held(partial):
+            _remove_own(partial)
+        try:
+            disk.mkdir(partial)
+        except FileExistsError:
+            raise _in_the_way(partial, "another process, or files of somebody else") from None
+        descriptor = disk.open_existing(partial)
+        try:
+            locks.lock_open(descriptor, partial)
+            try:
+                yield partial
+                disk.sync(partial)
+                _require_free(target)
+                disk.rename(partial, target)
+            except BaseException:
+                _remove_own(partial)
+                raise
+            disk.sync(target.parent)
+        finally:
+            os.close(descriptor)
+
+
+def _require_free(target: Path) -> None:
+    if os.path.lexists(target):
+        raise _in_the_way(target, "something")
+
+
+def _in_the_way(place: Path, found: str) -> StorageError:
+    return StorageError(
+        "The folder to be written is there already",
+        expected="a name that nothing has yet",
+        found=found,
+        where=place,
+        hint="name another folder, or move this one away.",
+    )
+
+
+def _is_held(partial: Path) -> bool:
+    return locks.is_locked(partial)
+
+
+def _remove_own(partial: Path) -> None:
+    """Removes a folder that holds nothing but what is written here."""
+    if disk.is_folder(partial) and all(
+        name in _OWN or disk.is_temporary(name) for name in disk.listing(partial)
+    ):
+        disk.remove_tree(partial)
