@@ -12,11 +12,13 @@ from pathlib import Path
 
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.catalog.model_artifacts import model_folders
 from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.checkpoints.convert import convert_uncertified
 from wmtp_assets.checkpoints.errors import CheckpointError
-from wmtp_assets.checkpoints.layout import Described
-from wmtp_assets.checkpoints.next_token import FROM, llama_config, plan_llama, unequal
+from wmtp_assets.checkpoints.layout import Described, Layout
+from wmtp_assets.checkpoints.layouts import LAYOUTS, layout_named
+from wmtp_assets.checkpoints.next_token import llama_config, plan_llama, unequal
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tokenizers import open_processor
 from wmtp_assets.storage import disk, locks
@@ -27,6 +29,7 @@ from wmtp_assets.storage.errors import StorageError, storage_errors
 _PARTIAL = ".partial"
 _WEIGHTS, _SUMS, _RECORD = "model.safetensors", "SHA256SUMS", "made_from.json"
 _TOKENIZER = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
+_OTHER_FOLDER = "name another folder"
 _OWN = frozenset((_WEIGHTS, _SUMS, _RECORD, "config.json", *_TOKENIZER))
 
 Say = Callable[[str], None]
@@ -37,32 +40,32 @@ class AsLlamaError(CheckpointError):
 
 
 @dataclass(frozen=True)
-class MtpFolder:
-    """A folder with an MTP model, laid out as the storage's are.
+class ModelFolder:
+    """A folder with a model of several predictions, laid out as those of the storage are.
 
-    `safetensors/model.safetensors` (and `SHA256SUMS`, if it is there), `configs/params.json` and
-    `tokenizer/`.
+    `safetensors/model.safetensors` (and `SHA256SUMS`, if it is there), `configs/` and `tokenizer/`.
     """
 
     name: str
     path: Path
+    layout: Layout
 
     @property
     def weights(self) -> Path:
         """The model's tensors."""
         return self.path / "safetensors" / _WEIGHTS
 
-    def params(self) -> dict[str, object]:
-        """params.json. Raises JsonFileError."""
-        path = self.path / "configs" / "params.json"
-        return strict_json.read_object(path, "The model's params.json", "name another folder")
+    def config(self) -> dict[str, object]:
+        """The model's config (params.json). Raises JsonFileError."""
+        path = self.path / "configs" / self.layout.config_files[0]
+        return strict_json.read_object(path, "The model's config", _OTHER_FOLDER)
 
     def described(self) -> Described:
         """Its name, and the number of positions where its config.json states one."""
         path = self.path / "configs" / "config.json"
         if not path.exists():
             return Described(self.name)
-        stated = strict_json.read_object(path, "The model's config.json", "name another folder")
+        stated = strict_json.read_object(path, "The model's config.json", _OTHER_FOLDER)
         positions = stated.get("max_position_embeddings")
         return Described(self.name, None, positions if type(positions) is int else None)
 
@@ -92,48 +95,52 @@ class Written:
     largest: float
 
 
-def mtp_folder(project: Project, model: str) -> MtpFolder:
-    """The folder of a model: by its name in the catalog, or a path, which has a slash or is `.`.
+def model_folder_of(project: Project, model: str) -> ModelFolder:
+    """The folder of a model: by its name in the catalog, or by a path.
 
-    Raises AsLlamaError where it is no MTP model's, StorageError where it was not made yet.
+    Raises AsLlamaError where no LLaMA can be made of it, StorageError where it was not made yet.
     """
     catalog = project.catalog
-    if model not in catalog.models and (os.sep in model or Path(model).is_dir()):
-        folder = MtpFolder(Path(model).resolve().name, Path(model).resolve())
-    else:
-        named = [name for name in catalog.models if layout_of(catalog, name) == FROM]
-        if model not in named:
-            other = model in catalog.models
-            raise AsLlamaError(
-                "Only models of several predictions are written as a LLaMA",
-                expected=f"{' or '.join(named)}, or the path of a folder laid out like theirs",
-                found=f"{model}, which transformers loads from its folder `hf` as it is"
-                if other
-                else model,
-                where=f"the catalog {catalog.name}",
-                hint="name one of those; `wmtp list` shows where each model is.",
-            )
-        place = project.storage / "models_v2" / model
+    if model in catalog.models:
+        layout = layout_named(layout_of(catalog, model))
+        if not layout.has_llama:
+            raise _no_model(project, f"{model}, which is of the layout {layout.name}")
+        place = project.storage / model_folders(catalog, model)[0]
         if not place.exists():
             raise StorageError(
                 f"models/{model} does not exist yet",
                 where=place,
-                hint=f"`wmtp materialize models/{model}`, then this again.",
+                hint=f"wmtp materialize models/{model}",
             )
         # One edition of it: a publication meanwhile changes nothing.
-        folder = MtpFolder(model, place.resolve())
-    if not folder.weights.is_file():
-        raise AsLlamaError(
-            "This is no folder of a model",
-            expected="safetensors/model.safetensors, configs/params.json and tokenizer/ in it",
-            found="no safetensors/model.safetensors",
-            where=folder.path,
-            hint="name the folder that holds these.",
-        )
-    return folder
+        return ModelFolder(model, place.resolve(), layout)
+    folder = Path(model).resolve()
+    if not folder.is_dir():
+        raise _no_model(project, model)
+    for layout in LAYOUTS.values():
+        config = folder / "configs" / layout.config_files[0]
+        found = ModelFolder(folder.name, folder, layout)
+        if layout.has_llama and config.is_file() and found.weights.is_file():
+            return found
+    raise _no_model(project, f"a folder without them, {folder}")
 
 
-def write_as_llama(source: MtpFolder, target: Path, say: Say) -> Written:
+def _no_model(project: Project, found: str) -> AsLlamaError:
+    catalog = project.catalog
+    known = [name for name in catalog.models if layout_named(layout_of(catalog, name)).has_llama]
+    path = (
+        "the path of a folder with safetensors/model.safetensors, configs/params.json, tokenizer/"
+    )
+    return AsLlamaError(
+        "Only a model of several predictions is written as a LLaMA",
+        expected=" or ".join([*known, path]),
+        found=found,
+        where=f"the catalog {catalog.name}",
+        hint="name one of these. Other models are loaded from their folder `hf` as they are.",
+    )
+
+
+def write_as_llama(source: ModelFolder, target: Path, say: Say) -> Written:
     """Writes `source`'s next-token head to the new folder `target`, and verifies it before the
     folder gets its name: every value is read back and compared, and the logits are.
 
@@ -143,23 +150,24 @@ def write_as_llama(source: MtpFolder, target: Path, say: Say) -> Written:
     """
     from wmtp_assets.mtp.next_token import compare  # seconds, which a mistake in the call saves
 
-    params, tokenizer = source.params(), source.tokenizer()
+    layout, config, tokenizer = source.layout.name, source.config(), source.tokenizer()
     header = read_header(source.weights)
-    plan = plan_llama(header, params)
+    plan = plan_llama(layout, header, config)
     with _appearing(target) as folder:
         _require_digest(source, say)
         say(f"writing {plan.target_size:,} bytes")
         digest = convert_uncertified(plan, folder / _WEIGHTS)
         written = read_header(folder / _WEIGHTS)
         ids = _special_ids(tokenizer["tokenizer.model"])
-        config = llama_config(header, written, params, source.described(), ids)
-        write_json(folder / "config.json", config)
+        stated = llama_config(layout, header, written, config, source.described(), ids)
+        write_json(folder / "config.json", stated)
         for name, path in tokenizer.items():
             write_bytes(folder / name, path.read_bytes())
         say("comparing every value with the model's")
-        _require(not (wrong := unequal(header, written, params)), "; ".join(wrong[:5]), source)
+        wrong = unequal(layout, header, written, config)
+        _require(not wrong, "; ".join(wrong[:5]), source)
         say("comparing logits with those of the model's next-token head")
-        logits = compare(source.weights, params, folder)
+        logits = compare(source.weights, config, folder)
         said = (
             f"logits that differ by {logits.difference:.2g}, the largest being {logits.largest:.2g}"
         )
@@ -191,12 +199,12 @@ def _special_ids(model: Path) -> Mapping[str, int | None]:
     return {name: one if one >= 0 else None for name, one in found.items()}
 
 
-def _stated_digest(source: MtpFolder) -> str | None:
+def _stated_digest(source: ModelFolder) -> str | None:
     sums = source.weights.with_name(_SUMS)
     return read_sha256sums(sums).get(_WEIGHTS) if sums.is_file() else None
 
 
-def _require_digest(source: MtpFolder, say: Say) -> None:
+def _require_digest(source: ModelFolder, say: Say) -> None:
     """Raises AsLlamaError where the weights are not those of the SHA256SUMS beside them."""
     stated = _stated_digest(source)
     if stated is None:
@@ -213,7 +221,7 @@ def _require_digest(source: MtpFolder, say: Say) -> None:
         )
 
 
-def _require(holds: bool, found: str, source: MtpFolder) -> None:
+def _require(holds: bool, found: str, source: ModelFolder) -> None:
     if not holds:
         raise AsLlamaError(
             "What was written does not compute what the model computes, and was removed",
@@ -235,7 +243,7 @@ def _appearing(target: Path) -> Iterator[Path]:
     with storage_errors("Writing the model as a LLaMA", target, disk_only=True):
         _require_free(target)
         disk.make_folders(target.parent)
-        if disk.is_folder(partial) and not _is_held(partial):
+        if disk.is_folder(partial) and not locks.is_locked(partial):
             _remove_own(partial)
         try:
             disk.mkdir(partial)
@@ -270,10 +278,6 @@ def _in_the_way(place: Path, found: str) -> StorageError:
         where=place,
         hint="name another folder, or move this one away.",
     )
-
-
-def _is_held(partial: Path) -> bool:
-    return locks.is_locked(partial)
 
 
 def _remove_own(partial: Path) -> None:

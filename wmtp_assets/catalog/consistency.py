@@ -27,6 +27,7 @@ def mistakes_of(catalog: Catalog) -> list[Mistake]:
     found = [
         *_references(catalog),
         *_names(catalog),
+        *_aliases(catalog),
         *_repositories(catalog),
         *_files(catalog),
         *_splits(catalog),
@@ -77,6 +78,21 @@ def _names(catalog: Catalog) -> Iterator[Mistake]:
                     f"a split cannot be called {split!r}: {', '.join(_PARTS)} name what is beside "
                     "a dataset's splits",
                 )
+
+
+def _aliases(catalog: Catalog) -> Iterator[Mistake]:
+    """An alias is a folder beside those of the models, and belongs to one of them."""
+    first: dict[str, str] = {}
+    for name, model in catalog.models.items():
+        for place, alias in enumerate(model.aliases):
+            where: Location = ("models", name, "aliases", place)
+            owner = first.setdefault(alias, name)
+            if alias in catalog.models:
+                yield where, f"a model is called {alias!r} already"
+            elif owner != name or alias in model.aliases[:place]:
+                yield where, f"{alias!r} is an alias of {owner!r} already"
+            elif not usable_name(alias):
+                yield where, f"the storage gives {alias!r} a meaning: choose another name"
 
 
 def _repositories(catalog: Catalog) -> Iterator[Mistake]:

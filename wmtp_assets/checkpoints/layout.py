@@ -10,7 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from wmtp_assets.checkpoints.cutting import Cut, MicroShape
 from wmtp_assets.checkpoints.errors import LayoutError
@@ -56,6 +56,14 @@ class Described:
     name: str
     target_device: str | None = None
     max_position_embeddings: int | None = None
+
+
+class LlamaTensor(NamedTuple):
+    """Which tensor holds the values of a LLaMA's, and the number of `heads` of which its rows stand
+    in pairs of neighbouring channels; 0 where they stand as transformers has them."""
+
+    name: str
+    heads: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,9 @@ class Layout(ABC):
     """How often a source may hold the weights: the disk that a download needs."""
     is_sliced: ClassVar[bool] = False
     """Whether `cut` is there."""
+    has_llama: ClassVar[bool] = False
+    """Whether its next-token head alone is a LLaMA, of which `llama_tensors` and `llama_config` are
+    there."""
     optional: ClassVar[Mapping[str, Shape]] = {}
     """Tensors that a target holds only where its source does, whatever the config says."""
     embedding: ClassVar[str]
@@ -172,6 +183,17 @@ class Layout(ABC):
     def cut(self, config: Config, micro: MicroShape) -> Cut:
         """How a smaller model is cut from one with this config, where `is_sliced`."""
         raise LayoutError(f"A checkpoint of the layout {self.name} cannot be sliced")
+
+    def llama_tensors(self, config: Config, header: Header) -> dict[str, LlamaTensor]:
+        """The tensors of the LLaMA that the next-token head is, by transformers' names, where
+        `has_llama`. Raises ConfigError where config and tensors disagree."""
+        raise LayoutError(f"A checkpoint of the layout {self.name} is no LLaMA under other names")
+
+    def llama_config(
+        self, config: Config, header: Header, described: Described
+    ) -> dict[str, object]:
+        """Its config.json, but for dtype and special ids, where `has_llama`."""
+        raise LayoutError(f"A checkpoint of the layout {self.name} is no LLaMA under other names")
 
     def sizes(self, header: Header) -> dict[str, int]:
         """What the tensors' shapes say of the network, in config.json's words; ConfigError."""

@@ -1,165 +1,99 @@
-"""The next-token head of a multi-token-prediction model as a plain LLaMA: names, order and values.
+"""A model's next-token head as a plain LLaMA: what is written, and whether its values are the same.
 
-With one head the network is a LLaMA: the trunk, then the last of `layers` as its last block, then
-the shared norm and output. Only the rows of the query and key projections stand in another order:
-Meta's rotary embedding turns neighbouring channels of a head, (0, 1), (2, 3), ..., transformers'
-turns channel i with i + head size / 2. So of each head the even rows come first, then the odd ones.
-
-Here: what is written, and the comparison of what was written with its source. No torch; files and
-folders are chosen in `artifacts/as_llama.py`, logits compared in `mtp/next_token.py`.
+Which tensors these are, and under which names, says the layout (`Layout.llama_tensors`). No torch:
+folders are chosen in `artifacts/as_llama.py`, and logits compared in `mtp/next_token.py`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from wmtp_assets.checkpoints.layout import Config, Described
+from wmtp_assets.checkpoints.layout import Config, Described, LlamaTensor
 from wmtp_assets.checkpoints.layouts import layout_named
-from wmtp_assets.checkpoints.params import integer
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, sort_for_file
 from wmtp_assets.checkpoints.safetensors_file import Header, TensorSpec
 from wmtp_assets.checkpoints.sizes import dtype_of
-from wmtp_assets.checkpoints.tensors import Bytes, SourceTensor, read_blocks, read_tensor, row_major
+from wmtp_assets.checkpoints.tensors import SourceTensor, read_blocks, read_tensor, row_major
 
-FROM, TO = "meta-mtp", "llama"
-_OUTSIDE = {
-    "tok_embeddings.weight": "model.embed_tokens.weight",
-    "norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
-}
-_IN_BLOCK = {
-    "attention.wq": "self_attn.q_proj",
-    "attention.wk": "self_attn.k_proj",
-    "attention.wv": "self_attn.v_proj",
-    "attention.wo": "self_attn.o_proj",
-    "feed_forward.w1": "mlp.gate_proj",
-    "feed_forward.w2": "mlp.down_proj",
-    "feed_forward.w3": "mlp.up_proj",
-    "attention_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-}
-_BLOCK = re.compile(r"layers\.(\d+)\.(.+)\.weight")
+LLAMA = "llama"
+"""The layout of what is written."""
 
 
-def llama_name(name: str) -> str | None:
-    """What transformers calls a tensor of an MTP model; None of an extra head's."""
-    if name in _OUTSIDE:
-        return _OUTSIDE[name]
-    found = _BLOCK.fullmatch(name)
-    return f"model.layers.{found[1]}.{_IN_BLOCK[found[2]]}.weight" if found else None
+def plan_llama(layout: str, header: Header, config: Config) -> Plan:
+    """How the file is written: each tensor a view of the model's, in the model's dtype.
 
-
-def plan_llama(header: Header, params: Config) -> Plan:
-    """How the file is written: every tensor but the extra heads', each a view of its source.
-
-    Raises ConfigError where params.json and the tensors disagree, ParamsError where it is unusable.
+    Raises ConfigError where config and tensors disagree, or the tensors are of several dtypes;
+    LayoutError where a model of this layout is no LLaMA.
     """
-    layout_named(FROM).agreed(params, header)
+    dtype_of(header)
     planned = [
-        PlannedTensor(TensorSpec(new, info.dtype, info.shape), _view(header, name, params))
-        for name, info in header.tensors.items()
-        if (new := llama_name(name)) is not None
+        PlannedTensor(TensorSpec(new, source.dtype, header.tensors[one.name].shape), source)
+        for new, one in layout_named(layout).llama_tensors(config, header).items()
+        for source in [_view(header.source_tensor(one.name), one.heads)]
     ]
-    return Plan(TO, header.tensors["norm.weight"].dtype, sort_for_file(planned))
+    return Plan(LLAMA, planned[0].spec.dtype, sort_for_file(planned))
 
 
-def _heads(name: str, params: Config) -> int:
-    """How many heads the rows of a query or key projection belong to; 0 of other tensors."""
-    heads = integer(params, "n_heads")
-    if name.endswith("attention.wq.weight"):
-        return heads
-    if name.endswith("attention.wk.weight"):
-        return integer(params, "n_kv_heads", default=heads)
-    return 0
-
-
-def _view(header: Header, name: str, params: Config) -> SourceTensor:
-    tensor = header.source_tensor(name)
-    heads = _heads(name, params)
+def _view(tensor: SourceTensor, heads: int) -> SourceTensor:
+    """The tensor, with the even rows of each head before the odd ones."""
     if not heads:
         return tensor
     rows, columns = tensor.shape
     half = rows // heads // 2
-    stored = row_major((heads, half, 2, columns))
-    strides = (stored[0], stored[2], stored[1], stored[3])
-    return replace(tensor, shape=(heads, 2, half, columns), strides=strides)
+    head, pair, one, column = row_major((heads, half, 2, columns))
+    return replace(tensor, shape=(heads, 2, half, columns), strides=(head, one, pair, column))
 
 
 def llama_config(
+    layout: str,
     header: Header,
     target: Header,
-    params: Config,
+    config: Config,
     described: Described,
     ids: Mapping[str, int | None],
 ) -> dict[str, object]:
     """config.json of the LLaMA, complete, with the dtype that its file has.
 
     Args:
-        header, params: of the MTP model. target: of the LLaMA's file.
-        described: its name, and the number of positions.
+        header, config: of the model. target: of the LLaMA's file.
+        described: the model's name, and its number of positions where its config has none.
         ids: bos_token_id, eos_token_id and pad_token_id of the tokenizer.
 
     Raises:
-        ConfigError: a size that the params.json states is not that of the tensors.
+        ConfigError: config and tensors disagree, of the model or of the LLaMA.
     """
-    known = layout_named(FROM).adapter(params, header, described)
-    same = (
-        "hidden_size",
-        "intermediate_size",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "vocab_size",
-        "max_position_embeddings",
-        "rms_norm_eps",
-        "rope_theta",
-    )
-    config = {
-        "model_type": "llama",
-        "architectures": ["LlamaForCausalLM"],
-        **{name: known[name] for name in same},
-        "num_hidden_layers": layout_named(TO).sizes(target)["num_hidden_layers"],
-        "tie_word_embeddings": False,
-        **ids,
-    }
-    return layout_named(TO).documents(config, target, described)["config.json"]
+    stated = {**layout_named(layout).llama_config(config, header, described), **ids}
+    return layout_named(LLAMA).documents(stated, target, described)["config.json"]
 
 
-def unequal(header: Header, target: Header, params: Config) -> list[str]:
-    """Where the LLaMA's file does not hold the MTP model's values: one line for each tensor.
+def unequal(layout: str, header: Header, target: Header, config: Config) -> list[str]:
+    """Where the LLaMA's file does not hold the model's values: one line for each tensor.
 
-    Reads both files. Query and key projections are put in order by numpy, not by the views that
-    the file was written from; one of them at a time is in memory.
+    Reads both files. Rows are put in order by numpy, not by the views that the file was written
+    from; one query or key projection at a time is in memory.
     """
-    wanted = {new: name for name in header.tensors if (new := llama_name(name)) is not None}
+    wanted = layout_named(layout).llama_tensors(config, header)
     wrong = [f"{name} is missing" for name in sorted(wanted.keys() - target.tensors.keys())]
     wrong += [f"{name} is unexpected" for name in sorted(target.tensors.keys() - wanted.keys())]
-    if len(header.dtypes) != 1 or dtype_of(header) != dtype_of(target):
-        return [*wrong, "another dtype"]
     for new in sorted(wanted.keys() & target.tensors.keys()):
-        name = wanted[new]
-        if header.tensors[name].shape != target.tensors[new].shape:
-            wrong.append(f"{new} has another shape")
-        elif not _same_values(header, name, target.source_tensor(new), _heads(name, params)):
-            wrong.append(f"{new} has other values than {name}")
+        there, found = header.tensors[wanted[new].name], target.tensors[new]
+        if (there.shape, there.dtype) != (found.shape, found.dtype):
+            wrong.append(f"{new} has another shape or dtype than {wanted[new].name}")
+        elif not _same_values(header, wanted[new], target.source_tensor(new)):
+            wrong.append(f"{new} has other values than {wanted[new].name}")
     return wrong
 
 
-def _same_values(header: Header, name: str, found: SourceTensor, heads: int) -> bool:
-    source = header.source_tensor(name)
+def _same_values(header: Header, wanted: LlamaTensor, found: SourceTensor) -> bool:
+    source, heads = header.source_tensor(wanted.name), wanted.heads
     if not heads:
-        return all(np.array_equal(one, other) for one, other in _both(source, found))
+        both = zip(read_blocks(source), read_blocks(found), strict=True)
+        return all(np.array_equal(one, other) for one, other in both)
     rows, columns = source.shape
-    raw = source.dtype.raw
-    pairs = read_tensor(source).view(raw).reshape(heads, rows // heads // 2, 2, columns)
-    halves = read_tensor(found).view(raw).reshape(heads, 2, rows // heads // 2, columns)
-    return np.array_equal(pairs[:, :, 0], halves[:, 0]) and np.array_equal(
-        pairs[:, :, 1], halves[:, 1]
-    )
-
-
-def _both(one: SourceTensor, other: SourceTensor) -> Iterator[tuple[Bytes, Bytes]]:
-    return zip(read_blocks(one), read_blocks(other), strict=True)
+    raw, half = source.dtype.raw, rows // heads // 2
+    pairs = read_tensor(source).view(raw).reshape(heads, half, 2, columns)
+    halves = read_tensor(found).view(raw).reshape(heads, 2, half, columns)
+    return all(np.array_equal(pairs[:, :, one], halves[:, one]) for one in (0, 1))

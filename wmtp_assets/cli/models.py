@@ -26,9 +26,9 @@ def register(commands: Any) -> None:
 
 
 def _llama(given: argparse.Namespace) -> int:
-    from wmtp_assets.artifacts.as_llama import mtp_folder, write_as_llama
+    from wmtp_assets.artifacts.as_llama import model_folder_of, write_as_llama
 
-    source = mtp_folder(open_project(), given.model)
+    source = model_folder_of(open_project(), given.model)
     written = write_as_llama(source, given.directory, lambda text: print(text, file=sys.stderr))
     value = {
         "folder": str(written.folder),

@@ -22,6 +22,7 @@ from wmtp_assets.mtp.loading import (
     require_fit,
     without_values,
 )
+from wmtp_assets.mtp.model import MTPTransformer
 from wmtp_assets.mtp.streaming import StreamedWeights, rebuilt_buffers
 
 _POSITIONS = 32  # enough that a wrong order of channels turns queries and keys visibly apart
@@ -50,21 +51,20 @@ def compare(weights: Path, params: Mapping[str, object], llama: Path) -> Compari
     Raises LoadError where a file does not hold its network's tensors.
     """
     header = read_header(weights)
-    vocab = header.tensors["tok_embeddings.weight"].shape[0]
-    tokens = (torch.arange(1, _POSITIONS + 1) * 7919 % vocab)[None]
-    expected = _of_mtp(header, params, tokens)
+    model = _mtp(header, params)
+    tokens = (torch.arange(1, _POSITIONS + 1) * 7919 % model.args.vocab_size)[None]
+    with StreamedWeights(model, header, {}), torch.no_grad():
+        expected: Tensor = model(tokens, return_all_heads=False)[:, :, 0]
     found = _of_llama(llama, tokens)
     difference = float((expected - found).abs().max())
     return Comparison(difference, float(expected.abs().max()), _POSITIONS)
 
 
-def _of_mtp(header: Header, params: Mapping[str, object], tokens: Tensor) -> Tensor:
+def _mtp(header: Header, params: Mapping[str, object]) -> MTPTransformer:
     shapes = {name: info.shape for name, info in header.tensors.items()}
     model = mtp_without_weights(params, shapes)
     require_fit(model, shapes, header.path)
-    with StreamedWeights(model, header, {}), torch.no_grad():
-        logits: Tensor = model(tokens, return_all_heads=False)
-        return logits[:, :, 0]
+    return model
 
 
 def _of_llama(folder: Path, tokens: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.as_llama import MtpFolder, Written, mtp_folder, write_as_llama
+from wmtp_assets.artifacts.as_llama import Written, model_folder_of, write_as_llama
 from wmtp_assets.checkpoints.next_token import plan_llama, unequal
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.cli import main
@@ -49,7 +49,7 @@ def quiet(text: str) -> None:
 @pytest.fixture(scope="module")
 def written(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Written:
     folder = tmp_path_factory.mktemp("llama") / "head-0"
-    return write_as_llama(mtp_folder(project, "meta-llama-mtp"), folder, quiet)
+    return write_as_llama(model_folder_of(project, "meta-llama-mtp"), folder, quiet)
 
 
 def test_transformers_loads_it_with_no_further_argument_and_gives_the_first_heads_logits(
@@ -120,7 +120,7 @@ def test_values_are_those_of_an_independent_reordering(
     folder = write_directory(model, params, tmp_path / "trained")
     tokenizer = project.storage / "models_v2/meta-llama-mtp/tokenizer"
     shutil.copytree(tokenizer, folder / "tokenizer")
-    source = mtp_folder(project, str(folder))
+    source = model_folder_of(project, str(folder))
     assert source.name == "trained"
     made = write_as_llama(source, tmp_path / "llama", quiet)
     found = load_file(made.folder / "model.safetensors")
@@ -167,26 +167,26 @@ def test_other_values_are_named_and_change_the_logits(
     change: Callable[[dict[str, torch.Tensor]], None],
     says: str,
 ) -> None:
-    source = mtp_folder(project, "meta-llama-mtp")
+    source = model_folder_of(project, "meta-llama-mtp")
     header = read_header(source.weights)
     shutil.copytree(written.folder, tmp_path / "other")
     path = tmp_path / "other" / "model.safetensors"
     tensors = load_file(path)
     change(tensors)
     save_file(tensors, path, metadata={"format": "pt"})
-    wrong = unequal(header, read_header(path), source.params())
+    wrong = unequal("meta-mtp", header, read_header(path), source.config())
     assert wrong[0].startswith(says)
     if change is without_norm:
         with pytest.raises(WmtpError, match=r"1 missing: model\.norm\.weight"):
-            compare(source.weights, source.params(), path.parent)
+            compare(source.weights, source.config(), path.parent)
     else:
-        assert not compare(source.weights, source.params(), path.parent).equal
+        assert not compare(source.weights, source.config(), path.parent).equal
 
 
 def test_rows_in_metas_order_would_be_noticed(
     project: Project, written: Written, tmp_path: Path
 ) -> None:
-    source = mtp_folder(project, "meta-llama-mtp")
+    source = model_folder_of(project, "meta-llama-mtp")
     stored = load_file(source.weights)
     shutil.copytree(written.folder, tmp_path / "other")
     path = tmp_path / "other" / "model.safetensors"
@@ -197,7 +197,7 @@ def test_rows_in_metas_order_would_be_noticed(
             if name in tensors:
                 tensors[name] = stored[f"layers.{layer}.attention.{theirs}.weight"]
     save_file(tensors, path, metadata={"format": "pt"})
-    found = compare(source.weights, source.params(), path.parent)
+    found = compare(source.weights, source.config(), path.parent)
     assert found.difference > 100 * 1e-4 * found.largest
 
 
@@ -208,7 +208,7 @@ def test_a_name_that_is_taken_is_refused_and_left_as_it_is(
     project: Project, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
-    source = mtp_folder(project, "micro-mtp")
+    source = model_folder_of(project, "micro-mtp")
     with pytest.raises(WmtpError, match="there already"):
         write_as_llama(source, tmp_path / "mine", quiet)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
@@ -217,7 +217,7 @@ def test_a_name_that_is_taken_is_refused_and_left_as_it_is(
 def test_what_a_killed_process_left_is_replaced_and_what_another_holds_is_not(
     project: Project, tmp_path: Path
 ) -> None:
-    source = mtp_folder(project, "micro-mtp")
+    source = model_folder_of(project, "micro-mtp")
     partial = tmp_path / "new.partial"
     partial.mkdir()
     (partial / "model.safetensors").write_bytes(b"half")
@@ -248,16 +248,16 @@ def test_damaged_weights_are_refused_before_anything_gets_the_name(
     data[-1] ^= 1
     weights.write_bytes(data)
     with pytest.raises(WmtpError, match="SHA256SUMS states"):
-        write_as_llama(MtpFolder("damaged", copy), tmp_path / "new", quiet)
+        write_as_llama(model_folder_of(project, str(copy)), tmp_path / "new", quiet)
     assert {path.name for path in tmp_path.iterdir()} == {"damaged"}
 
 
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        ("micro-ref", r"micro-ref, which transformers loads from its folder `hf`"),
-        ("micro-mpt", r"Expected: meta-llama-mtp or micro-mtp.*Found: micro-mpt"),
-        (".", r"no safetensors/model\.safetensors"),
+        ("micro-ref", r"Found: micro-ref, which is of the layout llama\."),
+        ("micro-mpt", r"Expected: meta-llama-mtp or micro-mtp or the path.*Found: micro-mpt\."),
+        (".", r"a folder without them, /"),
     ],
 )
 def test_what_is_no_model_of_several_predictions_is_refused_by_name(
@@ -265,25 +265,25 @@ def test_what_is_no_model_of_several_predictions_is_refused_by_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WmtpError, match=says):
-        mtp_folder(project, model)
+        model_folder_of(project, model)
 
 
 def test_a_model_that_was_not_made_yet_names_the_command(project: Project, tmp_path: Path) -> None:
     empty = Project(project.catalog, tmp_path / "storage", project.hub_spec)
     with pytest.raises(WmtpError, match="wmtp materialize models/micro-mtp"):
-        mtp_folder(empty, "micro-mtp")
+        model_folder_of(empty, "micro-mtp")
 
 
 def test_a_tokenizer_that_is_not_whole_is_refused(project: Project, tmp_path: Path) -> None:
     write_directory(network(MICRO), MICRO, tmp_path / "model")
     with pytest.raises(WmtpError, match=r"no tokenizer\.json"):
-        write_as_llama(mtp_folder(project, str(tmp_path / "model")), tmp_path / "new", quiet)
+        write_as_llama(model_folder_of(project, str(tmp_path / "model")), tmp_path / "new", quiet)
 
 
 def test_the_plan_reads_every_byte_of_the_source_that_it_keeps(project: Project) -> None:
-    source = mtp_folder(project, "micro-mtp")
+    source = model_folder_of(project, "micro-mtp")
     header = read_header(source.weights)
-    plan = plan_llama(header, source.params())
+    plan = plan_llama("meta-mtp", header, source.config())
     kept = [name for name in header.tensors if not name.startswith("extra_heads.")]
     assert len(plan.tensors) == len(kept)
     assert sum(t.spec.nbytes for t in plan.tensors) == sum(

@@ -16,7 +16,6 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.artifacts.structure import ModelMetadata, structure_fault
 from wmtp_assets.catalog.artifacts import Kind
-from wmtp_assets.catalog.reader import load_catalog
 from wmtp_assets.storage.digests import sha256_file
 from wmtp_assets_tests.artifact_checks.breaking import answers, document, failed, recommit
 
@@ -201,17 +200,18 @@ def test_of_an_earlier_storage_only_the_documents_are_made_again(copied: Project
         assert again.digest == receipt.digest, name
 
 
-def test_a_catalog_states_positions_where_the_config_may_leave_them_out(tmp_path: Path) -> None:
-    import wmtp_assets.catalog as package
-
-    text = (Path(package.__file__).parent / "sample.yaml").read_text(encoding="utf-8")
-    first = text.index("    expected:", text.index("  meta-llama-mtp:\n    layout"))
-    second = text.index("    expected:", text.index("  ref-sheared-llama-2.7b:\n    layout"))
-    stated = "    max_position_embeddings: 4096\n"
-    own = tmp_path / "mine.yaml"
-    own.write_text(text[:first] + stated + text[first:], encoding="utf-8")
-    catalog = load_catalog(str(own))
-    assert catalog.upstream_models()["meta-llama-mtp"].max_position_embeddings == 4096
-    own.write_text(text[:second] + stated + text[second:], encoding="utf-8")
-    with pytest.raises(Exception, match=r"ref-sheared-llama-2\.7b.*max_position_embeddings"):
-        load_catalog(str(own))
+def test_an_alias_is_the_same_files_again_in_the_current_generation(
+    current_project: Project, project: Project
+) -> None:
+    storage = current_project.storage
+    model, alias = (storage / "models" / name for name in ("micro-ref", "micro-reference"))
+    whole = model.resolve()
+    below = [one.relative_to(whole) for one in whole.rglob("*") if one.is_file()]
+    assert {Path("hf/config.json"), Path("safetensors/model.safetensors")} <= set(below)
+    for path in below:
+        assert (alias / path).resolve() == (model / path).resolve()
+    assert not (storage / "models_v2" / "micro-reference").exists()
+    assert not (project.storage / "models_v2" / "micro-reference").exists()
+    sets = current_project.sets
+    assert "models/micro-reference" in sets["models/micro-ref"].mounts
+    assert json.loads((alias / "metadata.json").read_bytes())["model_name"] == "micro-ref"

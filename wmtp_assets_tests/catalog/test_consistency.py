@@ -28,6 +28,22 @@ FIELDS: list[tuple[str, Any, str, str]] = [
     ("models.micro-ref.dim", "32", "", "valid integer"),
     ("models.micro-ref.max_bytes", -1, "", "greater than 0"),
     ("models.micro-ref.target_device", "", "", "at least 1 character"),
+    ("models.micro-ref.aliases", ["micro-mtp"], "models.micro-ref.aliases", "called 'micro-mtp'"),
+    ("models.micro-ref.aliases", ["a", "a"], "models.micro-ref.aliases", "'a' is an alias of"),
+    (
+        "models.micro-mtp.aliases",
+        ["micro-reference"],
+        "models.micro-ref.aliases",
+        "an alias of 'micro-mtp' already",
+    ),
+    ("models.micro-ref.aliases", ["Micro"], "", "match pattern"),
+    (
+        "models.starling-rm-7b.max_position_embeddings",
+        4096,
+        "models.starling-rm-7b",
+        "leave it out",
+    ),
+    ("models.meta-llama-mtp.max_position_embeddings", 0, "", "greater than 0"),
     ("models.starling-rm-7b.layout", "gpt", "", "'meta-mtp'"),
     ("models.starling-rm-7b.expected.tensors", True, "", "valid integer"),
     ("models.starling-rm-7b.files.weights", [], "", "at least 1 item"),
@@ -133,11 +149,11 @@ def _two_models_of_one_repository(catalog: Any) -> None:
 
 
 def _a_model_of_a_datasets_name(catalog: Any) -> None:
-    catalog["models"]["mbpp"] = copy.deepcopy(catalog["models"]["micro-ref"])
+    catalog["models"]["mbpp"] = copy.deepcopy(catalog["models"]["micro-mtp"])
 
 
 def _a_model_called_tokenizer(catalog: Any) -> None:
-    catalog["models"]["tokenizer"] = copy.deepcopy(catalog["models"]["micro-ref"])
+    catalog["models"]["tokenizer"] = copy.deepcopy(catalog["models"]["micro-mtp"])
 
 
 def _names_that_differ_in_a_dot(catalog: Any) -> None:

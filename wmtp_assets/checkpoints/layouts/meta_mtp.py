@@ -5,6 +5,7 @@ Facts: facebook/multi-token-prediction's model.py and the published 7B_1T_4/para
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import ClassVar, cast
 
@@ -15,6 +16,7 @@ from wmtp_assets.checkpoints.layout import (
     Config,
     Described,
     Layout,
+    LlamaTensor,
     Shape,
     is_table,
     number,
@@ -40,6 +42,37 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "tie_word_embeddings": (False,),
 }
 
+# What transformers' LLaMA calls the tensors.
+_LLAMA = {
+    "tok_embeddings.weight": "model.embed_tokens.weight",
+    "norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+_LLAMA_BLOCK = {
+    "attention.wq": "self_attn.q_proj",
+    "attention.wk": "self_attn.k_proj",
+    "attention.wv": "self_attn.v_proj",
+    "attention.wo": "self_attn.o_proj",
+    "feed_forward.w1": "mlp.gate_proj",
+    "feed_forward.w2": "mlp.down_proj",
+    "feed_forward.w3": "mlp.up_proj",
+    "attention_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+_BLOCK = re.compile(r"layers\.(\d+)\.(.+)\.weight")
+_OF_LLAMA = frozenset(
+    [
+        "hidden_size",
+        "intermediate_size",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "vocab_size",
+        "max_position_embeddings",
+        "rms_norm_eps",
+        "rope_theta",
+    ]
+)
+
 
 class MetaMtp(Layout):
     """A multi-token-prediction model as Meta stores it."""
@@ -51,6 +84,7 @@ class MetaMtp(Layout):
     facts: ClassVar[Mapping[str, object]] = {"freqs_cis_handling": "runtime_computed"}
     network = "mtp"
     is_sliced = True
+    has_llama = True
     positions = 2048  # max_seq_len of ModelArgs in Meta's reference code, unless it is told another
     embedding, block = "tok_embeddings.weight", "layers"
     wide, key = "feed_forward.w1.weight", "attention.wk.weight"
@@ -168,6 +202,41 @@ class MetaMtp(Layout):
             # The network keeps no keys and values between calls: each starts at position 0.
             "cache": False,
             **({"target_device": described.target_device} if described.target_device else {}),
+        }
+
+    def llama_tensors(self, config: Config, header: Header) -> dict[str, LlamaTensor]:
+        """The trunk, then the last of `layers` as the last block, then the shared norm and output.
+
+        Only rows of the query and key projections stand in another order: Meta's rotary embedding
+        turns neighbouring channels of a head, (0, 1), (2, 3), ..., transformers' turns channel i
+        with i + head size / 2.
+        """
+        self.agreed(config, header)
+        heads = integer(config, "n_heads")
+        paired = {
+            "attention.wq": heads,
+            "attention.wk": integer(config, "n_kv_heads", default=heads),
+        }
+        found: dict[str, LlamaTensor] = {}
+        for name in header.tensors:
+            block = _BLOCK.fullmatch(name)
+            if name in _LLAMA:
+                found[_LLAMA[name]] = LlamaTensor(name)
+            elif block is not None:
+                new = f"model.layers.{block[1]}.{_LLAMA_BLOCK[block[2]]}.weight"
+                found[new] = LlamaTensor(name, paired.get(block[2], 0))
+        return found
+
+    def llama_config(
+        self, config: Config, header: Header, described: Described
+    ) -> dict[str, object]:
+        known = self.adapter(config, header, described)
+        return {
+            "model_type": "llama",
+            "architectures": ["LlamaForCausalLM"],
+            **{name: value for name, value in known.items() if name in _OF_LLAMA},
+            "num_hidden_layers": cast("int", known["trunk_layers"]) + 1,
+            "tie_word_embeddings": False,
         }
 
     def cut(self, config: Config, micro: MicroShape) -> Cut:
