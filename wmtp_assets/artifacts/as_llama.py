@@ -217,7 +217,7 @@ def _require_digest(source: ModelFolder, say: Say) -> None:
             expected=stated,
             found=found,
             where=source.weights,
-            hint="`wmtp verify` says what is damaged, and how it is made again.",
+            hint="`wmtp verify --deep` says what is damaged, and how it is made again.",
         )
 
 

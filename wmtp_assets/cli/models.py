@@ -43,5 +43,5 @@ def _llama(given: argparse.Namespace) -> int:
         "Every value was read back and compared; logits differ by "
         f"{written.difference:.2g} at most, the largest being {written.largest:.2g}."
     )
-    show(given, value, text)
+    show(given.json, value, text)
     return DONE

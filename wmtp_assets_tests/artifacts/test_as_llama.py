@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +24,7 @@ from wmtp_assets.mtp.loading import from_pretrained
 from wmtp_assets.mtp.next_token import compare
 from wmtp_assets.storage import locks
 from wmtp_assets.storage.disk import open_existing
+from wmtp_assets_tests.artifact_checks.breaking import flip
 from wmtp_assets_tests.mtp.networks import (
     GROUPED,
     MICRO,
@@ -225,8 +228,6 @@ def test_what_a_killed_process_left_is_replaced_and_what_another_holds_is_not(
     locks.lock_open(descriptor, partial)
     with pytest.raises(WmtpError, match="another process"):
         write_as_llama(source, tmp_path / "new", quiet)
-    import os
-
     os.close(descriptor)
     write_as_llama(source, tmp_path / "new", quiet)
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
@@ -306,3 +307,31 @@ def test_the_command(
     assert "there already" in capsys.readouterr().err
     assert main(["llama", "micro-mtp", str(tmp_path / "newer")]) == 0
     assert "Every value was read back" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_the_command_proposes_repairs_what_it_is_proposed_for(
+    copied: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WMTP_CATALOG", "sample")
+    monkeypatch.setenv("WMTP_STORAGE", str(copied.storage))
+    monkeypatch.setenv("WMTP_HUB", str(copied.hub_spec))
+
+    def said(status: int, *arguments: str) -> str:
+        assert main(list(arguments)) == status
+        found = capsys.readouterr()
+        return found.out + found.err
+
+    (copied.storage / "models_v2/micro-mtp").unlink()
+    assert "wmtp materialize models/micro-mtp" in said(2, "llama", "micro-mtp", str(tmp_path / "a"))
+    said(0, "materialize", "models/micro-mtp")
+    said(0, "llama", "micro-mtp", str(tmp_path / "a"))
+
+    flip(copied.store.path("models/micro-mtp") / "model.safetensors")
+    assert "`wmtp verify --deep`" in said(2, "llama", "micro-mtp", str(tmp_path / "b"))
+    again = re.findall(r"wmtp (materialize models/micro-mtp --force)", said(1, "verify", "--deep"))
+    said(0, *again[0].split())
+    said(0, "llama", "micro-mtp", str(tmp_path / "b"))

@@ -439,6 +439,8 @@ OTHERS = [
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
+    "artifacts.as_llama.model_folder_of": "artifacts/test_as_llama.py executes it",
+    "artifacts.as_llama._require_digest": "artifacts/test_as_llama.py executes it",
     "orchestration.home._refuse_environment_file": "orchestration/test_home.py executes it",
     "orchestration.home._claim": "orchestration/test_home.py executes it",
     "orchestration.home._remedy": "orchestration/test_home.py executes it",
