@@ -16,6 +16,7 @@ from wmtp_assets.artifacts.checks import ArtifactCheck, checks_of
 from wmtp_assets.artifacts.checks.common import EVERY
 from wmtp_assets.catalog import Catalog, UpstreamModel, load_catalog
 from wmtp_assets.catalog.artifacts import Kind
+from wmtp_assets.catalog.schema import File
 from wmtp_assets.generations import CONTRACTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
@@ -41,6 +42,7 @@ TITLES = {
     Kind.SMALL_METADATA_CURRENT: (
         "Metadata of small copies for today's training (`small_metadata_current`)"
     ),
+    Kind.PACKAGE_FILE: "Files that evaluation packages read (`package_file`)",
 }
 
 # Which artifacts have a check that not every artifact of the kind has.
@@ -56,7 +58,7 @@ ONLY = {
     "overflow_waived": "models with `waive_overflow`, and what is cut from them",
     "tokenizer_shared": "models whose repository has a tokenizer of its own",
     "tokenizer_file_shared": "models whose repository has a tokenizer of its own",
-    "tests_present": "the layouts mbpp and humaneval",
+    "tests_present": "layouts whose rows have tests: mbpp, humaneval, and those with a plus",
     "difficulty_in_training_range": "the layout code-contests",
 }
 
@@ -150,13 +152,15 @@ def _of_kind(kind: Kind) -> tuple[list[ArtifactCheck], set[str]]:
 
 
 def _widest(catalog: Catalog) -> Catalog:
-    """The catalog with everything that an entry may ask for: shards and a waiver."""
+    """The catalog with everything that an entry may ask for: shards, a waiver, a package's file."""
     models = dict(catalog.models)
     for name, model in models.items():
         if isinstance(model, UpstreamModel) and model.layout == "llama":
             asked = {"shard_bytes": 1 << 30, "waive_overflow": ("lm_head.weight",)}
             models[name] = model.model_copy(update=asked)
-    return catalog.model_copy(update={"models": models})
+    plus = {"layout": "humaneval-plus", "package_file": File(path="test.jsonl")}
+    datasets = {**catalog.datasets, "plus": catalog.datasets["humaneval"].model_copy(update=plus)}
+    return catalog.model_copy(update={"models": models, "datasets": datasets})
 
 
 def _table(checks: list[ArtifactCheck], partial: set[str]) -> str:

@@ -16,13 +16,14 @@ from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Handle, Split, Tokenizer
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.catalog.contract import layout_of
+from wmtp_assets.catalog.contract import format_of, layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.ranges import has_ends, largest_names
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.tokenizers import open_processor
 from wmtp_assets.corpora.file_set import stored_stats
+from wmtp_assets.corpora.package_file import PackageFile
 from wmtp_assets.storage.receipts import Receipt
 
 Facts = Mapping[str, object]
@@ -161,3 +162,13 @@ def of_problem_metadata(project: Project, artifact: Artifact, made: Handle) -> F
 def of_schema(project: Project, artifact: Artifact, made: Handle) -> Facts:
     """Of a dataset's schema: its layout, and which of its files is the document."""
     return {"layout": cast("str", artifact.settings["layout"]), "document": "schema.json"}
+
+
+def of_package_file(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a file that an evaluation package reads: which package, and how it is told."""
+    return package_facts(format_of(project.catalog, artifact).package)
+
+
+def package_facts(package: PackageFile | None) -> Facts:
+    """What reads a file, and the environment variable that names it."""
+    return {"package": package.package, "variable": package.variable} if package else {}

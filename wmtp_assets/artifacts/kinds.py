@@ -137,6 +137,12 @@ def _chosen_rows(_: Catalog, artifact: Artifact) -> str:
     )
 
 
+def _package_file(catalog: Catalog, artifact: Artifact) -> str:
+    package = format_of(catalog, artifact).package
+    by = f"{package.package}, which {package.variable} tells of it" if package else "a package"
+    return f"Upstream's {artifact.settings['file']} as it is, read offline by {by}."
+
+
 def _row_schema(catalog: Catalog, artifact: Artifact) -> Mapping[str, Any]:
     return row_schema(format_of(catalog, artifact))
 
@@ -328,4 +334,14 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     ),
     Kind.SMALL_METADATA: _ROW_METADATA,
     Kind.SMALL_METADATA_CURRENT: _PROBLEM_METADATA,
+    Kind.PACKAGE_FILE: ArtifactKind(
+        make=datasets.copy_package_file,
+        loaded_as=Handle,  # no artifact is made from it
+        facts=facts.of_package_file,
+        checks="wmtp_assets.artifacts.checks.package_file:PACKAGE_FILES",
+        describe=_package_file,
+        red="the evaluation package would read something else than upstream's file",
+        icon="json",
+        loads=lambda artifact: artifact.inputs[:1],
+    ),
 }

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     SMALL_SPLIT = "small_split"
     SMALL_METADATA = "small_metadata"
     SMALL_METADATA_CURRENT = "small_metadata_current"
+    PACKAGE_FILE = "package_file"
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Artifact:
     def is_published_alone(self) -> bool:
         """Whether it is published as a set of its own, with its metadata file if it has one; what
         belongs to a model is published with the model."""
-        return self.kind in (Kind.SPLIT, Kind.SCHEMA, Kind.SMALL_SPLIT)
+        return self.kind in (Kind.SPLIT, Kind.SCHEMA, Kind.SMALL_SPLIT, Kind.PACKAGE_FILE)
 
     @property
     def published_in(self) -> str:

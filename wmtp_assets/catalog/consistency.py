@@ -14,7 +14,7 @@ Location = tuple[str | int, ...]
 Mistake = tuple[Location, str]
 
 # Each stands for something else where an artifact's name could hold a split's.
-_PARTS = ("checks", "metadata", "raw", "schema", "small")
+_PARTS = ("checks", "metadata", "package", "raw", "schema", "small")
 # What files are called after their split, and the split that each word means.
 _SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(
     ("valid", "validation", "val", "dev"), "validation"
@@ -227,3 +227,5 @@ def _lists(
     for name, dataset in catalog.datasets.items():
         for split, entry in dataset.splits.items():
             yield "datasets", name, dataset.upstream, ("splits", split, "files"), list(entry.files)
+        if dataset.package_file is not None:
+            yield "datasets", name, dataset.upstream, ("package_file",), [dataset.package_file]

@@ -31,6 +31,7 @@ def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
         found += of_dataset.splits()
         found += of_dataset.schemas()
         found += of_dataset.small_copy()
+        found += of_dataset.package_file()
     return found
 
 
@@ -201,6 +202,36 @@ class _Dataset:
                 )
             )
         return made
+
+    def package_file(self) -> list[Artifact]:
+        """The file that an evaluation package reads, as it was fetched."""
+        file, package = self.dataset.package_file, FORMATS[self.dataset.layout].package
+        if file is None or package is None:
+            return []
+        name = f"datasets/{self.name}_package"
+        raw = raw_artifact(
+            f"{name}_raw",
+            self.name,
+            group_of(self.name),
+            self.dataset.upstream,
+            [file],
+            self.dataset.status,
+        )
+        ending = file.path.rpartition("/")[2]
+        folders = [dataset_folder(contract, self.name) for contract in self.contracts]
+        own = self._rows_for(self.contracts[-1])
+        made = self._artifact(
+            name,
+            Kind.PACKAGE_FILE,
+            # No bytes are made of the rows: a check compares tasks.
+            inputs=(
+                raw.name,
+                *(split_artifact(self.name, split, contract=own) for split in self.dataset.splits),
+            ),
+            links={f"{folder}/{package.package}/{ending}": ending for folder in folders},
+            settings={"file": ending},
+        )
+        return [raw, made]
 
     def _artifact(
         self,

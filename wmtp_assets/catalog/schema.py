@@ -21,6 +21,7 @@ from pydantic import (
 
 from wmtp_assets.checkpoints.layouts import LAYOUTS
 from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.corpora.package_file import usable_ending
 from wmtp_assets.generations import CONTRACTS, Contract
 from wmtp_assets.hub.files import is_commit
 from wmtp_assets.storage.bounds import why_unsafe
@@ -324,7 +325,10 @@ FormatName = Annotated[str, AfterValidator(_known_format)]
 
 
 class Dataset(Entry):
-    """A dataset whose splits become Alpaca JSONL; `layout` names its format (`corpora/formats`)."""
+    """A dataset whose splits become Alpaca JSONL; `layout` names its format (`corpora/formats`).
+
+    `package_file` is published as it is, for the evaluation package that reads it.
+    """
 
     layout: FormatName
     upstream: Upstream
@@ -332,6 +336,7 @@ class Dataset(Entry):
     max_tokens: Annotated[int, Field(gt=0, le=MAX_TOKENS, strict=True)] = 2048
     status: Status = "required"
     small: Small | None = None
+    package_file: FileField | None = None
 
     @model_validator(mode="after")
     def _splits_are_of_the_layout(self) -> Self:
@@ -348,6 +353,25 @@ class Dataset(Entry):
                     f"splits.{name}.current has counts of its own, but the rows of {self.layout} "
                     "are the same in every generation of the contract"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _a_package_reads_its_file(self) -> Self:
+        if self.package_file is None:
+            return self
+        package = FORMATS[self.layout].package
+        if package is None:
+            known = [name for name, one in FORMATS.items() if one.package is not None]
+            raise ValueError(
+                f"package_file: no evaluation package reads a file of {self.layout}; of "
+                f"{' and '.join(known)} one does"
+            )
+        path = self.package_file.path
+        if "*" in path or not usable_ending(path):
+            raise ValueError(
+                f"package_file: {package.package} reads one file of JSON Lines, plain or gzipped: "
+                f"name one that ends in .jsonl or .jsonl.gz, not {path!r}"
+            )
         return self
 
     @model_validator(mode="after")

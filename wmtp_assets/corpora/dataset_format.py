@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from wmtp_assets.corpora.columns import Kind
 from wmtp_assets.corpora.evaluation import EvaluationSource
+from wmtp_assets.corpora.package_file import PackageFile
 from wmtp_assets.corpora.records import PlainProblem, Problem
 from wmtp_assets.corpora.scanned_rows import ScannedRows
 from wmtp_assets.findings import Finding
@@ -105,6 +106,10 @@ class DatasetFormat(ABC):
 
     checks: ClassVar[Sequence[RowCheck]] = ()
     """The checks that only this format's rows have."""
+
+    package: ClassVar[PackageFile | None] = None
+    """What reads the catalog's `package_file`, where an evaluation package reads one of the
+    source's files."""
 
     relatives: ClassVar[Sequence[Relative]] = ()
     """What is mistaken for this format; of several that fit, the first is named."""

@@ -8,7 +8,7 @@ Tests are also in the row's metadata, where training's readers of every version 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,14 +39,15 @@ class SolvedTasks(DatasetFormat):
     solution: ClassVar[str]
     """The column that becomes the output. Never null or blank."""
 
-    id_column: ClassVar[str] = "task_id"
-    """The column of the task id: a number, or a text that is not empty. No two rows share one."""
+    id_column: ClassVar[str | None] = "task_id"
+    """The column of the task id: a number, or a text that is not empty. No two rows share one. None
+    where the source has none: tasks are called `{label}_{i}`, i counting from 0 in its order."""
 
     checks: ClassVar[Sequence[RowCheck]] = (tests_present,)
 
-    def task_id(self, raw: Raw) -> str | None:
+    def task_id(self, raw: Raw, id_column: str) -> str | None:
         """The task id of a row of the source; None where it has none, which is refused."""
-        value: int | bytes | None = raw[self.id_column]
+        value: int | bytes | None = raw[id_column]
         if isinstance(value, int):
             return str(value)
         text, repaired = records.repaired_text(value or b"")
@@ -73,7 +74,9 @@ class SolvedTasks(DatasetFormat):
         return text
 
     def columns_used(self) -> set[str]:
-        used = {self.id_column, self.instruction, self.solution, *super().columns_used()}
+        used = {self.instruction, self.solution, *super().columns_used()}
+        if self.id_column is not None:
+            used.add(self.id_column)
         if type(self).tests is SolvedTasks.tests:
             used |= self._fields_of_tests().keys()
         if type(self).in_metadata is SolvedTasks.in_metadata:
@@ -94,7 +97,7 @@ class SolvedTasks(DatasetFormat):
                 for values in zip(*columns, strict=True):
                     where = f"{file.path}, row {ordinal - first}"
                     raw = dict(zip(self.columns, values, strict=True))
-                    task_id = self._own_task_id(raw, seen, where)
+                    task_id = self._own_task_id(raw, ordinal, seen, where)
                     fields, repaired = _decoded(task_id, self.tests(raw), where)
                     further, bad = _decoded(task_id, self.in_metadata(raw), where)
                     self._require_texts(task_id, raw, fields, further, where)
@@ -108,8 +111,18 @@ class SolvedTasks(DatasetFormat):
                     )
                     ordinal += 1
 
-    def _own_task_id(self, raw: Raw, seen: dict[str, str], where: str) -> str:
-        task_id = self.task_id(raw)
+    def task_ids(self, column: Callable[[str], list[Any]]) -> list[str] | None:
+        if self.id_column is not None:
+            return None
+        return [self._numbered(at) for at in range(len(column(self.instruction)))]
+
+    def _numbered(self, ordinal: int) -> str:
+        return f"{self.label}_{ordinal}"
+
+    def _own_task_id(self, raw: Raw, ordinal: int, seen: dict[str, str], where: str) -> str:
+        if self.id_column is None:
+            return self._numbered(ordinal)
+        task_id = self.task_id(raw, self.id_column)
         if task_id is None or task_id in seen:
             raise CorpusError(
                 f"A row of {self.label} needs a task id of its own",
@@ -139,12 +152,19 @@ class SolvedTasks(DatasetFormat):
             if (found := _emptiness(value)) is not None:
                 raise CorpusError(
                     f"Task {task_id!r:.100} of {self.label} has no {name}",
-                    expected="text that is more than white space",
+                    expected=self._wanted(name, raw),
                     found=found,
                     where=where,
                     hint=f"{AS_UPSTREAM} To go on without the task, take its row out of the file "
                     "in a directory mirror, and the row out of the catalog's count.",
                 )
+
+    def _wanted(self, name: str, raw: Raw) -> str:
+        wanted = "text that is more than white space"
+        if name in raw:
+            return wanted
+        described = self.metadata_fields.get(name, {}).get("description")
+        return f"{wanted}: {described}" if described else wanted
 
     def _numbers(self, raw: Raw, where: str) -> dict[str, int | None]:
         """Difficulty, source and cf_rating, where the format reads them: null is 0."""
@@ -183,7 +203,9 @@ class SolvedTasks(DatasetFormat):
             for value in (*tests.values(), *further.values())
             for text in ([value] if isinstance(value, bytes) else value)
         ]
-        fields = {"task_id": self.task_id(raw), **_as_text(tests)}
+        if self.id_column is not None:
+            task_id = self.task_id(raw, self.id_column)
+        fields = {"task_id": task_id, **_as_text(tests)}
         numbers: dict[str, Any] = {name: raw[name] or 0 for name in self.index_columns}
         return PlainProblem(
             instruction=self.instruction_of(raw),

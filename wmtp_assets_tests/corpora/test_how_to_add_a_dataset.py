@@ -23,25 +23,31 @@ from wmtp_assets_tests.orchestration import tiny
 from wmtp_assets_tests.worlds import materialized
 
 DOCUMENT = Path(__file__).parents[2] / "docs/how-to-add-a-dataset.md"
-NAME = "mbpp-plus"
+NAME = "bigcodebench"
 SHARD = pa.schema(
     [
-        ("task_id", pa.int64()),
-        ("code", pa.string()),
-        ("prompt", pa.string()),
-        ("source_file", pa.string()),
-        ("test_imports", pa.list_(pa.string())),
-        ("test", pa.string()),
+        (name, pa.string())
+        for name in (
+            "task_id",
+            "complete_prompt",
+            "instruct_prompt",
+            "canonical_solution",
+            "code_prompt",
+            "test",
+            "entry_point",
+            "doc_struct",
+            "libs",
+        )
     ]
 )
 ROWS = [
     {
-        "task_id": 2 + at,
-        "code": f"def add_{at}(n):\n    return n + {at}\n",
-        "prompt": f"Write a function that adds {at}.",
-        "source_file": "not read",
-        "test_imports": ["import math"] * (at % 2),
-        "test": f"assert add_{at}(1) == {1 + at}",
+        "task_id": f"BigCodeBench/{at}",
+        "complete_prompt": f'def task_func(n):\n    """A function that adds {at}."""\n',
+        "instruct_prompt": "not read",
+        "canonical_solution": f"    return n + {at}\n",
+        "test": f"assert task_func(1) == {1 + at}",
+        "entry_point": "task_func",
     }
     for at in range(5)
 ]
@@ -57,7 +63,7 @@ def with_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The document's module in a folder of formats; the package's own stays as it is."""
     folder = tmp_path / "formats"
     folder.mkdir()
-    (folder / "mbpp_plus.py").write_text(blocks("python")[0])
+    (folder / "bigcodebench.py").write_text(blocks("python")[0])
     monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(folder)])
     formats.discover()
     assert NAME in formats.FORMATS
@@ -72,7 +78,7 @@ def world(project: Project, tmp_path: Path, with_format: None) -> tiny.Tiny:
     made.catalog.write_text(text.replace("datasets:\n", f"datasets:\n{entry}", 1))
     hub = tmp_path / "hub"
     shutil.copytree(made.hub, hub)
-    shard = hub / "datasets/evalplus/mbppplus/data/test-00000-of-00001.parquet"
+    shard = hub / "datasets/bigcode/bigcodebench/data/v0.1.4-00000-of-00001.parquet"
     shard.parent.mkdir(parents=True)
     pq.write_table(pa.Table.from_pylist(ROWS, SHARD), shard)
     return tiny.Tiny(made.folder, hub)
@@ -96,16 +102,16 @@ def test_a_format_in_one_file_is_built_checked_released_and_read(
 
     expected = [
         {
-            "instruction": row["prompt"],
+            "instruction": row["complete_prompt"],
             "input": "",
-            "output": row["code"],
-            "task_id": str(row["task_id"]),
-            "test_imports": row["test_imports"],
+            "output": row["canonical_solution"],
+            "task_id": row["task_id"],
             "test": row["test"],
+            "entry_point": row["entry_point"],
             "metadata": {
                 "source": NAME,
-                "test_imports": row["test_imports"],
                 "test": row["test"],
+                "entry_point": row["entry_point"],
                 "has_tests": True,
             },
         }
@@ -140,7 +146,7 @@ def test_a_row_that_upstream_does_not_have_is_found_in_a_new_format(
     finding = check_source(report.jsonl, source)
     assert not finding.passed
     assert "line 3" in str(finding.found)
-    report.jsonl.write_bytes(lines.replace(b'"assert add_3(1) == 4"', b'""'))
+    report.jsonl.write_bytes(lines.replace(b'"assert task_func(1) == 4"', b'""'))
     assert {one.name for one in check_split(report.jsonl, new) if not one.passed} >= {
         "tests_present",
         "record_schema",

@@ -36,7 +36,7 @@ _HUMANEVAL = dict.fromkeys(
 )
 _RELATIVES: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...]]] = {
     "sanitized MBPP": (build_mbpp, _SANITIZED, "config sanitized", ("config full", "full/")),
-    "MBPP+": (build_mbpp, {**_SANITIZED, "test": "x"}, "MBPP+", ("docs/how-to-add-a-dataset.md",)),
+    "MBPP+": (build_mbpp, {**_SANITIZED, "test": "x"}, "MBPP+", ("`layout: mbpp-plus`",)),
     "HumanEval for MBPP": (build_mbpp, _HUMANEVAL, "layout humaneval", ("`layout: humaneval`",)),
     "MBPP for HumanEval": (
         build_humaneval,
@@ -58,7 +58,7 @@ _RELATIVES: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...]]] = {
             "atol": 0,
         },
         "HumanEval+",
-        ("evalplus/humanevalplus",),
+        ("`layout: humaneval-plus`", "evalplus/humanevalplus", "package_file"),
     ),
     "HumanEvalPack": (
         build_humaneval,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from typing import cast
 
+from wmtp_assets.artifacts.facts import package_facts
 from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Fetched, Split, Tokenizer
@@ -12,9 +14,11 @@ from wmtp_assets.catalog.artifacts import TOKENIZER
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.package_file import task_ids
 from wmtp_assets.corpora.problem_metadata import write_problem_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.small_copy import select_small
+from wmtp_assets.storage.atomic import atomic_write
 from wmtp_assets.storage.preflight import require_space
 
 
@@ -73,6 +77,21 @@ def describe_problems(task: Task) -> Made:
     written = write_problem_metadata(rows.index, rows.jsonl, task.folder / file)
     stats = cast("dict[str, object]", written["stats"])
     return Made({"rows": stats["total"], **stats}, {file: str(written["sha256"])})
+
+
+def copy_package_file(task: Task) -> Made:
+    """The file that an evaluation package reads, as it was fetched. Raises CorpusError where the
+    package could not read it."""
+    raw = task.input(task.artifact.inputs[0], Fetched)
+    (fetched,) = raw.paths().values()
+    require_space(task.folder, fetched.stat().st_size, f"Copying {fetched.name}")
+    copy = task.folder / str(task.artifact.settings["file"])
+    with fetched.open("rb") as there, atomic_write(copy) as file:
+        shutil.copyfileobj(there, file, 1 << 20)
+    package = format_of(task.project.catalog, task.artifact).package
+    if package is not None:
+        task_ids(copy, package)
+    return Made(package_facts(package))
 
 
 def write_schema(task: Task) -> Made:

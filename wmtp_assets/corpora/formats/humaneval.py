@@ -41,7 +41,8 @@ class HumanEval(SolvedTasks):
         Relative(
             "HumanEval+ as its authors' releases have it, with inputs in place of tests",
             frozenset({"base_input", "plus_input"}),
-            "Name evalplus/humanevalplus in the catalog, whose Parquet has a test in each row, or "
+            "Write `layout: humaneval-plus` into the catalog's entry, with the files "
+            "data/test-*.parquet of evalplus/humanevalplus and this one as package_file, or name "
             "openai/openai_humaneval.",
         ),
         Relative(

@@ -51,8 +51,8 @@ class Mbpp(SolvedTasks):
         Relative(
             "MBPP+ (evalplus/mbppplus)",
             frozenset({"prompt", "test_imports", "test"}),
-            "Add a format for MBPP+ (docs/how-to-add-a-dataset.md has it), or name the files of "
-            "the config full of google-research-datasets/mbpp in the catalog.",
+            "Write `layout: mbpp-plus` into the catalog's entry, or name the files of the config "
+            "full of google-research-datasets/mbpp there.",
         ),
         Relative(
             "the config sanitized of MBPP",
