@@ -24,7 +24,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
 # What a kind of artifact is, for a heading.
 TITLES = {
     Kind.RAW: "Fetched files (`raw`)",
-    Kind.TOKENIZER: "The shared tokenizer (`tokenizer`)",
+    Kind.TOKENIZER: "Tokenizers (`tokenizer`)",
     Kind.CHECKPOINT: "Checkpoints (`checkpoint`)",
     Kind.SHARDS: "Sharded views of checkpoints (`shards`)",
     Kind.CERTIFICATE: "certificate.json (`certificate`)",
@@ -56,8 +56,8 @@ ONLY = {
     "file_size_within_limit": "micro models",
     "source_dtype_stated": "fetched models",
     "overflow_waived": "models with `waive_overflow`, and what is cut from them",
-    "tokenizer_shared": "models whose repository has a tokenizer of its own",
-    "tokenizer_file_shared": "models whose repository has a tokenizer of its own",
+    "tokenizer_shared": "models that share a tokenizer and have one upstream, too",
+    "tokenizer_file_shared": "models that share a tokenizer and have one upstream, too",
     "tests_present": "layouts whose rows have tests: mbpp, humaneval, and those with a plus",
     "difficulty_in_training_range": "the layout code-contests",
 }
@@ -107,8 +107,8 @@ shipped catalogs require it) |
 | `catalog_shipped` | no | | the catalog is one that this package ships, unchanged |
 | `safetensors_round_trip` | no | yes | every tensor that the safetensors library loads, saves \
 and loads again is the same: the check of that name |
-| `tokenizer_shared` | no | yes | every model's own tokenizer upstream, that of the reference \
-model too, is the shared file: `tokenizer_shared` and `tokenizer_file_shared` |
+| `tokenizer_shared` | no | yes | the tokenizer upstream of every model that shares one, the \
+reference model's too, is the shared file: `tokenizer_shared` and `tokenizer_file_shared` |
 | `metadata_structure` | no | yes | every metadata file of a model or split has the fields, and \
 the types, of its schema: the check of that name |
 | `recommended` | no | | no other warning |

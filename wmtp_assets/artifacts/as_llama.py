@@ -20,7 +20,7 @@ from wmtp_assets.checkpoints.layout import Described, Layout
 from wmtp_assets.checkpoints.layouts import LAYOUTS, layout_named
 from wmtp_assets.checkpoints.next_token import llama_config, plan_llama, unequal
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets.checkpoints.tokenizers import open_processor
+from wmtp_assets.checkpoints.sentencepiece_tokenizers import open_processor
 from wmtp_assets.storage import disk, locks
 from wmtp_assets.storage.atomic import write_bytes, write_json
 from wmtp_assets.storage.digests import read_sha256sums, sha256_file, write_sha256sums

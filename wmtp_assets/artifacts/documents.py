@@ -15,6 +15,7 @@ from typing import cast
 
 import yaml
 
+from wmtp_assets.artifacts.tokenizer_source import TokenizerSource
 from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.catalog.artifacts import Artifact
@@ -23,7 +24,7 @@ from wmtp_assets.checkpoints.configs import metadata_facts
 from wmtp_assets.checkpoints.layout import Described
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
+from wmtp_assets.checkpoints.tokenizers import published_as
 from wmtp_assets.checkpoints.vocabulary import require_vocabulary
 from wmtp_assets.corpora.card import dataset_card
 from wmtp_assets.corpora.dataset_format import DatasetFormat
@@ -45,16 +46,21 @@ class Derived:
         return self.facts
 
 
-def tokenizer_files(raw: Fetched, vocab_size: int) -> Derived:
-    """tokenizer.model as fetched, and the documents that AutoTokenizer reads beside it.
+def tokenizer_files(
+    raw: Fetched, origin: str, model: UpstreamModel, vocab_size: int | None
+) -> Derived:
+    """A tokenizer's file as fetched, and the documents that AutoTokenizer reads beside it.
 
-    Raises TokenizerError.
+    It comes with the files of `model`, which is called `origin`; `vocab_size` is the number of
+    pieces that the catalog states, None where it does not.
+
+    Raises TokenizerError; VocabularyError where it is not the tokenizer of the model's config.
     """
-    (source,) = raw.paths().values()
-    documents = tokenizer_documents(source)
-    files = {"tokenizer.model": source.read_bytes()}
-    files |= {name: json_bytes(document) for name, document in documents.items()}
-    return Derived(files, {"vocab_size": vocab_size})
+    source = TokenizerSource.of(raw, model)
+    source.require_of(origin)
+    files = {published_as(source.file.name): source.file.read_bytes()}
+    files |= {name: json_bytes(document) for name, document in source.documents.items()}
+    return Derived(files, {"vocab_size": vocab_size or source.opened.size})
 
 
 def config_files(
@@ -135,7 +141,7 @@ def metadata_files(
         "sha256": {
             "checkpoint": sums["model.safetensors"].sha256,
             "model.safetensors": sums["model.safetensors"].sha256,
-            "tokenizer.model": tokenizer.receipt.files["tokenizer.model"].sha256,
+            tokenizer.model.name: tokenizer.receipt.files[tokenizer.model.name].sha256,
         },
         "size_bytes": sums["model.safetensors"].size,
         "conversion": _conversion(model, checkpoint),

@@ -21,7 +21,7 @@ from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.ranges import has_ends, largest_names
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
-from wmtp_assets.checkpoints.tokenizers import open_processor
+from wmtp_assets.checkpoints.tokenizers import open_tokenizer
 from wmtp_assets.corpora.file_set import stored_stats
 from wmtp_assets.corpora.package_file import PackageFile
 from wmtp_assets.storage.receipts import Receipt
@@ -53,9 +53,8 @@ def of_fetched(project: Project, artifact: Artifact, made: Handle) -> Facts:
 
 
 def of_tokenizer(project: Project, artifact: Artifact, made: Handle) -> Facts:
-    """Of the tokenizer: how many pieces the model has. Raises TokenizerError."""
-    model = Tokenizer(made.folder, made.receipt).model
-    return {"vocab_size": open_processor(model).vocab_size()}
+    """Of a tokenizer: how many pieces it has. Raises TokenizerError."""
+    return {"vocab_size": open_tokenizer(Tokenizer(made.folder, made.receipt).model, {}).size}
 
 
 def of_conversion(certificate: Certificate, parameters: int, tensors: int) -> Facts:

@@ -409,8 +409,8 @@ _RECOMMENDED: tuple[tuple[Condition, tuple[str, ...]], ...] = (
         Condition(
             "tokenizer_shared",
             "tokenizer shared with the reference model",
-            "every model's own tokenizer upstream, that of the reference model too, is the shared "
-            "file",
+            "the tokenizer upstream of every model that shares one, the reference model's too, is "
+            "the shared file",
             required=False,
         ),
         ("tokenizer_shared", "tokenizer_file_shared"),

@@ -26,8 +26,9 @@ from wmtp_assets.artifacts.types import (
 )
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog import Catalog, MicroModel
-from wmtp_assets.catalog.artifacts import TOKENIZER_FILES, Artifact, Kind
+from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
 from wmtp_assets.catalog.contract import format_of
+from wmtp_assets.catalog.tokenizers import published_files
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
 
@@ -100,6 +101,20 @@ def _text(description: str) -> Callable[[Catalog, Artifact], str]:
 
 def _files_of_repository(_: Catalog, artifact: Artifact) -> str:
     return f"The files taken from {UpstreamFiles.of(artifact).repo.name}, verified on arrival."
+
+
+def _tokenizer(_: Catalog, artifact: Artifact) -> str:
+    is_json = published_files(artifact.settings)[0] == "tokenizer.json"
+    file = "A tokenizer.json" if is_json else "LLaMA's SentencePiece model"
+    whose = (
+        "Every model shares it."
+        if artifact.name == TOKENIZER
+        else f"{artifact.owner} has it, and what names that model."
+    )
+    return (
+        f"{file}, and the documents with which transformers' AutoTokenizer gives the same ids. "
+        f"{whose}"
+    )
 
 
 def _converted_or_sliced(catalog: Catalog, artifact: Artifact) -> str:
@@ -195,14 +210,11 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_tokenizer,
         checks="wmtp_assets.artifacts.checks.models:TOKENIZERS",
         page="wmtp_assets.pages.asset.documents:of_tokenizer",
-        describe=_text(
-            "LLaMA's SentencePiece model, and the documents with which transformers' AutoTokenizer "
-            "gives the same ids. Every model shares it."
-        ),
+        describe=_tokenizer,
         red="a file is not upstream's, or gives other ids",
         icon="llama",
         code_version="2",  # model_input_names
-        beside=_files(*TOKENIZER_FILES),
+        beside=lambda artifact: published_files(artifact.settings),
     ),
     Kind.CHECKPOINT: ArtifactKind(
         make=models.make_checkpoint,

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from wmtp_assets.catalog.schema import Status
 from wmtp_assets.checkpoints.dtypes import DType
@@ -84,7 +92,7 @@ class ProblemMetadata(_Strict):
 class _Digests(_Strict):
     checkpoint: Digest
     weights: Digest = Field(alias="model.safetensors")
-    tokenizer: Digest = Field(alias="tokenizer.model")
+    tokenizer: Digest = Field(validation_alias=AliasChoices("tokenizer.model", "tokenizer.json"))
 
 
 class _Source(_Strict):

@@ -164,12 +164,13 @@ class Checkpoint(Handle):
 
 @dataclass(frozen=True)
 class Tokenizer(Handle):
-    """The shared tokenizer's files."""
+    """A tokenizer's files."""
 
     @property
     def model(self) -> Path:
-        """The SentencePiece model."""
-        return self.folder / "tokenizer.model"
+        """The file that decides its ids: SentencePiece's tokenizer.model, or a tokenizer.json."""
+        known = "tokenizer.model" in self.receipt.files
+        return self.folder / ("tokenizer.model" if known else "tokenizer.json")
 
 
 @dataclass(frozen=True)

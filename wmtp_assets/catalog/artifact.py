@@ -108,8 +108,8 @@ class Artifact:
 
     @property
     def is_shared(self) -> bool:
-        """Whether several models are published with it: the tokenizer."""
-        return self.name == TOKENIZER
+        """Whether several models are published with it, or may be: a tokenizer."""
+        return self.kind is Kind.TOKENIZER
 
     @property
     def settings_digest(self) -> str:
@@ -120,7 +120,6 @@ class Artifact:
 
 TOKENIZER = "models/tokenizer"
 TOKENIZER_RAW = "models/tokenizer_raw"
-TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
 
 
 def model_artifact(model: str, part: str = "") -> str:

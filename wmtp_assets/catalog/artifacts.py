@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from wmtp_assets.catalog.artifact import (
     TOKENIZER,
-    TOKENIZER_FILES,
     TOKENIZER_RAW,
     Artifact,
     Kind,
@@ -18,12 +17,12 @@ from wmtp_assets.catalog.artifact import (
     split_artifact,
 )
 from wmtp_assets.catalog.dataset_artifacts import dataset_artifacts
-from wmtp_assets.catalog.model_artifacts import model_artifacts, tokenizer_artifacts
+from wmtp_assets.catalog.model_artifacts import model_artifacts
 from wmtp_assets.catalog.schema import Catalog
+from wmtp_assets.catalog.tokenizers import tokenizer_artifacts
 
 __all__ = [
     "TOKENIZER",
-    "TOKENIZER_FILES",
     "TOKENIZER_RAW",
     "Artifact",
     "Kind",

@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from wmtp_assets.catalog import tokenizers
 from wmtp_assets.catalog.artifacts import every_artifact
-from wmtp_assets.catalog.schema import Catalog, File, MicroModel, Upstream, UpstreamModel
+from wmtp_assets.catalog.schema import (
+    OWN,
+    SHARED,
+    Catalog,
+    File,
+    MicroModel,
+    Upstream,
+    UpstreamModel,
+)
 from wmtp_assets.checkpoints.layouts import sliced_layouts
 from wmtp_assets.storage.bounds import usable_name
 
@@ -58,12 +67,15 @@ def _references(catalog: Catalog) -> Iterator[Mistake]:
         else:
             continue
         yield ("models", name, "slice_of"), fault
+    yield from tokenizers.mistakes(catalog)
 
 
 def _names(catalog: Catalog) -> Iterator[Mistake]:
     for name in catalog.models:
         if name in _GROUPS:
             yield ("models", name), f"the name {name!r} is that of {_GROUPS[name]}"
+        elif name in (SHARED, OWN):
+            yield ("models", name), f"`tokenizer: {name}` means something else: choose another name"
         elif not usable_name(name):
             yield ("models", name), f"the storage gives {name!r} a meaning: choose another name"
     for name, dataset in catalog.datasets.items():
@@ -220,7 +232,7 @@ def _lists(
     """Every list of files: section and name of its entry, the upstream, the field, the files."""
     for name, model in catalog.upstream_models().items():
         yield "models", name, model.upstream, ("files", "weights"), list(model.files.weights)
-        for field in ("config", "index", "tokenizer"):
+        for field in ("config", "index", "tokenizer", "tokenizer_config"):
             file = getattr(model.files, field)
             if file is not None:
                 yield "models", name, model.upstream, ("files", field), [file]

@@ -6,14 +6,13 @@ A reader sees all of a set's old version or all of its new one, never a mix.
 from __future__ import annotations
 
 from wmtp_assets.catalog.artifacts import (
-    TOKENIZER,
-    TOKENIZER_FILES,
     Artifact,
     artifacts_of,
     model_artifact,
 )
 from wmtp_assets.catalog.model_artifacts import model_folders
 from wmtp_assets.catalog.schema import Catalog, MicroModel
+from wmtp_assets.catalog.tokenizers import published_files, tokenizer_of
 from wmtp_assets.checkpoints.configs import HF_VIEW
 from wmtp_assets.checkpoints.layout import Described
 from wmtp_assets.checkpoints.layouts import layout_named
@@ -31,13 +30,16 @@ def published_sets(catalog: Catalog) -> list[PublishedSet]:
     every = _links(catalog)
     for model in catalog.models:
         folders = model_folders(catalog, model)
+        tokenizer = tokenizer_of(catalog, model)
+        files = published_files(artifacts[tokenizer].settings)
         links: Links = {}
         for folder in folders:
             links |= {path: to for path, to in every.items() if path.startswith(f"{folder}/")}
-            links |= {f"{folder}/tokenizer/{file}": (TOKENIZER, file) for file in TOKENIZER_FILES}
+            links |= {f"{folder}/tokenizer/{file}": (tokenizer, file) for file in files}
             links |= {
                 f"{folder}/{HF_VIEW}/{name}": links[f"{folder}/{target}"]
                 for name, target in layout_named(layout_of(catalog, model)).hf_view.items()
+                if f"{folder}/{target}" in links  # not every tokenizer has a tokenizer.model
             }
         sets.append(PublishedSet(model_artifact(model), links, mounts=tuple(folders)))
     alone: dict[str, Links] = {}

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from wmtp_assets.catalog.artifact import (
-    TOKENIZER,
     Artifact,
     Kind,
     group_of,
@@ -19,6 +18,7 @@ from wmtp_assets.catalog.artifact import (
 )
 from wmtp_assets.catalog.fetched_artifacts import raw_artifact, sample_mark
 from wmtp_assets.catalog.schema import Catalog, Dataset
+from wmtp_assets.catalog.tokenizers import tokenizer_of
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.generations import Contract, dataset_folder, small_folder
 
@@ -27,7 +27,9 @@ def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
     """Every artifact of the datasets."""
     found: list[Artifact] = []
     for name, dataset in catalog.datasets.items():
-        of_dataset = _Dataset(name, dataset, catalog.contract, sample_mark(catalog))
+        of_dataset = _Dataset(
+            name, dataset, catalog.contract, tokenizer_of(catalog, name), sample_mark(catalog)
+        )
         found += of_dataset.splits()
         found += of_dataset.schemas()
         found += of_dataset.small_copy()
@@ -40,6 +42,7 @@ class _Dataset:
     name: str
     dataset: Dataset
     contracts: tuple[Contract, ...]
+    tokenizer: str
     marked: Mapping[str, object]
 
     def _rows_for(self, contract: Contract) -> Contract:
@@ -89,7 +92,7 @@ class _Dataset:
                 self._artifact(
                     split_artifact(self.name, split, contract=own),
                     Kind.SPLIT,
-                    inputs=(raw.name, TOKENIZER),
+                    inputs=(raw.name, self.tokenizer),
                     split=split,
                     links=links,
                     settings={

@@ -1,4 +1,4 @@
-"""The artifacts of models: the shared tokenizer, checkpoints, and the documents beside them."""
+"""The artifacts of models: checkpoints, and the documents beside them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import PurePosixPath
 
 from wmtp_assets.catalog.artifact import (
     TOKENIZER,
-    TOKENIZER_FILES,
-    TOKENIZER_RAW,
     Artifact,
     Kind,
     group_of,
@@ -16,27 +14,9 @@ from wmtp_assets.catalog.artifact import (
 )
 from wmtp_assets.catalog.fetched_artifacts import raw_artifact, sample_mark
 from wmtp_assets.catalog.schema import Catalog, MicroModel, UpstreamModel
+from wmtp_assets.catalog.tokenizers import deciding_file, origin_of, raw_of, tokenizer_of
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.generations import model_folder
-
-
-def tokenizer_artifacts(catalog: Catalog) -> list[Artifact]:
-    """The shared tokenizer, with a fetch of its own: datasets need it, and no 27 GB beside it."""
-    shared = catalog.tokenizer
-    model = catalog.upstream_models()[shared.from_model]
-    files = [model.files.tokenizer] if model.files.tokenizer else []
-    raw = raw_artifact(
-        TOKENIZER_RAW, shared.from_model, "tokenizer", model.upstream, files, "required"
-    )
-    made = Artifact(
-        TOKENIZER,
-        Kind.TOKENIZER,
-        shared.from_model,
-        "tokenizer",
-        inputs=(raw.name,),
-        settings={"vocab_size": shared.vocab_size},
-    )
-    return [raw, made]
 
 
 def model_artifacts(catalog: Catalog) -> list[Artifact]:
@@ -51,6 +31,7 @@ def model_artifacts(catalog: Catalog) -> list[Artifact]:
 
 def _fetched(name: str, model: UpstreamModel, catalog: Catalog) -> list[Artifact]:
     raw, weights = model_artifact(name, "raw"), model_artifact(name)
+    tokenizer = tokenizer_of(catalog, name)
     group = group_of(name)
     conversion: dict[str, object] = {
         "layout": model.layout,
@@ -70,7 +51,8 @@ def _fetched(name: str, model: UpstreamModel, catalog: Catalog) -> list[Artifact
             Kind.CHECKPOINT,
             name,
             group,
-            inputs=(raw,),
+            # What is not the shared tokenizer is compared with the embedding before the conversion.
+            inputs=(raw,) if tokenizer == TOKENIZER else (raw, raw_of(tokenizer)),
             status=model.status,
             links=_checkpoint_links(name, catalog),
             settings=conversion,
@@ -142,8 +124,8 @@ def _source(model: UpstreamModel) -> dict[str, object]:
 
 def _shared_with(name: str, catalog: Catalog) -> str | None:
     """The model whose tokenizer a model has; None of the one that it comes with."""
-    owner = catalog.tokenizer.from_model
-    return None if name == owner else owner
+    origin = origin_of(catalog, name)
+    return None if name == origin else origin
 
 
 def _links(model: str, files: Mapping[str, str], catalog: Catalog) -> dict[str, str]:
@@ -216,13 +198,16 @@ def _documents(
         inputs = [config.name, model.name]
         path, settings = "configs/meta_adapter.yaml", {**positions, **(adapter or {})}
         made.append(document(Kind.ADAPTER, "adapter", inputs, path, settings=settings))
-    members = [model.name, *(one.name for one in made), TOKENIZER]
+    members = [model.name, *(one.name for one in made), tokenizer_of(catalog, model.owner)]
     metadata = document(
         Kind.MODEL_METADATA,
         "metadata",
         members,
         "metadata.json",
-        settings={**described, "files": _files_of([model, *made])},
+        settings={
+            **described,
+            "files": _files_of([model, *made], deciding_file(catalog, model.owner)),
+        },
     )
     return [*made, metadata]
 
@@ -230,8 +215,8 @@ def _documents(
 _ROLES = {"model": "checkpoint", "SHA256SUMS": "checksums", "meta_adapter": "adapter"}
 
 
-def _files_of(made: Iterable[Artifact]) -> dict[str, str]:
+def _files_of(made: Iterable[Artifact], tokenizer: str) -> dict[str, str]:
     """The files of a model for metadata.json: their paths in its folder, by what each is."""
     paths = [PurePosixPath(link) for artifact in made for link in artifact.links]
     files = {_ROLES.get(path.stem, path.stem): "/".join(path.parts[2:]) for path in paths}
-    return {**files, "tokenizer": f"tokenizer/{TOKENIZER_FILES[0]}"}
+    return {**files, "tokenizer": f"tokenizer/{tokenizer}"}

@@ -71,6 +71,9 @@ AssetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,95}
 SplitName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,95}$"), AfterValidator(_no_word_of_datasets)
 ]
+# Whose tokenizer: that of `shared`, one's `own`, or the one of the model of that name.
+TokenizerOf = AssetName
+SHARED, OWN = "shared", "own"
 Dtype = Literal["float16", "bfloat16", "float32"]
 SourceDtype = Literal["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]
 Status = Literal["required", "optional"]
@@ -169,12 +172,17 @@ class Expected(Entry):
 
 
 class ModelFiles(Entry):
-    """The files of a model's repository that are fetched; no others ever are."""
+    """The files of a model's repository that are fetched; no others ever are.
+
+    `tokenizer` is a SentencePiece model (tokenizer.model) or, by its ending, a tokenizer.json. Of
+    `tokenizer_config` only the special tokens are taken.
+    """
 
     weights: Annotated[list[FileField], Field(min_length=1)]
     config: FileField
     index: FileField | None = None
     tokenizer: FileField | None = None
+    tokenizer_config: FileField | None = None
 
     @model_validator(mode="after")
     def _patterns_are_for_weights(self) -> Self:
@@ -184,8 +192,8 @@ class ModelFiles(Entry):
         return self
 
     def all(self) -> list[File]:
-        """Every file, in the order weights, config, index, tokenizer."""
-        rest = (self.config, self.index, self.tokenizer)
+        """Every file, in the order weights, config, index, tokenizer, tokenizer_config."""
+        rest = (self.config, self.index, self.tokenizer, self.tokenizer_config)
         return [*self.weights, *(file for file in rest if file is not None)]
 
 
@@ -206,6 +214,9 @@ class UpstreamModel(Entry):
 
     `max_position_embeddings` is for layouts whose config may leave it out (meta-mtp).
     `aliases` are further names under which the current generation of training code finds it.
+
+    `tokenizer` says which tokenizer is published with it: `own` is that of its `files`, a model's
+    name the own one of that model, and `shared` the catalog's.
     """
 
     layout: ModelLayout
@@ -214,6 +225,7 @@ class UpstreamModel(Entry):
     source_dtype: SourceDtype
     dtype: Dtype
     expected: Expected
+    tokenizer: TokenizerOf = SHARED
     status: Status = "required"
     source_dtype_of: dict[str, SourceDtype] = {}
     waive_overflow: tuple[str, ...] = ()
@@ -328,12 +340,14 @@ class Dataset(Entry):
     """A dataset whose splits become Alpaca JSONL; `layout` names its format (`corpora/formats`).
 
     `package_file` is published as it is, for the evaluation package that reads it.
+    `tokenizer` names the model whose tokenizer counts its tokens; `shared` is the catalog's.
     """
 
     layout: FormatName
     upstream: Upstream
     splits: Annotated[dict[SplitName, Split], Field(min_length=1)]
     max_tokens: Annotated[int, Field(gt=0, le=MAX_TOKENS, strict=True)] = 2048
+    tokenizer: TokenizerOf = SHARED
     status: Status = "required"
     small: Small | None = None
     package_file: FileField | None = None
@@ -383,7 +397,8 @@ class Dataset(Entry):
 
 
 class Tokenizer(Entry):
-    """The one tokenizer that every model shares; it comes with the files of model `from_model`."""
+    """The tokenizer that every model shares which does not say otherwise; it comes with the files
+    of the model `from_model`."""
 
     from_model: AssetName
     vocab_size: Positive

@@ -1,177 +1,79 @@
-"""The shared tokenizer: documents that make AutoTokenizer give SentencePiece's ids, and the checks.
+"""Tokenizers of either kind: opened by the file that decides their ids, compared, and checked.
 
-Belongs here: what is written beside `tokenizer.model`, and how two tokenizers are compared. The
-truth is always SentencePiece on `tokenizer.model`.
-
-transformers 5 does not give LLaMA's ids from `tokenizer.model` alone, in three ways, each undone:
-it ranks merges by id and not by score, so runs of spaces split differently (the whitespace pieces
-of LLaMA have early ids and the lowest of all scores); its LlamaTokenizer drops the dummy prefix
-before a leading space; and it reads a literal "<s>" in a text as the control token. So a whole
-`tokenizer.json` is derived, `tokenizer_config.json` names the class that uses it as it is, and
-`split_special_tokens` keeps text text. `tokenizer_ids` compares ids on a probe corpus.
+`sentencepiece_tokenizers` and `json_tokenizers` say what is published of each kind.
 """
 
 from __future__ import annotations
 
 import hashlib
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from sentencepiece import SentencePieceProcessor
-
-from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.model_file import read_model
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.checkpoints.errors import CheckpointError
+from wmtp_assets.checkpoints.json_tokenizers import json_documents, of_json, stored_config
+from wmtp_assets.checkpoints.open_tokenizer import Encode, OpenTokenizer, TokenizerError
+from wmtp_assets.checkpoints.sentencepiece_tokenizers import (
+    SPACE,
+    of_sentencepiece,
+    sentencepiece_documents,
+)
 from wmtp_assets.findings import Finding, Outcome, check, lazy
 
-SPACE = "\u2581"  # how SentencePiece writes a space
 SHOWN = 5
+OWN_TOKENIZER = (
+    "This model needs the tokenizer that it was trained with: in its entry of the catalog name the "
+    "file as files.tokenizer, and write `tokenizer: own`; or write `tokenizer: NAME`, NAME being a "
+    "model of the catalog whose own tokenizer it has."
+)
 _AGAIN = "materialize the tokenizer again"
-Encode = Callable[[str], list[int]]
 
 
-class TokenizerError(WmtpError):
-    """tokenizer.model cannot be read, or has no faithful tokenizer.json."""
+def published_as(file: str) -> str:
+    """What a repository's tokenizer file is called once it is published: by its kind."""
+    return "tokenizer.json" if file.endswith(".json") else "tokenizer.model"
 
 
-def open_processor(model: Path) -> SentencePieceProcessor:
-    """SentencePiece on `tokenizer.model`; TokenizerError if it is missing or none."""
+def open_tokenizer(file: Path, config: Mapping[str, object] | None = None) -> OpenTokenizer:
+    """The tokenizer of a tokenizer.json or tokenizer.model.
+
+    Args:
+        config: a tokenizer_config.json with the special tokens of a tokenizer.json; None is the one
+            beside it.
+
+    Raises TokenizerError.
+    """
+    if file.suffix != ".json":
+        return of_sentencepiece(file)
     try:
-        # SentencePiece's own code is asked on bytes that were read and checked before.
-        return SentencePieceProcessor(model_proto=read_model(model)[1])
-    except (CorpusError, OSError, RuntimeError) as error:
+        return of_json(file, stored_config(file) if config is None else config)
+    except CheckpointError as error:
         raise TokenizerError(
-            "The tokenizer cannot be read",
-            expected="a SentencePiece model",
-            found=error.found if isinstance(error, CorpusError) else error,
-            where=model,
+            error.problem,
+            expected=error.expected,
+            found=error.found,
+            where=error.where,
             hint=_AGAIN,
         ) from error
 
 
-def tokenizer_documents(model: Path) -> dict[str, dict[str, object]]:
-    """tokenizer.json and tokenizer_config.json for a SentencePiece BPE model of LLaMA's kind.
+def tokenizer_documents(
+    file: Path,
+    stated: Mapping[str, object] | None = None,
+    model_config: Mapping[str, object] | None = None,
+) -> dict[str, dict[str, object]]:
+    """What AutoTokenizer reads beside a tokenizer's file, by name.
 
-    Raises:
-        TokenizerError: the model cannot be read, or normalizes text in a way that is not LLaMA's
-            (a dummy prefix, spaces kept and written as U+2581, nothing else).
+    `stated` and `model_config` are the repository's tokenizer_config.json and config.json, which a
+    tokenizer.json needs (`json_documents`). Raises TokenizerError.
     """
-    processor = open_processor(model)
-    probe = " a  \ufb01\u2460 "
-    if processor.normalize(probe) != SPACE + probe.replace(" ", SPACE):
-        raise TokenizerError(
-            "The tokenizer normalizes text as LLaMA's does not",
-            expected=repr(SPACE + probe.replace(" ", SPACE)),
-            found=repr(processor.normalize(probe)),
-            where=model,
-        )
-    if min(processor.bos_id(), processor.unk_id()) < 0:
-        raise TokenizerError(
-            "The tokenizer has no piece that begins a text, or none for what is unknown",
-            expected="a control piece <s> and an unknown piece",
-            found=f"ids {processor.bos_id()} and {processor.unk_id()}",
-            where=model,
-            hint="name the right tokenizer.model in the catalog",
-        )
-    names = {
-        role: processor.id_to_piece(token)
-        for role, token in (
-            ("bos_token", processor.bos_id()),
-            ("eos_token", processor.eos_id()),
-            ("unk_token", processor.unk_id()),
-        )
-        if token >= 0
-    }
-    config: dict[str, object] = {
-        # Not LlamaTokenizer: transformers 5 rebuilds that one with another treatment of spaces.
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        **names,
-        "add_bos_token": True,
-        "add_eos_token": False,
-        "split_special_tokens": True,
-        "clean_up_tokenization_spaces": False,
-        # Without it versions 4.48 to 4.57 hand token_type_ids to `generate`, which refuses them.
-        "model_input_names": ["input_ids", "attention_mask"],
-    }
-    return {"tokenizer.json": _tokenizer_json(processor), "tokenizer_config.json": config}
+    if file.suffix == ".json":
+        return json_documents(file, stated, model_config or {})
+    return sentencepiece_documents(file)
 
 
-def _tokenizer_json(processor: SentencePieceProcessor) -> dict[str, object]:
-    bos = processor.id_to_piece(processor.bos_id())
-    with_bos = {"SpecialToken": {"id": bos, "type_id": 0}}
-    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        # Empty: an added token would be cut out of a text that mentions it.
-        "added_tokens": [],
-        "normalizer": {
-            "type": "Sequence",
-            "normalizers": [
-                {"type": "Prepend", "prepend": SPACE},
-                {"type": "Replace", "pattern": {"String": " "}, "content": SPACE},
-            ],
-        },
-        "pre_tokenizer": None,
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [with_bos, first],
-            "pair": [with_bos, first, with_bos, second],
-            "special_tokens": {bos: {"id": bos, "ids": [processor.bos_id()], "tokens": [bos]}},
-        },
-        "decoder": {
-            "type": "Sequence",
-            "decoders": [
-                {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
-                {"type": "ByteFallback"},
-                {"type": "Fuse"},
-                {"type": "Strip", "content": " ", "start": 1, "stop": 0},
-            ],
-        },
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": processor.id_to_piece(processor.unk_id()),
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": True,
-            "byte_fallback": True,
-            "ignore_merges": False,
-            "vocab": {processor.id_to_piece(i): i for i in range(processor.vocab_size())},
-            "merges": _merges(processor),
-        },
-    }
-
-
-def _merges(processor: SentencePieceProcessor) -> list[str]:
-    """Every way to join two pieces into a third, best first: "left right", as no piece has a space.
-
-    SentencePiece joins the neighbours whose joined piece scores highest, the leftmost among
-    equals. `tokenizers` ranks pairs, and asks for the place only between equal pairs. Among equal
-    scores (LLaMA's runs of spaces) the longer piece, then the longer left part come first: in a run
-    joined from the left, the leftmost pair is the one that makes the longest piece.
-    """
-    score = {processor.id_to_piece(i): processor.get_score(i) for i in _text_pieces(processor)}
-    pairs = [
-        (-score[piece], -len(piece), -cut, piece[:cut], piece[cut:])
-        for piece in score
-        for cut in range(1, len(piece))
-        if piece[:cut] in score and piece[cut:] in score
-    ]
-    return [f"{left} {right}" for *_, left, right in sorted(pairs)]
-
-
-def _text_pieces(processor: SentencePieceProcessor) -> list[int]:
-    """Ids of the pieces that text is made of: no control, unknown, byte or unused piece."""
-    kinds = (processor.is_control, processor.is_unknown, processor.is_byte, processor.is_unused)
-    return [i for i in range(processor.vocab_size()) if not any(kind(i) for kind in kinds)]
-
-
-def probe_texts(processor: SentencePieceProcessor, count: int = 2000) -> list[str]:
+def probe_texts(tokenizer: OpenTokenizer, count: int = 2000) -> list[str]:
     """A probe corpus: hand-picked traps, and `count` random texts of the vocabulary's own pieces.
 
     The same for the same vocabulary, on every machine.
@@ -192,13 +94,7 @@ def probe_texts(processor: SentencePieceProcessor, count: int = 2000) -> list[st
     around = [
         f"{left}{' ' * n}{right}" for n in range(1, 40) for left, right in ("a(", "\n1", ").")
     ]
-    rng = random.Random(0)  # noqa: S311 - to spread over the vocabulary, not for secrecy
-    pieces = [processor.id_to_piece(i).replace(SPACE, " ") for i in _text_pieces(processor)]
-    drawn = (
-        "".join(rng.choice(pieces) * rng.choice((1, 1, 1, 2, 3)) for _ in range(rng.randint(1, 12)))
-        for _ in range(count)
-    )
-    return list(chain(traps, runs, around, drawn))
+    return list(chain(traps, runs, around, tokenizer.drawn(count)))
 
 
 @dataclass(frozen=True)
@@ -220,8 +116,11 @@ def compare_encoders(one: Encode, other: Encode, texts: Sequence[str]) -> Compar
     return Comparison(len(texts), tuple(text for text in texts if one(text) != other(text)))
 
 
-def auto_encoder(directory: Path) -> Encode:
-    """What AutoTokenizer makes of the directory, without BOS, as a function from text to ids."""
+def auto_encoder(directory: Path, *, whole: bool = False) -> Encode:
+    """What AutoTokenizer makes of the directory, as a function from text to ids.
+
+    Without BOS, or `whole`: as a reader gets it by default.
+    """
     from transformers import AutoTokenizer  # seconds to import
 
     tokenizer = AutoTokenizer.from_pretrained(
@@ -229,32 +128,34 @@ def auto_encoder(directory: Path) -> Encode:
     )
 
     def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False)
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=whole)
         return ids
 
     return encode
 
 
 class StoredTokenizer:
-    """A folder with tokenizer.model, tokenizer.json and tokenizer_config.json.
+    """A published tokenizer: `file` (tokenizer.model or tokenizer.json) and what is beside it.
 
-    `vocab_size` is the number of pieces that the catalog expects, `sha256` (hex) the digest that
-    tokenizer.model must have.
+    `vocab_size` is the number of pieces that the catalog expects, None where it does not say;
+    `sha256` (hex) is the digest that the file must have.
     """
 
-    def __init__(self, folder: Path, *, vocab_size: int, sha256: str) -> None:
+    def __init__(
+        self, folder: Path, *, vocab_size: int | None, sha256: str, file: str = "tokenizer.model"
+    ) -> None:
         self.folder = folder
-        self.model = folder / "tokenizer.model"
+        self.model = folder / file
         self.vocab_size = vocab_size
         self.sha256 = sha256
 
     @lazy
-    def processor(self) -> SentencePieceProcessor:
-        """SentencePiece on its model. Raises TokenizerError."""
-        return open_processor(self.model)
+    def opened(self) -> OpenTokenizer:
+        """The tokenizer as its own library reads it. Raises TokenizerError."""
+        return open_tokenizer(self.model)
 
 
-@check("tokenizer.model is the file that the catalog names.")
+@check("Its file is the one that the catalog names.")
 def tokenizer_digest(stored: StoredTokenizer) -> Outcome:
     model, sha256 = stored.model, stored.sha256
     found = hashlib.sha256(model.read_bytes()).hexdigest() if model.is_file() else "no file"
@@ -263,17 +164,21 @@ def tokenizer_digest(stored: StoredTokenizer) -> Outcome:
 
 @check("It has as many pieces as the catalog expects.")
 def tokenizer_vocabulary(stored: StoredTokenizer) -> Outcome:
-    size, expected = stored.processor.vocab_size(), stored.vocab_size
+    size, expected = stored.opened.size, stored.vocab_size
+    if expected is None:
+        any_number = "any number: it is compared with the embedding of each model"
+        return Outcome(True, any_number, size, str(stored.model))
     return Outcome(size == expected, expected, size, str(stored.model), hint=_AGAIN)
 
 
-@check("AutoTokenizer gives SentencePiece's ids on a probe corpus.")
+@check("AutoTokenizer gives the ids of the tokenizer's own library on a probe corpus.")
 def tokenizer_ids(stored: StoredTokenizer) -> Outcome:
-    processor = stored.processor
-    texts = probe_texts(processor)
+    tokenizer = stored.opened
+    texts = probe_texts(tokenizer)
     expected = str(Comparison(len(texts), ()))
     try:
-        compared = compare_encoders(processor.encode, auto_encoder(stored.folder), texts)
+        ours = auto_encoder(stored.folder, whole=True)
+        compared = compare_encoders(tokenizer.whole, ours, texts)
         passed, found = not compared.different, str(compared)
     except (OSError, ValueError) as error:
         passed, found = False, f"AutoTokenizer cannot load it: {str(error)[:300]}"
@@ -284,19 +189,19 @@ CHECKS = (tokenizer_digest, tokenizer_vocabulary, tokenizer_ids)
 
 
 def check_same_tokenizer(ours: Path, theirs: Path) -> Finding:
-    """Whether another model's tokenizer.model is ours: the same file, or the same ids throughout.
+    """Whether another model's tokenizer is ours: the same file, or the same ids throughout.
 
     A different file passes when it gives the same ids on the probe corpora of both vocabularies
     and the pieces are the same; what differs is listed in `details`.
     """
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (ours, theirs)]
-    one, other = open_processor(ours), open_processor(theirs)
+    one, other = open_tokenizer(ours, {}), open_tokenizer(theirs, {})
     if digests[0] == digests[1]:
         passed, found, pieces = True, "the same file", []
         different: tuple[str, ...] = ()
     else:
-        size = max(one.vocab_size(), other.vocab_size())
-        pieces = [i for i in range(size) if _piece(one, i) != _piece(other, i)]
+        size = max(one.size, other.size)
+        pieces = [i for i in range(size) if one.piece(i) != other.piece(i)]
         texts = list(dict.fromkeys(probe_texts(one) + probe_texts(other)))
         compared = compare_encoders(one.encode, other.encode, texts)
         different = compared.different
@@ -308,14 +213,10 @@ def check_same_tokenizer(ours: Path, theirs: Path) -> Finding:
         expected="the same file, or the same pieces and ids",
         found=found,
         where=str(theirs),
-        hint="" if passed else "this model cannot share the tokenizer: give it one of its own",
+        hint="" if passed else OWN_TOKENIZER,
         details={
             "sha256": digests,
-            "different_pieces": [[i, _piece(one, i), _piece(other, i)] for i in pieces[:20]],
+            "different_pieces": [[i, one.piece(i), other.piece(i)] for i in pieces[:20]],
             "different_texts": [text[:200] for text in different[:20]],
         },
     )
-
-
-def _piece(processor: SentencePieceProcessor, token: int) -> str | None:
-    return processor.id_to_piece(token) if token < processor.vocab_size() else None

@@ -10,17 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sentencepiece import SentencePieceProcessor
-
 from wmtp_assets.checkpoints.errors import CheckpointError
-from wmtp_assets.checkpoints.tokenizers import open_processor
+from wmtp_assets.checkpoints.open_tokenizer import OpenTokenizer
+from wmtp_assets.checkpoints.tokenizers import OWN_TOKENIZER, open_tokenizer
 from wmtp_assets.findings import Finding
 
 _MULTIPLES = (8, 16, 32, 64, 128, 256)
-_HINT = (
-    "This model needs a tokenizer of its own: a catalog has one tokenizer for all its models, so "
-    "give this one a catalog (and a WMTP_STORAGE) in which tokenizer.from_model names it."
-)
 
 
 class VocabularyError(CheckpointError):
@@ -38,23 +33,25 @@ def require_rows(rows: int, pieces: int, model: str) -> None:
         raise _error(model, [_rows_fault(rows, pieces)])
 
 
-def require_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int, model: str) -> int:
+def require_vocabulary(
+    tokenizer: Path | OpenTokenizer, config: Mapping[str, object], rows: int, model: str
+) -> int:
     """Rows of padding, 0 as a rule; VocabularyError, with both numbers, where something differs.
 
     Args:
-        tokenizer: the SentencePiece model. config: config.json or params.json of the model.
-        rows: of the embedding. model: the model's name, for the error.
+        tokenizer: its file, or what was read of it. config: config.json or params.json of the
+            model. rows: of the embedding. model: the model's name, for the error.
     """
-    processor = open_processor(tokenizer)
-    if faults := _faults(processor, config, rows):
+    opened = open_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer
+    if faults := _faults(opened, config, rows):
         raise _error(model, faults)
-    return rows - processor.vocab_size()
+    return rows - opened.size
 
 
 def check_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int) -> Finding:
     """Whether the tokenizer has the model's number of pieces and its special ids."""
-    processor = open_processor(tokenizer)
-    faults, pieces = _faults(processor, config, rows), processor.vocab_size()
+    opened = open_tokenizer(tokenizer)
+    faults, pieces = _faults(opened, config, rows), opened.size
     padding = f", of which {rows - pieces} are padding" if rows != pieces else ""
     return Finding(
         name="tokenizer_fits_model",
@@ -62,26 +59,20 @@ def check_vocabulary(tokenizer: Path, config: Mapping[str, object], rows: int) -
         expected=f"{pieces} pieces for {rows} rows of the embedding, and the same special ids",
         found="; ".join(faults) if faults else f"{pieces} pieces, {rows} rows{padding}",
         where=str(tokenizer),
-        hint=_HINT if faults else "",
+        hint=OWN_TOKENIZER if faults else "",
     )
 
 
-def _faults(
-    processor: SentencePieceProcessor, config: Mapping[str, object], rows: int
-) -> list[str]:
-    pieces = processor.vocab_size()
+def _faults(tokenizer: OpenTokenizer, config: Mapping[str, object], rows: int) -> list[str]:
+    pieces = tokenizer.size
     faults = [] if rows in padded_sizes(pieces) else [_rows_fault(rows, pieces)]
     if (stated := config.get("vocab_size")) != rows:
         faults.append(f"the config's vocab_size is {stated}, the embedding has {rows} rows")
-    for key, own in (
-        ("bos_token_id", processor.bos_id()),
-        ("eos_token_id", processor.eos_id()),
-        ("pad_token_id", processor.pad_id()),
-    ):
+    for role in ("bos_token", "eos_token", "pad_token"):
+        key, own = f"{role}_id", tokenizer.roles.get(role)
         found = config.get(key)
         every = found if isinstance(found, list) else [found]
-        # SentencePiece says -1 for a role that no piece has: LLaMA pads with any other piece.
-        if found is not None and own >= 0 and own not in every:
+        if found is not None and own is not None and own not in every:
             faults.append(f"the config's {key} is {found}, the tokenizer's {own}")
         if found is not None and any(isinstance(one, int) and one >= pieces for one in every):
             faults.append(f"the config's {key} is {found}, beyond the {pieces} pieces")
@@ -94,9 +85,9 @@ def _rows_fault(rows: int, pieces: int) -> str:
 
 def _error(model: str, faults: list[str]) -> VocabularyError:
     return VocabularyError(
-        f"The shared tokenizer is not the tokenizer of {model}",
+        f"The tokenizer given to {model} is not its own",
         expected="a row of the embedding for each piece (or rows padded to a multiple of at most "
         f"{_MULTIPLES[-1]}), and the same special ids",
         found="; ".join(faults),
-        hint=_HINT,
+        hint=OWN_TOKENIZER,
     )

@@ -340,9 +340,9 @@ def token_sums(split: StoredSplit) -> Outcome:
     # Rows can be read back, and their tokens counted again, only where lines and index are sound.
     sound = not (over or split.scan.not_json or split.scan.not_schema or split.scan.not_index)
     if sound and split.tokenizer is not None:
-        from wmtp_assets.corpora.tokens import TokenCounter
+        from wmtp_assets.corpora.counting import open_counter
 
-        counter = TokenCounter(split.tokenizer)
+        counter = open_counter(split.tokenizer)
         corpus = Corpus(split.jsonl)
         rows = ordering.drawn(corpus.select(), _RECOUNTED, seed=0)
         recounted = int(rows.size)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora import records
+from wmtp_assets.corpora.counting import TextCounter
 from wmtp_assets.corpora.records import Problem
-from wmtp_assets.corpora.tokens import TokenCounter
 
 Integers = NDArray[np.int64]
 # Columns of `Formatted.facts`.
@@ -47,7 +47,7 @@ class Formatted:
 
 
 def format_problems(
-    problems: Sequence[Problem], counter: TokenCounter, max_tokens: int
+    problems: Sequence[Problem], counter: TextCounter, max_tokens: int
 ) -> Formatted:
     """Format and filter every candidate row of `problems`, all of one dataset.
 
@@ -127,7 +127,7 @@ def format_problems(
 
 
 def _shared(
-    problems: Sequence[Problem], counter: TokenCounter, funnel: Counter[str]
+    problems: Sequence[Problem], counter: TextCounter, funnel: Counter[str]
 ) -> tuple[list[str], NDArray[np.uint8], Integers]:
     """What a problem's rows share: the head of their lines, their flags, and their facts."""
     texts, repaired = _decoded(

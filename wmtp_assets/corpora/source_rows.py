@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wmtp_assets.corpora import records
+from wmtp_assets.corpora.counting import open_counter
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.parquet_file import AS_UPSTREAM
 from wmtp_assets.corpora.parquet_pages import require_bounded_pages
-from wmtp_assets.corpora.tokens import TokenCounter
 
 COLUMNS = (
     "problem",
@@ -72,7 +72,7 @@ class SourceRows:
     ) -> None:
         self.format = dataset_format
         self.max_tokens = max_tokens
-        self._counter = TokenCounter(tokenizer)
+        self._counter = open_counter(tokenizer)
         self._shards = list(shards)
         self._files = [_opened(shard) for shard in shards]
         for path in shards:

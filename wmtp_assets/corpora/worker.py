@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 
+from wmtp_assets.corpora.counting import open_counter
 from wmtp_assets.corpora.formatting import Formatted, format_problems
-from wmtp_assets.corpora.tokens import TokenCounter
 
 SLOTS = 4  # units a worker may have in hand
 SLOT_BYTES = 8 << 20  # of lines of one unit in shared memory; more go through the connection
@@ -33,7 +33,7 @@ def main(connection: int, memory: int, tokenizer: str, max_tokens: int) -> None:
     # answer, neither would ever go on. The parent sends SLOTS units ahead at most.
     units: SimpleQueue[bytes | None] = SimpleQueue()
     threading.Thread(target=_receive, args=(channel, units), daemon=True).start()
-    counter = TokenCounter(Path(tokenizer))
+    counter = open_counter(Path(tokenizer))
     for turn in itertools.count():
         sent = units.get()
         if sent is None:

@@ -25,10 +25,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
+from wmtp_assets.corpora.counting import open_counter
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.formatting import Formatted, format_problems
 from wmtp_assets.corpora.records import Problem
-from wmtp_assets.corpora.tokens import TokenCounter
 from wmtp_assets.corpora.worker import SLOT_BYTES, SLOTS
 from wmtp_assets.storage.digests import cores
 
@@ -49,7 +49,7 @@ def format_in_order(
     """
     if processes is None:
         processes = cores() if hasattr(os, "memfd_create") else 1  # workers need Linux
-    counter = TokenCounter(tokenizer)  # also where every core is used: it refuses what is no model
+    counter = open_counter(tokenizer)  # also where every core is used: it refuses what is no model
     units = iter(units)
     begun = list(itertools.islice(units, UNITS_ALONE))
     every = itertools.chain(begun, units)

@@ -17,14 +17,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 
+from wmtp_assets.checkpoints.open_tokenizer import TokenizerError
+from wmtp_assets.checkpoints.sentencepiece_tokenizers import open_processor
 from wmtp_assets.checkpoints.tokenizers import (
     CHECKS,
     StoredTokenizer,
-    TokenizerError,
     auto_encoder,
     check_same_tokenizer,
     compare_encoders,
-    open_processor,
+    open_tokenizer,
     probe_texts,
     tokenizer_documents,
 )
@@ -77,7 +78,7 @@ def assert_same(folder: Path, texts: list[str]) -> None:
 
 
 def test_the_probe_corpus_gives_sentencepieces_ids(folder: Path) -> None:
-    assert_same(folder, probe_texts(opened(folder)[0], count=5000))
+    assert_same(folder, probe_texts(open_tokenizer(folder / "tokenizer.model"), count=5000))
 
 
 def test_runs_of_spaces_of_any_length_give_sentencepieces_ids(folder: Path) -> None:
@@ -145,7 +146,7 @@ def test_other_scores_of_the_same_pieces_change_the_merges_with_them(tmp_path: P
     write_documents(tmp_path)
     truth = open_processor(tmp_path / "tokenizer.model")
     assert truth.get_score(truth.piece_to_id("\u2581\u2581")) == pytest.approx(-1e9)
-    texts = probe_texts(truth)
+    texts = probe_texts(open_tokenizer(tmp_path / "tokenizer.model"))
     assert compare_encoders(truth.encode, open_sample().encode, texts).different != ()
     assert_same(tmp_path, texts)
 

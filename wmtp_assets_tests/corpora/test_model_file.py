@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from wmtp_assets.checkpoints.tokenizers import TokenizerError, open_processor, tokenizer_documents
+from wmtp_assets.checkpoints.open_tokenizer import TokenizerError
+from wmtp_assets.checkpoints.sentencepiece_tokenizers import open_processor
+from wmtp_assets.checkpoints.tokenizers import tokenizer_documents
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.model_file import read_model
 from wmtp_assets.corpora.tokens import TokenCounter

@@ -13,9 +13,9 @@ from torch.nn import functional as F  # noqa: N812 - the name that every PyTorch
 from wmtp_assets.checkpoints.convert import convert
 from wmtp_assets.checkpoints.cutting import MicroShape
 from wmtp_assets.checkpoints.planning import plan_conversion
+from wmtp_assets.checkpoints.sentencepiece_tokenizers import open_processor
 from wmtp_assets.checkpoints.slicing import slice_model
 from wmtp_assets.checkpoints.source import open_source
-from wmtp_assets.checkpoints.tokenizers import open_processor
 from wmtp_assets.mtp.checks import check_model
 from wmtp_assets.mtp.loading import load_mtp
 from wmtp_assets.mtp.model import MTPTransformer

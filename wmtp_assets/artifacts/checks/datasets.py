@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from pathlib import Path
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place, source
@@ -12,8 +13,9 @@ from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.structure import SplitMetadata, structure_fault
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
 from wmtp_assets.catalog import Dataset
-from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.catalog.contract import format_of
+from wmtp_assets.catalog.tokenizers import tokenizer_of
 from wmtp_assets.corpora import checks as corpora
 from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
@@ -41,11 +43,15 @@ class SplitSubject(Subject):
         return corpora.StoredSplit(
             Split(self.folder, self.receipt).jsonl,
             format_of(self.project.catalog, self.artifact),
-            tokenizer=lambda: Tokenizer(*self.place(TOKENIZER)).model,
+            tokenizer=self._tokenizer,
             expected=self._expected,
             max_tokens=self.dataset.max_tokens,
             scanning=self._scanning,
         )
+
+    def _tokenizer(self) -> Path:
+        """The file by which its tokens are counted."""
+        return Tokenizer(*self.place(tokenizer_of(self.project.catalog, self.artifact.owner))).model
 
     def _scanning(self, scan: Callable[[], ScannedRows]) -> ScannedRows:
         key = _lines_of(self.project, self.artifact)
@@ -176,7 +182,7 @@ def _check_rows_of_source(
         format_of(project.catalog, artifact),
         str(artifact.split),
         [paths[path] for path in sorted(paths)],
-        Tokenizer(*place(project, TOKENIZER)).model,
+        Tokenizer(*place(project, tokenizer_of(project.catalog, artifact.owner))).model,
         dataset.max_tokens,
     )
     if rebuild:

@@ -17,8 +17,9 @@ from wmtp_assets.artifacts.documents import (
 )
 from wmtp_assets.artifacts.types import Checkpoint, Document, Tokenizer
 from wmtp_assets.catalog import MicroModel
-from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
+from wmtp_assets.catalog.artifacts import Artifact, model_artifact
 from wmtp_assets.catalog.contract import described, layout_of
+from wmtp_assets.catalog.tokenizers import stated_size, tokenizer_of
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Check, Outcome
 
@@ -59,7 +60,8 @@ def derived_from_inputs(files: Callable[[Project, Artifact], Derived]) -> Check[
 
 def _tokenizer(project: Project, artifact: Artifact) -> Derived:
     raw = source(project, artifact.inputs[0])
-    return tokenizer_files(raw, project.catalog.tokenizer.vocab_size)
+    model = project.catalog.upstream_models()[artifact.owner]
+    return tokenizer_files(raw, artifact.owner, model, stated_size(artifact))
 
 
 def _config(project: Project, artifact: Artifact) -> Derived:
@@ -87,7 +89,7 @@ def _metadata(project: Project, artifact: Artifact) -> Derived:
         project.catalog.models[artifact.owner],
         _checkpoint(project, artifact),
         _config_document(project, artifact),
-        Tokenizer(*place(project, TOKENIZER)),
+        Tokenizer(*place(project, tokenizer_of(project.catalog, artifact.owner))),
     )
 
 

@@ -18,8 +18,14 @@ from wmtp_assets.artifacts.documents import certificate_files, certificate_of
 from wmtp_assets.artifacts.structure import ModelMetadata, structure_fault
 from wmtp_assets.artifacts.types import Checkpoint, Document, Tokenizer
 from wmtp_assets.catalog import UpstreamModel
-from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, model_artifact
+from wmtp_assets.catalog.artifacts import Artifact, model_artifact
 from wmtp_assets.catalog.contract import described, layout_of
+from wmtp_assets.catalog.tokenizers import (
+    origin_of,
+    published_files,
+    stated_size,
+    tokenizer_of,
+)
 from wmtp_assets.checkpoints import tokenizers
 from wmtp_assets.checkpoints.configs import (
     check_configs,
@@ -94,24 +100,27 @@ def certificate_of_checkpoint(subject: Subject) -> Outcome:
 
 
 class TokenizerSubject(Subject):
-    """The shared tokenizer."""
+    """A tokenizer."""
 
     @lazy
     def stored(self) -> StoredTokenizer:
         """Its files, and what the catalog expects of them."""
-        catalog = self.project.catalog
-        # Where the catalog states no digest, that of the file that was fetched has to do.
-        (record,) = source(self.project, self.artifact.inputs[0]).files().values()
-        file = catalog.upstream_models()[catalog.tokenizer.from_model].files.tokenizer
+        file = self.project.catalog.upstream_models()[self.artifact.owner].files.tokenizer
+        expected = file.sha256 if file else None
+        if file and not expected:
+            # Where the catalog states no digest, that of the file that was fetched has to do.
+            raw = source(self.project, self.artifact.inputs[0])
+            expected = str(raw.files()[file.path]["sha256"])
         return StoredTokenizer(
             self.folder,
-            vocab_size=catalog.tokenizer.vocab_size,
-            sha256=(file.sha256 if file else None) or str(record["sha256"]),
+            vocab_size=stated_size(self.artifact),
+            sha256=str(expected),
+            file=published_files(self.artifact.settings)[0],
         )
 
 
 def tokenizer_checks(project: Project, artifact: Artifact) -> list[Check[Any]]:
-    """The checks of the shared tokenizer, beside those of every artifact."""
+    """The checks of a tokenizer, beside those of every artifact."""
     own = [one_at_a_time(one.on(_stored_tokenizer)) for one in tokenizers.CHECKS]
     return [*own, tokenizer_derived]
 
@@ -137,6 +146,12 @@ class DocumentSubject(Subject):
     def checkpoint(self) -> Checkpoint:
         """The model's checkpoint."""
         return Checkpoint(*self.place(model_artifact(self.artifact.owner)))
+
+    @lazy
+    def tokenizer(self) -> Path:
+        """The file of the model's tokenizer that decides its ids."""
+        name = tokenizer_of(self.project.catalog, self.artifact.owner)
+        return Tokenizer(*self.place(name)).model
 
     @property
     def document(self) -> Path:
@@ -204,28 +219,28 @@ def metadata_structure(subject: DocumentSubject) -> Outcome:
 @check("The tokenizer has the embedding's size and the config's special ids.")
 def tokenizer_fits_model(subject: DocumentSubject) -> Finding:
     return check_vocabulary(
-        Tokenizer(*subject.place(TOKENIZER)).model,
+        subject.tokenizer,
         subject.config.value(),
         sizes_of(subject.layout, read_header(subject.checkpoint.path))["vocab_size"],
     )
 
 
-@check("The model's own tokenizer upstream is the shared one.")
+@check("The model's own tokenizer upstream is the one that it shares.")
 def tokenizer_shared(subject: DocumentSubject) -> Finding:
     project, artifact = subject.project, subject.artifact
     raw = source(project, model_artifact(artifact.owner, "raw"))
-    shared = Tokenizer(*subject.place(TOKENIZER))
-    return check_same_tokenizer(shared.model, raw.paths()[str(_own_tokenizer(project, artifact))])
+    theirs = raw.paths()[str(_own_tokenizer(project, artifact))]
+    return check_same_tokenizer(subject.tokenizer, theirs)
 
 
 @check(
-    "The model's own tokenizer.model upstream is the shared file, by its SHA-256.", blocking=False
+    "The model's own tokenizer file upstream is the shared file, by its SHA-256.", blocking=False
 )
 def tokenizer_file_shared(subject: DocumentSubject) -> Outcome:
     project, artifact = subject.project, subject.artifact
     own = source(project, model_artifact(artifact.owner, "raw")).paths()
     theirs = own[str(_own_tokenizer(project, artifact))]
-    expected, found = sha256_file(Tokenizer(*subject.place(TOKENIZER)).model), sha256_file(theirs)
+    expected, found = sha256_file(subject.tokenizer), sha256_file(theirs)
     return Outcome(
         found == expected,
         expected,
@@ -239,9 +254,9 @@ def tokenizer_file_shared(subject: DocumentSubject) -> Outcome:
 
 
 def _own_tokenizer(project: Project, artifact: Artifact) -> str | None:
-    """The path upstream of a model's own tokenizer, where it is not the one that is shared."""
+    """The path upstream of a model's own tokenizer, where it is not the one that it is given."""
     model = project.catalog.models[artifact.owner]
-    is_origin = artifact.owner == project.catalog.tokenizer.from_model
+    is_origin = artifact.owner == origin_of(project.catalog, artifact.owner)
     if is_origin or not isinstance(model, UpstreamModel) or model.files.tokenizer is None:
         return None
     return model.files.tokenizer.path

@@ -10,7 +10,6 @@ from wmtp_assets.artifacts.facts import package_facts
 from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Fetched, Split, Tokenizer
-from wmtp_assets.catalog.artifacts import TOKENIZER
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.metadata import write_metadata
@@ -28,7 +27,7 @@ def build_rows(task: Task) -> Made:
     dataset, split = task.project.catalog.datasets[artifact.owner], str(artifact.split)
     dataset_format = format_of(task.project.catalog, artifact)
     raw = task.input(artifact.inputs[0], Fetched)
-    tokenizer = task.input(TOKENIZER, Tokenizer)
+    tokenizer = task.input(artifact.inputs[1], Tokenizer)
     shards = list(raw.paths().values())
     size = dataset_format.growth * sum(shard.stat().st_size for shard in shards)
     require_space(task.folder, size, f"Building {artifact.owner} {split}")

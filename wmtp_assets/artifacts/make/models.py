@@ -1,4 +1,4 @@
-"""Models: the shared tokenizer, checkpoints, and the documents beside them."""
+"""Models: tokenizers, checkpoints, and the documents beside them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from wmtp_assets.artifacts.documents import (
 )
 from wmtp_assets.artifacts.facts import Ends, ends_as_facts, of_conversion
 from wmtp_assets.artifacts.make.task import Made, Task
+from wmtp_assets.artifacts.tokenizer_source import TokenizerSource
 from wmtp_assets.artifacts.types import SETTLED, Checkpoint, Document, Fetched, Tokenizer
 from wmtp_assets.catalog import MicroModel, UpstreamModel
 from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact
 from wmtp_assets.catalog.contract import described, layout_of
+from wmtp_assets.catalog.tokenizers import origin_of, stated_size, tokenizer_of
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.convert import convert
-from wmtp_assets.checkpoints.planning import require_stated
+from wmtp_assets.checkpoints.layouts import layout_named
+from wmtp_assets.checkpoints.planning import Plan, require_stated
 from wmtp_assets.checkpoints.sharded import write_sharded
-from wmtp_assets.checkpoints.vocabulary import require_rows
+from wmtp_assets.checkpoints.vocabulary import require_rows, require_vocabulary
 from wmtp_assets.progress import following
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import write_bytes, write_json
@@ -31,9 +34,11 @@ from wmtp_assets.storage.preflight import require_space
 
 
 def write_tokenizer(task: Task) -> Made:
-    """The tokenizer's files. Raises TokenizerError."""
+    """A tokenizer's files. Raises TokenizerError, VocabularyError."""
     raw = task.input(task.artifact.inputs[0], Fetched)
-    files = tokenizer_files(raw, task.project.catalog.tokenizer.vocab_size)
+    origin = task.artifact.owner
+    model = task.project.catalog.upstream_models()[origin]
+    files = tokenizer_files(raw, origin, model, stated_size(task.artifact))
     return Made(files.write(task.folder))
 
 
@@ -54,8 +59,7 @@ def _convert(task: Task, model: UpstreamModel) -> Made:
     require_stated(plan, model.source_dtype, model.source_dtype_of)
     for warning in plan.warnings:
         task.log.warning(f"{model.upstream.repository}: {warning}")
-    pieces = task.project.catalog.tokenizer.vocab_size
-    require_rows(plan.vocabulary, pieces, owner)  # before hours, not after
+    _require_tokenizer(task, model, plan)  # before hours, not after
     require_space(folder, plan.target_size, f"Converting {owner}")
     ends: Ends = {}
     with following(task.artifact.name, plan.target_size, task.log.info) as at:
@@ -65,6 +69,20 @@ def _convert(task: Task, model: UpstreamModel) -> Made:
         settled = {"config": dict(plan.settled), "evidence": dict(plan.evidence)}
         write_json(folder / SETTLED, settled)
     return _write_records(task, certificate, ends)
+
+
+def _require_tokenizer(task: Task, model: UpstreamModel, plan: Plan) -> None:
+    """VocabularyError where the model is about to get another's tokenizer."""
+    catalog, owner = task.project.catalog, task.artifact.owner
+    if tokenizer_of(catalog, owner) == TOKENIZER:
+        require_rows(plan.vocabulary, catalog.tokenizer.vocab_size, owner)
+        return
+    raw, tokenizer = (task.input(name, Fetched) for name in task.artifact.inputs)
+    origin = catalog.upstream_models()[origin_of(catalog, owner)]
+    stated = {**upstream_config(model, raw), **plan.settled}
+    config = layout_named(model.layout).settled(stated)
+    opened = TokenizerSource.of(tokenizer, origin).opened
+    require_vocabulary(opened, config, plan.vocabulary, owner)
 
 
 def _slice(task: Task, micro: MicroModel) -> Made:
@@ -137,7 +155,7 @@ def write_adapter(task: Task) -> Made:
 
 def metadata_inputs(artifact: Artifact) -> tuple[str, ...]:
     """The inputs that metadata.json is made from: checkpoint, config and tokenizer."""
-    return (*artifact.inputs[:2], TOKENIZER)
+    return (*artifact.inputs[:2], artifact.inputs[-1])
 
 
 def write_metadata(task: Task) -> Made:
