@@ -14,6 +14,8 @@
     checks, row_scan, row_validation          one pass over the rows, and what follows from it
     source_comparison, source_rows            the rows against upstream's shards
     reader, selection, samplers, bins, ...    any row at once, samples, views
+    unique_pairs, data_sampling               pairs as training draws them, and its block that asks
+    resume, torch_view                        passes that continue where they were interrupted
 
 What belongs here is everything about rows. Which splits there are and where they come from is the
 catalog's; how they are stored and published is `artifacts`' and `storage`'s. Nothing here imports

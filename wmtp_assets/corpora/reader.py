@@ -22,7 +22,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +36,10 @@ from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.corpora.row_parser import LineParser, Row
 from wmtp_assets.corpora.sampling import Sampling
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
+from wmtp_assets.corpora.views import Views
 from wmtp_assets.generations import CONTRACTS, Contract, dataset_folder, small_folder
 from wmtp_assets.storage import page_cache
 from wmtp_assets.storage.locks import Hold
-
-if TYPE_CHECKING:
-    import datasets
-
-    from wmtp_assets.corpora.torch_view import TorchRows
 
 _GAP = 32 << 10  # unread bytes that cost less than another read
 _SPAN = 4 << 20  # bytes read at once
@@ -91,7 +87,7 @@ def _again(jsonl: Path, hold: Hold | None) -> Corpus:
     return Corpus(jsonl, hold)
 
 
-class Corpus(Sampling, Sequence[Row]):
+class Corpus(Sampling, Views, Sequence[Row]):
     """The rows of one JSONL file with its row index and metadata beside it.
 
     `facts` says what the index is of: dataset, split, rows, digests and sizes. `hold` keeps the
@@ -258,18 +254,6 @@ class Corpus(Sampling, Sequence[Row]):
         """The rows of each problem by class, equal to what the current contract's metadata file
         says under this name; from the row index and a line or two of each problem."""
         return ProblemIndexMap(ProblemRows.of_index(self.row_index, self.jsonl))
-
-    def torch_dataset(self, indices: RowsLike | None = None) -> TorchRows:
-        """A map-style torch Dataset of the rows `indices` (all if None)."""
-        from wmtp_assets.corpora.torch_view import TorchRows
-
-        return TorchRows(self, self._among(indices))
-
-    def hf_dataset(self, indices: RowsLike | None = None) -> datasets.Dataset:
-        """A `datasets.Dataset` that reads the rows `indices` (all if None) when asked for them."""
-        from wmtp_assets.corpora.hf_view import view
-
-        return view(self, self._among(indices))
 
     def verify(self) -> None:
         """Digest the JSONL and the metadata whole. Raises CorpusError naming the file that is

@@ -131,6 +131,24 @@ def with_malformed_text(path: Path, mark: str, raw: bytes) -> None:
     pq.write_table(table, path)
 
 
+@pytest.fixture(scope="session")
+def paired(small_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The JSONL of 30 problems of difficulty 0, 7, 8, 9 or 25, with four correct and five incorrect
+    rows each."""
+    folder = tmp_path_factory.mktemp("paired")
+    rows = [
+        problem(
+            name=f"{at}_A. Pairs",
+            difficulty=(0, 7, 8, 9, 25)[at % 5],
+            solutions=[(3, "x" * each + f"print({at * each})") for each in range(4)],
+            incorrect_solutions=[(3, "y" * each + f"print({at})") for each in range(5)],
+        )
+        for at in range(30)
+    ]
+    shard = write_shard(folder / "shard.parquet", rows)
+    return build_codecontests([shard], small_tokenizer, folder / "out", "train").jsonl
+
+
 @pytest.fixture
 def trap_shards(tmp_path: Path) -> list[Path]:
     """Upstream's oddities, over two shards."""

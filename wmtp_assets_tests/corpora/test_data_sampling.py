@@ -12,7 +12,6 @@ import yaml
 from wmtp_assets.corpora import data_sampling
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.reader import Corpus
-from wmtp_assets_tests.corpora.conftest import build_codecontests, problem, write_shard
 
 PAIRWISE = """
 data_sampling:
@@ -44,20 +43,8 @@ difficulty_weights:
 
 
 @pytest.fixture(scope="module")
-def corpus(small_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """30 problems of difficulty 0, 7, 8, .. with four correct and five incorrect rows each."""
-    folder = tmp_path_factory.mktemp("pairs")
-    rows = [
-        problem(
-            name=f"{at}_A. Pairs",
-            difficulty=(0, 7, 8, 9, 25)[at % 5],
-            solutions=[(3, "x" * each + f"print({at * each})") for each in range(4)],
-            incorrect_solutions=[(3, "y" * each + f"print({at})") for each in range(5)],
-        )
-        for at in range(30)
-    ]
-    shard = write_shard(folder / "shard.parquet", rows)
-    return Corpus(build_codecontests([shard], small_tokenizer, folder / "out", "train").jsonl)
+def corpus(paired: Path) -> Corpus:
+    return Corpus(paired)
 
 
 def check(corpus: Corpus, pairs: np.ndarray, cap: int) -> None:
