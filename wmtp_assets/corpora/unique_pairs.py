@@ -110,8 +110,8 @@ def unique_pairs(
     pairs = _shared_out(cells, pairs, count, weights, seed, skip_empty_bins)
     rows, groups = _smallest(cells.group, cells.rows, np.repeat(pairs, 2), seed, _OF_ROWS)
     # Both classes are ordered by cell, and have the same number of rows in each.
-    found = np.stack((rows[groups % 2 == 1], rows[groups % 2 == 0]), axis=1)
-    return found[np.argsort(ordering.keys(found[:, 0], seed, stream=_OF_ORDER), kind="stable")]
+    right = (groups & 1).astype(np.bool_)
+    return _in_random_order(np.stack((rows[right], rows[~right]), axis=1), seed)
 
 
 def _given(column: Column | None, name: str) -> Column:
@@ -259,55 +259,67 @@ def _smallest(
     # the number decides, on every machine.
     element_bits = group.size.bit_length()
     key_bits = 64 - sizes.size.bit_length() - element_bits
-    bounds = _bounds(sizes, wanted, key_bits)
-    packed = _below(group, bounds, seed, stream, element_bits, key_bits)
-    group_shift = np.uint64(element_bits + key_bits)
-    groups = (packed >> group_shift).astype(np.int64)
-    missed = np.bincount(groups, minlength=sizes.size) < wanted
+    packed = _below(group, _bounds(sizes, wanted, key_bits), seed, stream, element_bits, key_bits)
+    found = _counts(packed, element_bits + key_bits, sizes.size)
+    missed = found < wanted
     if missed.any():  # of these, every element
-        again = np.append(np.where(missed, (1 << key_bits) - 1, -1), -1)
-        rest = _below(group, again, seed, stream, element_bits, key_bits)
-        packed = np.concatenate((packed[~missed[groups]], rest))
+        of = (packed >> np.uint64(element_bits + key_bits)).astype(np.int64)
+        every = np.append(np.where(missed, 1 << key_bits, 0), 0).astype(np.uint64)
+        rest = _below(group, every, seed, stream, element_bits, key_bits)
+        packed = np.concatenate((packed[~missed[of]], rest))
+        found = _counts(packed, element_bits + key_bits, sizes.size)
     packed.sort()
-    groups = (packed >> group_shift).astype(np.int64)
-    found = np.bincount(groups, minlength=sizes.size)
-    rank = np.arange(packed.size) - np.repeat(np.cumsum(found) - found, found)
-    taken = rank < np.repeat(wanted, found)
-    elements = packed[taken] & np.uint64((1 << element_bits) - 1)
-    return elements.astype(np.int64), groups[taken]
+    # Of each group the first ones are taken, the others left.
+    left = np.stack((wanted, found - wanted), axis=1).ravel()
+    packed = packed[np.repeat(np.tile([True, False], sizes.size), left)]
+    groups = (packed >> np.uint64(element_bits + key_bits)).astype(np.int64)
+    return (packed & np.uint64((1 << element_bits) - 1)).astype(np.int64), groups
 
 
-def _bounds(sizes: Counts, wanted: Counts, key_bits: int) -> NDArray[np.int64]:
-    """The highest key of each group that is sorted, such that some standard deviations more than
-    `wanted` elements are; -1 where none is wanted, and as a last one, for elements of no group."""
+def _counts(packed: NDArray[np.uint64], shift: int, groups: int) -> Counts:
+    """How many of the packed elements each group has."""
+    return np.bincount((packed >> np.uint64(shift)).astype(np.int64), minlength=groups)
+
+
+def _bounds(sizes: Counts, wanted: Counts, key_bits: int) -> NDArray[np.uint64]:
+    """What the keys of each group's elements must be below to be sorted, such that some standard
+    deviations more than `wanted` elements are; 0 where none is wanted, and as a last one, for
+    elements of no group."""
     share = (wanted + 4 * np.sqrt(wanted) + 5) / np.maximum(sizes, 1)
-    bounds = (np.minimum(share, 1.0) * ((1 << key_bits) - 1)).astype(np.int64)
-    bounds[wanted == 0] = -1
-    return np.append(bounds, -1)
+    bounds = (np.minimum(share, 1.0) * (1 << key_bits)).astype(np.uint64)
+    bounds[wanted == 0] = 0
+    return np.append(bounds, np.uint64(0))
 
 
 def _below(
     group: NDArray[np.int32],
-    bounds: NDArray[np.int64],
+    bounds: NDArray[np.uint64],
     seed: int,
     stream: int,
     element_bits: int,
     key_bits: int,
 ) -> NDArray[np.uint64]:
-    """The elements whose key is not above their group's bound, packed."""
+    """The elements whose key is below their group's bound, packed."""
     found = [np.empty(0, np.uint64)]
     for begin in range(0, group.size, _BLOCK):
         of = group[begin : begin + _BLOCK]
-        bound = bounds[of]
-        candidates = np.flatnonzero(bound >= 0)
-        keys = ordering.keys(candidates + begin, seed, stream) >> np.uint64(64 - key_bits)
-        below = keys <= bound[candidates].astype(np.uint64)
-        candidates, keys = candidates[below], keys[below]
-        packed = of[candidates].astype(np.uint64) << np.uint64(element_bits + key_bits)
-        packed |= keys << np.uint64(element_bits)
-        packed |= (candidates + begin).astype(np.uint64)
+        keys = ordering.keys(np.arange(begin, begin + of.size), seed, stream)
+        keys >>= np.uint64(64 - key_bits)
+        at = np.flatnonzero(keys < bounds[of])
+        packed = of[at].astype(np.uint64) << np.uint64(element_bits + key_bits)
+        packed |= keys[at] << np.uint64(element_bits)
+        packed |= (at + begin).astype(np.uint64)
         found.append(packed)
     return np.concatenate(found)
+
+
+def _in_random_order(pairs: Counts, seed: int) -> Counts:
+    """The pairs by a random key of their first row."""
+    bits = len(pairs).bit_length()
+    keys = ordering.keys(pairs[:, 0], seed, stream=_OF_ORDER) >> np.uint64(bits)
+    packed = (keys << np.uint64(bits)) | np.arange(len(pairs), dtype=np.uint64)
+    packed.sort()
+    return pairs[(packed & np.uint64((1 << bits) - 1)).astype(np.int64)]
 
 
 def _named(ranges: Sequence[tuple[int, int]]) -> str:
