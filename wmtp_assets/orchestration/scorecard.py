@@ -144,7 +144,9 @@ def verdict_card(verdict: Verdict) -> dict[str, Any]:
 def conditions_table(
     verdict: Verdict, columns: Sequence[str] = ("condition", "met", "reasons")
 ) -> dg.TableMetadataValue:
-    """Every condition below its heading, with the first reason against it."""
+    """Every condition below its heading, with the first reason against it where there is one."""
+    if not any(one.reasons for one in verdict.conditions):
+        columns = columns[:2]  # an empty column would take the room of the others
     rows = []
     for heading, conditions in verdict.groups().items():
         rows.append((heading.upper(), met_of(conditions), ""))

@@ -153,15 +153,14 @@ def ready_card(project: Project, owner: str) -> Card:
     """The card of the asset that says whether a model or dataset is ready."""
     return Card(
         f"Whether every file of {as_code(owner)} exists and passes its blocking checks: one of the "
-        "gate's conditions. What the checks of a run find is computed once, for this and for the "
-        "gate.",
+        "gate's conditions.",
         (
             (
                 "If red",
                 "its check names the first reason, and the command for each. "
                 + _command("wmtp gate"),
             ),
-            ("Full size", _whole(project)),
+            ("Full size", _whole(project, owner)),
         ),
         sample=project.catalog.is_sample,
     )
@@ -213,11 +212,15 @@ def _full_size(project: Project, artifact: Artifact) -> str:
     return f"this is it; {_disk(catalog, _needed(project, artifact.name))}"
 
 
-def _whole(project: Project) -> str:
-    if not project.catalog.is_sample:
-        return f"this is it; {_disk(project.catalog, project.artifacts.values())}"
-    full = _full(project)
-    return f"README, “Full size, in five steps”; {_disk(full.catalog, full.artifacts.values())}"
+def _whole(project: Project, owner: str | None = None) -> str:
+    """How all that the gate asks about is made at full size, or all of one model or dataset."""
+    full = _full(project) if project.catalog.is_sample else project
+    wanted = [one.name for one in full.artifacts.values() if owner in (None, one.owner)]
+    if not wanted:
+        return f"the catalog {as_code(FULL)} has none; a catalog of your own can"
+    disk = _disk(full.catalog, (full.artifacts[one] for one in with_ancestors(full, wanted)))
+    where = "this is it" if full is project else "README, “Full size, in five steps”"
+    return f"{where}; {disk}"
 
 
 def _real(project: Project, name: str) -> str:

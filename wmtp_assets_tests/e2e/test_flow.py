@@ -14,6 +14,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ FIRST = "models/tokenizer_raw"
 ROWS = "datasets/humaneval_test"
 HISTOGRAM = "datasets/codecontests_train"
 NEVER = "Never materialized"
+CLOCK = "clock"
 
 
 @dataclass
@@ -67,8 +69,9 @@ def served(root: Path, catalog: str, *options: str, **environment: str) -> Itera
 @pytest.fixture
 def world(chromium: Browser, sample: Path, tmp_path: Path) -> Iterator[World]:
     """A page over an empty storage, opened with the link that it prints."""
-    hub = str(sample / "hub")
-    with served(tmp_path / "world", "sample", WMTP_HUB=hub) as page:
+    hub, root = str(sample / "hub"), tmp_path / "world"
+    clock = {"PYTHONPATH": str(Path(__file__).parent / CLOCK), "WMTP_TEST_CLOCK": str(root / CLOCK)}
+    with served(root, "sample", WMTP_HUB=hub, **clock) as page:
         context = chromium.new_context(
             base_url=f"http://{page.host}", viewport={"width": 1400, "height": 900}
         )
@@ -148,24 +151,30 @@ def the_histogram_is_seen(world: World) -> None:
 
 
 def the_schedule_and_the_sensor_tick(world: World) -> None:
-    """The sensor ticks by itself. The schedule's next tick is at four o'clock, as the page says:
-    that of another day is evaluated now, and its run launched, by Dagster's own buttons."""
+    """Each by itself, once it is switched on: the page's clock is set to just before four."""
     dagster = world.dagster
     dagster.switch_on("sensors/follow_changes")
-    ticked = dagster.page.get_by_text(re.compile(r"^\d+ (runs|materializations) requested$"))
-    expect(ticked.first).to_be_visible(timeout=RUN_TIMEOUT)
-    world.keep("sensor")
     dagster.switch_on("schedules/daily_verify")
     expect(dagster.page.get_by_text("Next tick", exact=True)).to_be_visible()
     expect(dagster.page.get_by_text(re.compile("4:00:00 AM UTC")).first).to_be_visible()
-    dagster.page.get_by_role("button", name="Preview tick result").click()
-    dagster.page.get_by_role("button", name="Continue").click()
-    expect(dagster.page.get_by_text("1 run requests")).to_be_visible()
-    world.keep("schedule")
-    dagster.page.get_by_role("button", name="Launch all & commit tick result").click()
-    expect(dagster.page.get_by_text("Launching runs")).to_have_count(0)
+    now = datetime.now(UTC)
+    due = now.replace(hour=4, minute=0, second=0, microsecond=0) + timedelta(days=now.hour >= 4)
+    set_forward(world, due - now)
     dagster.page.goto("/runs", wait_until="commit")
-    expect(dagster.run("daily_verify")).to_contain_text("Success", timeout=RUN_TIMEOUT)
+    verified = dagster.run("daily_verify")
+    expect(verified).to_be_visible(timeout=RUN_TIMEOUT)
+    world.keep("schedule")
+    dagster.page.goto("/locations/wmtp_assets/sensors/follow_changes", wait_until="commit")
+    ticked = dagster.page.get_by_text(re.compile(r"^\d+ (runs|materializations) requested$"))
+    expect(ticked.first).to_be_visible(timeout=RUN_TIMEOUT)
+    world.keep("sensor")
+    dagster.page.goto("/runs", wait_until="commit")
+    expect(verified).to_contain_text("Success", timeout=RUN_TIMEOUT)
+
+
+def set_forward(world: World, by: timedelta) -> None:
+    """Sets the clock of the page's processes (see clock/sitecustomize.py)."""
+    (world.served.root / CLOCK).write_text(str(by.total_seconds()), encoding="ascii")
 
 
 def a_flipped_byte_is_found_and_repaired(world: World) -> None:

@@ -18,6 +18,8 @@ from wmtp_assets_tests.pages.test_rows import HOSTILE
 
 pytestmark = pytest.mark.slow
 
+CUT = """[...document.querySelectorAll(".wide")]
+    .filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.innerText.slice(0, 80))"""
 TRAIN = "/rows/codecontests/train"
 PAGES = {
     "report": "/report",
@@ -45,6 +47,7 @@ def test_pages_are_sound_in_both_themes_wide_and_narrow(
                     seen.page.goto(our_pages + PAGES[name])
                 seen.keep(f"{name}-{scheme}-{width}")
                 assert seen.too_wide() <= 0, (scheme, width)
+                assert seen.page.evaluate(CUT) == [], "to be scrolled sideways to be read"
             if scheme == "light" or name in ("report", "rows"):  # seconds, for a long page
                 assert seen.inaccessible() == [], scheme
             ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -94,6 +94,8 @@ def test_the_first_reason_and_the_command_are_shown_on_failure_only(
 def test_the_table_is_short_and_names_the_eight_below_their_headings(closed: Verdict) -> None:
     rows = [record.data for record in conditions_table(closed).records]
     assert {len(row) for row in rows} == {3}
+    met = replace(closed, conditions=tuple(replace(one, reasons=()) for one in closed.conditions))
+    assert {tuple(one.data) for one in conditions_table(met).records} == {("condition", "met")}
     narrow = verdict_card(closed)["of each condition"]
     assert {tuple(record.data) for record in narrow.records} == {("condition", "met")}
     assert max(len(str(row["reasons"])) for row in rows) < 145

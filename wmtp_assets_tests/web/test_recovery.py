@@ -22,6 +22,16 @@ ASSETS = "{ assetNodes { assetKey { path } } }"
 STATUSES = "{ runsOrError { ... on Runs { results { runId status repositoryOrigin { id } } } } }"
 LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
   ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+STANDSTILL = 45  # seconds
+SCHEDULE = {
+    "repositoryLocationName": "wmtp_assets",
+    "repositoryName": "__repository__",
+    "scheduleName": "daily_verify",
+}
+DRY_RUN = """mutation Dry($schedule: ScheduleSelector!, $at: Float) {
+  scheduleDryRun(selectorData: $schedule, timestamp: $at) { __typename
+    ... on DryRunInstigationTick { evaluationResult { error { message }
+      runRequests { runKey } } } ... on PythonError { message } } }"""
 TERMINATE = """mutation End($id: String!) { terminateRun(runId: $id) {
   __typename ... on TerminateRunFailure { message } } }"""
 
@@ -82,6 +92,25 @@ def test_a_code_server_that_dies_comes_back_and_its_assets_with_it(
     os.kill(process, signal.SIGKILL)
     until(lambda: server_id(page) not in ("", before), "another code server")
     until(lambda: number_of_assets(page) > 50, "assets")
+    assert page.process.poll() is None
+
+
+def test_a_code_server_that_stood_still_answers_again_and_nothing_ended(page: Page) -> None:
+    """As on a machine that slept, or swapped: Dagster's own server ends itself after 30 s."""
+    until(lambda: number_of_assets(page) > 50, "assets")
+    stopped = [process_with(page, *words) for words in (("api", "grpc"), ("code-server", "start"))]
+    daemon = process_with(page, "dagster._daemon")
+    for process in stopped:
+        assert process is not None
+        os.kill(process, signal.SIGSTOP)
+    time.sleep(STANDSTILL)
+    for process in stopped:
+        assert process is not None
+        os.kill(process, signal.SIGCONT)
+    until(lambda: number_of_assets(page) > 50, "assets")
+    dry = page.graphql(DRY_RUN, schedule=SCHEDULE, at=time.time())["data"]["scheduleDryRun"]
+    assert len(dry["evaluationResult"]["runRequests"]) == 1, dry
+    assert process_with(page, "dagster._daemon") == daemon
     assert page.process.poll() is None
 
 
