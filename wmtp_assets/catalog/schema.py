@@ -341,6 +341,8 @@ class Dataset(Entry):
 
     `package_file` is published as it is, for the evaluation package that reads it.
     `tokenizer` names the model whose tokenizer counts its tokens; `shared` is the catalog's.
+    `training_difficulties`, the lowest and the highest that training samples from, is what a check
+    reports by; no row is left out for it.
     """
 
     layout: FormatName
@@ -351,6 +353,7 @@ class Dataset(Entry):
     status: Status = "required"
     small: Small | None = None
     package_file: FileField | None = None
+    training_difficulties: tuple[Count, Count] | None = None
 
     @model_validator(mode="after")
     def _splits_are_of_the_layout(self) -> Self:
@@ -385,6 +388,20 @@ class Dataset(Entry):
             raise ValueError(
                 f"package_file: {package.package} reads one file of JSON Lines, plain or gzipped: "
                 f"name one that ends in .jsonl or .jsonl.gz, not {path!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _difficulties_are_a_range(self) -> Self:
+        if self.training_difficulties is None:
+            return self
+        low, high = self.training_difficulties
+        if not FORMATS[self.layout].difficulties:
+            raise ValueError(f"training_difficulties: rows of {self.layout} have no difficulty")
+        if low > high:
+            raise ValueError(
+                f"training_difficulties: the lowest and the highest, in this order, not {low} and "
+                f"{high}"
             )
         return self
 

@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +24,7 @@ from wmtp_assets.corpora.metadata import MetadataText
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.report import Tally, stats_bytes
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
-from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
+from wmtp_assets.corpora.scanned_rows import ExpectedRows, LineFacts, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import AS_EXPECTED, Check, Finding, Outcome, check, lazy
 from wmtp_assets.storage.digests import cores, sha256_file
@@ -37,17 +37,6 @@ _RECOUNTED = 300  # rows whose tokens are counted again, plainly
 
 
 _AGAIN = "Materialize the split again."
-
-
-@dataclass(frozen=True)
-class ExpectedRows:
-    """How many rows a split has, in all and per class (None: any number)."""
-
-    rows: int | None = None
-    correct: int | None = None
-    incorrect: int | None = None
-    of_others: Mapping[str, int] = field(default_factory=dict)
-    """The number of rows of the dataset's other splits, by their names."""
 
 
 class StoredSplit:
@@ -147,7 +136,7 @@ def stored_split_checks(dataset_format: DatasetFormat) -> list[Check[StoredSplit
 
 def _of_rows(one: RowCheck) -> Check[StoredSplit]:
     def compute(split: StoredSplit) -> Finding:
-        return one.compute(split.scan, str(split.jsonl))
+        return one.compute(split.scan, str(split.jsonl), split.expected)
 
     return Check(one.name, one.description, compute, one.blocking)
 

@@ -18,7 +18,7 @@ from wmtp_assets.corpora.columns import Kind
 from wmtp_assets.corpora.evaluation import EvaluationSource
 from wmtp_assets.corpora.package_file import PackageFile
 from wmtp_assets.corpora.records import PlainProblem, Problem
-from wmtp_assets.corpora.scanned_rows import ScannedRows
+from wmtp_assets.corpora.scanned_rows import ExpectedRows, ScannedRows
 from wmtp_assets.findings import Finding
 from wmtp_assets.generations import Contract
 
@@ -43,12 +43,13 @@ class Relative:
 
 @dataclass(frozen=True)
 class RowCheck:
-    """A check of one format's rows. `compute` gets what one pass over the lines found, and the path
-    of the JSONL file; `blocking` when wrong rows would reach training."""
+    """A check of one format's rows. `compute` gets what one pass over the lines found, the path of
+    the JSONL file, and what the catalog expects; `blocking` when wrong rows would reach training.
+    """
 
     name: str
     description: str
-    compute: Callable[[ScannedRows, str], Finding]
+    compute: Callable[[ScannedRows, str, ExpectedRows], Finding]
     blocking: bool = True
 
 

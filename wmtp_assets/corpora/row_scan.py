@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -146,11 +146,11 @@ def _checked(
     graded = bool(dataset_format.difficulties)
     if graded:
         values = as_numpy(table["metadata.difficulty"])
-        found.difficulties.update(
-            dict(zip(*map(np.ndarray.tolist, np.unique(values, return_counts=True)), strict=True))
-        )
+        for value, name in ((1, "correct"), (0, "incorrect"), (-1, _ABSENT)):
+            _count(found, name, values[classes == value])
     else:
         found.difficulties[None] += table.num_rows
+        found.by_class[_ABSENT] = Counter({None: table.num_rows})
         values = np.full(table.num_rows, -1)
     _unlike(found, block, values, described["difficulty"][rows], "difficulty")
     task_ids = table["task_id"].to_pylist()
@@ -228,6 +228,7 @@ def _line_by_line(
         found.classes[_class_of(record)] += 1
         difficulty = _difficulty_of(record, dataset_format)
         found.difficulties[difficulty] += 1
+        found.by_class.setdefault(_class_of(record), Counter())[difficulty] += 1
         if tests_field is not None and not record.get(tests_field):
             _note(found.without_tests, f"line {place}: {tests_field}")
         if place < described["is_correct"].size:
@@ -269,6 +270,15 @@ def _compare(
         _note(found.not_index, f"line {block.first + at}: offset or length")
 
 
+def _count(found: ScannedRows, of_class: str, difficulties: NDArray[Any]) -> None:
+    """Count the difficulties of the rows of a class."""
+    if difficulties.size:
+        values, times = map(np.ndarray.tolist, np.unique(difficulties, return_counts=True))
+        counted = Counter(dict(zip(values, times, strict=True)))
+        found.by_class[of_class] = counted
+        found.difficulties.update(counted)
+
+
 def _unlike(
     found: ScannedRows, block: _Block, values: NDArray[Any], known: NDArray[Any], name: str
 ) -> None:
@@ -281,6 +291,8 @@ def _add(found: ScannedRows, part: ScannedRows) -> None:
     found.bytes += part.bytes
     found.classes.update(part.classes)
     found.difficulties.update(part.difficulties)
+    for name, counts in part.by_class.items():
+        found.by_class.setdefault(name, Counter()).update(counts)
     for name in ("not_json", "not_schema", "not_index", "without_tests"):
         for what in getattr(part, name):
             _note(getattr(found, name), what)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+TRAINING_DIFFICULTIES: Final = (1, 11)  # of the first phase, both included
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,32 @@ class LineFacts:
     problems: Sequence[tuple[int, str | None]] = ()
 
 
+@dataclass(frozen=True)
+class ExpectedRows:
+    """How many rows a split has, in all and per class (None: any number), and the lowest and the
+    highest difficulty that training samples from."""
+
+    rows: int | None = None
+    correct: int | None = None
+    incorrect: int | None = None
+    of_others: Mapping[str, int] = field(default_factory=dict)
+    """The number of rows of the dataset's other splits, by their names."""
+    training_difficulties: tuple[int, int] = TRAINING_DIFFICULTIES
+
+
 @dataclass
 class ScannedRows:
     """How much was found, and the first few things that were wrong, each named by its line.
 
-    `classes` counts correct, incorrect, absent and not boolean; `without_tests` names rows whose
-    `tests_field` is empty. `facts` is None where a line is not as the schema says.
+    `classes` counts correct, incorrect, absent and not boolean; `by_class` counts difficulties in
+    each of them; `without_tests` names rows whose `tests_field` is empty. `facts` is None where a
+    line is not as the schema says.
     """
 
     rows: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     difficulties: Counter[Any] = field(default_factory=Counter)
+    by_class: dict[str, Counter[Any]] = field(default_factory=dict)
     not_json: list[str] = field(default_factory=list)
     not_schema: list[str] = field(default_factory=list)
     not_index: list[str] = field(default_factory=list)

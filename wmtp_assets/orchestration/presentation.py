@@ -18,6 +18,7 @@ from wmtp_assets.findings import short_digests
 from wmtp_assets.pages.asset.values import Link, Picture, Table, Value
 from wmtp_assets.pages.charts_of_rows import difficulty_chart
 from wmtp_assets.pages.row_facets import NONE, Facets
+from wmtp_assets.pages.row_query import CLASSES
 from wmtp_assets.pages.small_picture import picture
 from wmtp_assets.pages.text import below
 
@@ -35,13 +36,22 @@ _AS_DAGSTER = {"rows": "dagster/row_count"}
 
 
 def difficulties_picture(counts: object) -> dg.MetadataValue[Any] | None:
-    """A check's histogram, number of rows by difficulty, as bars with an axis."""
+    """A check's histogram, number of rows by difficulty and class, as bars with an axis."""
     if not isinstance(counts, dict):
         return None
-    numbers = {int(value): int(times) for value, times in counts.items() if _is_number(value)}
-    chart = difficulty_chart(Facets(0, {n: {NONE: c} for n, c in numbers.items()}, {}, {}), False)
+    numbers = {
+        int(value): _by_class(of_class) for value, of_class in counts.items() if _is_number(value)
+    }
+    classed = any(NONE not in of_class for of_class in numbers.values())
+    chart = difficulty_chart(Facets(0, numbers, {}, {}), classed)
     markdown = None if chart is None else picture(chart, chart.x)
     return None if markdown is None else dg.MetadataValue.md(markdown)
+
+
+def _by_class(counts: object) -> dict[int, int]:
+    """Numbers of rows by class, as a chart takes them."""
+    found: Mapping[object, Any] = counts if isinstance(counts, dict) else {"": counts}
+    return {CLASSES.get(str(name), NONE): int(times) for name, times in found.items()}
 
 
 def _is_number(value: object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import Split
 from wmtp_assets.findings import Finding
+from wmtp_assets.orchestration.assets.common import key_of
+from wmtp_assets.orchestration.checks.artifacts import shown
 from wmtp_assets_tests.artifact_checks.breaking import (
     Case,
     answers,
@@ -237,18 +241,41 @@ def test_a_miscounted_row_is_named_by_its_line(copied: Project) -> None:
     assert [text.split(":")[0] for text in finding.details["first_failures"]] == ["line 7"]
 
 
-def test_difficulties_beyond_those_of_training_warn_with_their_share_and_block_nothing(
-    project: Project,
+def with_range(project: Project, *stated: int) -> Project:
+    dataset = project.catalog.datasets["codecontests"]
+    changed = dataset.model_copy(update={"training_difficulties": stated or None})
+    catalog = project.catalog.model_copy(
+        update={"datasets": {**project.catalog.datasets, "codecontests": changed}}
+    )
+    return Project(catalog, project.storage, project.hub_spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "low", "high"),
+    [(CODE, (), 1, 11), (CODE, (0, 29), 0, 29), (f"{CODE}_current", (), 6, 25)],
+)
+def test_difficulties_beyond_those_of_training_are_counted_by_class_and_fail_nothing(
+    current_project: Project, name: str, stated: tuple[int, ...], low: int, high: int
 ) -> None:
-    finding = answers(project, CODE)[RANGE]
-    assert not finding.passed
-    assert not finding.blocking
-    stats = project.store.path(CODE) / "valid_stats.json"
-    assert stats.is_file()
+    project = with_range(current_project, *stated)
+    finding = answers(project, name)[RANGE]
+    assert (finding.passed, finding.blocking) == (True, False)
+    assert str(finding.expected).startswith(f"{low}-{high} ")
+    counted = Counter(
+        (str(row["metadata"]["difficulty"]), "correct" if row["is_correct"] else "incorrect")
+        for row in map(json.loads, (project.store.path(name) / "valid.jsonl").open())
+    )
     histogram = finding.details["histogram"]
-    outside = sum(times for value, times in histogram.items() if not 1 <= int(value) <= 11)
-    assert outside > 0
-    assert f"{outside} of 83 rows outside" in str(finding.found)
+    assert counted == {
+        (value, of_class): times
+        for value, counts in histogram.items()
+        for of_class, times in counts.items()
+    }
+    rows = sum(counted.values())
+    outside = sum(n for (value, _), n in counted.items() if not low <= int(value) <= high)
+    assert f"{outside} of {rows} rows outside" in str(finding.found)
+    picture = shown(key_of(name), finding).metadata["difficulties"]
+    assert str(picture.value).startswith("![Rows by difficulty")
 
 
 @pytest.mark.parametrize(

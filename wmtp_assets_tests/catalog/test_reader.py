@@ -136,6 +136,18 @@ MISTAKES = {
         "datasets.codecontests",
         "small names the split 'dev'",
     ),
+    "difficulties in the wrong order": (
+        "    layout: code-contests\n",
+        "    layout: code-contests\n    training_difficulties: [11, 1]\n",
+        "datasets.codecontests",
+        "the lowest and the highest, in this order, not 11 and 1",
+    ),
+    "difficulties of rows that have none": (
+        "    layout: mbpp\n",
+        "    layout: mbpp\n    training_difficulties: [1, 11]\n",
+        "datasets.mbpp",
+        "rows of mbpp have no difficulty",
+    ),
     "a digest for a pattern": (
         "files: [data/valid-*.parquet]",
         "files: [{path: data/valid-*.parquet, size: 7}]",

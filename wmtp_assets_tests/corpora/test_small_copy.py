@@ -82,7 +82,7 @@ def test_a_small_split_is_proven_like_any_other(
     findings = check_split(report.jsonl, CODE_CONTESTS, tokenizer=small_tokenizer, rows=32)
     findings += check_metadata(metadata, report.jsonl)
     failed = [finding.name for finding in findings if not finding.passed]
-    assert failed == ["difficulty_in_training_range"]
+    assert failed == []
 
 
 def test_all_rows_are_taken_when_there_are_no_more(split: SplitReport, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ CODE, MBPP, HUMANEVAL = (
     "datasets/humaneval_test",
 )
 
-# Warnings about what a person decides. Their hints say that nothing needs to be done.
+# What a person decides, or reads: nothing needs to be done about it.
 DECISIONS = {"difficulty_in_training_range", "weights_kept"}
 
 

@@ -17,7 +17,12 @@ from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.catalog.tokenizers import tokenizer_of
 from wmtp_assets.corpora import checks as corpora
-from wmtp_assets.corpora.scanned_rows import LineFacts, ScannedRows
+from wmtp_assets.corpora.scanned_rows import (
+    TRAINING_DIFFICULTIES,
+    ExpectedRows,
+    LineFacts,
+    ScannedRows,
+)
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.source_comparison import (
     SplitSource,
@@ -27,6 +32,8 @@ from wmtp_assets.corpora.source_comparison import (
 )
 from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
 from wmtp_assets.storage.atomic import json_bytes
+
+_CURRENT_DIFFICULTIES = (6, 25)  # of today's training code, both included
 
 
 class SplitSubject(Subject):
@@ -58,16 +65,29 @@ class SplitSubject(Subject):
         found: ScannedRows = scan() if key is None else self.shared.once(key, scan)
         return found
 
-    def _expected(self) -> corpora.ExpectedRows:
+    def _expected(self) -> ExpectedRows:
         artifact = self.artifact
+        difficulties = self._training_difficulties()
         if artifact.is_small:
             whole = demand(self.project.store, artifact.inputs[0])
             asked_for = int(str(artifact.settings["rows"]))
-            return corpora.ExpectedRows(min(asked_for, int(whole.facts["rows"])))
+            rows = min(asked_for, int(whole.facts["rows"]))
+            return ExpectedRows(rows, training_difficulties=difficulties)
         counts = {name: it.counts(artifact.contract) for name, it in self.dataset.splits.items()}
         expected = counts.pop(str(artifact.split))
         others = {name: one.rows for name, one in counts.items() if one.rows is not None}
-        return corpora.ExpectedRows(expected.rows, expected.correct, expected.incorrect, others)
+        return ExpectedRows(
+            expected.rows, expected.correct, expected.incorrect, others, difficulties
+        )
+
+    def _training_difficulties(self) -> tuple[int, int]:
+        """What the catalog says, or what the generation of training code samples from that reads
+        these rows: the first phase's, where several do."""
+        stated = self.dataset.training_difficulties
+        if stated is not None:
+            return stated
+        first = self.artifact.contract == "phase1" and "phase1" in self.project.catalog.contract
+        return TRAINING_DIFFICULTIES if first else _CURRENT_DIFFICULTIES
 
     def digests(self) -> dict[str, str]:
         if not is_computed(self, "stored"):

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,58 +23,20 @@ from wmtp_assets.corpora.dataset_format import (
     TASK_ID,
     DatasetFormat,
     Relative,
-    RowCheck,
     Rule,
 )
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.evaluation import EvaluationSource, task_names
+from wmtp_assets.corpora.format_checks import difficulty_in_training_range
 from wmtp_assets.corpora.parquet_file import AS_UPSTREAM, Shard, decoding
 from wmtp_assets.corpora.records import PlainProblem, PlainSolution, Problem, Solutions
 from wmtp_assets.corpora.row_index import as_arrow, as_numpy, most
-from wmtp_assets.corpora.scanned_rows import ScannedRows
-from wmtp_assets.findings import Finding
-
-TRAINING_DIFFICULTIES: Final = (1, 11)  # what training samples from, both included
 
 _PYTHON_LANGUAGES = (1, 3)  # upstream's proto: 1 PYTHON (2.x), 3 PYTHON3
 _SOLUTIONS = Parallel({"language": Integer(), "solution": Text()})
 # Problems decoded at a time. A shard is one row group of some 340 problems; so few at a time keep
 # their blocks in the processor's cache and memory flat.
 _PROBLEMS_AT_A_TIME = 4
-
-
-def _training_range(scan: ScannedRows, where: str) -> Finding:
-    low, high = TRAINING_DIFFICULTIES
-    histogram = {
-        str(value): times
-        for value, times in sorted(
-            scan.difficulties.items(), key=lambda item: str(item[0]).zfill(3)
-        )
-    }
-    outside = sum(
-        times
-        for value, times in scan.difficulties.items()
-        if not (isinstance(value, int) and low <= value <= high)
-    )
-    share = outside / scan.rows if scan.rows else 0.0
-    return Finding(
-        name=difficulty_in_training_range.name,
-        passed=outside == 0,
-        expected=f"{low}-{high}, which training samples from",
-        found=f"{outside:,} of {scan.rows:,} rows outside ({share:.1%})",
-        where=where,
-        blocking=difficulty_in_training_range.blocking,
-        hint="nothing needs to be done: the rows are kept, and samplers choose by difficulty.",
-        details={"histogram": histogram, "share_outside": round(share, 6)},
-    )
-
-
-difficulty_in_training_range = RowCheck(
-    "difficulty_in_training_range",
-    "Difficulties lie within the 1-11 that training samples from. Rows beyond are kept.",
-    _training_range,
-    blocking=False,
-)
 
 
 class CodeContests(DatasetFormat):
