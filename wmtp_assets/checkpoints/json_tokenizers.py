@@ -100,7 +100,7 @@ def _stated(read: TokenizerJson, config: Mapping[str, object], file: Path) -> di
             continue
         if not isinstance(token, str) or token not in read.ids:
             raise TokenizerError(
-                f"{CONFIG} names a {role} that the tokenizer does not have",
+                f"{CONFIG} names a token as {role} that the tokenizer does not have",
                 expected=f"one of its {read.size:,} tokens",
                 found=repr(token)[:100],
                 where=file,

@@ -3,21 +3,28 @@ let through the gate and read; with another's tokenizer it is refused, and both 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 from pathlib import Path
 
+import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.staleness import stale_artifacts
+from wmtp_assets.catalog import Catalog
 from wmtp_assets.cli import main
+from wmtp_assets.sample.tokenizer import tokenizer_model
 from wmtp_assets_tests import llama_3
 from wmtp_assets_tests.artifact_checks.breaking import run_checks
+from wmtp_assets_tests.artifacts.workbench import Workbench
 from wmtp_assets_tests.corpora.test_tokens import TRAPS
 from wmtp_assets_tests.json_tokenizers import BEGIN, PIECES, SPECIAL, trained
 from wmtp_assets_tests.orchestration import tiny
@@ -79,6 +86,7 @@ def test_a_model_with_a_tokenizer_of_its_own_is_made_checked_released_and_read(
     new = set(world.project.artifacts) - before
     own = f"models/{NAME}_tokenizer"
     assert {own, f"{own}_raw"} <= new
+    assert stale_artifacts(world.project, world.project.artifacts) == new
     status, failures = materialized(capsys)
     assert (status, failures) == (0, "[]")
     assert world.opens()
@@ -94,7 +102,9 @@ def test_a_model_with_a_tokenizer_of_its_own_is_made_checked_released_and_read(
         assert (folder / "tokenizer/tokenizer.json").read_bytes() == trained()
         assert not (folder / "tokenizer/tokenizer.model").exists()
         metadata = json.loads((folder / "metadata.json").read_bytes())
-        assert set(metadata["sha256"]) == {"model.safetensors", "tokenizer.json"}
+        assert metadata["sha256"]["tokenizer.json"] == hashlib.sha256(trained()).hexdigest()
+        assert "tokenizer.model" not in metadata["sha256"]
+        assert metadata["tokenizer_shared_with"] == (None if model == NAME else NAME)
         for at in ("tokenizer", "hf"):
             ours = AutoTokenizer.from_pretrained(folder / at)
             for text in [*TRAPS, f"def f(x):\n    return {BEGIN}x  # it's 12345\n"]:
@@ -160,3 +170,42 @@ def test_another_models_tokenizer_is_refused_with_both_sizes_and_the_hint_is_the
     status, failures = materialized(capsys, "--force")
     assert (status, failures) == (0, "[]")
     assert world.opens()
+
+
+def test_a_tokenizer_model_may_be_a_models_own_and_others_may_name_it(
+    project: Project, tmp_path: Path
+) -> None:
+    """Without Dagster: one model with the SentencePiece model of its repository, one with that of
+    the first, and one whose vocabulary is another."""
+    hub, reference = tmp_path / "hub", "ref-sheared-llama-2.7b"
+    shutil.copytree(Path(str(project.hub_spec)) / "models", hub / "models")
+    llama_3.write_repository(hub)
+    value = project.catalog.model_dump(mode="json", by_alias=True)
+    entry = value["models"][reference]
+    value |= {"models": {"meta-llama-mtp": value["models"]["meta-llama-mtp"]}, "datasets": {}}
+    value["models"][reference] = entry | {"tokenizer": "own", "shard_bytes": None}
+    again = {**entry["files"], "tokenizer": None}
+    value["models"]["again"] = entry | {"tokenizer": reference, "files": again, "shard_bytes": None}
+    another = yaml.safe_load(llama_3.entry())[NAME]
+    value["models"][NAME] = another | {"tokenizer": reference}
+    ours = Project(Catalog.model_validate(value), tmp_path / "storage", str(hub))
+    bench, own = Workbench(ours), f"models/{reference}_tokenizer"
+    needed = [f"{own}_raw", own]
+    for name in (reference, "again"):
+        parts = ("_raw", "", "_config", "_certificate", "_metadata")
+        needed += [f"models/{name}{part}" for part in parts]
+    bench.make(needed)
+    for name in [own, f"models/{reference}_metadata", "models/again_metadata"]:
+        found = run_checks(ours, ours.artifacts[name])
+        assert [one for one in found if not one.passed] == [], name
+    names = {one.name for one in run_checks(ours, ours.artifacts["models/again_metadata"])}
+    assert "tokenizer_fits_model" in names
+    assert "tokenizer_shared" not in names
+    at = ours.storage / "models_v2/again"
+    assert (at / "tokenizer/tokenizer.model").read_bytes() == tokenizer_model()
+    metadata = json.loads((at / "metadata.json").read_bytes())
+    assert metadata["tokenizer_shared_with"] == reference
+    bench.make([f"models/{NAME}_raw"])
+    sizes = f"the embedding has {SIZE} rows, the tokenizer 512 pieces"
+    with pytest.raises(dg.Failure, match=sizes):
+        bench.make([f"models/{NAME}"])

@@ -499,6 +499,7 @@ ELSEWHERE = {
     "pages.card._origin": "as how_to_pin: which commit, a person decides",
     "pages.card._real": "fetches from the Hub: pages/test_card.py parses it",
     "pages.facts._require_recorded": "as artifacts.checks.common.files_unchanged, on a page",
+    "checkpoints.tokenizers.check_same_tokenizer": "artifacts/test_own_tokenizer.py follows it",
     "artifacts.checks._failed": "test_checks.py",
     "artifacts.checks.datasets.schema_is_ours": "test_checks.py",
     "artifacts.checks.datasets.data_files_declared": "test_checks.py",
