@@ -20,7 +20,8 @@ from wmtp_assets.checkpoints.layout import Described, Layout
 from wmtp_assets.checkpoints.layouts import LAYOUTS, layout_named
 from wmtp_assets.checkpoints.next_token import llama_config, plan_llama, unequal
 from wmtp_assets.checkpoints.safetensors_file import read_header
-from wmtp_assets.checkpoints.sentencepiece_tokenizers import open_processor
+from wmtp_assets.checkpoints.tokenizers import open_tokenizer
+from wmtp_assets.checkpoints.vocabulary import require_vocabulary
 from wmtp_assets.storage import disk, locks
 from wmtp_assets.storage.atomic import write_bytes, write_json
 from wmtp_assets.storage.digests import read_sha256sums, sha256_file, write_sha256sums
@@ -28,6 +29,7 @@ from wmtp_assets.storage.errors import StorageError, storage_errors
 
 _PARTIAL = ".partial"
 _WEIGHTS, _SUMS, _RECORD = "model.safetensors", "SHA256SUMS", "made_from.json"
+# The first decides where it is there; AutoTokenizer reads the other two.
 _TOKENIZER = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
 _OTHER_FOLDER = "name another folder"
 _OWN = frozenset((_WEIGHTS, _SUMS, _RECORD, "config.json", *_TOKENIZER))
@@ -70,18 +72,18 @@ class ModelFolder:
         return Described(self.name, None, positions if type(positions) is int else None)
 
     def tokenizer(self) -> dict[str, Path]:
-        """The files that AutoTokenizer reads, by name. Raises AsLlamaError where one is missing."""
+        """Its files by name. Raises AsLlamaError where one is missing that AutoTokenizer reads."""
         paths = {name: self.path / "tokenizer" / name for name in _TOKENIZER}
-        missing = sorted(name for name, path in paths.items() if not path.is_file())
-        if missing:
+        there = {name: path for name, path in paths.items() if path.is_file()}
+        if missing := [name for name in _TOKENIZER[1:] if name not in there]:
             raise AsLlamaError(
                 "The model's tokenizer is not whole",
-                expected=", ".join(paths),
-                found=f"no {', '.join(missing)}",
+                expected=" and ".join(_TOKENIZER[1:]),
+                found=f"no {' and no '.join(missing)}",
                 where=self.path / "tokenizer",
                 hint="copy the folder `tokenizer` of the model that it was trained from.",
             )
-        return paths
+        return there
 
 
 @dataclass(frozen=True)
@@ -144,21 +146,24 @@ def write_as_llama(source: ModelFolder, target: Path, say: Say) -> Written:
     """Writes `source`'s next-token head to the new folder `target`, and verifies it before the
     folder gets its name: every value is read back and compared, and the logits are.
 
-    Uses some 100 MB of memory, whatever the model's size. Raises AsLlamaError, CheckpointError
-    where a file of the model is not usable, StorageError where `target` is in the way or the disk
-    refuses.
+    Uses some 100 MB of memory, whatever the model's size. Raises AsLlamaError, VocabularyError
+    where the tokenizer is another model's, CheckpointError where a file of the model is not usable,
+    StorageError where `target` is in the way or the disk refuses.
     """
     from wmtp_assets.mtp.next_token import compare  # seconds, which a mistake in the call saves
 
     layout, config, tokenizer = source.layout.name, source.config(), source.tokenizer()
     header = read_header(source.weights)
     plan = plan_llama(layout, header, config)
+    rows = source.layout.sizes(header)["vocab_size"]
+    decisive = next(iter(tokenizer.values()))
+    require_vocabulary(decisive, config, rows, source.name)
     with _appearing(target) as folder:
         _require_digest(source, say)
         say(f"writing {plan.target_size:,} bytes")
         digest = convert_uncertified(plan, folder / _WEIGHTS)
         written = read_header(folder / _WEIGHTS)
-        ids = _special_ids(tokenizer["tokenizer.model"])
+        ids = _special_ids(decisive)
         stated = llama_config(layout, header, written, config, source.described(), ids)
         write_json(folder / "config.json", stated)
         for name, path in tokenizer.items():
@@ -183,20 +188,15 @@ def write_as_llama(source: ModelFolder, target: Path, say: Say) -> Written:
         }
         write_json(folder / _RECORD, record)
         sums = {_WEIGHTS: digest}
-        others = sorted({*_OWN} - {_WEIGHTS, _SUMS})
+        others = sorted({*_OWN} - {_WEIGHTS, _SUMS, *_TOKENIZER} | tokenizer.keys())
         sums |= {name: sha256_file(folder / name) for name in others}
         write_sha256sums(folder / _SUMS, sums)
     return Written(target, written.parameters, written.size, logits.difference, logits.largest)
 
 
-def _special_ids(model: Path) -> Mapping[str, int | None]:
-    processor = open_processor(model)
-    found = {
-        "bos_token_id": processor.bos_id(),
-        "eos_token_id": processor.eos_id(),
-        "pad_token_id": processor.pad_id(),
-    }
-    return {name: one if one >= 0 else None for name, one in found.items()}
+def _special_ids(tokenizer: Path) -> Mapping[str, int | None]:
+    roles = open_tokenizer(tokenizer).roles
+    return {f"{role}_id": roles.get(role) for role in ("bos_token", "eos_token", "pad_token")}
 
 
 def _stated_digest(source: ModelFolder) -> str | None:

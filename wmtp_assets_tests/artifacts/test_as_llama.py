@@ -277,8 +277,19 @@ def test_a_model_that_was_not_made_yet_names_the_command(project: Project, tmp_p
 
 def test_a_tokenizer_that_is_not_whole_is_refused(project: Project, tmp_path: Path) -> None:
     write_directory(network(MICRO), MICRO, tmp_path / "model")
-    with pytest.raises(WmtpError, match=r"no tokenizer\.json"):
+    with pytest.raises(WmtpError, match=r"no tokenizer\.json and no tokenizer_config"):
         write_as_llama(model_folder_of(project, str(tmp_path / "model")), tmp_path / "new", quiet)
+
+
+def test_a_tokenizer_of_another_size_is_refused_by_both_sizes(
+    project: Project, tmp_path: Path
+) -> None:
+    params = {**MICRO, "vocab_size": 640}
+    folder = write_directory(network(params), params, tmp_path / "model")
+    shutil.copytree(project.storage / "models_v2/micro-mtp/tokenizer", folder / "tokenizer")
+    with pytest.raises(WmtpError, match=r"512.*640|640.*512"):
+        write_as_llama(model_folder_of(project, str(folder)), tmp_path / "new", quiet)
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_plan_reads_every_byte_of_the_source_that_it_keeps(project: Project) -> None:
