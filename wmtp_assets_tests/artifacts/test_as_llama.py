@@ -292,6 +292,16 @@ def test_a_tokenizer_of_another_size_is_refused_by_both_sizes(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_tokenizer_json_alone_is_enough(project: Project, tmp_path: Path) -> None:
+    folder = write_directory(network(MICRO), MICRO, tmp_path / "model")
+    shutil.copytree(project.storage / "models_v2/micro-mtp/tokenizer", folder / "tokenizer")
+    (folder / "tokenizer" / "tokenizer.model").unlink()
+    made = write_as_llama(model_folder_of(project, str(folder)), tmp_path / "new", quiet)
+    assert {path.name for path in made.folder.iterdir()} == FILES - {"tokenizer.model"}
+    config = json.loads((made.folder / "config.json").read_bytes())
+    assert (config["bos_token_id"], config["eos_token_id"]) == (1, 2)
+
+
 def test_the_plan_reads_every_byte_of_the_source_that_it_keeps(project: Project) -> None:
     source = model_folder_of(project, "micro-mtp")
     header = read_header(source.weights)

@@ -126,7 +126,7 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def turned(x: Tensor, factors: Tensor) -> Tensor:
-    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)).contiguous())
+    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2).contiguous())
     return torch.view_as_real(pairs * factors[None, :, None]).flatten(-2)
 
 
