@@ -43,6 +43,9 @@ TITLES = {
         "Metadata of small copies for today's training (`small_metadata_current`)"
     ),
     Kind.PACKAGE_FILE: "Files that evaluation packages read (`package_file`)",
+    Kind.EVALUATION: "Evaluation files (`eval`)",
+    Kind.TESTS: "Tests of whole problems (`tests`)",
+    Kind.RAW_VIEW: "Fetched files under `raw/` (`raw_view`)",
 }
 
 # Which artifacts have a check that not every artifact of the kind has.

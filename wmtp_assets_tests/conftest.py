@@ -113,3 +113,13 @@ def copied(sample: Path, tmp_path: Path, project: Project) -> Project:
 
     shutil.copytree(sample / "storage", tmp_path / "storage", symlinks=True)
     return Project(project.catalog, tmp_path / "storage", project.hub_spec)
+
+
+@pytest.fixture
+def copied_current(current_project: Project, tmp_path: Path) -> Project:
+    """A copy of the made storage of both generations, to break."""
+    from wmtp_assets.artifacts import Project
+
+    storage = tmp_path / "both-generations"
+    shutil.copytree(current_project.storage, storage, symlinks=True)
+    return Project(current_project.catalog, storage, current_project.hub_spec)

@@ -16,7 +16,7 @@ from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Handle, Split, Tokenizer
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.catalog.contract import format_of, layout_of
+from wmtp_assets.catalog.contract import evaluation_of, format_of, layout_of
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.ranges import has_ends, largest_names
@@ -24,6 +24,7 @@ from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.tokenizers import open_tokenizer
 from wmtp_assets.corpora.file_set import stored_stats
 from wmtp_assets.corpora.package_file import PackageFile
+from wmtp_assets.corpora.tests_file import ProblemTestsFile
 from wmtp_assets.storage.receipts import Receipt
 
 Facts = Mapping[str, object]
@@ -171,3 +172,28 @@ def of_package_file(project: Project, artifact: Artifact, made: Handle) -> Facts
 def package_facts(package: PackageFile | None) -> Facts:
     """What reads a file, and the environment variable that names it."""
     return {"package": package.package, "variable": package.variable} if package else {}
+
+
+def of_evaluation(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of an evaluation file: how many problems and tests it has, if the receipt says so in this
+    form; whether it is true takes reading them, which the checks do."""
+    names = ("problems", *evaluation_of(project.catalog, artifact).tests)
+    stated = made.receipt.facts
+    return {
+        name: stated[name]
+        if type(stated.get(name)) is int and stated[name] >= 0
+        else "a number that is not negative"
+        for name in names
+    }
+
+
+def of_tests(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of tests files: the counts in the Parquet file's footer. Raises CorpusError."""
+    (name,) = (name for name in made.receipt.files if name.endswith(".parquet"))
+    counts = ProblemTestsFile(made.folder / name).facts.get("counts")
+    return counts if isinstance(counts, dict) else {}
+
+
+def of_raw_view(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of the view of fetched files: how many there are."""
+    return {"files": len(made.receipt.files)}

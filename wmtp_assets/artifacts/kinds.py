@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wmtp_assets.artifacts import facts
-from wmtp_assets.artifacts.make import datasets, fetched, models
+from wmtp_assets.artifacts.make import datasets, evaluation, fetched, models
 from wmtp_assets.artifacts.make.task import Maker
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import (
@@ -355,5 +355,43 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="the evaluation package would read something else than upstream's file",
         icon="json",
         loads=lambda artifact: artifact.inputs[:1],
+    ),
+    Kind.EVALUATION: ArtifactKind(
+        make=evaluation.write_problems,
+        loaded_as=Handle,  # no artifact is made from it
+        facts=facts.of_evaluation,
+        checks="wmtp_assets.artifacts.checks.evaluation:EVALUATION",
+        describe=_text(
+            "Every problem on a line of its own, whether or not it gave rows: statement, limits, "
+            "and all of its tests."
+        ),
+        red="its problems or tests are not what upstream's files have",
+        icon="json",
+    ),
+    Kind.TESTS: ArtifactKind(
+        make=evaluation.write_all_tests,
+        loaded_as=Handle,
+        facts=facts.of_tests,
+        checks="wmtp_assets.artifacts.checks.evaluation:TESTS",
+        describe=_text(
+            "The public, private and generated tests of every problem: as JSON, and as Parquet, "
+            "from which one problem's are read alone."
+        ),
+        red="its tests are not what upstream's files have",
+        icon="parquet",
+        long_checks=True,
+    ),
+    Kind.RAW_VIEW: ArtifactKind(
+        make=fetched.show_files,
+        loaded_as=Handle,
+        facts=facts.of_raw_view,
+        checks="wmtp_assets.artifacts.checks.raw_view:RAW_VIEW",
+        describe=_text(
+            "Upstream's files as they were fetched, without a model's weights; their bytes are "
+            "stored once."
+        ),
+        red="a file is not the one that was fetched",
+        icon="huggingface",
+        beside=_files("raw/"),
     ),
 }

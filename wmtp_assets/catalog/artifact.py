@@ -31,6 +31,9 @@ class Kind(StrEnum):
     SMALL_METADATA = "small_metadata"
     SMALL_METADATA_CURRENT = "small_metadata_current"
     PACKAGE_FILE = "package_file"
+    EVALUATION = "eval"
+    TESTS = "tests"
+    RAW_VIEW = "raw_view"
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,22 @@ class Artifact:
         return self.kind in (Kind.SMALL_SPLIT, Kind.SMALL_METADATA, Kind.SMALL_METADATA_CURRENT)
 
     @property
+    def is_raw_view(self) -> bool:
+        """Whether it shows the fetched files of a model or dataset, in a folder."""
+        return self.kind is Kind.RAW_VIEW
+
+    @property
     def is_published_alone(self) -> bool:
         """Whether it is published as a set of its own, with its metadata file if it has one; what
         belongs to a model is published with the model."""
-        return self.kind in (Kind.SPLIT, Kind.SCHEMA, Kind.SMALL_SPLIT, Kind.PACKAGE_FILE)
+        return self.kind in (
+            Kind.SPLIT,
+            Kind.SCHEMA,
+            Kind.SMALL_SPLIT,
+            Kind.PACKAGE_FILE,
+            Kind.EVALUATION,
+            Kind.TESTS,
+        ) or (self.is_raw_view and self.name.startswith("datasets/"))
 
     @property
     def published_in(self) -> str:

@@ -17,6 +17,7 @@ from wmtp_assets.checkpoints.configs import HF_VIEW
 from wmtp_assets.checkpoints.layout import Described
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.corpora.dataset_format import DatasetFormat
+from wmtp_assets.corpora.evaluation import EvaluationSource
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.storage import PublishedSet
 
@@ -56,6 +57,15 @@ def published_sets(catalog: Catalog) -> list[PublishedSet]:
 def format_of(catalog: Catalog, artifact: Artifact) -> DatasetFormat:
     """The format of the rows of a dataset's artifact, in its generation of the contract."""
     return FORMATS[catalog.datasets[artifact.owner].layout].of(artifact.contract)
+
+
+def evaluation_of(catalog: Catalog, artifact: Artifact) -> EvaluationSource:
+    """Where the source of a dataset's artifact has its problems' tests. Raises LookupError where
+    its format has none."""
+    dataset_format = format_of(catalog, artifact)
+    if dataset_format.evaluation is None:
+        raise LookupError(f"{dataset_format.name} has no tests of whole problems")
+    return dataset_format.evaluation
 
 
 def layout_of(catalog: Catalog, model: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from wmtp_assets.catalog.artifact import (
     Artifact,
@@ -16,8 +17,8 @@ from wmtp_assets.catalog.artifact import (
     schema_artifact,
     split_artifact,
 )
-from wmtp_assets.catalog.fetched_artifacts import raw_artifact, sample_mark
-from wmtp_assets.catalog.schema import Catalog, Dataset
+from wmtp_assets.catalog.fetched_artifacts import raw_artifact, raw_view_artifact, sample_mark
+from wmtp_assets.catalog.schema import SMALL_SEED, Catalog, Dataset, small_rows
 from wmtp_assets.catalog.tokenizers import tokenizer_of
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.generations import Contract, dataset_folder, small_folder
@@ -34,6 +35,10 @@ def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
         found += of_dataset.schemas()
         found += of_dataset.small_copy()
         found += of_dataset.package_file()
+        if "current" in catalog.contract:
+            raw = [one for one in found if one.is_fetched and one.owner == name]
+            view = split_artifact(name, "raw_view")
+            found.append(raw_view_artifact(view, dataset_folder("current", name), raw))
     return found
 
 
@@ -115,7 +120,34 @@ class _Dataset:
                     contract=contract,
                 )
             )
-        return made
+        return made + self._of_whole_problems(split, raw.name)
+
+    def _of_whole_problems(self, split: str, raw: str) -> list[Artifact]:
+        """What today's evaluation reads of a split, for a source whose problems have tests: the
+        same of every generation's rows, as it has none."""
+        source = FORMATS[self.dataset.layout].evaluation
+        if source is None or "current" not in self.contracts:
+            return []
+        at = dataset_folder("current", self.name)
+        made = []
+        if source.evaluates(split):
+            file = f"{split}_eval.jsonl"
+            made.append(self._whole_problems("eval", split, raw, {f"{at}/processed/{file}": file}))
+        files = (f"{split}_tests.json", f"{split}_tests.parquet")
+        links = {f"{at}/tests/{file}": file for file in files}
+        return [*made, self._whole_problems("tests", split, raw, links)]
+
+    def _whole_problems(
+        self, part: Literal["eval", "tests"], split: str, raw: str, links: Mapping[str, str]
+    ) -> Artifact:
+        return self._artifact(
+            split_artifact(self.name, split, part),
+            Kind(part),
+            inputs=(raw,),
+            split=split,
+            links=links,
+            settings={"layout": self.dataset.layout},
+        )
 
     def schemas(self) -> list[Artifact]:
         """The schema of the rows, and the cards that declare their files."""
@@ -165,15 +197,18 @@ class _Dataset:
         return self.dataset.splits[split].counts(own).rows != 0
 
     def _small_splits(self) -> Mapping[str, int]:
-        """How many rows of each split go into the small copy."""
-        return self.dataset.small.rows if self.dataset.small else {}
+        """How many rows of each split go into the small copy; today's training code looks for one
+        of every dataset."""
+        if self.dataset.small is not None:
+            return self.dataset.small.rows
+        return small_rows(self.dataset.splits) if "current" in self.contracts else {}
 
     def small_copy(self) -> list[Artifact]:
         """The small copy: of the newest generation's rows, as all look for it in one folder."""
         own = self._rows_for(self.contracts[-1])
         folder = small_folder(self.name)
         group = f"{group_of(self.name)}_small"
-        seed = self.dataset.small.seed if self.dataset.small else 0
+        seed = self.dataset.small.seed if self.dataset.small else SMALL_SEED
         made = []
         for split, rows in self._small_splits().items():
             small = split_artifact(f"{self.name}_small", split, contract=own)

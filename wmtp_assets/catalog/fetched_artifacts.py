@@ -26,6 +26,20 @@ def raw_artifact(
     )
 
 
+def raw_view_artifact(name: str, folder: str, raw: Sequence[Artifact]) -> Artifact:
+    """The artifact that shows the files of some raw artifacts of one owner in its `folder`."""
+    first = raw[0]
+    return Artifact(
+        name,
+        Kind.RAW_VIEW,
+        first.owner,
+        first.group,
+        inputs=tuple(one.name for one in raw),
+        status=first.status,
+        links={f"{folder}/raw": "raw"},
+    )
+
+
 def sample_mark(catalog: Catalog) -> dict[str, object]:
     """What settings of documents say of the sample, and of no other catalog."""
     return {"sample": True} if catalog.is_sample else {}

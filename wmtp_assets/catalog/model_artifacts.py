@@ -12,7 +12,11 @@ from wmtp_assets.catalog.artifact import (
     group_of,
     model_artifact,
 )
-from wmtp_assets.catalog.fetched_artifacts import raw_artifact, sample_mark
+from wmtp_assets.catalog.fetched_artifacts import (
+    raw_artifact,
+    raw_view_artifact,
+    sample_mark,
+)
 from wmtp_assets.catalog.schema import Catalog, MicroModel, UpstreamModel
 from wmtp_assets.catalog.tokenizers import deciding_file, origin_of, raw_of, tokenizer_of
 from wmtp_assets.checkpoints.layouts import layout_named
@@ -81,6 +85,9 @@ def _fetched(name: str, model: UpstreamModel, catalog: Catalog) -> list[Artifact
             settings={"shard_bytes": model.shard_bytes},
         )
         made.append(shards)
+    if "current" in catalog.contract:
+        view = model_artifact(name, "raw_view")
+        made.append(raw_view_artifact(view, model_folder("current", name), made[:1]))
     return made
 
 

@@ -5,6 +5,7 @@ Read `full.yaml` first; this file is its grammar. Reading and error messages are
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -77,6 +78,7 @@ SHARED, OWN = "shared", "own"
 Dtype = Literal["float16", "bfloat16", "float32"]
 SourceDtype = Literal["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]
 Status = Literal["required", "optional"]
+SMALL_SEED = 42
 MAX_TOKENS = 65_535  # of a row: the row index holds token counts in 16 bits
 
 
@@ -323,7 +325,13 @@ class Small(Entry):
     """How many rows of each split go into the small copy for laptops, and the seed that picks."""
 
     rows: Annotated[dict[SplitName, Positive], Field(min_length=1)]
-    seed: Annotated[int, Field(strict=True)] = 42
+    seed: Annotated[int, Field(strict=True)] = SMALL_SEED
+
+
+def small_rows(splits: Iterable[str]) -> dict[str, int]:
+    """How many rows of each split a small copy has where the catalog does not say: as many as the
+    first phase's contract gives code_contests."""
+    return {split: 100 if split == "train" else 32 for split in splits}
 
 
 def _known_format(name: str) -> str:

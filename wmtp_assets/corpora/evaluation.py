@@ -89,6 +89,10 @@ class EvaluationSource:
             )
         return [Shard(path, self.columns, _MOST_BYTES) for path in shards]
 
+    def text_bytes(self, shards: Sequence[Path]) -> int:
+        """Bytes of all columns when they are decompressed, more than those that are read here."""
+        return sum(file.decoded_bytes for file in self.opened(shards))
+
     def problems(self, files: Sequence[Shard]) -> Iterator[ProblemTests]:
         """The problems of all shards (see `opened`) in their order, one in memory at a time.
 

@@ -51,23 +51,23 @@ class Written:
 def write_evaluation(
     source: EvaluationSource,
     shards: Sequence[Path],
-    out: Path,
+    out: Path | None,
     split: str,
     log: Callable[[str], None] | None = None,
 ) -> Written:
     """Write {split}_eval.jsonl into the folder `out`, from upstream's `shards` in their order.
 
-    `log` gets a line about progress every ten seconds. Raises CorpusError if a shard is not what
-    upstream publishes.
+    Where `out` is None it is digested only. `log` gets a line about progress every ten seconds.
+    Raises CorpusError if a shard is not what upstream publishes.
     """
-    path = out / f"{split}_eval.jsonl"
+    name = f"{split}_eval"
     counts = _Counts(source)
-    with atomic_write(path) as file:
+    with nullcontext() if out is None else atomic_write(out / f"{name}.jsonl") as file:
         stream = Digested(file)
-        for problem in counts.of(_followed(source, shards, path.stem, log)):
+        for problem in counts.of(_followed(source, shards, name, log)):
             for piece in evaluation_line(problem):
                 stream.write(piece)
-    return Written({path.name: stream.sha256}, counts.found)
+    return Written({f"{name}.jsonl": stream.sha256}, counts.found)
 
 
 def write_tests(
@@ -78,7 +78,7 @@ def write_tests(
     log: Callable[[str], None] | None = None,
 ) -> Written:
     """Write {split}_tests.json and {split}_tests.parquet into the folder `out`, as
-    `write_evaluation` does. Where `out` is None the JSON is digested only."""
+    `write_evaluation` does. Where `out` is None the JSON is digested, and no Parquet file made."""
     name = f"{split}_tests"
     counts = _Counts(source)
     with (

@@ -86,9 +86,12 @@ class Shard:
 
         Not column by column: pyarrow ends the process when it is asked about one that is encrypted.
         """
+        self.decoded_bytes = 0
+        """Bytes of all columns when they are decompressed, as the footer states."""
         for group in range(self._groups):
             described = self._file.metadata.row_group(group)
             self._check_bytes(int(described.total_byte_size), int(described.num_rows))
+            self.decoded_bytes += int(described.total_byte_size)
 
     def _check_bytes(self, size: int, rows: int) -> None:
         if size > self._most_bytes * max(rows, 1):

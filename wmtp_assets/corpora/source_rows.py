@@ -74,7 +74,7 @@ class SourceRows:
         self.max_tokens = max_tokens
         self._counter = open_counter(tokenizer)
         self._shards = list(shards)
-        self._files = [_opened(shard) for shard in shards]
+        self._files = [opened(shard) for shard in shards]
         for path in shards:
             require_bounded_pages(path, dataset_format.columns, AS_UPSTREAM)
         self._task_ids: list[str] | None = None
@@ -94,7 +94,7 @@ class SourceRows:
             value
             for file in self._files
             for batch in file.iter_batches(1024, columns=[name], use_threads=False)
-            for value in _values(batch.column(0))
+            for value in plain_values(batch.column(0))
         ]
 
     def every(self) -> Iterator[SourceProblem]:
@@ -111,7 +111,7 @@ class SourceRows:
     ) -> list[tuple[int, Raw]]:
         """Ordinals and values, for `problem`, of those problems of a group whose ordinals are
         `wanted`. Several threads may call this: nearly all of it is Arrow's decoding."""
-        return list(self._raw(_opened(self._shards[group[0]]), group, wanted))
+        return list(self._raw(opened(self._shards[group[0]]), group, wanted))
 
     def _raw(
         self,
@@ -129,7 +129,7 @@ class SourceRows:
             taken = [at for at in here if wanted is None or at in wanted]
             if taken:
                 rows = batch.take(pa.array([at - here.start for at in taken]))
-                values = {name: _values(rows[name]) for name in columns}
+                values = {name: plain_values(rows[name]) for name in columns}
                 for at, each in zip(taken, zip(*values.values(), strict=True), strict=True):
                     yield at, dict(zip(values, each, strict=True))
 
@@ -196,7 +196,8 @@ class SourceRows:
         return None if self._task_ids is None else self._task_ids[ordinal]
 
 
-def _opened(shard: Path) -> pq.ParquetFile:
+def opened(shard: Path) -> pq.ParquetFile:
+    """A shard as pyarrow reads it. Raises CorpusError."""
     try:
         return pq.ParquetFile(shard, buffer_size=1 << 20, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
@@ -208,21 +209,21 @@ def _opened(shard: Path) -> pq.ParquetFile:
         ) from error
 
 
-def _values(column: pa.Array) -> list[Any]:
+def plain_values(column: pa.Array) -> list[Any]:
     """A column as Python values: texts as bytes (they may not be UTF-8), structs as dicts."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _values(column.dictionary_decode())
+        return plain_values(column.dictionary_decode())
     if pa.types.is_struct(kind):
         names = [kind.field(at).name for at in range(kind.num_fields)]
-        fields = [_values(child) for child in column.flatten()]
+        fields = [plain_values(child) for child in column.flatten()]
         rows = [dict(zip(names, each, strict=True)) for each in zip(*fields, strict=True)]
         return [
             row if valid else None
             for row, valid in zip(rows, column.is_valid().to_pylist(), strict=True)
         ]
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        flat = iter(_values(column.flatten()))
+        flat = iter(plain_values(column.flatten()))
         return [
             None if length is None else [next(flat) for _ in range(length)]
             for length in column.value_lengths().to_pylist()

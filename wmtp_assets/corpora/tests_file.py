@@ -207,6 +207,11 @@ class ProblemTestsFile(Mapping[str, dict[str, Any]]):
             **{sort: table[sort][0].as_py() for sort in self.sorts},
         }
 
+    def column_of_names(self) -> list[str]:
+        """The column `name`, which other readers of Parquet find problems by."""
+        names: list[str] = self._file.read(["name"], use_threads=False)["name"].to_pylist()
+        return names
+
     def _group(self, number: int) -> pa.Table:
         last = self._last
         if last is None or last[0] != number:

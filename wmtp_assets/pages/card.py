@@ -57,6 +57,18 @@ _SHARDED_TENSORS: Final = """\
 from pathlib import Path; from safetensors import safe_open
 shards = sorted(Path("storage/{path}").glob("*.safetensors"))
 names = [name for shard in shards for name in safe_open(shard, "pt").keys()]"""
+_LINES: Final = """\
+import json; from pathlib import Path
+lines = Path("storage/{path}").read_bytes().split(b"\\n")
+problem = json.loads(lines[0])"""
+_TESTS: Final = """\
+import wmtp_assets
+tests = wmtp_assets.open_tests("storage", "{dataset}", "{split}")
+problem = tests[next(iter(tests))]  # reads this one's tests alone"""
+_FOLDER: Final = """\
+from pathlib import Path
+folder = Path("storage/{path}")
+files = {{str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}}"""
 
 
 @dataclass(frozen=True)
@@ -295,4 +307,10 @@ def _loading(catalog: Catalog, artifact: Artifact) -> str:
         network = layout_named(layout_of(catalog, artifact.owner)).network
         lines = _SHARDED if network == "causal_lm" else _SHARDED_TENSORS
         return lines.format(path=path)
+    if artifact.is_raw_view:
+        return _FOLDER.format(path=path)
+    if path.endswith("_tests.json"):
+        return _TESTS.format(dataset=artifact.owner, split=artifact.split)
+    if path.endswith(".jsonl"):
+        return _LINES.format(path=path)
     return (_YAML if path.endswith(".yaml") else _DOCUMENT).format(path=path)

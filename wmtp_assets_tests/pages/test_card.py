@@ -162,19 +162,22 @@ def one_of_each_kind(project: Project) -> Iterator[Artifact]:
 
 
 def test_the_lines_that_load_an_asset_load_it(
-    project: Project, sample: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, current_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(sample)
-    kinds = set()
-    for artifact in one_of_each_kind(project):
+    every = [(project, artifact) for artifact in one_of_each_kind(project)]
+    kinds = {artifact.kind for _, artifact in every}
+    of_current = one_of_each_kind(current_project)
+    every += [(current_project, one) for one in of_current if one.kind not in kinds]
+    for made, artifact in every:
+        monkeypatch.chdir(made.storage.parent)
         given: dict[str, Any] = {"tokens": torch.tensor([[1, 15, 20, 7]])}
-        code = card_of(project, artifact).code
+        code = card_of(made, artifact).code
         exec(compile(code, artifact.name, "exec"), given)  # noqa: S102 - our own card
         loaded = list(given)[-1]  # what the last line assigns
         assert given[loaded] is not None, artifact.name
         if loaded == "files":
             assert {file.is_file() for file in given["files"].values()} == {True}, artifact.name
-        if loaded in ("document", "easy", "row", "names"):
+        if loaded in ("document", "easy", "row", "names", "problem", "files"):
             assert len(given[loaded]) > 0, artifact.name
         kinds.add(artifact.kind)
     assert kinds == set(Kind)

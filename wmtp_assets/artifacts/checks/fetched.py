@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import locked
+from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject, by
 from wmtp_assets.artifacts.released_weights import checkpoint_of, released
 from wmtp_assets.artifacts.types import LISTING, Fetched, fetched
@@ -71,9 +72,7 @@ def fetched_files(subject: Subject) -> Outcome:
     record_of = locked(project, wanted.repo)
     if record_of is not None and record_of.commit != there_is.revision:
         wrong.append(f"fetched at {there_is.revision}, but assets.lock: {record_of.commit}")
-    there = [at for at in paths.values() if at.is_file()]
-    # Kept: what is made from them is compared with samples of them.
-    sums = sha256_files(there, keep=True) if subject.deep else {}
+    sums = digests_of(there_is, subject.shared) if subject.deep else {}
     for path, record in listing.items():
         found = sums.get(paths[path], str(record["sha256"]))  # unread: the record against the pin
         known = record_of.files.get(path) if record_of else None
@@ -91,6 +90,27 @@ def fetched_files(subject: Subject) -> Outcome:
         str(there_is.upstream),
         hint=(links[0].hint if links else subject.again) if wrong else "",
         details={"revision": there_is.revision},
+    )
+
+
+def digests_of(raw: Fetched, shared: Shared) -> dict[Path, str]:
+    """SHA-256 of the fetched files that are there, read once in a verification of several
+    artifacts."""
+    there = [at for at in raw.paths().values() if at.is_file()]
+    # Kept: what is made from them is compared with samples of them.
+    found: dict[Path, str] = shared.once(
+        _read_of(raw, there), lambda: sha256_files(there, keep=True)
+    )
+    return found
+
+
+def _read_of(raw: Fetched, files: Iterable[Path]) -> Hashable:
+    """The key of what is read of fetched files: the same only while no file was touched."""
+    found = ((path, path.stat()) for path in files)
+    return (
+        "fetched",
+        raw.name,
+        *((str(p), s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in found),
     )
 
 

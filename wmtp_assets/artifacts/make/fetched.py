@@ -1,14 +1,17 @@
 """Fetching: the files that an artifact takes from upstream, and the listing that stands for them.
 
-The files lie below storage/upstream, where several artifacts share a repository's folder.
+The files lie below storage/upstream, where several artifacts share a repository's folder; `raw/` of
+a model's or dataset's folder shows them there.
 """
 
 from __future__ import annotations
 
 from wmtp_assets.artifacts.make.task import Made, Task
+from wmtp_assets.artifacts.raw_view import FOLDER, shown_files
 from wmtp_assets.artifacts.types import LISTING
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, fetch_upstream, listing_of
 from wmtp_assets.storage.atomic import write_json
+from wmtp_assets.storage.disk import hardlink, make_folders
 
 
 def fetch_files(task: Task) -> Made:
@@ -26,3 +29,14 @@ def fetch_files(task: Task) -> Made:
         "seconds": round(sum(file.seconds for file in files), 3),
     }
     return Made(facts)
+
+
+def show_files(task: Task) -> Made:
+    """The files under names of their own; their bytes are stored once. Raises StorageError."""
+    files = shown_files(task.project, task.artifact)
+    make_folders(task.folder / FOLDER)
+    for name, (path, _) in files.items():
+        make_folders((task.folder / name).parent)
+        hardlink(path, task.folder / name)
+    digests = {name: str(record["sha256"]) for name, (_, record) in files.items()}
+    return Made({"files": len(files)}, digests)
