@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import schema
 from wmtp_assets.cli import _parser
 from wmtp_assets_tests.remedies.hints import PACKAGE
@@ -235,8 +236,10 @@ def test_the_messages_that_are_explained_are_still_given() -> None:
     assert missing == []
 
 
-def test_what_is_shown_of_reading_works(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(sample)
+def test_what_is_shown_of_reading_works(
+    current_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(current_project.storage.parent)
     page: dict[str, Any] = {}
     for name in ("README.md", "docs/reading.md"):
         for language, block in blocks(text_of(name)):
@@ -246,3 +249,4 @@ def test_what_is_shown_of_reading_works(sample: Path, monkeypatch: pytest.Monkey
     assert page["scores"].shape == (1,)
     assert page["pairs"].shape == (20, 2)
     assert len(page["rows"]) == 25
+    assert page["inputs"]

@@ -38,7 +38,7 @@ def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
         if "current" in catalog.contract:
             raw = [one for one in found if one.is_fetched and one.owner == name]
             view = split_artifact(name, "raw_view")
-            found.append(raw_view_artifact(view, dataset_folder("current", name), raw))
+            found.append(raw_view_artifact(view, [dataset_folder("current", name)], raw))
     return found
 
 

@@ -26,8 +26,8 @@ def raw_artifact(
     )
 
 
-def raw_view_artifact(name: str, folder: str, raw: Sequence[Artifact]) -> Artifact:
-    """The artifact that shows the files of some raw artifacts of one owner in its `folder`."""
+def raw_view_artifact(name: str, folders: Sequence[str], raw: Sequence[Artifact]) -> Artifact:
+    """The artifact that shows the files of some raw artifacts of one owner in its `folders`."""
     first = raw[0]
     return Artifact(
         name,
@@ -36,7 +36,7 @@ def raw_view_artifact(name: str, folder: str, raw: Sequence[Artifact]) -> Artifa
         first.group,
         inputs=tuple(one.name for one in raw),
         status=first.status,
-        links={f"{folder}/raw": "raw"},
+        links={f"{folder}/raw": "raw" for folder in folders},
     )
 
 

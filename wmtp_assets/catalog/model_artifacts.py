@@ -17,7 +17,7 @@ from wmtp_assets.catalog.fetched_artifacts import (
     raw_view_artifact,
     sample_mark,
 )
-from wmtp_assets.catalog.schema import Catalog, MicroModel, UpstreamModel
+from wmtp_assets.catalog.schema import Catalog, MicroModel, Model, UpstreamModel
 from wmtp_assets.catalog.tokenizers import deciding_file, origin_of, raw_of, tokenizer_of
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.generations import model_folder
@@ -87,7 +87,7 @@ def _fetched(name: str, model: UpstreamModel, catalog: Catalog) -> list[Artifact
         made.append(shards)
     if "current" in catalog.contract:
         view = model_artifact(name, "raw_view")
-        made.append(raw_view_artifact(view, model_folder("current", name), made[:1]))
+        made.append(raw_view_artifact(view, _current_folders(name, model), made[:1]))
     return made
 
 
@@ -147,8 +147,13 @@ def model_folders(catalog: Catalog, model: str) -> list[str]:
     and in the current one those of its aliases."""
     folders = [model_folder(contract, model) for contract in catalog.contract]
     if "current" in catalog.contract:
-        folders += [model_folder("current", alias) for alias in catalog.models[model].aliases]
+        folders += _current_folders(model, catalog.models[model])[1:]
     return folders
+
+
+def _current_folders(name: str, model: Model) -> list[str]:
+    """The folders of a model's files in the current generation: its own, and its aliases'."""
+    return [model_folder("current", one) for one in (name, *model.aliases)]
 
 
 def _checkpoint_links(name: str, catalog: Catalog) -> dict[str, str]:

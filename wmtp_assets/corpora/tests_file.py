@@ -35,7 +35,6 @@ from wmtp_assets.storage.locks import Hold
 _KEY: Final = b"wmtp"
 _KEYS: Final = {_KEY, b"ARROW:schema"}  # Arrow's own record of the schema
 _GROUP_BYTES = 2 << 20  # of tests: what is read for one problem, before compression
-_TEXTS_A_PAGE = 16  # before its bytes are looked at: the largest texts have megabytes each
 _SIDES = pa.struct([pa.field(side, pa.list_(pa.string())) for side in SIDES])
 _AGAIN: Final = "Materialize the split's tests again."
 
@@ -54,7 +53,6 @@ class TestsWriter:
             compression_level=1,  # the next levels take twice the time and save a twentieth
             use_dictionary=False,
             write_statistics=False,  # of tests: bytes in every footer, and no use
-            write_batch_size=_TEXTS_A_PAGE,
             write_page_checksum=True,
         )
         self._names: list[str] = []

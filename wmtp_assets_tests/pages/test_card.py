@@ -180,7 +180,7 @@ def test_the_lines_that_load_an_asset_load_it(
         if loaded in ("document", "easy", "row", "names", "problem", "files"):
             assert len(given[loaded]) > 0, artifact.name
         kinds.add(artifact.kind)
-    assert kinds == set(Kind)
+    assert set(Kind) - kinds == {Kind.PACKAGE_FILE}  # of datasets that the sample does not have
 
 
 def test_the_gates_card_loads_its_report(

@@ -1,0 +1,1 @@
+"""Writing, checking and reading the tests of whole problems."""
