@@ -22,6 +22,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.dataset_format import DatasetFormat
+from wmtp_assets.corpora.overlap import FIELDS, TextHashes
 from wmtp_assets.corpora.problem_map import problem_runs
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.row_validation import parsed, type_faults, value_faults
@@ -59,6 +60,7 @@ def scan_rows(jsonl: Path, dataset_format: DatasetFormat, index: RowIndex) -> Sc
     described = {name: index.column(name) for name in _COLUMNS}
     task_ids: list[NDArray[np.uint64]] = []
     facts: list[LineFacts | None] = []
+    texts: dict[str, list[TextHashes]] = {name: [] for name in FIELDS}
     waiting: deque[Future[tuple[ScannedRows, NDArray[np.uint64]]]] = deque()
     workers = cores()
 
@@ -66,6 +68,8 @@ def scan_rows(jsonl: Path, dataset_format: DatasetFormat, index: RowIndex) -> Sc
         part, ids = waiting.popleft().result()
         task_ids.append(ids)
         facts.append(part.facts)
+        for name in FIELDS:
+            texts[name].append(part.texts[name])
         _add(found, part)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -84,6 +88,7 @@ def scan_rows(jsonl: Path, dataset_format: DatasetFormat, index: RowIndex) -> Sc
     found.repeated_task_ids = int((together[1:] == together[:-1]).sum())
     found.digest = digest.hexdigest()
     found.facts = _together(facts)
+    found.texts = {name: TextHashes.joined(texts.pop(name)) for name in FIELDS}
     return found
 
 
@@ -133,6 +138,8 @@ def _checked(
     table = _table(block, dataset_format)
     if table is None:
         return found, _line_by_line(found, block, dataset_format, described)
+    # Of lines that repeat an instruction, `_each_head_once` has left only the first.
+    found.texts = {name: TextHashes.of_column(table[name], block.first) for name in FIELDS}
     for fault in value_faults(table, dataset_format, block.first):
         _note(found.not_schema, fault)
     rows = slice(block.first, block.first + table.num_rows)
@@ -215,6 +222,7 @@ def _line_by_line(
     """The same, record by record: what is wrong is named by its line."""
     tests_field = dataset_format.tests_field
     task_ids = []
+    texts: dict[str, list[tuple[int, bytes]]] = {name: [] for name in FIELDS}
     begin = 0
     for place, end in enumerate(block.ends.tolist(), block.first):
         line = block.lines[begin:end]
@@ -240,6 +248,9 @@ def _line_by_line(
             if described["difficulty"][place] != (-1 if difficulty is None else difficulty):
                 _note(found.not_index, f"line {place}: difficulty")
         task_ids.append(str(record.get("task_id")))
+        for name, known in texts.items():
+            known.append((place, str(record.get(name)).encode(errors="replace")))
+    found.texts = {name: TextHashes.of(known) for name, known in texts.items()}
     return _hashes(task_ids)
 
 

@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from wmtp_assets.corpora.overlap import TextHashes
+
 TRAINING_DIFFICULTIES: Final = (1, 11)  # of the first phase, both included
 
 
@@ -43,7 +45,8 @@ class ScannedRows:
 
     `classes` counts correct, incorrect, absent and not boolean; `by_class` counts difficulties in
     each of them; `without_tests` names rows whose `tests_field` is empty. `facts` is None where a
-    line is not as the schema says.
+    line is not as the schema says. `texts` has the hashes of instructions and outputs, by the
+    field's name.
     """
 
     rows: int = 0
@@ -54,6 +57,7 @@ class ScannedRows:
     not_schema: list[str] = field(default_factory=list)
     not_index: list[str] = field(default_factory=list)
     facts: LineFacts | None = None
+    texts: dict[str, TextHashes] = field(default_factory=dict)
     tests_field: str | None = None
     without_tests: list[str] = field(default_factory=list)
     repeated_task_ids: int = 0
