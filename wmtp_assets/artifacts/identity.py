@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import locked
+from wmtp_assets.artifacts.checks.of_kind import checks_of_kind
 from wmtp_assets.artifacts.released_weights import checkpoint_of, record_of
 from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
@@ -27,7 +28,8 @@ _TICK_SECONDS = 0.02  # a file that is changed twice within a tick of the clock 
 
 def identity_of(project: Project, artifact: Artifact) -> Identity | None:
     """What stands for every file that the checks of an artifact may read: its own, those of all
-    that it is made from, what was fetched, and the records of both. None where one is missing."""
+    that it is made from, what was fetched, and the records of both. None where one is missing. What
+    they look at beside it may be missing."""
     for _ in range(100):
         try:
             found = tuple(_identities(project, artifact))
@@ -67,6 +69,11 @@ def _identities(project: Project, artifact: Artifact) -> Iterator[object]:
         # Not the file of assets.lock: every fetch adds to it.
         repo = locked(project, UpstreamFiles.of(project.artifacts[name]).repo)
         yield None if repo is None else (repo.commit, [repo.files.get(path) for path in paths])
+    for name in checks_of_kind(artifact).beside(project, artifact):
+        current = project.store.versions.home(name) / "current"
+        there = current.is_symlink()
+        yield name, str(current.readlink()) if there else None
+        yield from map(_file, _below(project.store.path(name)) if there else ())
 
 
 def _read_by(project: Project, artifact: Artifact) -> list[str]:

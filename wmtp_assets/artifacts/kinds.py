@@ -318,7 +318,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         make=datasets.write_schema,
         loaded_as=Document,
         facts=facts.of_schema,
-        checks="wmtp_assets.artifacts.checks.datasets:SCHEMAS",
+        checks="wmtp_assets.artifacts.checks.schemas:SCHEMAS",
         page="wmtp_assets.pages.asset.rows:of_schema",
         describe=_text(
             "JSON Schema of a row, and the cards that declare the rows' files to Hugging Face's "

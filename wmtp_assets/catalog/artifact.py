@@ -73,6 +73,11 @@ class Artifact:
         return self.kind is Kind.SHARDS
 
     @property
+    def is_split(self) -> bool:
+        """Whether it is the rows of a whole split."""
+        return self.kind is Kind.SPLIT
+
+    @property
     def is_small(self) -> bool:
         """Whether its rows are chosen from a whole split."""
         return self.kind is Kind.SMALL_SPLIT

@@ -1,4 +1,4 @@
-"""The checks of datasets: splits, small copies, their metadata, and the schema."""
+"""The checks of datasets: splits, small copies, and the first phase's metadata of both."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place, source
 from wmtp_assets.artifacts.checks.subject import KindChecks, Subject
 from wmtp_assets.artifacts.identity import identity_of
-from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.structure import SplitMetadata, structure_fault
 from wmtp_assets.artifacts.types import Document, Split, Tokenizer, demand
 from wmtp_assets.catalog import Dataset
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.catalog.tokenizers import tokenizer_of
 from wmtp_assets.corpora import checks as corpora
@@ -23,7 +22,6 @@ from wmtp_assets.corpora.scanned_rows import (
     LineFacts,
     ScannedRows,
 )
-from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.corpora.source_comparison import (
     SplitSource,
     check_rebuilt,
@@ -31,7 +29,6 @@ from wmtp_assets.corpora.source_comparison import (
     check_source,
 )
 from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
-from wmtp_assets.storage.atomic import json_bytes
 
 _CURRENT_DIFFICULTIES = (6, 25)  # of today's training code, both included
 
@@ -189,7 +186,7 @@ def _check_rows_of_source(
     beside = [
         one.name
         for one in project.artifacts.values()
-        if one.kind in (Kind.SPLIT_METADATA, Kind.SMALL_METADATA) and one.inputs == (artifact.name,)
+        if one.is_row_metadata and one.contract == "phase1" and one.inputs == (artifact.name,)
     ]
     metadata = Document(*place(project, beside[0])).path if rebuild and beside else None
     if artifact.is_small:
@@ -210,50 +207,6 @@ def _check_rows_of_source(
     return check_source(rows.jsonl, made_from, seed)
 
 
-class SchemaSubject(Subject):
-    """schema.json of a dataset, and the cards beside it."""
-
-    @property
-    def document(self) -> Document:
-        """schema.json."""
-        return Document(self.folder, self.receipt)
-
-
-def schema_checks(project: Project, artifact: Artifact) -> list[Check[SchemaSubject]]:
-    """The checks of a dataset's schema, beside those of every artifact."""
-    return [schema_is_ours, data_files_declared]
-
-
-@check("schema.json is the schema that the rows are checked by.")
-def schema_is_ours(subject: SchemaSubject) -> Outcome:
-    dataset_format = format_of(subject.project.catalog, subject.artifact)
-    path = subject.document.path
-    same = path.name == "schema.json"
-    same = same and path.read_bytes() == json_bytes(row_schema(dataset_format))
-    return Outcome(
-        same,
-        f"the schema of {dataset_format.label}",
-        "as expected" if same else "another schema",
-        str(path),
-        hint="" if same else f"wmtp materialize {subject.artifact.name} --force",
-    )
-
-
-@check("README.md declares the rows' files to `load_dataset`.")
-def data_files_declared(subject: SchemaSubject) -> Outcome:
-    folder = subject.folder
-    files = schema_documents(subject.project.store, subject.artifact).files
-    cards = {name: data for name, data in files.items() if name.endswith(".md")}
-    wrong = [name for name, data in cards.items() if (folder / name).read_bytes() != data]
-    return Outcome(
-        not wrong,
-        "cards that declare the file of every split with rows, and the types of its fields",
-        f"another {', '.join(wrong)}" if wrong else "as expected",
-        str(folder / (wrong or list(cards))[0]),
-        hint=f"wmtp materialize {subject.artifact.name} --force" if wrong else "",
-    )
-
-
 def _rows_made_again(project: Project, artifact: Artifact) -> list[Finding]:
     return [_check_rows_of_source(project, artifact, rebuild=True)]
 
@@ -262,11 +215,5 @@ def _compared_with_split(project: Project, artifact: Artifact) -> list[Finding]:
     return []  # its split's comparison includes it
 
 
-def _schema_made_again(project: Project, artifact: Artifact) -> list[Finding]:
-    subject = SchemaSubject(project, artifact)
-    return [one.of(subject) for one in schema_checks(project, artifact)]
-
-
 SPLITS = KindChecks(SplitSubject, split_checks, _rows_made_again)
 SPLIT_METADATA = KindChecks(MetadataSubject, metadata_checks, _compared_with_split)
-SCHEMAS = KindChecks(SchemaSubject, schema_checks, _schema_made_again)

@@ -80,7 +80,7 @@ def _written_again(project: Project, artifact: Artifact) -> list[Finding]:
             "the bytes that its rows give when it is written again",
             "the same bytes" if same else "other bytes",
             str(path),
-            hint="" if same else f"wmtp materialize {artifact.name} --force",
+            hint="" if same else ProblemMetadataSubject(project, artifact).again,
         )
     ]
 

@@ -70,17 +70,23 @@ class Subject:
 KindComparison = Callable[[Project, Artifact], Iterable[Finding]]
 
 
+def _nothing(_: Project, __: Artifact) -> Iterable[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class KindChecks:
     """The checks of a kind of artifact, beside those of every artifact.
 
     `listed` gives those of one artifact, each a check of `subject`; `against_source` makes an
-    artifact again from its source, in memory, and compares.
+    artifact again from its source, in memory, and compares. `beside` names the artifacts that the
+    checks look at beside those that it is made from, whether they are there or not.
     """
 
     subject: type[Subject]
     listed: Callable[[Project, Artifact], Iterable[Check[Any]]]
     against_source: KindComparison
+    beside: Callable[[Project, Artifact], Iterable[str]] = _nothing
 
 
 def by(one: Check[Any], subject: type[Subject] = Subject) -> KindComparison:
