@@ -172,6 +172,7 @@ def test_another_models_tokenizer_is_refused_with_both_sizes_and_the_hint_is_the
     assert world.opens()
 
 
+@pytest.mark.slow
 def test_a_tokenizer_model_may_be_a_models_own_and_others_may_name_it(
     project: Project, tmp_path: Path
 ) -> None:
