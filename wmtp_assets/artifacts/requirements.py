@@ -110,12 +110,12 @@ def _bytes_of(catalog: Catalog, artifact: Artifact) -> int:
     if (
         dataset is not None
         and artifact.split
-        and (artifact.is_fetched or _is_whole_split(artifact))
+        and (artifact.is_fetched or artifact.is_of_whole_problems or _is_whole_split(artifact))
     ):
         rows = dataset.splits[artifact.split].rows or 0
-        # Upstream's parquet is about half of what comes out of it.
+        # Upstream's parquet is about half of what comes out of it, and tests are a part of it.
         half = rows * FORMATS[dataset.layout].row_bytes // 2
-        return half if artifact.is_fetched else 2 * half
+        return 2 * half if _is_whole_split(artifact) else half
     return 0
 
 

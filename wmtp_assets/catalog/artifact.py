@@ -98,6 +98,11 @@ class Artifact:
         return self.kind in (Kind.SMALL_SPLIT, Kind.SMALL_METADATA, Kind.SMALL_METADATA_CURRENT)
 
     @property
+    def is_of_whole_problems(self) -> bool:
+        """Whether it holds a split's problems with all of their tests, and no rows."""
+        return self.kind in (Kind.EVALUATION, Kind.TESTS)
+
+    @property
     def is_raw_view(self) -> bool:
         """Whether it shows the fetched files of a model or dataset, in a folder."""
         return self.kind is Kind.RAW_VIEW

@@ -130,8 +130,8 @@ class ProblemTestsFile(Mapping[str, dict[str, Any]]):
             raise CorpusError(
                 "There is no file of tests",
                 where=path,
-                hint="`wmtp materialize` makes it where the catalog has `contract: current` and "
-                "the dataset's source has tests.",
+                hint="Materialize the split's tests; a catalog that serves the contract `current` "
+                "has them, of datasets whose source has tests.",
             ) from error
         except (OSError, pa.ArrowException) as error:
             raise self._unlike("a Parquet file", str(error)) from error

@@ -19,12 +19,14 @@ from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.gate import evaluate
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
+from wmtp_assets.artifacts.requirements import disk_needed
 from wmtp_assets.artifacts.types import fetched
-from wmtp_assets.catalog.artifacts import Kind
+from wmtp_assets.catalog.artifacts import Kind, artifacts_of
 from wmtp_assets.cli import main
 from wmtp_assets.corpora.evaluation_files import write_evaluation, write_tests
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.storage.digests import watched
+from wmtp_assets.storage.errors import StorageError
 from wmtp_assets_tests.artifact_checks.breaking import answers, failed, flip, recommit
 from wmtp_assets_tests.corpora import reference
 
@@ -154,6 +156,15 @@ def test_a_flipped_bit_fails(name: str, file: str, copied_current: Project) -> N
     assert len(wrong) > 1
 
 
+def test_the_estimate_of_disk_counts_them(current_project: Project) -> None:
+    names = (TESTS, EVAL, VIEW)
+    tests, lines, view = (
+        disk_needed(current_project.catalog, [current_project.artifacts[name]]) for name in names
+    )
+    assert tests > lines > 0
+    assert view == 0
+
+
 # Upstream's files.
 
 
@@ -174,6 +185,15 @@ def test_raw_shows_what_was_fetched_without_storing_it_twice(current_project: Pr
     config = storage / "upstream/models/facebook/multi-token-prediction/7B_1T_4/params.json"
     shown = storage / "models/meta-llama-mtp/raw/7B_1T_4/params.json"
     assert os.path.samefile(config, shown)  # noqa: PTH121
+
+
+def test_an_alias_of_a_model_shows_them_too(current_project: Project) -> None:
+    catalog = current_project.catalog
+    name = "meta-llama-mtp"
+    aliased = catalog.models[name].model_copy(update={"aliases": ("mtp",)})
+    models = {**catalog.models, name: aliased}
+    found = artifacts_of(catalog.model_copy(update={"models": models}))
+    assert set(found[MODEL_VIEW].links) == {"models/meta-llama-mtp/raw", "models/mtp/raw"}
 
 
 def test_a_view_of_other_files_closes_the_gate(copied_current: Project) -> None:
@@ -200,6 +220,23 @@ def test_a_view_of_other_files_closes_the_gate(copied_current: Project) -> None:
         assert failed(copied_current, MODEL_VIEW) == set()
     flip(copied_current.store.path(MODEL_VIEW) / "raw/7B_1T_4/params.json")
     assert failed(copied_current, MODEL_VIEW) == {"files_unchanged"}
+
+
+def test_a_fetched_file_that_is_lost_is_named_with_the_command_that_fetches_it(
+    copied_current: Project,
+) -> None:
+    project, view = copied_current, copied_current.artifacts[VIEW]
+    gone = shards(project, "train")[0]
+    gone.unlink()
+    inputs, log = load_inputs(project, view), logging.getLogger(__name__)
+    with pytest.raises(StorageError) as caught:
+        make_artifact(project, view, inputs, log, force=True)
+    assert caught.value.where == gone
+    assert caught.value.hint == f"wmtp materialize {RAW} --force"
+    raw = project.artifacts[RAW]
+    make_artifact(project, raw, [], log, force=True)
+    make_artifact(project, view, load_inputs(project, view), log, force=True)
+    assert failed(project, VIEW) == failed(project, RAW) == set()
 
 
 def test_files_that_are_verified_together_are_read_once(copied_current: Project) -> None:

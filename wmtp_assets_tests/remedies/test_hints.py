@@ -440,6 +440,7 @@ OTHERS = [
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
     "artifacts.as_llama.model_folder_of": "artifacts/test_as_llama.py executes it",
+    "artifacts.make.fetched.show_files": "artifact_checks/test_evaluation.py executes it",
     "artifacts.as_llama._require_digest": "artifacts/test_as_llama.py executes it",
     "orchestration.home._refuse_environment_file": "orchestration/test_home.py executes it",
     "orchestration.home._claim": "orchestration/test_home.py executes it",

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.artifacts.raw_view import FOLDER, shown_files
-from wmtp_assets.artifacts.types import LISTING
+from wmtp_assets.artifacts.types import LISTING, Fetched
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, fetch_upstream, listing_of
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.disk import hardlink, make_folders
+from wmtp_assets.storage.errors import StorageError
 
 
 def fetch_files(task: Task) -> Made:
@@ -32,8 +33,18 @@ def fetch_files(task: Task) -> Made:
 
 
 def show_files(task: Task) -> Made:
-    """The files under names of their own; their bytes are stored once. Raises StorageError."""
+    """The files under names of their own; their bytes are stored once. Raises StorageError where
+    one is not there any more."""
     files = shown_files(task.project, task.artifact)
+    for name in task.artifact.inputs:
+        for lost, problem in task.input(name, Fetched).lost().items():
+            if f"{FOLDER}/{lost}" in files:
+                raise StorageError(
+                    "A fetched file is not what arrived",
+                    found=problem,
+                    where=files[f"{FOLDER}/{lost}"][0],
+                    hint=f"wmtp materialize {name} --force",
+                )
     make_folders(task.folder / FOLDER)
     for name, (path, _) in files.items():
         make_folders((task.folder / name).parent)
