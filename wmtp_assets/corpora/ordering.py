@@ -47,6 +47,9 @@ def drawn(indices: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64
 
 
 def _mixed(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    value = (value ^ (value >> np.uint64(30))) * _MIX_A
-    value = (value ^ (value >> np.uint64(27))) * _MIX_B
-    return value ^ (value >> np.uint64(31))
+    value = value ^ (value >> np.uint64(30))
+    value *= _MIX_A  # in place from here on: fewer arrays to pass through the cache
+    value ^= value >> np.uint64(27)
+    value *= _MIX_B
+    value ^= value >> np.uint64(31)
+    return value

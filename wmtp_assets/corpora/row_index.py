@@ -170,7 +170,7 @@ class RowIndex:
         found: dict[str, NDArray[Any]] = {}
         begin = 0
         # In pieces, so that what Arrow needs beside the arrays is small.
-        for batch in self.batches(names):
+        for batch in self.batches(names, ROWS_PER_GROUP):
             for name in names:
                 values = as_numpy(batch.column(name))
                 if name not in found:

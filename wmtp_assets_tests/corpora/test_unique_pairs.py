@@ -175,6 +175,20 @@ def test_how_the_work_is_laid_out_does_not_matter(
     assert [drawn(150, 3, bins=bins, **asked).tolist(), drawn(150, 4, **asked).tolist()] == expected
 
 
+def test_rows_of_a_problem_need_not_stand_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed = ordering.shuffled(_ALL, 3)
+    cap, columns = 4, (_CLASS[mixed], _PROBLEM[mixed])
+    given = {"output_tokens": _TOKENS[mixed], "length_bins": _EDGES, "max_pairs_per_problem": cap}
+    there = sum(possible(None, cap, None, _EDGES).values())
+    for count in (there, 60):
+        found = samplers.unique_pairs(*columns, None, count, 5, **given)
+        assert len(found) == count
+        check(mixed[found], cap, _EDGES)
+        monkeypatch.setattr(unique_pairs, "_BLOCK", 100)
+        assert samplers.unique_pairs(*columns, None, count, 5, **given).tolist() == found.tolist()
+        monkeypatch.undo()
+
+
 def test_bounds_that_too_few_keys_lie_below_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = drawn(900).tolist()
     bounds = unique_pairs._bounds
