@@ -2,9 +2,10 @@
 
     python -m benchmarks.problem_map [FOLDER]          # from the repository's root
 
-`write` makes the file from the row index and a line or two of each problem, `map` answers what the
-file holds of 1,000 problems without it, and `json` is `json.load` of the file: each a process of
-its own. Wall and CPU seconds, and the greatest anonymous memory in MB.
+`write` makes the file from the row index and a line or two of each problem, `check` compares it
+with what lines that were read already ask for, `map` answers what the file holds of 1,000 problems
+without it, and `json` is `json.load` of the file: each a process of its own. Wall and CPU seconds,
+and the greatest anonymous memory in MB.
 """
 
 from __future__ import annotations
@@ -73,7 +74,17 @@ def step(name: str, folder: Path) -> dict[str, object]:
 
     if name == "write":
         return {"bytes": write_problem_metadata(index, jsonl, out)["bytes"]}
-    found = ProblemIndexMap(ProblemRows.of_index(RowIndex(index), jsonl))
+    rows = ProblemRows.of_index(RowIndex(index), jsonl)
+    if name == "check":
+        from wmtp_assets.corpora.problem_metadata_checks import StoredProblemMetadata
+        from wmtp_assets.corpora.scanned_rows import LineFacts
+
+        begins = np.flatnonzero(np.diff(rows.problem, prepend=-1)).tolist()
+        runs = [(begin, rows.ids[rows.problem[begin]]) for begin in begins]
+        facts = LineFacts(rows.is_correct, rows.difficulty, runs)
+        stored = StoredProblemMetadata(out, lambda: jsonl, lambda: facts)
+        return {"differences": len(stored.compared.differences)}
+    found = ProblemIndexMap(rows)
     some = found.ids[:: len(found) // 1000]
     return {"lines": sum(len(found[problem]["correct_indices"]) for problem in some)}
 
@@ -83,9 +94,10 @@ def main(folder: Path) -> int:
     if not (folder / "train.index.parquet").exists():
         write_world(folder)
     report = Report()
-    for name in ("write", "map", "json"):
+    for name in ("write", "check", "map", "json"):
         found = run(["benchmarks.problem_map", name, str(folder)])
         bars = (SECONDS, MEGABYTES) if name == "write" else (None, None)
+        assert not found.result.get("differences"), "it is not what was written"
         report.figure(f"{name}.wall_s", found.wall, bars[0])
         report.figure(f"{name}.cpu_s", found.cpu)
         report.figure(f"{name}.peak_mb", found.peak_mb, bars[1])
