@@ -17,7 +17,7 @@ from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.gate import evaluate
 from wmtp_assets.artifacts.identity import identity_of
 from wmtp_assets.corpora import row_scan
-from wmtp_assets_tests.artifact_checks.breaking import answers, recommit, record, rows
+from wmtp_assets_tests.artifact_checks.breaking import answers, flip, recommit, record, rows
 
 CODE, MBPP, HUMANEVAL = (
     f"datasets/{name}_schema" for name in ("codecontests", "mbpp", "humaneval")
@@ -93,6 +93,13 @@ def test_an_evaluation_set_that_is_not_here_yet_is_left_out(copied: Project) -> 
     after = identity_of(copied, copied.artifacts[CODE])
     assert after is not None
     assert after != before
+
+
+def test_a_split_that_cannot_be_read_is_left_to_its_own_checks(copied: Project) -> None:
+    flip(next(copied.store.path("datasets/mbpp_train").glob("*.index.parquet")), at=0)
+    found = answers(copied, MBPP)
+    assert found[SHARED].details.keys() == {"validation, test"}
+    assert "nothing to compare with" in str(found[APART].found)
 
 
 def test_lines_are_read_once_with_those_of_the_splits(

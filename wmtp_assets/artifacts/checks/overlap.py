@@ -39,16 +39,40 @@ class _Rows:
     texts: dict[str, TextHashes]
 
 
+class SplitsSubject(Subject):
+    """An artifact that is made of a dataset's splits, and what was read of their lines."""
+
+    def __init__(self, *given: Any, **further: Any) -> None:
+        super().__init__(*given, **further)
+        self._read: dict[str, _Rows | None] = {}
+
+    def rows(self, names: Iterable[str]) -> list[_Rows]:
+        """What the splits' own checks read, of those that can be read: of others they say why."""
+        found = []
+        for name in names:
+            if name not in self._read:
+                self._read[name] = self._rows(self.project.artifacts[name])
+            rows = self._read[name]
+            if rows is not None:
+                found.append(rows)
+        return found
+
+    def _rows(self, split: Artifact) -> _Rows | None:
+        own = split.owner == self.artifact.owner
+        name = str(split.split) if own else f"{split.owner} {split.split}"
+        try:
+            stored = SplitSubject(self.project, split, shared=self.shared).stored
+            return _Rows(name, Corpus(stored.jsonl), stored.scan.texts)
+        except Exception:  # whatever it is, the split's checks report it
+            return None
+
+
 @check(
     "What instructions and outputs the splits share, white space aside: information, no failure.",
     blocking=False,
 )
-def overlap_between_splits(subject: Subject) -> Outcome:
-    splits = [
-        _rows(subject, subject.project.artifacts[name], _split_of(subject.project, name))
-        for name in subject.artifact.inputs
-    ]
-    found = _Found.of(itertools.combinations(splits, 2))
+def overlap_between_splits(subject: SplitsSubject) -> Outcome:
+    found = _Found.of(itertools.combinations(subject.rows(subject.artifact.inputs), 2))
     return Outcome(
         True,
         "what splits share is counted, and no failure",
@@ -62,19 +86,11 @@ def overlap_between_splits(subject: Subject) -> Outcome:
     "No instruction or output of a training split stands in an evaluation set, white space aside.",
     blocking=False,
 )
-def training_apart_from_evaluation(subject: Subject) -> Outcome:
+def training_apart_from_evaluation(subject: SplitsSubject) -> Outcome:
     project = subject.project
-    others = [
-        _rows(subject, one, f"{one.owner} {one.split}")
-        for one in evaluation_splits(project, subject.artifact)
-        if project.store.current(one.name) is not None
-    ]
-    training = [
-        _rows(subject, project.artifacts[name], _split_of(project, name))
-        for name in (subject.artifact.inputs if others else ())
-        if _trains(project.artifacts[name])
-    ]
-    found = _Found.of(itertools.product(training, others))
+    others = subject.rows(one.name for one in evaluation_splits(project, subject.artifact))
+    training = [name for name in subject.artifact.inputs if _trains(project.artifacts[name])]
+    found = _Found.of(itertools.product(subject.rows(training if others else ()), others))
     return Outcome(
         not found.details,
         "no instruction or output of a training split in an evaluation set",
@@ -109,16 +125,6 @@ def beside_schema(project: Project, schema: Artifact) -> list[str]:
 
 def _trains(split: Artifact) -> bool:
     return str(split.split).startswith("train")
-
-
-def _split_of(project: Project, name: str) -> str:
-    return str(project.artifacts[name].split)
-
-
-def _rows(subject: Subject, split: Artifact, name: str) -> _Rows:
-    """Of a split that is verified together with this artifact, what its own checks read."""
-    stored = SplitSubject(subject.project, split, shared=subject.shared).stored
-    return _Rows(name, Corpus(stored.jsonl), stored.scan.texts)
 
 
 @dataclass(frozen=True)

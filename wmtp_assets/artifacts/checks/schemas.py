@@ -6,11 +6,12 @@ from typing import Any
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.overlap import (
+    SplitsSubject,
     beside_schema,
     overlap_between_splits,
     training_apart_from_evaluation,
 )
-from wmtp_assets.artifacts.checks.subject import KindChecks, Subject
+from wmtp_assets.artifacts.checks.subject import KindChecks
 from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Document
 from wmtp_assets.catalog.artifacts import Artifact
@@ -20,7 +21,7 @@ from wmtp_assets.findings import Check, Finding, Outcome, check
 from wmtp_assets.storage.atomic import json_bytes
 
 
-class SchemaSubject(Subject):
+class SchemaSubject(SplitsSubject):
     """schema.json of a dataset, and the cards beside it."""
 
     @property
