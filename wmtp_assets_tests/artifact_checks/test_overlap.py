@@ -96,7 +96,7 @@ def test_an_evaluation_set_that_is_not_here_yet_is_left_out(copied: Project) -> 
 
 
 def test_a_split_that_cannot_be_read_is_left_to_its_own_checks(copied: Project) -> None:
-    flip(next(copied.store.path("datasets/mbpp_train").glob("*.index.parquet")), at=0)
+    flip(next(copied.store.path("datasets/mbpp_train").glob("*.index.parquet")), at=-1)
     found = answers(copied, MBPP)
     assert found[SHARED].details.keys() == {"validation, test"}
     assert "nothing to compare with" in str(found[APART].found)
