@@ -53,11 +53,11 @@ class ArtifactKind:
     `code_version` gets a new number when `make` gives other bytes for the same inputs: what the old
     code made is then made again; where `of_format`, the version of the dataset's format counts as
     well (`code_version_of`). `describe` (one sentence), `red` (what it means that a check
-    failed), `icon` (one that Dagster has), `row_schema` (the JSON Schema of a line, where the
-    artifact has lines) and `page` are for the page of the asset; `page` names the function that
-    gives what is shown there (by "module:name": `pages/` is built upon this package). `counted` is
-    for the table of a run; `long_checks` says that its checks read what may be gigabytes: they come
-    after those of other kinds.
+    failed), `icon` (one that Dagster has), `row_schema` (the JSON Schema whose fields Dagster
+    lists as columns, above all pictures) and `page` are for the page of the asset; `page` names the
+    function that gives what is shown there (by "module:name": `pages/` is built upon this package).
+    `counted` is for the table of a run; `long_checks` says that its checks read what may be
+    gigabytes: they come after those of other kinds.
     """
 
     make: Maker
@@ -140,8 +140,8 @@ def _shards(_: Catalog, artifact: Artifact) -> str:
 def _rows(catalog: Catalog, artifact: Artifact) -> str:
     dataset = catalog.datasets[artifact.owner]
     return (
-        f"{dataset.upstream.repository}, {artifact.split}: one Alpaca record per line, at most "
-        f"{dataset.max_tokens} tokens each, with the row index and statistics."
+        f"{dataset.upstream.repository} {artifact.split}, one Alpaca record per line, with a row "
+        "index."
     )
 
 
@@ -310,7 +310,6 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         of_format=True,
         counted="rows",
         long_checks=True,
-        row_schema=_row_schema,
     ),
     Kind.SPLIT_METADATA: _ROW_METADATA,
     Kind.SPLIT_METADATA_CURRENT: _PROBLEM_METADATA,
@@ -325,6 +324,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
             "datasets."
         ),
         red="it does not describe the stored rows",
+        row_schema=_row_schema,
         icon="json",
         code_version="3",  # cards declare splits with rows only
         of_format=True,
@@ -341,7 +341,6 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="its rows are not those that the seed chooses",
         icon="dataset",
         counted="rows",
-        row_schema=_row_schema,
         beside=lambda artifact: (f"{artifact.split}_small_stats.json",),
     ),
     Kind.SMALL_METADATA: _ROW_METADATA,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,20 +89,18 @@ def _shown(value: Value) -> dg.MetadataValue[Any]:
 
 
 def column_schema(schema: Mapping[str, Any]) -> dg.TableSchema:
-    """The fields of a JSON Schema as columns.
+    """The fields of a JSON Schema as columns, those of an inner object as `outer.inner`."""
+    return dg.TableSchema(list(_columns(schema, "")))
 
-    An inner object is one column, described by its fields: Dagster lists the columns above all
-    other metadata, and every one moves the pictures further down.
-    """
-    columns = []
+
+def _columns(schema: Mapping[str, Any], prefix: str) -> Iterator[dg.TableColumn]:
+    every = dg.TableColumnConstraints(nullable=False)
     for name, rule in schema["properties"].items():
-        described = rule.get("description")
         if rule.get("type") == "object":
-            inner = rule["properties"].items()
-            described = ", ".join(f"{field}: {_type_of(one)}" for field, one in inner)
-        every = dg.TableColumnConstraints(nullable=False)
-        columns.append(dg.TableColumn(name, _type_of(rule), described, every))
-    return dg.TableSchema(columns)
+            yield from _columns(rule, f"{prefix}{name}.")
+        else:
+            described = rule.get("description")
+            yield dg.TableColumn(f"{prefix}{name}", _type_of(rule), described, every)
 
 
 def _type_of(rule: Mapping[str, Any]) -> str:

@@ -37,6 +37,12 @@ def sighup_counts() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
+@pytest.fixture(scope="module")
+def sound(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """A world with everything made, to copy: asking its gate takes longer than any test of it."""
+    return tiny.whole(project, tmp_path_factory.mktemp("signals") / "world")
+
+
 @pytest.fixture
 def empty_world(project: Project, tmp_path: Path) -> Tiny:
     catalog = small(project.catalog, "optional")
@@ -90,7 +96,7 @@ def test_signals_at_random_moments_of_a_run_end_it_and_the_next_run_goes_on(
     process = started(empty_world, *MAKE)
     assert process.wait() == 0
     whole = time.monotonic() - began
-    for number in SIGNALS * 2:
+    for number in SIGNALS:  # at other moments each time
         strike(empty_world, MAKE, chance.uniform(0.2, 0.95) * whole, number)
         for loss in ("versions", "published", "datasets_v2"):
             tiny.scrap(empty_world.storage / loss)
@@ -106,9 +112,9 @@ def test_signals_at_random_moments_of_a_run_end_it_and_the_next_run_goes_on(
     [("verify", "--deep"), ("gate",), ("mirror", "mirrored"), ("gc",), ("run", "--port", "0")],
 )
 def test_a_signal_ends_every_command(
-    project: Project, tmp_path: Path, arguments: tuple[str, ...]
+    sound: Tiny, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    world = tiny.whole(project, tmp_path / "world")
+    world = tiny.copied(sound, tmp_path / "world")
     chance = random.Random(11)
     for number in SIGNALS[:2]:
         strike(world, arguments, chance.uniform(0.5, 3), number)

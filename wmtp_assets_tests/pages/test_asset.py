@@ -22,6 +22,8 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.definitions import build_defs
+from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.io_manager import shown_of
 from wmtp_assets.pages import facts as facts_module
 from wmtp_assets.pages.asset import asset_facts, file_facts
@@ -105,6 +107,10 @@ def test_a_splits_numbers_are_those_of_its_lines(project: Project, name: str) ->
     python = Counter(columns["language"])
     assert facts["languages"] == f"Python 3 {python[3]}, Python 2 {python[1]}"
     assert f"Codeforces {columns['source'].count(2)}" in facts["sources"]
+    columns_said = [row["column"] for row in facts["columns"].rows]
+    assert {one.partition(".")[0] for one in columns_said} == set(lines[0])
+    inner = {one.partition(".")[2] for one in columns_said if one.startswith("metadata.")}
+    assert inner >= set(lines[0]["metadata"])
     assert len(facts["some rows"].rows) == 5
     for row in facts["some rows"].rows:
         number = int(row["row"].partition(",")[0])
@@ -113,6 +119,20 @@ def test_a_splits_numbers_are_those_of_its_lines(project: Project, name: str) ->
         assert ("correct" if one["is_correct"] else "incorrect") == row["row"].split(", ")[1]
         begin = " ".join(one["instruction"].split())[:20]
         assert row["instruction → output"].startswith(begin)
+
+
+def test_nothing_stands_above_a_splits_pictures_and_a_schema_lists_its_columns(
+    project: Project,
+) -> None:
+    assert next(iter(facts_of(project, TRAIN))) == "difficulty"
+    graph = build_defs(project.catalog, project.hub_spec, project.storage).resolve_asset_graph()
+    for name in project.artifacts:
+        metadata = graph.get(key_of(name)).metadata
+        assert ("dagster/column_schema" in metadata) == name.endswith("_schema"), name
+    schema = graph.get(key_of("datasets/codecontests_schema")).metadata["dagster/column_schema"]
+    (listed,) = [schema.value] if hasattr(schema, "value") else [schema]
+    names = [column.name for column in listed.columns]
+    assert names == [row["column"] for row in facts_of(project, TRAIN)["columns"].rows]
 
 
 def test_the_funnel_accounts_for_every_row(project: Project) -> None:

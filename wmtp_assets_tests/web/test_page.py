@@ -474,7 +474,8 @@ def tried_out(
     called = set()
     for name in names:
         asked: list[dict[str, Any]] = []
-        for hand in hands:
+        # Of an old name one try shows that it is served: it leads to the same code as the new one.
+        for hand in hands[:1] if "Pipeline" in name else hands:
             for given in hand.arguments(mutations.fields[name]):
                 if given in asked:  # it takes no text
                     continue

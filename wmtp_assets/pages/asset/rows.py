@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.types import Document, Split
+from wmtp_assets.artifacts.types import Split
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.records import LANGUAGES
+from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.pages.asset.values import (
     SHOWN_FIELDS,
     WORD_BESIDE,
@@ -52,6 +53,7 @@ def of_rows(project: Project, artifact: Artifact, folder: Path, receipt: Receipt
         "funnel": Table(_funnel(project, split, receipt)),
         "some rows": Table([_line(line, where) for line in lines]),
         "all rows": Link(split.path),
+        "columns": Table(_columns(row_schema(where))),
         **_origin(stats, where),
         **numbers(receipt, "rows", "correct", "incorrect"),
         "problems": int(stats["problems_with_rows"]),
@@ -88,12 +90,8 @@ def of_problem_metadata(
 
 
 def of_schema(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
-    """A schema: its columns."""
-    schema = Document(folder, receipt).value()
-    return {
-        "columns": Table(_columns(schema)),
-        "layout": plain(str(receipt.facts.get("layout", ""))),
-    }
+    """A schema: its layout. Dagster lists its columns above all facts."""
+    return {"layout": plain(str(receipt.facts.get("layout", "")))}
 
 
 def _line(line: Line, where: DatasetFormat) -> Mapping[str, Cell]:
