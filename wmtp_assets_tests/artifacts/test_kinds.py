@@ -135,10 +135,10 @@ def test_every_artifact_is_described_and_loads_inputs_of_its_own(name: str, tmp_
         assert len(set(loaded)) == len(loaded), artifact.name
 
 
-def test_a_row_schema_describes_rows_and_nothing_else(project: Project) -> None:
+def test_columns_are_listed_of_schemas_and_of_nothing_that_has_pictures(project: Project) -> None:
     for artifact in project.artifacts.values():
         schema = kind_of(artifact).row_schema
-        assert (schema is not None) == (kind_of(artifact).loaded_as is Split), artifact.name
+        assert (schema is not None) == (artifact.kind is Kind.SCHEMA), artifact.name
         if schema is not None:
             assert "instruction" in schema(project.catalog, artifact)["properties"]
 

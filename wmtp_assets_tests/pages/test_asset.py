@@ -222,12 +222,19 @@ def test_no_tensor_is_read_and_of_rows_a_few(project: Project) -> None:
         assert read() - before < limit < receipt.size / 3
 
 
-def test_every_page_is_small_plain_and_within_the_window(project: Project) -> None:
-    kinds = set()
-    for name, artifact in project.artifacts.items():
+def test_every_page_is_small_plain_and_within_the_window(
+    project: Project, current_project: Project
+) -> None:
+    kinds = {one.kind for one in [*project.artifacts.values(), *current_project.artifacts.values()]}
+    assert kinds == set(Kind) - {Kind.PACKAGE_FILE}, "a page of each kind, but for copies of files"
+    for each in (project, current_project):
+        check_pages(each)
+
+
+def check_pages(project: Project) -> None:
+    for name in project.artifacts:
         receipt = project.store.current(name)
         assert receipt is not None
-        kinds.add(artifact.kind)
         facts = facts_of(project, name)
         assert "not shown" not in facts, facts
         for key, value in facts.items():
@@ -246,7 +253,6 @@ def test_every_page_is_small_plain_and_within_the_window(project: Project) -> No
         for value in shown.values():
             if type(value).__name__ == "MarkdownMetadataValue":
                 assert len(str(value.value)) < LIMIT
-    assert kinds == set(Kind), "a page of each kind"
 
 
 @pytest.mark.parametrize("rows", [10, 99_999, 3_700_000])
