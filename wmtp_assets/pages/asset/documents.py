@@ -43,9 +43,9 @@ def of_tokenizer(project: Project, artifact: Artifact, folder: Path, receipt: Re
 
 
 def of_stated(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
-    """Of a kind that nothing more is known of: what its maker states."""
+    """Of a kind that nothing more is known of: what its maker states, by names that break."""
     return {
-        name: fact
+        name.replace("_", " "): fact
         if isinstance(fact, int | float) and not isinstance(fact, bool)
         else plain(as_text(fact))
         for name, fact in list(receipt.facts.items())[:SHOWN_FIELDS]
