@@ -109,8 +109,8 @@ def evaluation_line(problem: ProblemTests) -> Iterator[bytes]:
     facts = json.dumps(problem.facts, ensure_ascii=False)[:-1]
     text = f'{json.dumps(head, ensure_ascii=False)[:-1]}, "metadata": {facts}'
     yield text.encode()
-    for piece in _tests(problem.tests):
-        yield b", "
+    for at, piece in enumerate(_tests(problem.tests)):
+        yield b", " if at or problem.facts else b""
         yield from piece
     yield b"}}\n"
 

@@ -19,7 +19,14 @@ from wmtp_assets.corpora import tests_file
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.evaluation import EvaluationSource
+from wmtp_assets.corpora.evaluation_checks import (
+    EVALUATION_CHECKS,
+    TESTS_CHECKS,
+    StoredEvaluation,
+    StoredTests,
+)
 from wmtp_assets.corpora.evaluation_files import Written, quoted, write_evaluation, write_tests
+from wmtp_assets.corpora.evaluation_source import EvaluatedSplit
 from wmtp_assets.corpora.tests_file import ProblemTestsFile, UnknownProblemError, open_tests
 from wmtp_assets_tests.corpora import reference
 from wmtp_assets_tests.corpora.conftest import (
@@ -167,6 +174,37 @@ def test_lists_that_are_not_parallel_are_refused(
             write(SOURCE, [shard], tmp_path / "out", "valid")
         assert "problem 'torn', row 1" in str(caught.value.where)
         assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_another_source_states_its_own_columns(tmp_path: Path) -> None:
+    source = EvaluationSource(
+        instruction="statement", facts={}, tests=("cases",), name="id", source="origin"
+    )
+    cases = [{"input": "1", "output": "é"}, {"input": "", "output": "2"}]
+    rows = [
+        {"id": name, "origin": 3, "statement": "Do it.", "cases": cases[:count]}
+        for name, count in (("a", 2), ("b", 0), ("b", 1))
+    ]
+    shard = tmp_path / "test.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), shard)
+    (tmp_path / "out").mkdir()
+    write_evaluation(source, [shard], tmp_path / "out", "test")
+    written = write_tests(source, [shard], tmp_path / "out", "test")
+    found = rows_of(tmp_path / "out/test_eval.jsonl")
+    assert [row["task_id"] for row in found] == ["a", "b@3.0", "b@3.1"]
+    assert found[0] == {
+        "task_id": "a",
+        "instruction": "Do it.",
+        "input": "",
+        "metadata": {"cases": {"input": ["1", ""], "output": ["é", "2"]}},
+    }
+    assert found[1]["metadata"] == {"cases": {"input": [], "output": []}}
+    assert written.counts == {"problems": 3, "cases": 3, "texts_repaired": 0}
+    made_from = EvaluatedSplit(source, "test", [shard])
+    lines = StoredEvaluation(tmp_path / "out/test_eval.jsonl", lambda: made_from)
+    tests = StoredTests(tmp_path / "out/test_tests.json", lambda: made_from)
+    assert all(one.of(lines).passed for one in EVALUATION_CHECKS)
+    assert all(one.of(tests).passed for one in TESTS_CHECKS)
 
 
 def test_a_source_without_tests_is_named(tmp_path: Path) -> None:
