@@ -62,7 +62,8 @@ ONLY = {
     "tokenizer_shared": "models that share a tokenizer and have one upstream, too",
     "tokenizer_file_shared": "models that share a tokenizer and have one upstream, too",
     "tests_present": "layouts whose rows have tests: mbpp, humaneval, and those with a plus",
-    "difficulty_in_training_range": "layouts whose rows have difficulties: code-contests",
+    "difficulty_in_training_range": "layouts whose rows have difficulties: code-contests and "
+    "code-contests-plus",
 }
 
 HEAD = """\

@@ -17,6 +17,7 @@ from wmtp_assets.catalog.schema import (
     UpstreamModel,
 )
 from wmtp_assets.checkpoints.layouts import sliced_layouts
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.storage.bounds import usable_name
 
 Location = tuple[str | int, ...]
@@ -35,6 +36,7 @@ def mistakes_of(catalog: Catalog) -> list[Mistake]:
     """Every contradiction between entries, with the location of one of the fields at fault."""
     found = [
         *_references(catalog),
+        *_difficulties(catalog),
         *_names(catalog),
         *_aliases(catalog),
         *_repositories(catalog),
@@ -68,6 +70,23 @@ def _references(catalog: Catalog) -> Iterator[Mistake]:
             continue
         yield ("models", name, "slice_of"), fault
     yield from tokenizers.mistakes(catalog)
+
+
+def _difficulties(catalog: Catalog) -> Iterator[Mistake]:
+    """What gives another dataset's difficulties is a dataset of the format that can."""
+    for name, dataset in catalog.datasets.items():
+        origin = dataset.difficulties_from
+        if origin is None:
+            continue
+        wanted = FORMATS[dataset.layout].difficulties_of
+        given = catalog.datasets.get(origin)
+        if given is None or given.layout not in wanted:
+            known = [n for n, one in catalog.datasets.items() if one.layout in wanted]
+            yield (
+                ("datasets", name, "difficulties_from"),
+                f"{origin!r} is no dataset of the layout {' or '.join(wanted)}: name "
+                f"{' or '.join(known) or 'one, which this catalog lacks'}",
+            )
 
 
 def _names(catalog: Catalog) -> Iterator[Mistake]:

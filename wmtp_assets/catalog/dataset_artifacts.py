@@ -27,9 +27,16 @@ from wmtp_assets.generations import Contract, dataset_folder, small_folder
 def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
     """Every artifact of the datasets."""
     found: list[Artifact] = []
-    for name, dataset in catalog.datasets.items():
+    # What gives difficulties comes before what takes them.
+    ordered = sorted(catalog.datasets.items(), key=lambda one: one[1].difficulties_from is not None)
+    for name, dataset in ordered:
         of_dataset = _Dataset(
-            name, dataset, catalog.contract, tokenizer_of(catalog, name), sample_mark(catalog)
+            name,
+            dataset,
+            catalog.contract,
+            tokenizer_of(catalog, name),
+            _fetched_splits(catalog, dataset.difficulties_from),
+            sample_mark(catalog),
         )
         found += of_dataset.splits()
         found += of_dataset.schemas()
@@ -42,12 +49,19 @@ def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
     return found
 
 
+def _fetched_splits(catalog: Catalog, dataset: str | None) -> tuple[str, ...]:
+    """The fetched files of every split of a dataset."""
+    splits = catalog.datasets[dataset].splits if dataset is not None else ()
+    return tuple(split_artifact(str(dataset), split, "raw") for split in splits)
+
+
 @dataclass(frozen=True)
 class _Dataset:
     name: str
     dataset: Dataset
     contracts: tuple[Contract, ...]
     tokenizer: str
+    graded_by: tuple[str, ...]
     marked: Mapping[str, object]
 
     def _rows_for(self, contract: Contract) -> Contract:
@@ -97,7 +111,7 @@ class _Dataset:
                 self._artifact(
                     split_artifact(self.name, split, contract=own),
                     Kind.SPLIT,
-                    inputs=(raw.name, self.tokenizer),
+                    inputs=(raw.name, self.tokenizer, *self.graded_by),
                     split=split,
                     links=links,
                     settings={

@@ -350,7 +350,8 @@ class Dataset(Entry):
     `package_file` is published as it is, for the evaluation package that reads it.
     `tokenizer` names the model whose tokenizer counts its tokens; `shared` is the catalog's.
     `training_difficulties`, the lowest and the highest that training samples from, is what a check
-    reports by; no row is left out for it.
+    reports by; no row is left out for it. `difficulties_from` names the dataset that gives the
+    difficulties of a format whose source has none.
     """
 
     layout: FormatName
@@ -362,6 +363,7 @@ class Dataset(Entry):
     small: Small | None = None
     package_file: FileField | None = None
     training_difficulties: tuple[Count, Count] | None = None
+    difficulties_from: AssetName | None = None
 
     @model_validator(mode="after")
     def _splits_are_of_the_layout(self) -> Self:
@@ -396,6 +398,20 @@ class Dataset(Entry):
             raise ValueError(
                 f"package_file: {package.package} reads one file of JSON Lines, plain or gzipped: "
                 f"name one that ends in .jsonl or .jsonl.gz, not {path!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _difficulties_come_from_somewhere(self) -> Self:
+        wanted = FORMATS[self.layout].difficulties_of
+        if wanted and self.difficulties_from is None:
+            raise ValueError(
+                f"difficulties_from: the source of {self.layout} has no difficulties: name the "
+                f"dataset of {' or '.join(wanted)} that gives them"
+            )
+        if self.difficulties_from is not None and not wanted:
+            raise ValueError(
+                f"difficulties_from: {self.layout} takes no difficulties from another dataset"
             )
         return self
 

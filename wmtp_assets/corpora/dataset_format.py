@@ -95,6 +95,10 @@ class DatasetFormat(ABC):
     """Columns of the source that go into the row index under the same name, null as 0; any of
     difficulty, source and cf_rating."""
 
+    difficulties_of: ClassVar[Sequence[str]] = ()
+    """Formats of datasets that difficulties are taken from, problem by problem, where this one's
+    source has none: the catalog's `difficulties_from` names one of theirs."""
+
     tested: ClassVar[bool] = True
     """Whether problems may have tests: then `metadata.has_tests` says of each row if its has."""
 
@@ -161,6 +165,17 @@ class DatasetFormat(ABC):
     def columns_used(self) -> set[str]:
         """The columns that making rows needs; all of them must be among `columns`."""
         return set(self.index_columns)
+
+    def with_difficulties(self, shards: Sequence[Path]) -> DatasetFormat:
+        """The format with the difficulties of another dataset: `shards` are all of its splits', of
+        one of the formats `difficulties_of`."""
+        del shards
+        return self
+
+    def index_numbers(self, column: Callable[[str], list[Any]]) -> dict[str, list[int]]:
+        """What the row index holds of every problem of a split, by the index's column; `column`
+        gives a column of the source."""
+        return {name: [value or 0 for value in column(name)] for name in self.index_columns}
 
     @abstractmethod
     def problems(self, shards: Sequence[Path]) -> Iterator[Problem]:

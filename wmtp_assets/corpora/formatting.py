@@ -139,6 +139,9 @@ def _shared(
     funnel["problems"] = len(problems)
     funnel["problems_repaired"] = int(bad.sum())
     funnel["problems_of_shared_names"] = int(np.count_nonzero(flags & records.SHARED_NAME))
+    unmatched = sum(problem.matched is False for problem in problems)
+    if any(problem.matched is not None for problem in problems):
+        funnel["problems_unmatched"] = unmatched
     flags[bad] |= records.REPAIRED
     flags[_blank(texts[0::2])] |= records.EMPTY_INSTRUCTION
     facts = np.array(

@@ -68,7 +68,11 @@ class Solutions:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem of upstream with the solutions that are candidates for a row."""
+    """One problem of upstream with the solutions that are candidates for a row.
+
+    `matched`: whether another dataset, which gives the difficulty, has the problem; None where the
+    source has difficulties of its own, or none.
+    """
 
     ordinal: int
     instruction: bytes
@@ -78,6 +82,7 @@ class Problem:
     cf_rating: int | None
     flags: int
     solutions: tuple[Solutions, ...]
+    matched: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class PlainProblem:
     cf_rating: int | None = None
     flags: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    matched: bool | None = None
 
 
 def repaired_text(raw: bytes) -> tuple[str, bool]:

@@ -166,9 +166,9 @@ class SolvedTasks(DatasetFormat):
         described = self.metadata_fields.get(name, {}).get("description")
         return f"{wanted}: {described}" if described else wanted
 
-    def _numbers(self, raw: Raw, where: str) -> dict[str, int | None]:
+    def _numbers(self, raw: Raw, where: str) -> dict[str, Any]:
         """Difficulty, source and cf_rating, where the format reads them: null is 0."""
-        found: dict[str, int | None] = {}
+        found: dict[str, Any] = {}
         for name in OPTIONAL:
             found[name] = (raw[name] or 0) if name in self.index_columns else None
             if not 0 <= (found[name] or 0) <= most(name):

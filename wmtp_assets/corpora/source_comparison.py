@@ -198,13 +198,13 @@ def _first_difference(wanted: bytes, found: bytes) -> str:
 
 def _compare_index(index: RowIndex, given: SourceRows, compared: _Compared) -> None:
     """Every row of the index with its problem's facts, and the order of problems and classes."""
-    columns = given.format.index_columns
     wanted = {
-        name: np.array([value or 0 for value in given.column(name)], np.int64) for name in columns
+        name: np.array(values, np.int64)
+        for name, values in given.format.index_numbers(given.column).items()
     }
     last = -1
     row = 0
-    for batch in index.batches(["problem", "is_correct", *columns]):
+    for batch in index.batches(["problem", "is_correct", *wanted]):
         problem = as_numpy(batch["problem"]).astype(np.int64)
         # Correct solutions come before incorrect ones.
         order = 2 * problem + (as_numpy(batch["is_correct"]) != 1)
@@ -214,8 +214,8 @@ def _compare_index(index: RowIndex, given: SourceRows, compared: _Compared) -> N
         wrong = np.flatnonzero(np.diff(order, prepend=last) < 0)
         if wrong.size and not compared.note(f"line {row + wrong[0]}: problems out of order"):
             return
-        for name in columns:
-            unlike = np.flatnonzero(as_numpy(batch[name]) != wanted[name][problem])
+        for name, values in wanted.items():
+            unlike = np.flatnonzero(as_numpy(batch[name]) != values[problem])
             if unlike.size and not compared.note(f"line {row + unlike[0]} in the index: {name}"):
                 return
         last = int(order[-1]) if order.size else last

@@ -180,6 +180,8 @@ class SourceRows:
                 ("rows_of_shared_names", records.SHARED_NAME),
             ):
                 found.funnel[name] += bool(flags & flag)
+        if problem.matched is False:
+            found.funnel["problems_unmatched"] += 1
         found.funnel.update(
             problems=1,
             problems_repaired=int(repaired),

@@ -10,6 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+SITES = {0: "Unknown", 1: "CodeChef", 2: "Codeforces", 3: "HackerEarth", 4: "CodeJam"}
+SITES |= {6: "AtCoder", 7: "Aizu"}
+PARTS = 2  # of a split that upstream has in several files
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 GSM8K = pa.schema([("question", _TEXT), ("answer", _TEXT)])
 HUMANEVAL_PLUS = pa.schema(
@@ -90,6 +93,51 @@ def packaged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+_SUBMISSIONS = pa.list_(pa.struct([("code", _TEXT), ("language", _TEXT)]))
+_CASES = pa.list_(pa.struct([("input", _TEXT), ("output", _TEXT)]))
+CODE_CONTESTS_PLUS = pa.schema(
+    [
+        ("source", _TEXT),
+        ("id", _TEXT),
+        ("title", _TEXT),
+        ("description", _TEXT),
+        ("time_limit", pa.int64()),
+        ("memory_limit", pa.int64()),
+        ("validator", _TEXT),
+        ("generator", _TEXT),
+        ("generator_cmd", _TEXT),
+        ("checker", _TEXT),
+        ("correct_submissions", _SUBMISSIONS),
+        ("incorrect_submissions", _SUBMISSIONS),
+        ("test_cases", _CASES),
+        ("true_positive_rate", pa.float64()),
+        ("true_negative_rate", pa.float64()),
+    ]
+)
+
+
+def plus_problem(**given: Any) -> dict[str, Any]:
+    """A problem of Code-Contests-Plus; submissions are (language, code) pairs."""
+    row: dict[str, Any] = {
+        "source": "Codeforces",
+        "id": "1_A",
+        "title": "Theatre Square",
+        "description": "Cover the square.\n\nExample: 6 6 4 gives 4.",
+        "time_limit": 1000,
+        "memory_limit": 256,
+        "checker": '#include "testlib.h"',
+        "correct_submissions": [("cpp", "int main;"), ("py3", "print(4)"), ("py2", "print 4")],
+        "incorrect_submissions": [("py3", "print(5)"), ("java", "class A {}")],
+        "test_cases": [{"input": "6 6 4\n", "output": "4\n"}],
+        "true_positive_rate": 1.0,
+    }
+    row |= given
+    for name in ("correct_submissions", "incorrect_submissions"):
+        if row[name] is not None:
+            row[name] = [one and {"language": one[0], "code": one[1]} for one in row[name]]
+    return row
+
+
 def write_tasks(path: Path, tasks: list[dict[str, Any]]) -> Path:
     """JSON Lines, gzipped where the name says so."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,8 +153,22 @@ def write_rows(path: Path, rows: list[dict[str, Any]], schema: pa.Schema) -> Pat
 
 
 def write_all(hub: Path) -> None:
-    """A directory mirror of every source."""
+    """A directory mirror of every source, beside that of code_contests."""
     at = hub / "datasets"
+    (shard,) = at.glob("deepmind/code_contests/data/valid-*.parquet")
+    problems = []
+    for one in pq.read_table(shard, columns=["source", "name"]).to_pylist():
+        problem_id, _, title = one["name"].partition(" ")
+        problem_id = problem_id.removesuffix(".")
+        problems.append(plus_problem(source=SITES[one["source"]], id=problem_id, title=title))
+    problems.append(plus_problem(id="9999_Z", title="Not there"))
+    folder = at / "ByteDance-Seed/Code-Contests-Plus/ccplus_1x"
+    for part in range(PARTS):
+        write_rows(
+            folder / f"part-0000{part}-of-00020.parquet",
+            problems[part::PARTS],
+            CODE_CONTESTS_PLUS,
+        )
     write_rows(at / "openai/gsm8k/main/train-00000-of-00001.parquet", gsm8k_rows(6), GSM8K)
     write_rows(at / "openai/gsm8k/main/test-00000-of-00001.parquet", gsm8k_rows(3), GSM8K)
     for name, rows, schema in (

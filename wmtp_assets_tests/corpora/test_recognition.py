@@ -77,7 +77,7 @@ _RELATIVES: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...]]] = {
             "incorrect_submissions": [{"code": "x", "language": "python"}],
         },
         "Code-Contests-Plus",
-        ("deepmind/code_contests", "docs/how-to-add-a-dataset.md"),
+        ("`layout: code-contests-plus`", "`difficulties_from`", "deepmind/code_contests"),
     ),
     "flat code_contests": (
         build_codecontests,

@@ -195,8 +195,13 @@ def _check_rows_of_source(
         return check_small(rows.jsonl, whole.jsonl, whole.index, wanted, draw, metadata)
     dataset = project.catalog.datasets[artifact.owner]
     paths = source(project, artifact.inputs[0]).paths()
+    dataset_format = format_of(project.catalog, artifact)
+    graded_by = [source(project, name).paths() for name in artifact.inputs[2:]]
+    if graded_by:
+        shards = [path for files in graded_by for path in files.values()]
+        dataset_format = dataset_format.with_difficulties(shards)
     made_from = SplitSource(
-        format_of(project.catalog, artifact),
+        dataset_format,
         str(artifact.split),
         [paths[path] for path in sorted(paths)],
         Tokenizer(*place(project, tokenizer_of(project.catalog, artifact.owner))).model,

@@ -29,6 +29,10 @@ def build_rows(task: Task) -> Made:
     raw = task.input(artifact.inputs[0], Fetched)
     tokenizer = task.input(artifact.inputs[1], Tokenizer)
     shards = list(raw.paths().values())
+    graded_by = [task.input(name, Fetched) for name in artifact.inputs[2:]]
+    if graded_by:
+        paths = [path for files in graded_by for path in files.paths().values()]
+        dataset_format = dataset_format.with_difficulties(paths)
     size = dataset_format.growth * sum(shard.stat().st_size for shard in shards)
     require_space(task.folder, size, f"Building {artifact.owner} {split}")
     report = build_split(

@@ -8,7 +8,6 @@ Python objects. What a row may not hold is refused with its problem, row and fil
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from wmtp_assets.corpora import records
+from wmtp_assets.corpora.classed_solutions import solutions_of
 from wmtp_assets.corpora.columns import Integer, Kind, Parallel, Struct, Text
 from wmtp_assets.corpora.dataset_format import (
     TASK_ID,
@@ -29,7 +29,7 @@ from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.evaluation import EvaluationSource, task_names
 from wmtp_assets.corpora.format_checks import difficulty_in_training_range
 from wmtp_assets.corpora.parquet_file import AS_UPSTREAM, Shard, decoding
-from wmtp_assets.corpora.records import PlainProblem, PlainSolution, Problem, Solutions
+from wmtp_assets.corpora.records import PlainProblem, PlainSolution, Problem
 from wmtp_assets.corpora.row_index import as_arrow, as_numpy, most
 
 _PYTHON_LANGUAGES = (1, 3)  # upstream's proto: 1 PYTHON (2.x), 3 PYTHON3
@@ -86,8 +86,8 @@ class CodeContests(DatasetFormat):
         Relative(
             "Code-Contests-Plus (ByteDance-Seed/Code-Contests-Plus), whose columns are others",
             frozenset({"correct_submissions", "incorrect_submissions"}),
-            "Name deepmind/code_contests in the catalog, or add a format for this one: "
-            "docs/how-to-add-a-dataset.md.",
+            "Write `layout: code-contests-plus` into the catalog's entry, with `difficulties_from` "
+            "naming an entry of deepmind/code_contests, or name that repository itself.",
         ),
         Relative(
             "code_contests with one solution per row (teven/code_contests and its like)",
@@ -205,7 +205,7 @@ def _problems(
             cf_rating=ratings[row],
             flags=records.SHARED_NAME if task != here[row] else 0,
             solutions=tuple(
-                _solutions(task, is_correct, difficulties[row], end > begin, *found[row])
+                solutions_of(FORMAT, task, is_correct, difficulties[row], end > begin, *found[row])
                 for is_correct, found in ((True, correct), (False, incorrect))
             ),
         )
@@ -244,28 +244,6 @@ def _numbers(
                 hint=AS_UPSTREAM,
             )
     return found
-
-
-def _solutions(
-    task_name: str,
-    is_correct: bool,
-    difficulty: int,
-    has_tests: bool,
-    indices: Sequence[int],
-    languages: list[int],
-    texts: list[bytes | None],
-) -> Solutions:
-    """One class of a problem; `indices` are places in the problem's full list."""
-    kind = "correct" if is_correct else "incorrect"
-    facts = json.dumps(FORMAT.metadata_of(difficulty, has_tests, {}))
-    return Solutions(
-        is_correct=is_correct,
-        tail_before=f', "task_id": {records.quoted(task_name)[:-1]}_{kind}_',
-        tail_after=f'", "is_correct": {json.dumps(is_correct)}, "metadata": {facts}}}\n',
-        suffixes=[str(index) for index in indices],
-        languages=languages,
-        texts=texts,
-    )
 
 
 def _pairs(value: Any, first: str, second: str) -> list[tuple[Any, Any]]:
