@@ -139,10 +139,7 @@ def _shards(_: Catalog, artifact: Artifact) -> str:
 
 def _rows(catalog: Catalog, artifact: Artifact) -> str:
     dataset = catalog.datasets[artifact.owner]
-    return (
-        f"{dataset.upstream.repository} {artifact.split}, one Alpaca record per line, with a row "
-        "index."
-    )
+    return f"{dataset.upstream.repository} {artifact.split}, one Alpaca record per line."
 
 
 def _chosen_rows(_: Catalog, artifact: Artifact) -> str:

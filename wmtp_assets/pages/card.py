@@ -102,10 +102,10 @@ def card_of(project: Project, artifact: Artifact) -> Card:
         ("If red", f"{kind.red}. {_command(f'wmtp materialize {artifact.name} --force')}"),
         ("Full size", _full_size(project, artifact)),
     ]
-    rows = rows_of(catalog, artifact)
-    if rows is not None:
-        lines.append(("Rows", f"[Look at the rows]({rows.path})"))
     what = as_markdown(kind.describe(catalog, artifact))
+    rows = rows_of(catalog, artifact)
+    if rows is not None:  # no line of its own: the pictures come below
+        what += f" [Look at the rows]({rows.path})."
     return Card(what, tuple(lines), _loading(catalog, artifact), catalog.is_sample)
 
 
@@ -208,7 +208,7 @@ def _origin(project: Project, repo: RepoId, upstream: Upstream) -> str:
 
 def _licence(upstream: Upstream) -> str:
     allowed = as_markdown(redistribution(upstream), _WORDS)
-    return f"{as_code(upstream.licence, _WORDS)}. Redistribution: {allowed}"
+    return f"{as_markdown(upstream.licence, _WORDS)}. Redistribution: {allowed}"
 
 
 def _full_size(project: Project, artifact: Artifact) -> str:
