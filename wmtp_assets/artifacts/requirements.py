@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.kinds import kind_of
@@ -16,6 +17,8 @@ from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import RemoteFile, WantedFile, WantedRepo
 from wmtp_assets.hub.source import Hub
 from wmtp_assets.notify.webhook import Webhook, WebhookSettingsError, page_url
+from wmtp_assets.storage.claims import LEASE
+from wmtp_assets.storage.file_systems import file_system_of
 
 # A conversion streams, the transform holds a few row groups: measured, see benchmarks/README.md.
 _MEMORY_BYTES = 1_500_000_000
@@ -46,7 +49,27 @@ def examine(project: Project) -> list[Fact]:
     disk = {project.storage: needed}
     repos = wanted_repos(project)
     facts = diagnose(spec, repos, disk, _MEMORY_BYTES, chosen, is_sample)
-    return [*facts, *pins(project), notifications()]
+    return [*facts, file_system(project.storage), *pins(project), notifications()]
+
+
+def file_system(folder: Path) -> Fact:
+    """The file system that a folder is on, and what follows from it."""
+    found = file_system_of(folder)
+    what = f"{found.kind}, mounted at {found.mount}"
+    if found.source not in ("", found.kind):
+        what += f" from {found.source}"
+    if found.is_local:
+        return Fact("file_system", "ok", f"{what}: {found.locks()}; rows and weights are mapped")
+    return Fact(
+        "file_system",
+        "warning",
+        f"{what}: {found.locks()}. Here locks hold between machines all the same, by files that "
+        "their holders touch; a lock of a process that died elsewhere is taken over after "
+        f"{LEASE:g} s. Rows and weights are read by read calls, not mapped (mmap=True maps them)",
+        "a file system that one machine has mounted, for the storage that is written to",
+        "train from copies on the nodes' own disks where there is room: mapped or not, they are "
+        "read faster there.",
+    )
 
 
 def notifications() -> Fact:

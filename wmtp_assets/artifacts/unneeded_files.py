@@ -15,7 +15,7 @@ from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import model_artifact
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
-from wmtp_assets.storage import locks
+from wmtp_assets.storage import claims, locks
 
 
 def orphans(project: Project) -> list[Path]:
@@ -33,10 +33,11 @@ def orphans(project: Project) -> list[Path]:
                 continue
             inside = path.relative_to(upstream / kind)
             one = of_folder.get(inside.parent.as_posix())
-            wanted = one is not None and _takes(one, inside.name)
+            name = inside.name.partition(claims.OWNER)[0]  # a claim goes with what it is of
+            wanted = one is not None and _takes(one, name)
             if wanted and not _emptied(path):
                 continue
-            if kind == QUARANTINE or not locks.is_locked(path.with_suffix(JOURNAL)):
+            if kind == QUARANTINE or not locks.is_locked(path.with_name(name).with_suffix(JOURNAL)):
                 found.append(path)
     return found
 

@@ -39,6 +39,7 @@ from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_number
 from wmtp_assets.corpora.views import Views
 from wmtp_assets.generations import CONTRACTS, Contract, dataset_folder, small_folder
 from wmtp_assets.storage import page_cache
+from wmtp_assets.storage.file_systems import file_system_of
 from wmtp_assets.storage.locks import Hold
 
 _GAP = 32 << 10  # unread bytes that cost less than another read
@@ -49,13 +50,19 @@ _READ_AHEAD = 128 << 10  # bytes
 
 
 def open_corpus(
-    storage: str | Path, dataset: str, split: str, contract: Contract | None = None
+    storage: str | Path,
+    dataset: str,
+    split: str,
+    contract: Contract | None = None,
+    mmap: bool | None = None,
 ) -> Corpus:
     """Open a split under a storage root: its full corpus, or (dataset "*_small") its small one.
 
     `contract` is the generation of the contract whose rows are read; None is the first that the
-    storage has of them, and small copies are there in one generation only. Raises CorpusError when
-    the split isn't there, or when its files do not belong together.
+    storage has of them, and small copies are there in one generation only. `mmap` says whether rows
+    are read from a map of the file; None: by read calls where the file is large, or its file
+    system may be a network's. Raises CorpusError when the split isn't there, or when its files do
+    not belong together.
     """
     if contract is not None and contract not in CONTRACTS:
         raise CorpusError(
@@ -72,10 +79,10 @@ def open_corpus(
             for one in ([contract] if contract else CONTRACTS)
         ]
     there = (place for place in places if os.path.lexists(root / place))
-    return Corpus(*one_edition(root, next(there, places[0])))
+    return Corpus(*one_edition(root, next(there, places[0])), mmap)
 
 
-def _again(jsonl: Path, hold: Hold | None) -> Corpus:
+def _again(jsonl: Path, hold: Hold | None, mapped: bool | None = None) -> Corpus:
     """A corpus that was pickled. Raises CorpusError where its edition was removed meanwhile."""
     if hold is not None and not jsonl.exists():
         raise CorpusError(
@@ -84,18 +91,19 @@ def _again(jsonl: Path, hold: Hold | None) -> Corpus:
             where=jsonl,
             hint="open it anew with open_corpus.",
         )
-    return Corpus(jsonl, hold)
+    return Corpus(jsonl, hold, mapped)
 
 
 class Corpus(Sampling, Views, Sequence[Row]):
     """The rows of one JSONL file with its row index and metadata beside it.
 
     `facts` says what the index is of: dataset, split, rows, digests and sizes. `hold` keeps the
-    files where they are (see `one_edition`).
+    files where they are (see `one_edition`), `mmap` is as in `open_corpus`.
     """
 
-    def __init__(self, jsonl: Path, hold: Hold | None = None) -> None:
+    def __init__(self, jsonl: Path, hold: Hold | None = None, mmap: bool | None = None) -> None:
         self._hold = hold
+        self._mmap = mmap
         stem = jsonl.name.removesuffix(".jsonl")
         self.jsonl = jsonl
         self.metadata = jsonl.with_name(f"{stem}_metadata.json")
@@ -106,8 +114,8 @@ class Corpus(Sampling, Views, Sequence[Row]):
         self._columns: dict[str, NDArray[Any]] = {}
         self._parser = LineParser()
 
-    def __reduce__(self) -> tuple[Callable[..., Corpus], tuple[Path, Hold | None]]:
-        return _again, (self.jsonl, self._hold)
+    def __reduce__(self) -> tuple[Callable[..., Corpus], tuple[Path, Hold | None, bool | None]]:
+        return _again, (self.jsonl, self._hold, self._mmap)
 
     def __len__(self) -> int:
         return self._length
@@ -280,11 +288,15 @@ class Corpus(Sampling, Views, Sequence[Row]):
 
         Mapped, a row of a small file costs no system call; a fork shares the map, and the file is
         never changed (a new version is another file). A row of a large one is likely cold, and then
-        a map would ask the disk for each of its pages in turn. The columns are memoryviews because
-        numpy would make a scalar of its own of every element asked for.
+        a map would ask the disk, or a file server, for each of its pages in turn. The columns are
+        memoryviews because numpy would make a scalar of its own of every element asked for.
         """
         file = self._file.fileno()
-        if int(self.facts["jsonl"]["bytes"]) <= _SMALL:
+        mapped = self._mmap
+        if mapped is None:
+            small = int(self.facts["jsonl"]["bytes"]) <= _SMALL
+            mapped = small and file_system_of(self.jsonl).is_local
+        if mapped:
             data = mmap.mmap(file, 0, prot=mmap.PROT_READ)
 
             def read(begin: int, size: int) -> bytes:

@@ -8,7 +8,7 @@ when the journal is read again, and is fetched again. The checksum only guards w
 costs a tenth of CRC-32); whether the file is right is for its SHA-256 to say.
 
 The journal is also the lock: one process at a time holds it, and the kernel frees it when the
-holder dies.
+holder dies. A claim beside it holds off other machines (`storage/claims.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +28,7 @@ import xxhash
 
 from wmtp_assets.hub.aside import clear_file
 from wmtp_assets.hub.headers import plain_etag
-from wmtp_assets.storage import disk, locks, page_cache
+from wmtp_assets.storage import claims, disk, locks, page_cache
 
 BYTES, JOURNAL = ".bytes", ".journal"
 """Suffixes of a partial's two files."""
@@ -57,9 +57,12 @@ class Identity:
 class Partial:
     """Use `Partial.claim`. Methods may be called from several threads."""
 
-    def __init__(self, data: int, journal: int, paths: tuple[Path, Path]) -> None:
+    def __init__(
+        self, data: int, journal: int, claim: claims.Held, paths: tuple[Path, Path]
+    ) -> None:
         self._data = data
         self._journal = journal
+        self._claim = claim
         self._paths = paths
         self._open = True
         self._changed = threading.Condition()
@@ -76,14 +79,15 @@ class Partial:
         removed, with the folders that it alone needed.
         """
         paths = stem.with_name(stem.name + BYTES), stem.with_name(stem.name + JOURNAL)
-        journal = _hold(paths[1], note)
+        journal, claim = _hold(paths[1], note)
         try:
             clear_file(paths[0], note)
             data = disk.open_unshared(paths[0])
         except BaseException:
             os.close(journal)
+            claim.release()
             raise
-        partial = cls(data, journal, paths)
+        partial = cls(data, journal, claim, paths)
         try:
             yield partial
         finally:
@@ -179,6 +183,7 @@ class Partial:
     def publish(self, target: Path) -> None:
         """Let the file appear under its name, on the disk, whole; then drop the journal."""
         disk.fsync(self._data)
+        self._claim.require()
         _require_same(self._data, self._paths[0])
         disk.make_folders(target.parent)
         disk.rename(self._paths[0], target)
@@ -204,12 +209,12 @@ class Partial:
     def _close(self) -> None:
         with self._changed:
             self._open = False
-            try:
+            with ExitStack() as held:  # whatever the disk refuses, all of it is given up
+                held.callback(os.close, self._journal)
+                held.callback(os.close, self._data)
+                held.callback(self._claim.release)
                 if not self._have:
                     self.discard()
-            finally:
-                os.close(self._data)
-                os.close(self._journal)
         remove_empty(self._paths[0].parent)
 
     def _prefix(self) -> int:
@@ -252,9 +257,11 @@ def remove_empty(folder: Path) -> None:
             folder = folder.parent
 
 
-def _hold(journal: Path, note: Callable[[str], None]) -> int:
-    """The journal's descriptor, locked; waits for a process that holds it."""
+def _hold(journal: Path, note: Callable[[str], None]) -> tuple[int, claims.Held]:
+    """The journal's descriptor, locked and claimed; waits for a process that holds it."""
+    waiting = "another process is fetching this file; waiting for it"
     while True:
+        held = claims.Held("", None)
         try:
             disk.make_folders(journal.parent)
             clear_file(journal, note)
@@ -263,16 +270,19 @@ def _hold(journal: Path, note: Callable[[str], None]) -> int:
             continue  # another process removed the empty folder in between
         try:
             if not locks.try_lock_open(fd, journal):
-                note("another process is fetching this file; waiting for it")
+                note(waiting)
                 locks.lock_open(fd, journal)
             with suppress(FileNotFoundError):
+                held = claims.acquire(journal, lambda whom: note(f"{waiting} ({whom})"))
                 if disk.status(journal).st_ino == os.fstat(fd).st_ino:
                     if os.fstat(fd).st_nlink == 1:
-                        return fd
+                        return fd, held
                     disk.unlink(journal)  # it is another storage's file, too: begin one of our own
         except BaseException:
             os.close(fd)
+            held.release()
             raise
+        held.release()
         os.close(fd)  # its holder finished and removed it: this is no longer the file's journal
 
 

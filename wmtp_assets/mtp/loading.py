@@ -16,8 +16,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from wmtp_assets.checkpoints import strict_json
+from wmtp_assets.checkpoints.errors import SafetensorsError
+from wmtp_assets.checkpoints.safetensors_file import read_header
+from wmtp_assets.checkpoints.tensors import read_exactly
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.mtp.model import ModelArgs, MTPTransformer
+from wmtp_assets.storage import page_cache
+from wmtp_assets.storage.file_systems import file_system_of
 
 _AGAIN = "materialize the model's configs again"
 # How we load with transformers: a document may name an implementation that is then fetched and run.
@@ -39,6 +44,7 @@ def from_pretrained(
     directory: Path | str,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
+    mmap: bool | None = None,
 ) -> MTPTransformer:
     """Load `<directory>/safetensors/model.safetensors` as its `configs/params.json` describes it.
 
@@ -46,6 +52,9 @@ def from_pretrained(
         directory: a model's folder in the storage, such as `storage/models_v2/meta-llama-mtp`.
         dtype: cast every tensor to it; by default as stored.
         device: where the weights go, tensor by tensor: the CPU never holds a second copy.
+        mmap: whether tensors are parts of a map of the file, which processes of one machine share
+            until they write; by default so, unless the file system may be a network's. Else they
+            are read in the order of the file, into memory of their own.
 
     Raises:
         LoadError: a file is missing or broken, or names and shapes are not exactly the network's.
@@ -53,7 +62,7 @@ def from_pretrained(
     """
     root = Path(directory)
     weights = root / "safetensors" / "model.safetensors"
-    return load_mtp(weights, read_json(root / "configs" / "params.json"), dtype, device)
+    return load_mtp(weights, read_json(root / "configs" / "params.json"), dtype, device, mmap)
 
 
 def load_mtp(
@@ -61,9 +70,10 @@ def load_mtp(
     params: Mapping[str, object],
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
+    mmap: bool | None = None,
 ) -> MTPTransformer:
     """The same from a file of weights and an already read params.json."""
-    tensors = read_tensors(weights, dtype, device)
+    tensors = read_tensors(weights, dtype, device, mmap)
     model = mtp_without_weights(params, shapes_of(tensors))
     assign_strictly(model, tensors, weights)
     return model
@@ -142,13 +152,21 @@ def require_fit(model: nn.Module, found: Mapping[str, tuple[int, ...]], where: P
 
 
 def read_tensors(
-    path: Path, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+    path: Path,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    mmap: bool | None = None,
 ) -> dict[str, Tensor]:
-    """Every tensor of a safetensors file, cast to `dtype` if one is given, on `device`."""
+    """Every tensor of a safetensors file, cast to `dtype` if one is given, on `device`.
+
+    `mmap` as in `from_pretrained`. Raises LoadError.
+    """
     try:
+        if not (file_system_of(path).is_local if mmap is None else mmap):
+            return dict(_read(path, dtype, device))
         with safe_open(path, framework="pt", device=str(device)) as file:
             return {name: file.get_tensor(name).to(dtype) for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-    except (OSError, SafetensorError) as error:
+    except (OSError, EOFError, SafetensorError, SafetensorsError) as error:
         raise LoadError(
             "The weights cannot be read",
             expected="a safetensors file",
@@ -156,6 +174,21 @@ def read_tensors(
             where=path,
             hint="materialize the model again",
         ) from error
+
+
+def _read(
+    path: Path, dtype: torch.dtype | None, device: torch.device | str
+) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a safetensors file in the order of their bytes, read without a map."""
+    header = read_header(path)
+    with path.open("rb", buffering=0) as file:
+        page_cache.read_in_order(file.fileno())
+        for name, info in header.tensors.items():
+            stored = torch.empty(info.end - info.begin, dtype=torch.uint8)
+            if stored.numel():
+                read_exactly(file.fileno(), header.data_start + info.begin, stored.numpy())
+            typed = stored.view(getattr(torch, info.dtype)).view(info.shape)
+            yield name, typed.to(device=device, dtype=dtype)
 
 
 def read_json(path: Path) -> dict[str, object]:

@@ -82,7 +82,7 @@ def executing(run_id: str) -> Iterator[None]:
     with ExitStack() as stack:
         if path is not None:
             with suppress(OSError, WmtpError):
-                ours = stack.enter_context(exclusive_now(path))
+                ours = stack.enter_context(exclusive_now(path, machines=False))
         try:
             yield
         finally:

@@ -137,7 +137,7 @@ def _locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "no permission to write")
-        with exclusive(state_of(folder) / _OPENING):
+        with exclusive(state_of(folder) / _OPENING, machines=False):
             yield
     except HomeError:
         raise

@@ -20,7 +20,7 @@ from wmtp_assets.sample.evalsets import write_evalsets
 from wmtp_assets.sample.files import write_new
 from wmtp_assets.sample.models import write_models
 from wmtp_assets.sample.tokenizer import tokenizer_model
-from wmtp_assets.storage import disk, locks
+from wmtp_assets.storage import claims, disk, locks
 from wmtp_assets.storage.receipts import record_bytes
 
 FORMAT_VERSION = 2
@@ -47,8 +47,12 @@ def write_sample(root: Path) -> None:
     folder = disk.open_existing(root)
     try:
         locks.lock_open(folder, root)
-        if not sample_is_complete(root):
-            _replace(root)
+        claim = claims.acquire(root / LOCK_NAME)
+        try:
+            if not sample_is_complete(root):
+                _replace(root)
+        finally:
+            claim.release()
     finally:
         os.close(folder)
 

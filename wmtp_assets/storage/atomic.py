@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from wmtp_assets.storage import disk, locks
+from wmtp_assets.storage import claims, disk, locks
 from wmtp_assets.storage.errors import storage_errors
+from wmtp_assets.storage.file_systems import file_system_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -85,14 +87,20 @@ def json_bytes(value: object) -> bytes:
 
 @contextmanager
 def claimed(temporary: Path) -> Iterator[bool]:
-    """Yields True, and keeps writers off for the block, when nobody is writing this temporary."""
+    """Yields True, and keeps writers off for the block, when nobody is writing this temporary.
+
+    Where other machines may write without their locks being seen here, that is when it was not
+    written to for an hour.
+    """
     try:
         descriptor = disk.open_existing(temporary)
     except OSError:  # gone by now, or not a file that this package made
         yield False
         return
     try:
-        yield locks.try_lock_open(descriptor, temporary)
+        untouched = time.time() - os.fstat(descriptor).st_mtime
+        known = file_system_of(temporary.parent).is_local or untouched > claims.FORGOTTEN
+        yield known and locks.try_lock_open(descriptor, temporary)
     finally:
         os.close(descriptor)
 

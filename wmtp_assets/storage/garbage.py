@@ -65,7 +65,7 @@ def collect(
     sweep = _Sweep(published, keep, dry_run)
     with (
         storage_errors("Removing what is not needed", published.root),
-        locks.exclusive(published.lock),
+        locks.exclusive(published.lock) as lock,
     ):
         for path in also:
             bounds.require_inside(published.root, path)
@@ -75,10 +75,13 @@ def collect(
             sweep.publications(name)
         for artifact in _homes(published.versions.folder):
             sweep.versions(artifact)
+        lock.require()
         for path in sorted(_temporaries(published.root)):
             with atomic.claimed(path) as orphan:
                 if orphan:
                     sweep.remove(path, "left by a killed process")
+        for path in locks.abandoned(published.lock.parent):
+            sweep.remove(path, "left by a killed process")
         sweep.done.set_aside = {path: _size(path) for path in aside.contents(published.root)}
     return sweep.done
 
@@ -179,7 +182,9 @@ def _temporaries(root: Path) -> Iterator[Path]:
 
     The root may be a folder that others use too: what they named `.tmp-` in another way stays.
     """
-    found = [*root.glob(f"{disk.TEMPORARY}*"), *(root / "upstream").rglob(f"{disk.TEMPORARY}*")]
+    found = [*root.glob(f"{disk.TEMPORARY}*")]
+    for folder in ("upstream", ".locks"):
+        found += (root / folder).rglob(f"{disk.TEMPORARY}*")
     yield from (path for path in found if disk.is_temporary(path.name))
 
 

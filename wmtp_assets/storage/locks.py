@@ -4,6 +4,11 @@ The only module that calls `flock`. A lock of the storage is one on a file under
 kernel releases it when its holder dies, however it dies. Those files are never removed: a file that
 comes and goes would let two processes lock two files of one name. A file or folder that is open
 anyway (a temporary, a journal, a mirror's folder) is locked itself: `lock_open`, `try_lock_open`.
+
+A kernel keeps flock for its own machine, and not on every file system for others. So whoever works
+alone also makes a claim (`claims.py`), on every file system: what is on a disk of this machine may
+be on NFS for others. Readers, of whom there are many, do so where the file system may be a
+network's.
 """
 
 from __future__ import annotations
@@ -15,12 +20,28 @@ import os
 import platform
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wmtp_assets.storage import disk
+from wmtp_assets.storage import claims, disk
+from wmtp_assets.storage.claims import Held, abandoned
 from wmtp_assets.storage.errors import LACKING, StorageError, lacking
+from wmtp_assets.storage.file_systems import file_system_of
+
+__all__ = [
+    "Held",
+    "Hold",
+    "abandoned",
+    "exclusive",
+    "exclusive_now",
+    "holder",
+    "holder_process",
+    "is_locked",
+    "lock_open",
+    "shared",
+    "try_lock_open",
+]
 
 _held: set[int] = set()
 
@@ -53,43 +74,64 @@ def try_lock_open(descriptor: int, where: Path) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds a file that is there, opened as this package opens files."""
+    """Whether a process holds a file that is there, opened as this package opens files, or claims
+    it on another machine."""
     try:
         descriptor = disk.open_existing(path)
     except OSError:  # nothing, or nothing that this package could hold
         return False
     try:
-        return not try_lock_open(descriptor, path)
+        return not try_lock_open(descriptor, path) or claims.is_claimed(path)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def exclusive(path: Path, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Holds the lock for the block; waits for it, after calling `on_wait` with its holder."""
+def exclusive(
+    path: Path, on_wait: Callable[[str], None] | None = None, *, machines: bool = True
+) -> Iterator[Held]:
+    """Holds the lock for the block; waits for it, after calling `on_wait` with its holder.
+
+    It holds between machines as well, unless `machines` is False (of what one machine alone uses).
+    Before something is published, `Held.require` says whether it still does.
+    """
     descriptor = _try(path, fcntl.LOCK_EX)
     if descriptor is None:
         if on_wait is not None:
             on_wait(holder(path))
         descriptor = _wait(path, fcntl.LOCK_EX)
-    try:
+    with ExitStack() as held:
+        held.callback(_release, descriptor)
+        claim = Held("", None)
+        if machines:
+            claim = claims.acquire(path, on_wait)
+            held.callback(claim.release)
+            claims.wait_for_readers(path)
         _sign(descriptor)
-        yield
-    finally:
-        _release(descriptor)
+        yield claim
 
 
 @contextmanager
-def exclusive_now(path: Path) -> Iterator[bool]:
-    """Holds the lock for the block and yields True, or yields False at once if it is held."""
+def exclusive_now(path: Path, *, machines: bool = True) -> Iterator[bool]:
+    """Holds the lock for the block and yields True, or yields False at once if it is held, or a
+    reader shares it."""
     descriptor = _try(path, fcntl.LOCK_EX)
-    try:
-        if descriptor is not None:
-            _sign(descriptor)
-        yield descriptor is not None
-    finally:
-        if descriptor is not None:
-            _release(descriptor)
+    with ExitStack() as held:
+        if descriptor is None:
+            yield False
+            return
+        held.callback(_release, descriptor)
+        if machines:
+            claim = claims.acquire_now(path)
+            if claim is None:
+                yield False
+                return
+            held.callback(claim.release)
+            if claims.has_readers(path):
+                yield False
+                return
+        _sign(descriptor)
+        yield True
 
 
 @contextmanager
@@ -99,34 +141,62 @@ def shared(path: Path) -> Iterator[None]:
     A reader who may not write in the storage and finds no lock file goes without: the account that
     runs `gc` can write, and reading must work on a read-only disk.
     """
-    descriptor = None
+    share = None
     with suppress(OSError, StorageError):
-        descriptor = _wait(path, fcntl.LOCK_SH)
+        share = _share(path)
     try:
         yield
     finally:
-        if descriptor is not None:
-            _release(descriptor)
+        if share is not None:
+            _give_up(*share)
 
 
 class Hold:
     """A reader's share of a lock for as long as this object lives, or until `release`.
 
-    A forked child holds it too, for its copy of what is read. A pickled one is its path: unpickling
-    it takes another share. As with `shared`, a reader who may not open the lock file
-    goes without.
+    A forked child holds it too, for its copy of what is read; on a network's file system, from the
+    view of other machines, as long as its parent lives. A pickled one is its path: unpickling it
+    takes another share. As with `shared`, a reader who may not open the lock file goes without.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.release: Callable[[], object] = lambda: None
         with suppress(OSError, StorageError):
-            descriptor = _wait(path, fcntl.LOCK_SH)
+            descriptor, claim = _share(path)
             _held.discard(descriptor)  # not to be closed in a child
-            self.release = weakref.finalize(self, os.close, descriptor)
+            self.release = weakref.finalize(self, _close, descriptor, claim)
 
     def __reduce__(self) -> tuple[type[Hold], tuple[Path]]:
         return Hold, (self.path,)
+
+
+def _share(path: Path) -> tuple[int, Held | None]:
+    """A reader's descriptor of the lock, and its claim where other machines may not see flock."""
+    descriptor = _wait(path, fcntl.LOCK_SH)
+    if file_system_of(path.parent).is_local:
+        return descriptor, None
+    try:
+        return descriptor, claims.enter(path)
+    except BaseException:
+        _release(descriptor)
+        raise
+
+
+def _give_up(descriptor: int, claim: Held | None) -> None:
+    try:
+        if claim is not None:
+            claim.release()
+    finally:
+        _release(descriptor)
+
+
+def _close(descriptor: int, claim: Held | None) -> None:
+    try:
+        if claim is not None:
+            claim.release()
+    finally:
+        os.close(descriptor)
 
 
 def holder(path: Path) -> str:

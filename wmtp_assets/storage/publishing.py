@@ -207,7 +207,7 @@ class Published:
             self.versions.require_inside(artifact)
         with (
             storage_errors(f"Publishing {wanted.name}", self.home(wanted.name)),
-            locks.exclusive(self.lock),
+            locks.exclusive(self.lock) as lock,
         ):
             members = self._coherent_members(wanted)
             if members is None:
@@ -231,6 +231,7 @@ class Published:
             elif here := self._record(publication):
                 publication = replace(publication, replaced=here.replaced)
             self._build_farm(publication)
+            lock.require()
             self._expose(publication)
             return publication
 

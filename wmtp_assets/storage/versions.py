@@ -157,11 +157,11 @@ class Versions:
         doing = f"Making {artifact}"
         with ExitStack() as held:
             with storage_errors(doing, home):
-                held.enter_context(locks.exclusive(self.lock(artifact), on_wait))
+                lock = held.enter_context(locks.exclusive(self.lock(artifact), on_wait))
                 disk.make_folders(home)
                 for leftover in leftovers(home):
                     disk.remove_tree(leftover)
-                staging = Staging(self, artifact, disk.fresh(home, disk.STAGING))
+                staging = Staging(self, artifact, disk.fresh(home, disk.STAGING), lock)
                 disk.mkdir(staging.path)
             try:
                 with storage_errors(doing, home, disk_only=True):
@@ -181,8 +181,9 @@ class Versions:
 class Staging:
     """One version in the making. `path` is the folder to write into."""
 
-    def __init__(self, versions: Versions, artifact: str, path: Path) -> None:
+    def __init__(self, versions: Versions, artifact: str, path: Path, lock: locks.Held) -> None:
         self.path = path
+        self._lock = lock
         self._versions = versions
         self._artifact = artifact
 
@@ -251,6 +252,7 @@ class Staging:
                 seconds=seconds,
             )
             write_bytes(self.path / receipts.NAME, receipt.to_bytes())
+            self._lock.require()
             version = home / receipt.version
             if os.path.lexists(version) and not disk.is_folder(version):
                 aside.set_aside(versions.root, version)

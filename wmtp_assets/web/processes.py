@@ -116,7 +116,7 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
     with _asked_to_stop() as stop, contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         if not read_only:
-            if not stack.enter_context(exclusive_now(_page_lock(home))):
+            if not stack.enter_context(exclusive_now(_page_lock(home), machines=False)):
                 raise _not_alone(home, port)
             stack.callback(_end_runs_of_the_dead, home)
         stack.callback(link.unlink, missing_ok=True)  # the web server itself ends by the signal

@@ -20,6 +20,7 @@ from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.samplers import Stage
 from wmtp_assets.corpora.small_copy import select_small
+from wmtp_assets.storage.file_systems import FileSystem
 from wmtp_assets_tests.corpora.conftest import build_codecontests, rows_of
 
 
@@ -53,6 +54,26 @@ def test_rows_are_what_json_loads_makes_of_the_lines(
     assert corpus[3:9] == rows[3:9]
     assert corpus[::-7] == rows[::-7]
     assert corpus[[5, 1]] == [rows[5], rows[1]]
+
+
+@pytest.mark.parametrize(
+    ("mmap", "local", "wanted"),
+    [(True, False, True), (False, True, False), (None, True, True), (None, False, False)],
+)
+def test_rows_are_mapped_where_that_is_asked_for_or_the_disk_is_of_this_machine(
+    mmap: bool | None,
+    local: bool,
+    wanted: bool,
+    storage: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = FileSystem("ext4" if local else "nfs4", Path("/"))
+    monkeypatch.setattr("wmtp_assets.corpora.reader.file_system_of", lambda path: found)
+    opened = wmtp_assets.open_corpus(storage, "codecontests", "train", mmap=mmap)
+    for corpus in (opened, pickle.loads(pickle.dumps(opened))):  # noqa: S301
+        assert corpus[0] == rows_of(corpus.jsonl)[0]
+        assert (str(corpus.jsonl) in Path("/proc/self/maps").read_text("utf-8")) is wanted
+        del corpus._places
 
 
 def test_rows_are_right_when_their_problem_was_forgotten(

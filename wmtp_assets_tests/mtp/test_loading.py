@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from wmtp_assets.mtp import loading
 from wmtp_assets.mtp.loading import LoadError, from_pretrained
 from wmtp_assets_tests.mtp.networks import (
     GROUPED,
@@ -44,8 +45,9 @@ def test_a_loaded_model_gives_the_logits_of_the_one_that_was_written(
     assert torch.equal(loaded(tokens), written(tokens))
 
 
-def test_no_weight_is_left_as_it_was_initialised(directory: Path) -> None:
-    loaded = from_pretrained(str(directory)).state_dict()
+@pytest.mark.parametrize("mmap", [None, True, False])
+def test_no_weight_is_left_as_it_was_initialised(directory: Path, mmap: bool | None) -> None:
+    loaded = from_pretrained(str(directory), mmap=mmap).state_dict()
     stored = load_file(weights_of(directory))
     assert loaded.keys() == stored.keys()
     assert all(torch.equal(loaded[name], stored[name]) for name in stored)
@@ -56,6 +58,47 @@ def test_the_dtype_is_the_stored_one_unless_another_is_asked_for(tmp_path: Path)
     assert {p.dtype for p in from_pretrained(directory).parameters()} == {torch.float16}
     cast = from_pretrained(directory, dtype=torch.bfloat16)
     assert {p.dtype for p in cast.parameters()} == {torch.bfloat16}
+
+
+def mapped(path: Path) -> bool:
+    return str(path) in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+def test_weights_are_mapped_where_that_is_asked_for_or_the_disk_is_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Network:
+        is_local = False
+
+    directory = write_directory(network(PARAMS), PARAMS, tmp_path)
+    for mmap, wanted in ((True, True), (False, False), (None, True)):
+        model = from_pretrained(directory, mmap=mmap)
+        assert mapped(weights_of(directory)) is wanted, mmap
+        del model
+    monkeypatch.setattr(loading, "file_system_of", lambda path: Network)
+    kept = from_pretrained(directory)
+    assert not mapped(weights_of(directory))
+    assert torch.equal(kept.output.weight, from_pretrained(directory, mmap=True).output.weight)
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_every_type_and_shape_is_read_alike(mmap: bool, tmp_path: Path) -> None:
+    made: dict[str, Tensor] = {
+        "scalar": torch.tensor(2.5),
+        "empty": torch.zeros(0, 3),
+        "half": torch.randn(3, 5).half(),
+        "brain": torch.randn(7).bfloat16(),
+        "eight": torch.randn(6).to(torch.float8_e4m3fn),
+        "whole": torch.arange(5),
+        "truth": torch.tensor([True, False]),
+    }
+    save_file(made, tmp_path / "a.safetensors")
+    found = loading.read_tensors(tmp_path / "a.safetensors", mmap=mmap)
+    assert found.keys() == made.keys()
+    for name, tensor in made.items():
+        assert found[name].dtype == tensor.dtype
+        assert found[name].shape == tensor.shape
+        assert torch.equal(found[name].float(), tensor.float())
 
 
 def test_a_loaded_model_can_be_trained(directory: Path) -> None:
@@ -105,9 +148,10 @@ def test_a_missing_file_is_named(directory: Path, missing: str) -> None:
         from_pretrained(directory)
 
 
+@pytest.mark.parametrize("mmap", [True, False])
 @pytest.mark.parametrize("broken", ["safetensors/model.safetensors", "configs/params.json"])
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff" * 100])
-def test_a_broken_file_is_named(directory: Path, broken: str, content: bytes) -> None:
+def test_a_broken_file_is_named(directory: Path, broken: str, content: bytes, mmap: bool) -> None:
     (directory / broken).write_bytes(content)
     with pytest.raises(LoadError, match=broken):
-        from_pretrained(directory)
+        from_pretrained(directory, mmap=mmap)
