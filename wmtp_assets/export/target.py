@@ -45,7 +45,7 @@ def require_target(folder: Path, storage: Path, volumes: Collection[str]) -> Non
             hint=f"name the folder above it ({aside.quoted(folder.parent)}).",
         )
     exported = {one.name for one in volumes_there}
-    foreign = there - exported - {LOCK}
+    foreign = {name for name in there - exported if not _is_ours(name)}
     foreign -= {name for name in foreign & set(volumes) if _is_empty(folder / name)}
     if exported:  # what else is beside the volumes is not looked at
         foreign &= set(volumes)
@@ -115,6 +115,11 @@ def _names(folder: Path) -> set[str]:
         return set(disk.listing(folder)) - IGNORED
     except OSError as error:
         raise refused(error, folder) from error
+
+
+def _is_ours(name: str) -> bool:
+    """Whether it is the lock of an export, its claim, or what a killed process left of one."""
+    return name.startswith(LOCK) or disk.is_temporary(name)
 
 
 def _is_empty(folder: Path) -> bool:

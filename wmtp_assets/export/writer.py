@@ -171,8 +171,8 @@ class _Export:
         done = Exported(self.folder, tuple(one.name for one in self.volumes), dict(self.versions))
         done.size = sum(item.record.size for item in self.items)
         groups = list(_groups(self.items).values())
-        for volume in self.volumes:
-            _remove_leftovers(volume.folder)
+        for folder in (self.folder, *(volume.folder for volume in self.volumes)):
+            _remove_leftovers(folder)
         self._require_space(groups)
         total = sum(group[0].record.size for group in groups)
         with following("exporting", total, None) as at, _counted(at) as read:

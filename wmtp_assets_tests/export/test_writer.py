@@ -21,6 +21,7 @@ from wmtp_assets.artifacts.exporting import items_of
 from wmtp_assets.export import Exported, ExportError, verify_export, write_export
 from wmtp_assets.export.files import Method
 from wmtp_assets.export.record import NAME, SUMS, Record
+from wmtp_assets.export.target import LOCK
 from wmtp_assets.storage import Store, disk, locks
 from wmtp_assets.storage.digests import sha256_file
 from wmtp_assets.storage.errors import StorageError
@@ -48,11 +49,14 @@ def export(store: Store, folder: Path, **more: Any) -> Exported:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of the volumes by its path, but for what the export says of itself."""
+    own = {f"{volume}/{name}" for volume in ("models_v2", "datasets_v2") for name in (NAME, SUMS)}
+    files = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if (path.is_file() and path.name not in (NAME, SUMS, ".wmtp-export.lock"))
-        or (path.name == SUMS and path.parent.name == "safetensors")
+        name: path.read_bytes()
+        for name, path in files.items()
+        if name not in own and not name.startswith(LOCK)
     }
 
 
@@ -266,13 +270,19 @@ def test_what_is_of_something_else_is_refused_and_left_as_it_is(
 ) -> None:
     prepare, words = REFUSED[case]
     folder = prepare(tmp_path / "out", store)
-    before = [(path, path.lstat().st_mtime_ns) for path in sorted(tmp_path.rglob("*"))]
+    before = stamps(tmp_path)
     with pytest.raises((ExportError, StorageError), match=words):
         export(store, folder)
-    after = [(path, path.lstat().st_mtime_ns) for path in sorted(tmp_path.rglob("*"))]
-    assert [one for one in after if one[0].name != ".wmtp-export.lock"] == [
-        one for one in before if one[0].name != ".wmtp-export.lock"
-    ]
+    assert stamps(tmp_path) == before
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """Every file and link, but for the lock, with the time of its last change."""
+    return {
+        path: path.lstat().st_mtime_ns
+        for path in folder.rglob("*")
+        if (path.is_symlink() or path.is_file()) and not path.name.startswith(LOCK)
+    }
 
 
 def test_an_empty_volume_that_is_mounted_already_is_used(store: Store, tmp_path: Path) -> None:
