@@ -439,6 +439,7 @@ OTHERS = [
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
+    "corpora.resume.Order._advance": "Python, not a command: a new loop over the stream",
     "artifacts.as_llama.model_folder_of": "artifacts/test_as_llama.py executes it",
     "artifacts.make.fetched.show_files": "artifact_checks/test_evaluation.py executes it",
     "artifacts.as_llama._require_digest": "artifacts/test_as_llama.py executes it",
