@@ -94,7 +94,7 @@ def _recorded(project: Project, name: str) -> bool:
 def checkpoint_of(project: Project, raw: str) -> Artifact | None:
     """The checkpoint that is converted from a raw artifact, if weights are in it."""
     for artifact in project.artifacts.values():
-        if artifact.is_checkpoint and raw in artifact.inputs:
+        if artifact.is_checkpoint and artifact.inputs[0] == raw:  # a tokenizer's files follow
             return artifact
     return None
 

@@ -4,6 +4,7 @@ let through the gate and read; with another's tokenizer it is refused, and both 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 import shutil
@@ -18,13 +19,15 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.released_weights import checkpoint_of
 from wmtp_assets.artifacts.staleness import stale_artifacts
-from wmtp_assets.catalog import Catalog
+from wmtp_assets.catalog import Catalog, load_catalog
 from wmtp_assets.cli import main
 from wmtp_assets.sample.tokenizer import tokenizer_model
 from wmtp_assets_tests import llama_3
 from wmtp_assets_tests.artifact_checks.breaking import run_checks
 from wmtp_assets_tests.artifacts.workbench import Workbench
+from wmtp_assets_tests.catalog.test_reader import SAMPLE
 from wmtp_assets_tests.corpora.test_tokens import TRAPS
 from wmtp_assets_tests.json_tokenizers import BEGIN, PIECES, SPECIAL, trained
 from wmtp_assets_tests.orchestration import tiny
@@ -87,6 +90,11 @@ def test_a_model_with_a_tokenizer_of_its_own_is_made_checked_released_and_read(
     own = f"models/{NAME}_tokenizer"
     assert {own, f"{own}_raw"} <= new
     assert stale_artifacts(world.project, world.project.artifacts) == new
+    served = world.catalog.read_text().replace(
+        "models:\n", "contract: [phase1, current]\nmodels:\n", 1
+    )
+    world.catalog.write_text(served)
+    new = set(world.project.artifacts) - before
     status, failures = materialized(capsys)
     assert (status, failures) == (0, "[]")
     assert world.opens()
@@ -97,8 +105,8 @@ def test_a_model_with_a_tokenizer_of_its_own_is_made_checked_released_and_read(
     assert {"tokenizer_digest", "tokenizer_ids", "derived_from_inputs"} <= names
 
     theirs = Tokenizer.from_str(trained().decode())
-    for model in (NAME, "micro-llama-3"):
-        folder = world.storage / "models_v2" / model
+    for model, generation in itertools.product((NAME, "micro-llama-3"), ("models_v2", "models")):
+        folder = world.storage / generation / model
         assert (folder / "tokenizer/tokenizer.json").read_bytes() == trained()
         assert not (folder / "tokenizer/tokenizer.model").exists()
         metadata = json.loads((folder / "metadata.json").read_bytes())
@@ -210,3 +218,15 @@ def test_a_tokenizer_model_may_be_a_models_own_and_others_may_name_it(
     sizes = f"the embedding has {SIZE} rows, the tokenizer 512 pieces"
     with pytest.raises(dg.Failure, match=sizes):
         bench.make([f"models/{NAME}"])
+
+
+def test_the_files_of_a_tokenizer_hold_no_weights_that_could_be_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(SAMPLE.replace("datasets:\n", f"{llama_3.entry()}datasets:\n", 1))
+    project = Project(load_catalog(path), tmp_path / "storage")
+    weights = checkpoint_of(project, f"models/{NAME}_raw")
+    assert weights is not None
+    assert weights.name == f"models/{NAME}"
+    tokenizer = f"models/{NAME}_tokenizer_raw"
+    assert tokenizer in weights.inputs
+    assert checkpoint_of(project, tokenizer) is None
