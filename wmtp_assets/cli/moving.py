@@ -74,7 +74,7 @@ def _export(given: argparse.Namespace) -> int:
             for path, one in sorted(done.wrong.items())
         },
     }
-    show(given.json, value, _text(done))
+    show(given.json, value, _text(done), sound=not done.wrong)
     return WRONG if done.wrong else DONE
 
 
@@ -136,7 +136,7 @@ def verify_exported(given: argparse.Namespace) -> int:
             hint="leave out the folder to verify the storage, or the options.",
         )
     done = verify_export(_folder(given.directory))
-    show(given.json, done.to_json(), done.text())
+    show(given.json, done.to_json(), done.text(), sound=done.sound)
     return DONE if done.sound else WRONG
 
 
@@ -149,7 +149,8 @@ def doctor_of_a_copy(given: argparse.Namespace) -> int:
 
     facts = examine_copy(_project_if_any(), _folder(given.directory))
     sound = not any(fact.state == "problem" for fact in facts)
-    show(given.json, {"sound": sound, "facts": [asdict(fact) for fact in facts]}, facts_text(facts))
+    value = {"sound": sound, "facts": [asdict(fact) for fact in facts]}
+    show(given.json, value, facts_text(facts), sound=sound)
     return DONE if sound else WRONG
 
 

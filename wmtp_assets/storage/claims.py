@@ -30,6 +30,7 @@ import os
 import secrets
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -194,6 +195,18 @@ def enter(lock: Path) -> Held:
 
 def has_readers(lock: Path) -> bool:
     """Whether a reader has claimed `lock`; removes what dead ones have left. The caller owns it."""
+    return _has_readers(lock, lambda path, seen: _is_dead(seen, lock))
+
+
+def wait_for_readers(lock: Path) -> None:
+    """Waits until no reader claims `lock`. The caller owns it, so that no other one comes."""
+    pauses = _Patience()
+    of_each: dict[Path, _Patience] = defaultdict(_Patience)
+    while _has_readers(lock, lambda path, seen: of_each[path].is_dead(path, seen, lock)):
+        pauses.pause()
+
+
+def _has_readers(lock: Path, is_dead: Callable[[Path, Seen], bool]) -> bool:
     names = [one for one in disk.listing(lock.parent) if one.startswith(f"{lock.name}{_READER}")]
     if not names:
         return False
@@ -201,19 +214,12 @@ def has_readers(lock: Path) -> bool:
     with _Written(lock) as mine:
         for path in (lock.parent / name for name in names):
             seen = read(path)
-            if seen is not None and (_is_dead(seen, lock) or mine.outlived(seen)):
+            if seen is not None and (is_dead(path, seen) or mine.outlived(seen)):
                 with suppress(FileNotFoundError):
                     disk.unlink(path)
             elif seen is not None:
                 found = True
     return found
-
-
-def wait_for_readers(lock: Path) -> None:
-    """Waits until no reader claims `lock`. The caller owns it, so that no other one comes."""
-    patience = _Patience()
-    while has_readers(lock):
-        patience.pause()
 
 
 def owner(lock: Path) -> Holder | None:
@@ -304,7 +310,7 @@ class _Written:
                 disk.hardlink(self.file, path)
             except FileExistsError:
                 # A server's answer may have been lost, and the call sent a second time.
-                return os.lstat(self.file).st_nlink > 1 and _is(path, self.nonce)
+                return _is(path, self.nonce)
             except FileNotFoundError:  # gc took it for a leftover
                 self._write()
             except OSError as error:
@@ -327,7 +333,11 @@ class _Written:
         the file server."""
         if self.file is None or (seen.claim is not None and seen.claim.is_visible):
             return False
-        return os.lstat(self.file).st_mtime_ns - seen.touched > FORGOTTEN * 1e9
+        try:
+            now = os.lstat(self.file).st_mtime_ns
+        except FileNotFoundError:  # gc took it for a leftover
+            return False
+        return now - seen.touched > FORGOTTEN * 1e9
 
     def _write(self) -> None:
         path = disk.fresh(self._lock.parent, disk.TEMPORARY)

@@ -404,6 +404,22 @@ def test_readers_leave_nothing_and_wait_while_gc_is_at_work(
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@pytest.mark.usefixtures("granted", "hurried")
+def test_a_dead_reader_elsewhere_holds_up_a_publication_for_the_lease_alone(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path)
+    materialize(store, "one")
+    script = READING.replace('.published.readers("mtp")', ".published.lock")
+    with holding(tmp_path, "far", script) as reader:
+        reader.kill()
+        reader.wait()
+    began = time.monotonic()
+    materialize(store, "two")
+    assert claims.LEASE < time.monotonic() - began < 60 * claims.LEASE
+    assert b"two" in seen(tmp_path)["models_v2/mtp/safetensors/model.safetensors"]
+
+
 @pytest.mark.parametrize("code", ["ENOSPC", "EACCES", "EROFS"])
 def test_who_can_write_no_claim_heeds_those_of_others(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, granted: None
