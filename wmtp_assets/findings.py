@@ -1,8 +1,9 @@
 """A check, and what it finds: `Check` computes one `Finding` about one subject.
 
-A check is defined by its function, next to what it verifies (`checkpoints/checks.py`,
-`corpora/checks.py`, `artifacts/checks/`). The function's name is the check's name, and severity is
-stated nowhere else. Dagster's checks, `wmtp verify` and the gate all read the same findings.
+A check is defined by its function, next to what it verifies (in `artifacts/checks/`,
+`checkpoints/`, `corpora/` and `mtp/`). The function's name is the check's name, and severity is
+stated nowhere else: a check blocks unless its decorator says `blocking=False`. Dagster's checks,
+`wmtp verify` and the gate all read the same findings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Whether an artifact must be made (again): its recipe, held against the receipt of what exists.
 
 A recipe is all that an artifact's bytes depend on: the digests of its inputs, its settings in the
-catalog, and the version of the code that makes it.
+catalog, and the version of the code that makes it (`code_version` in `kinds.py`). An artifact is
+stale where its receipt states another recipe, or its files are not there; whatever is made from a
+stale artifact is stale as well (`staleness.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,17 @@
 """torch's zip archives (`.pth`, `.bin`): their tensors' names, types and places, without torch.
 
-Nothing of the archive is run (`pickles.py`), and nothing of it is read but the directory, the
-pickle and the byte order; the tensors' bytes stay where they are.
+Nothing of the archive is executed (`pickles.py`), and nothing of it is read but the directory, the
+pickle and the byte order; the tensors' bytes stay where they are. What the archive states of itself
+is trusted only after this comparison:
+
+- name, offset and size of a record (the zip directory): with its local header, the other records
+  and the size of the file (`zip_directory.py`). CRC-32 is not read: files are verified by SHA-256
+  when they are fetched;
+- dtype and number of elements of a storage (the pickle): with the size of its record;
+- offset, shape and strides of a tensor (the pickle): it lies within its storage, and no two of its
+  indices share an element. Names, shapes and dtypes are then compared with the layout, the config
+  and the catalog (`planning.py`);
+- byte order: little-endian, where one is stated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
 """safetensors files: the header, read strictly, and laid out exactly as `save_file` lays it out.
 
 Format: https://github.com/huggingface/safetensors#format. The reader is stricter than the library:
-duplicate keys, gaps, overlaps, unknown fields and odd names are refused.
+duplicate keys, gaps, overlaps, unknown fields and odd names are refused. What the header states is
+trusted only after this comparison: its length with the size of the file; dtype and shape of a
+tensor with the bytes that it has; and all tensors together cover the rest of the file exactly.
+`__metadata__` is not used. Names, shapes and dtypes are then compared with the layout, the config
+and the catalog (`planning.py`).
 """
 
 from __future__ import annotations

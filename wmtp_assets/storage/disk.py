@@ -5,6 +5,9 @@ replaces these (`wmtp_assets_tests/storage/faults.py`). The second part is what 
 package builds on, made of the first. Nobody else in the package calls `os.replace` and its like: a
 test of the sources verifies that.
 
+An object store (S3) would begin here, below `store.py`. It has no rename, links or locks, which
+`versions.py`, `publishing.py` and `locks.py` build on, and readers open files by their paths.
+
 No symbolic link is ever followed here, neither the last component of a path nor a folder on the
 way to it: each path is walked from `/` by folder descriptors (`openat`, `O_NOFOLLOW`), so a link
 that is put in place of a folder halfway through changes nothing outside. Who lets a person choose a

@@ -1,4 +1,8 @@
-"""The checks of every artifact: its files are those of its receipt, made from what is there now."""
+"""The checks of every artifact: its files are those of its receipt, made from what is there now.
+
+The text of a wrong digest is that of `files_unchanged`, from the expected and found values that
+`storage/versions.py` gives.
+"""
 
 from __future__ import annotations
 
