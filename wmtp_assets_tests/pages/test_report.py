@@ -196,8 +196,9 @@ def test_a_verdict_that_does_not_fit_is_not_passed_off(facts: ReportFacts) -> No
 def test_newer_artifacts_are_found(copied: Project) -> None:
     value = json.loads(copied.report.read_bytes())
     value["evaluated_at"] = "2000-01-01T00:00:00+00:00"
-    for reason in (one for c in value["conditions"] for one in c["reasons"]):
-        reason["found"] = "<script>alert(1)</script>\u202e\0"
+    names = ("artifact", "question", "expected", "file", "hint")
+    reason = {**dict.fromkeys(names, "text"), "found": "<script>alert(1)</script>\u202e\0"}
+    value["conditions"][-1] |= {"reasons": [reason], "met": False}
     copied.report.write_text(json.dumps(value), encoding="utf-8")
     changed = copied.storage / "models_v2/meta-llama-mtp/certificate.json"
     certificate = copied.store.path("models/meta-llama-mtp") / changed.name
