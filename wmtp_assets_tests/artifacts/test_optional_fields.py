@@ -28,6 +28,8 @@ DEMANDED = {
     ("models", "meta-llama-mtp", "files", "tokenizer"): "tokenizer.from_model",
     ("datasets", "codecontests", "splits", "valid", "correct"): "come together",
     ("datasets", "codecontests", "splits", "valid", "incorrect"): "come together",
+    ("datasets", "codecontests", "splits", "valid", "current", "correct"): "come together",
+    ("datasets", "codecontests", "splits", "valid", "current", "incorrect"): "come together",
     ("datasets", "codecontests", "splits", "valid", "files", 0, "count"): "",
 }
 
