@@ -30,6 +30,7 @@ from wmtp_assets.corpora.card import dataset_card
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.storage.atomic import json_bytes, write_bytes
+from wmtp_assets.storage.digests import digest_of
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,8 @@ def schema_files(
     dataset_format: DatasetFormat,
     files: Mapping[str, str],
     small: Mapping[str, str],
+    digests: Mapping[str, str],
+    small_by: Mapping[str, object],
     *,
     sample: bool = False,
 ) -> Derived:
@@ -186,12 +189,16 @@ def schema_files(
 
     `files` and `small` map splits to the names of their files
     in the dataset's folder and in that of its small copy, which has a card only where there are
-    some. `sample`: the cards say that the rows are generated.
+    some. `digests` maps splits to the SHA-256 of their rows, and `small_by` is what else decides
+    which of them are in the small copy. `sample`: the cards say that the rows are generated.
     """
+    rows = {split: digests[split] for split in files}
+    small_rows = {"of": {split: digests[split] for split in small}, "by": dict(small_by)}
     written = {
         "schema.json": json_bytes(row_schema(dataset_format)),
-        "README.md": dataset_card(dataset_format, files, sample=sample),
+        "README.md": dataset_card(dataset_format, files, digest_of(rows), sample=sample),
     }
     if small:
-        written["README_small.md"] = dataset_card(dataset_format, small, sample=sample)
+        card = dataset_card(dataset_format, small, digest_of(small_rows), sample=sample)
+        written["README_small.md"] = card
     return Derived(written, {"layout": dataset_format.name, "document": "schema.json"})

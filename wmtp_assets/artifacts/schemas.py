@@ -21,17 +21,18 @@ def schema_documents(store: Store, artifact: Artifact) -> Derived:
     files, small = (
         cast("Mapping[str, str]", artifact.settings[name]) for name in ("files", "small_files")
     )
-    empty = {
-        split
+    made = {
+        split: demand(store, split_artifact(artifact.owner, split, contract=artifact.contract))
         for split in files
-        if demand(store, split_artifact(artifact.owner, split, contract=artifact.contract)).facts[
-            "rows"
-        ]
-        == 0
     }
-    sample = bool(artifact.settings.get("sample"))
+    empty = {split for split, receipt in made.items() if receipt.facts["rows"] == 0}
     return schema_files(
-        dataset_format, _without(files, empty), _without(small, empty), sample=sample
+        dataset_format,
+        _without(files, empty),
+        _without(small, empty),
+        {split: receipt.files[files[split]].sha256 for split, receipt in made.items()},
+        cast("Mapping[str, object]", artifact.settings.get("small", {})),
+        sample=bool(artifact.settings.get("sample")),
     )
 
 

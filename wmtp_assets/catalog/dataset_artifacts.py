@@ -201,6 +201,12 @@ class _Dataset:
                             for split in small
                             if self._has_rows(split, own)
                         },
+                        # Which rows those are, as their card names them.
+                        **(
+                            {"small": {"rows": dict(small), "seed": self._small_seed}}
+                            if small
+                            else {}
+                        ),
                     },
                     contract=own,
                 )
@@ -217,12 +223,15 @@ class _Dataset:
             return self.dataset.small.rows
         return small_rows(self.dataset.splits) if "current" in self.contracts else {}
 
+    @property
+    def _small_seed(self) -> int:
+        return self.dataset.small.seed if self.dataset.small else SMALL_SEED
+
     def small_copy(self) -> list[Artifact]:
         """The small copy: of the newest generation's rows, as all look for it in one folder."""
         own = self._rows_for(self.contracts[-1])
         folder = small_folder(self.name)
         group = f"{group_of(self.name)}_small"
-        seed = self.dataset.small.seed if self.dataset.small else SMALL_SEED
         made = []
         for split, rows in self._small_splits().items():
             small = split_artifact(f"{self.name}_small", split, contract=own)
@@ -236,7 +245,7 @@ class _Dataset:
                         f"{folder}/{split}_small.jsonl": f"{split}_small.jsonl",
                         f"{folder}/{split}_small.index.parquet": f"{split}_small.index.parquet",
                     },
-                    settings={"rows": rows, "seed": seed},
+                    settings={"rows": rows, "seed": self._small_seed},
                     contract=own,
                     group=group,
                 )

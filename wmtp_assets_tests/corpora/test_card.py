@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def test_types_do_not_depend_on_the_rows(tmp_path: Path, dataset: str) -> None:
     # What lies beside the rows is not theirs.
     (tmp_path / "test_metadata.json").write_text('{"metadata": [], "stats": {"total": 0}}')
     (tmp_path / "test.index.parquet").write_bytes(b"PAR1")
-    (tmp_path / "README.md").write_bytes(dataset_card(BY_LABEL[dataset], {"test": "test.jsonl"}))
+    card = dataset_card(BY_LABEL[dataset], {"test": "test.jsonl"}, "of one row")
+    (tmp_path / "README.md").write_bytes(card)
     loaded = datasets.load_dataset(str(tmp_path), cache_dir=str(tmp_path / "cache"))
     assert list(loaded) == ["test"]
     assert loaded["test"].to_list() == [row]
@@ -98,6 +100,43 @@ def test_types_do_not_depend_on_the_rows(tmp_path: Path, dataset: str) -> None:
             },
         }
     )
+
+
+def test_rows_of_another_generation_or_edition_do_not_come_out_of_the_cache(
+    current_project: Project, tmp_path: Path
+) -> None:
+    """`datasets` caches by the folder's name and its card: both folders are called `processed`."""
+    processed = [
+        current_project.storage / at / "mbpp/processed" for at in ("datasets", "datasets_v2")
+    ]
+    moved = tmp_path / "processed"
+    for folder in processed:  # the first into the cache; then the other, also in its place
+        shutil.copytree(folder, moved, dirs_exist_ok=True)
+        for path in (folder, moved):
+            loaded = datasets.load_dataset(
+                str(path), split="test", cache_dir=str(tmp_path / "cache")
+            )
+            assert loaded.to_list() == _lines(folder, "test")
+    first, second = (_lines(folder, "test") for folder in processed)
+    assert first != second
+
+
+def test_the_card_of_a_small_copy_is_another_for_another_choice_of_rows(
+    current_project: Project,
+) -> None:
+    store = current_project.store
+    schema = current_project.artifacts["datasets/mbpp_schema_current"]
+    rows = {"train": 100, "validation": 32, "test": 32}
+    assert schema.settings["small"] == {"rows": rows, "seed": 42}
+    cards = set()
+    for choice in (
+        {"rows": rows, "seed": 42},
+        {"rows": rows, "seed": 43},
+        {"rows": {**rows, "test": 3}, "seed": 42},
+    ):
+        chosen = replace(schema, settings={**schema.settings, "small": choice})
+        cards.add(schema_documents(store, chosen).files["README_small.md"])
+    assert len(cards) == 3
 
 
 def test_a_split_that_is_counted_as_empty_is_not_declared() -> None:
