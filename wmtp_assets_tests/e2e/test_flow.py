@@ -131,7 +131,7 @@ def all_assets_are_made_by_a_click(world: World) -> None:
 
 
 def the_schedule_and_the_sensor_are_switched_on(world: World) -> None:
-    """The page's clock is then set to four o'clock, when the schedule is due."""
+    """The scheduler's clock is then set to four o'clock, when the schedule is due."""
     dagster = world.dagster
     dagster.switch_on("sensors/follow_changes")
     dagster.switch_on("schedules/daily_verify")
@@ -143,7 +143,7 @@ def the_schedule_and_the_sensor_are_switched_on(world: World) -> None:
 
 
 def set_forward(world: World, by: timedelta) -> None:
-    """Sets the clock of the page's processes (see clock/sitecustomize.py)."""
+    """Sets the clock of Dagster's scheduler (see clock/sitecustomize.py)."""
     (world.served.root / CLOCK).write_text(str(by.total_seconds()), encoding="ascii")
 
 
@@ -181,8 +181,6 @@ def the_schedule_and_the_sensor_have_ticked(world: World) -> None:
     dagster.page.goto("/runs", wait_until="commit")
     expect(dagster.run("daily_verify")).to_contain_text("Success", timeout=RUN_TIMEOUT)
     world.keep("schedule")
-    # gRPC counts its deadlines by the clock of the process: what follows is to be in time.
-    (world.served.root / CLOCK).unlink()
 
 
 def a_flipped_byte_is_found_and_repaired(world: World) -> None:

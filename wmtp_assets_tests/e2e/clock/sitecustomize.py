@@ -1,7 +1,8 @@
-"""A clock that a test can set forward. Python imports this at its start, by way of PYTHONPATH.
+"""A clock for Dagster's scheduler that a test sets forward, so that a tick is due at once.
 
-Processes of the page take it for their own time, so that a schedule's tick need not be waited for
-until it is due. WMTP_TEST_CLOCK names a file with the seconds to add; without one nothing changes.
+Python imports this at its start, by way of PYTHONPATH. WMTP_TEST_CLOCK names a file with the
+seconds to add; without one nothing changes. Only the scheduler takes this clock: gRPC counts
+deadlines by the process's own, and the monitoring of runs compares it with their events.
 """
 
 from __future__ import annotations
@@ -16,24 +17,23 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_REAL = time.time
 _FILE = Path(os.environ.get("WMTP_TEST_CLOCK", "/nowhere"))
 
 
 def _now() -> float:
     try:
-        return _REAL() + float(_FILE.read_text())
+        return time.time() + float(_FILE.read_text())
     except (OSError, ValueError):  # not set, or being written
-        return _REAL()
+        return time.time()
 
 
-class _DagstersTime:
-    """Gives Dagster's own module of the time this clock as soon as it is imported."""
+class _Scheduler:
+    """Gives the module of Dagster's scheduler this clock as soon as it is imported."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name != "dagster._time":
+        if name != "dagster._scheduler.scheduler":
             return None
         spec = PathFinder.find_spec(name, path, target)
         assert spec is not None
@@ -42,13 +42,14 @@ class _DagstersTime:
 
         def executed(module: Any) -> None:
             execute(module)
-            module._mockable_get_current_timestamp = _now
-            module._mockable_get_current_datetime = lambda: datetime.fromtimestamp(_now(), UTC)
+            assert callable(module.get_current_timestamp)
+            assert callable(module.get_current_datetime)
+            module.get_current_timestamp = _now
+            module.get_current_datetime = lambda: datetime.fromtimestamp(_now(), UTC)
 
         loader.exec_module = executed
         return spec
 
 
 if "WMTP_TEST_CLOCK" in os.environ:
-    time.time = _now
-    sys.meta_path.insert(0, _DagstersTime())
+    sys.meta_path.insert(0, _Scheduler())
