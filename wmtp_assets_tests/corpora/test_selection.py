@@ -94,7 +94,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "dates": (np.array(["2020-01-01"], dtype="datetime64[D]"), "datetime64"),
     "durations": (np.array([1], dtype="timedelta64[s]"), "timedelta64"),
     "records": (np.zeros(2, dtype=[("a", int)]), "dimensions"),
-    "two dimensions": (np.array([[1, 2]]), "2 dimensions"),
+    "two dimensions": (np.array([[1, 2, 3]]), "2 dimensions"),  # two columns are pairs, to some
     "a mask of two dimensions": (np.ones((N, 1), dtype=bool), "2 dimensions"),
     "lists in a list": ([[1, 2]], "list"),
     "no dimension": (np.array(3), "0 dimensions"),
