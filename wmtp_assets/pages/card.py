@@ -24,6 +24,7 @@ from wmtp_assets.catalog.contract import format_of, layout_of
 from wmtp_assets.catalog.licences import redistribution
 from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.checkpoints.layouts import layout_named
+from wmtp_assets.generations import model_folder
 from wmtp_assets.hub.files import RepoId, is_commit
 from wmtp_assets.pages.report import LOADING, READING, READING_PLAIN
 from wmtp_assets.pages.rows import rows_of
@@ -48,7 +49,7 @@ path = Path("storage/{path}")
 document = yaml.safe_load(path.read_bytes())"""
 _TOKENIZER: Final = """\
 from transformers import AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained("storage/models_v2/{owner}/tokenizer")"""
+tokenizer = AutoTokenizer.from_pretrained("storage/{folder}/tokenizer")"""
 _SHARDED: Final = """\
 from transformers import AutoModelForCausalLM
 folder = "storage/{path}"
@@ -294,15 +295,15 @@ def _loading(catalog: Catalog, artifact: Artifact) -> str:
     if artifact.is_fetched:
         return _FETCHED.format(name=artifact.name)
     if artifact.is_shared:
-        return _TOKENIZER.format(owner=artifact.owner)
+        return _TOKENIZER.format(folder=model_folder(catalog.contract[0], artifact.owner))
     if issubclass(kind_of(artifact).loaded_as, Split):
         rows = rows_of(catalog, artifact)
         classed = format_of(catalog, artifact).classed
         lines = READING if classed else READING_PLAIN
-        return lines.format(dataset=rows.dataset, split=rows.split) if rows else ""
+        return lines.format(asked=rows.asked) if rows else ""
     if artifact.is_checkpoint:
         network = layout_named(layout_of(catalog, artifact.owner)).network
-        return LOADING[network].format(name=artifact.owner)
+        return LOADING[network].format(folder=model_folder(catalog.contract[0], artifact.owner))
     if artifact.is_sharded:
         network = layout_named(layout_of(catalog, artifact.owner)).network
         lines = _SHARDED if network == "causal_lm" else _SHARDED_TENSORS

@@ -35,6 +35,7 @@ from wmtp_assets.checkpoints.ranges import largest_names, value_range
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.corpora.reader import Corpus, open_corpus
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.generations import model_folder
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.pages.row_facets import Facets, facets_of_all
 from wmtp_assets.pages.rows import Line, SplitOfRows, read_lines, splits_of_rows
@@ -92,9 +93,10 @@ class CastFacts:
 class ModelFacts:
     """A model: `before` and `after` are bytes of its tensors by dtype, `lost` counts of elements
     that a cast changed in kind (overflow, zeroed) or that were none at the source (nan, inf).
-    `trouble` is why there are no facts."""
+    `folder` is where readers find it, below the storage. `trouble` is why there are no facts."""
 
     name: str
+    folder: str
     status: str
     network: Network
     slice_of: str = ""
@@ -217,6 +219,7 @@ def _model(project: Project, name: str, model: Model) -> ModelFacts:
     source = _source(project, base.upstream, raw, dataset=False)
     said = ModelFacts(
         name,
+        model_folder(project.catalog.contract[0], name),
         model.status,
         network,
         micro.slice_of if micro else "",
@@ -369,7 +372,7 @@ def _split(project: Project, split: SplitOfRows) -> SplitFacts:
         receipt.made_at,
         int(stats["problems_with_rows"]),
         facets_of_all(stats),
-        {name: int(count) for name, count in stats["funnel"].items()},
+        whole_funnel(stats),
         lines,
     )
 
@@ -379,6 +382,13 @@ def sample_lines(corpus: Corpus) -> list[Line]:
     these lines."""
     step = max(1, len(corpus) // SAMPLE_ROWS)
     return read_lines(corpus, list(range(0, len(corpus), step))[:SAMPLE_ROWS])
+
+
+def whole_funnel(stats: Mapping[str, Any]) -> dict[str, int]:
+    """The funnel of a whole split; of a source without problems, nothing was counted."""
+    return {"candidates": 0, "kept": 0} | {
+        name: int(count) for name, count in stats["funnel"].items()
+    }
 
 
 def dropped(funnel: Mapping[str, int]) -> dict[str, int]:

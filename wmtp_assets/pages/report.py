@@ -31,29 +31,30 @@ from wmtp_assets.storage.errors import storage_errors
 REPORT: Final = "/report"
 REASONS_SHOWN = 5  # of a condition that is not met
 
-# Three lines each, with {name} for the model's folder.
+# Three lines each, with {folder} for the model's folder below the storage.
 LOADING: Final[Mapping[Network, str]] = {
     "mtp": """\
 from wmtp_assets.mtp.loading import from_pretrained
-model = from_pretrained("storage/models_v2/{name}")
+model = from_pretrained("storage/{folder}")
 logits = model(tokens)  # (batch, seq, n_future_tokens, vocab)""",
     "causal_lm": """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained("storage/models_v2/{name}/hf")
-model = AutoModelForCausalLM.from_pretrained("storage/models_v2/{name}/hf", dtype="auto")""",
+tokenizer = AutoTokenizer.from_pretrained("storage/{folder}/hf")
+model = AutoModelForCausalLM.from_pretrained("storage/{folder}/hf", dtype="auto")""",
     "reward_model": """\
 from pathlib import Path; from wmtp_assets.mtp.reward import load_reward_model
-folder = Path("storage/models_v2/{name}")
+folder = Path("storage/{folder}")
 model = load_reward_model(folder / "safetensors/model.safetensors", folder / "configs/config.json")\
 """,
 }
+# With {asked} for the words by which `open_corpus` finds the split.
 READING: Final = """\
 import wmtp_assets
-corpus = wmtp_assets.open_corpus("storage", "{dataset}", "{split}")
+corpus = wmtp_assets.open_corpus("storage", {asked})
 easy = corpus.select(difficulty=(1, 11), tokens=(0, 1024))"""
 READING_PLAIN: Final = """\
 import wmtp_assets
-corpus = wmtp_assets.open_corpus("storage", "{dataset}", "{split}")
+corpus = wmtp_assets.open_corpus("storage", {asked})
 row = corpus[0]"""
 
 

@@ -91,6 +91,12 @@ class SplitOfRows:
         return f"{self.dataset}@current" if self.contract == "current" else self.dataset
 
     @property
+    def asked(self) -> str:
+        """The words by which `open_corpus` finds it, as Python's source."""
+        words = (self.dataset, self.split, self.contract)
+        return ", ".join(f'"{word}"' for word in words if word is not None)
+
+    @property
     def path(self) -> str:
         """The address of its rows."""
         return f"{ROWS}/{self.name}/{self.split}"

@@ -115,6 +115,28 @@ def unexpected(root: Path, sets: Iterable[PublishedSet], published: Path) -> Une
     return Unexpected(inside, beside)
 
 
+def left_over(root: Path, folders: Iterable[str], published: Path) -> list[Mismatch]:
+    """Links into `published`, the folder of all publications, below folders where a catalog
+    publishes nothing: one mismatch for each folder that holds some."""
+    found = []
+    for folder in folders:
+        links, others = 0, 0
+        for above, names, files in os.walk(root / folder):
+            for name in (*names, *files):
+                place = Path(above, name)
+                if _leads_into(published, place):
+                    links += 1
+                elif name in files or os.path.islink(place):  # noqa: PTH114
+                    others += 1
+        if links:
+            place = root / folder
+            command = aside.command(root, place) if others else f"rm -r {aside.quoted(place)}"
+            paths = "1 path that was" if links == 1 else f"{links:,} paths that were"
+            there = f"{paths} published there, by a catalog that serves this generation"
+            found.append(Mismatch(place, "nothing", there, f"`{command}`"))
+    return found
+
+
 def unreadable(error: OSError, where: Path) -> Mismatch:
     """What may not be looked at: no reader finds there what was verified."""
     why = refused(error, where)
@@ -189,22 +211,29 @@ def relocated(root: Path, paths: Iterable[Path]) -> list[Mismatch]:
 
 
 def _unexpected(root: Path, path: Path, published: Path) -> Mismatch:
-    if path.is_symlink():
-        target = Path(os.path.normpath(path.parent / path.readlink()))
-        if target.is_relative_to(published):
-            inside = target.relative_to(published).as_posix().partition("/current/")[0]
-            return Mismatch(
-                path,
-                "nothing",
-                f"a link that was published as {inside}, which this catalog does not have",
-                f"`rm {aside.quoted(path)}`",
-            )
+    if inside := _leads_into(published, path):
+        return Mismatch(
+            path,
+            "nothing",
+            f"a link that was published as {inside}, which this catalog does not have",
+            f"`rm {aside.quoted(path)}`",
+        )
     return Mismatch(
         path,
         "nothing",
         f"{described(path)} that does not belong here",
         f"`{aside.command(root, path)}`",
     )
+
+
+def _leads_into(published: Path, path: Path) -> str:
+    """The set in `published` that a link leads to; "" where it is no such link."""
+    if not os.path.islink(path):  # noqa: PTH114  (never raises)
+        return ""
+    target = Path(os.path.normpath(path.parent / path.readlink()))
+    if not target.is_relative_to(published):
+        return ""
+    return target.relative_to(published).as_posix().partition("/current/")[0]
 
 
 def _folders_above(paths: Iterable[str]) -> set[str]:

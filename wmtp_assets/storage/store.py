@@ -110,6 +110,10 @@ class Store:
         """What is among the paths of all `sets` of a catalog and belongs to none of them."""
         return as_read.unexpected(self.root, sets, self.published.folder)
 
+    def left_over(self, folders: Iterable[str]) -> list[Mismatch]:
+        """What is still published below `folders` of the root, where a catalog has no paths."""
+        return as_read.left_over(self.root, folders, self.published.folder)
+
     def reading_set(self, name: str) -> AbstractContextManager[Path]:
         """The folder of what is published of a set now, safe from `gc` while the block runs."""
         return self.published.reading(name)

@@ -17,8 +17,11 @@ from wmtp_assets.artifacts.gate import evaluate
 from wmtp_assets.artifacts.gate import write_report as write_verdict
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.cli import main
+from wmtp_assets.corpora.writer import SplitWriter
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages import report as report_module
+from wmtp_assets.pages.asset import asset_facts
+from wmtp_assets.pages.card import card_of
 from wmtp_assets.pages.facts import ReportFacts, facts_of
 from wmtp_assets.pages.language import LANGUAGES, Language
 from wmtp_assets.pages.report import (
@@ -27,6 +30,7 @@ from wmtp_assets.pages.report import (
     served_report,
     write_report,
 )
+from wmtp_assets_tests.artifacts.resealing import reseal
 from wmtp_assets_tests.pages.reading import Read, check_harmless
 
 MOST_BYTES = 1_500_000
@@ -282,6 +286,47 @@ def test_links_of_the_full_catalog_lead_to_pinned_commits(tmp_path: Path) -> Non
     assert len(commits) >= 5
     assert all(re.search("/tree/[0-9a-f]{40}$", one) for one in commits)
     assert not found.classes.get("sample")
+
+
+def test_it_names_paths_and_rows_of_the_generations_that_are_served(
+    current_project: Project,
+) -> None:
+    both = report_page(facts_of(current_project), "en")
+    titles = re.findall(r'<h3 class="split">([^<]+)', both)
+    assert len(set(titles)) == len(titles)
+    assert "codecontests / train" in titles
+    assert "codecontests@current / train" in titles
+    catalog = current_project.catalog.model_copy(update={"contract": ("current",)})
+    project = Project(catalog, current_project.storage, current_project.hub_spec)
+    html = report_page(facts_of(project), "en")
+    assert "models_v2" not in html
+    named = re.findall(r"storage/(models/[a-z0-9.-]+(?:/hf)?)&#34;", html)
+    assert len(set(named)) == len(catalog.models)
+    assert all((project.storage / folder).is_dir() for folder in named)
+    assert "&#34;codecontests&#34;, &#34;train&#34;, &#34;current&#34;)" in html
+    assert "&#34;humaneval&#34;, &#34;test&#34;)" in html
+    for asset in ("models/tokenizer", "models/micro-mtp", "datasets/codecontests_train_current"):
+        code = card_of(project, project.artifacts[asset]).code
+        assert "models/" in code or '"train", "current")' in code
+        assert "models_v2" not in code
+
+
+def test_a_split_of_a_source_without_problems_is_shown(copied: Project, language: Language) -> None:
+    def emptied(folder: Path) -> None:
+        stats = json.loads((folder / "test_stats.json").read_bytes())
+        with SplitWriter(folder, stats["dataset"], stats["split"], "test") as writer:
+            writer.finish({name: stats[name] for name in ("max_tokens", "tokenizer_sha256")})
+
+    reseal(copied, "datasets/codecontests_test", emptied)
+    facts = facts_of(copied)
+    split = facts.datasets[0].splits[-1]
+    assert (split.of.split, split.rows, split.trouble) == ("test", 0, None)
+    assert (split.funnel, report_module.dropped(split.funnel)) == ({"candidates": 0, "kept": 0}, {})
+    check_harmless(report_page(facts, language))
+    for name in ("datasets/codecontests_test", "datasets/codecontests_small_test"):
+        receipt = copied.store.current(name)
+        assert receipt is not None
+        assert "not shown" not in asset_facts(copied, receipt)
 
 
 @pytest.mark.slow

@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.catalog import Catalog
 from wmtp_assets.findings import Finding
+from wmtp_assets.generations import CONTRACTS, dataset_folder, model_folder
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Mismatch
 
@@ -46,10 +48,26 @@ def published(project: Project) -> list[Finding]:
     for mismatch, blocking in (
         *((mismatch, True) for mismatch in others.inside),
         *((mismatch, False) for mismatch in others.beside),
+        *((mismatch, False) for mismatch in project.store.left_over(_unserved(project.catalog))),
     ):
         folder = str(mismatch.file.parent.relative_to(project.store.root))
         findings.append(_not_published(mismatch, folder, blocking=blocking))
     return findings
+
+
+def _unserved(catalog: Catalog) -> list[str]:
+    """The folders of the catalog's models and datasets in generations that it does not serve:
+    readers would take what was published there once for what is verified now."""
+    others = [contract for contract in CONTRACTS if contract not in catalog.contract]
+    return [
+        folder(contract, name)
+        for contract in others
+        for folder, names in (
+            (model_folder, catalog.models),
+            (dataset_folder, catalog.datasets),
+        )
+        for name in names
+    ]
 
 
 def _not_published(mismatch: Mismatch, name: str, *, blocking: bool) -> Finding:

@@ -26,7 +26,7 @@ from wmtp_assets.pages.asset.values import (
     numbers,
 )
 from wmtp_assets.pages.charts_of_rows import difficulty_chart, token_chart
-from wmtp_assets.pages.facts import dropped, sample_lines
+from wmtp_assets.pages.facts import dropped, sample_lines, whole_funnel
 from wmtp_assets.pages.language import words_of
 from wmtp_assets.pages.row_facets import Facets, facets_of_all
 from wmtp_assets.pages.row_query import CLASSES, FLAGS
@@ -174,17 +174,17 @@ def _difficulty(value: int, where: DatasetFormat) -> str:
 
 def _funnel(project: Project, split: SplitOfRows, receipt: Receipt) -> list[Mapping[str, Cell]]:
     """From upstream's rows to those that are kept; of a small copy, from the whole split's."""
-    counts = receipt.facts["stats"]["funnel"]
-    if "candidates" not in counts:
+    counts = whole_funnel(receipt.facts["stats"])
+    if split.artifact.is_small:
         whole = project.store.versions.receipt(
             split.artifact.inputs[0], receipt.inputs[split.artifact.inputs[0]][:12]
         )
-        begin, end = int(whole.facts["rows"]), int(counts["kept"])
+        begin, end = int(whole.facts["rows"]), counts["kept"]
         return [
             {"step": "the whole split", "rows": f"{begin:,}", "share": ""},
             {"step": "chosen", "rows": f"{end:,}", "share": _share(end, begin)},
         ]
-    words, whole_count = words_of("en"), int(counts["candidates"])
+    words, whole_count = words_of("en"), counts["candidates"]
     first = words["candidates" if split.format.classed else "candidates_plain"]
     return [
         {"step": first, "rows": f"{whole_count:,}", "share": ""},
@@ -198,8 +198,8 @@ def _funnel(project: Project, split: SplitOfRows, receipt: Receipt) -> list[Mapp
         ),
         {
             "step": words["kept"],
-            "rows": f"{int(counts['kept']):,}",
-            "share": _share(int(counts["kept"]), whole_count),
+            "rows": f"{counts['kept']:,}",
+            "share": _share(counts["kept"], whole_count),
         },
     ]
 
