@@ -40,6 +40,7 @@ State = dict[str, int | str | bool]
 
 FORMAT = "wmtp_assets stream 1"
 _FIRST_STREAM = 1 << 32  # of keys: apart from those that samplers draw by
+_EPOCHS = 1 << 32
 _AHEAD = 64  # items read together
 
 
@@ -128,7 +129,7 @@ class Order:
                 found=found[key],
                 hint="Give what the state was saved with, or begin anew without the state.",
             )
-        if not (found["epoch"] >= 0 and 0 <= found["position"] < max(len(self.items), 1)):
+        if not (0 <= found["epoch"] < _EPOCHS and 0 <= found["position"] < max(len(self.items), 1)):
             raise _no_state(
                 f"epoch {found['epoch']}, position {found['position']} of {len(self.items)}"
             )
@@ -252,28 +253,30 @@ def own_state(state: object) -> dict[str, Any]:
     Raises CorpusError where there is none, and for one of a StatefulDataLoader that was saved
     between two of its snapshots: its samplers' states are older then than what it had given.
     """
-    if isinstance(state, Mapping):
-        if state.get("format") == FORMAT:
-            _check(state)
-            return dict(state)
-        if state.get("_steps_since_snapshot"):
+    waiting, seen = [state], set()
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, Mapping) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if one.get("format") == FORMAT:
+            _check(one)
+            return dict(one)
+        if one.get("_steps_since_snapshot"):
             raise CorpusError(
                 "The state of this StatefulDataLoader is older than what it had given",
                 expected="a state of the step that it was saved at",
-                found=f"one of {state['_steps_since_snapshot']} steps before",
+                found=f"one of {one['_steps_since_snapshot']} steps before",
                 hint="Load it with the loader itself; or save with snapshot_every_n_steps=1.",
             )
-        for inside in state.values():
-            if isinstance(inside, Mapping) and (found := _inside(inside)) is not None:
-                return found
-    raise _no_state(f"{type(state).__name__} {state!r:.100}")
+        waiting += reversed(list(one.values()))
+    raise _no_state(type(state).__name__ + (f" of {_names(state)}" if state else ", empty"))
 
 
-def _inside(state: Mapping[Any, Any]) -> dict[str, Any] | None:
-    try:
-        return own_state(state)
-    except CorpusError:
-        return None
+def _names(state: object) -> str:
+    """What is in something that is no state, for a message."""
+    names = state if isinstance(state, Mapping) else [type(state).__name__]
+    return ", ".join(f"{name!r:.20}" for name in list(names)[:8])
 
 
 _TYPES = {
@@ -288,6 +291,8 @@ _TYPES = {
 
 
 def _check(state: Mapping[Any, Any]) -> None:
+    if unknown := [key for key in state if key != "format" and key not in _TYPES]:
+        raise _no_state(f"a further key, {unknown[0]!r:.100}")
     for key, kind in _TYPES.items():
         value = state.get(key)
         if type(value) is not kind:

@@ -45,13 +45,15 @@ def place(
     *,
     link: bool,
     read: Callable[[int], None],
+    require: Callable[[], None] = lambda: None,
 ) -> Method | str:
     """Puts the bytes of `source` at `target`, in place of what was there, if their digest is
     `sha256`; how. Otherwise the digest that was found, and nothing has changed.
 
     What is at `target` afterwards was read whole, and is on the device but for its folder's entry.
     `scratch` is a folder on the same file system, for a temporary. `read` is called with numbers of
-    bytes as they are read. Memory: 256 KiB. Raises `OSError`, StorageError.
+    bytes as they are read, and `require` last before the file gets its name: it raises what keeps
+    it from that. Memory: 256 KiB. Raises `OSError`, StorageError.
     """
     temporary = disk.fresh(scratch, disk.TEMPORARY)
     try:
@@ -64,6 +66,7 @@ def place(
         if found != sha256:
             disk.unlink(temporary)
             return found
+        require()
         disk.rename(temporary, target)
     except BaseException:
         with suppress(OSError):

@@ -8,15 +8,17 @@ file in a volume that the record does not name was put there by somebody else.
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wmtp_assets.errors import WmtpError
-from wmtp_assets.storage import bounds, receipts
+from wmtp_assets.storage import as_read, bounds, receipts
 from wmtp_assets.storage.atomic import json_bytes, write_bytes
-from wmtp_assets.storage.digests import digest_of
+from wmtp_assets.storage.digests import digest_of, read_sha256sums
+from wmtp_assets.storage.errors import StorageError, storage_errors
 from wmtp_assets.storage.receipts import FileRecord, typed
 
 NAME = "export.json"
@@ -139,6 +141,22 @@ class Record:
             leaving=tuple(bounds.plain_path(path) for path in value["leaving"]),
             about=typed(dict, value["about"]),
         )
+
+
+def stated_sums(volume: Path) -> dict[str, str]:
+    """What a volume's SHA256SUMS states: {path: digest}. Raises StorageError where it is not there,
+    is no regular file (a copy would leave a link's target behind), or cannot be read."""
+    path = volume / SUMS
+    with storage_errors(f"Reading {SUMS}", path):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise StorageError(
+                f"{SUMS} is no regular file",
+                expected="a regular file",
+                found=as_read.described(path),
+                where=path,
+                hint="look at it, then move it away, and export again.",
+            )
+    return read_sha256sums(path)
 
 
 def volumes_in(folder: Path) -> list[Path]:

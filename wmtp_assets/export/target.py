@@ -16,6 +16,7 @@ LOCK = ".wmtp-export.lock"
 
 # By these a storage is known; an export has folders of the contract in common with it.
 _OF_A_STORAGE = frozenset({".locks", "assets.lock", "published", "upstream", "versions"})
+_ALWAYS = (".locks", "published", "versions")
 _SHOWN = 3
 
 
@@ -27,11 +28,11 @@ def require_target(folder: Path, storage: Path, volumes: Collection[str]) -> Non
     root = storage.resolve()
     there = _names(folder) if folder.is_dir() else set()
     inside = folder.is_relative_to(root)
-    if inside or there & _OF_A_STORAGE:
+    if inside or there & _OF_A_STORAGE or any(map(_is_storage, folder.parents)):
         raise ExportError(
             "An export is not written into a storage",
             expected="a folder outside of every storage",
-            found=f"a folder of the storage {root}" if inside else "a storage",
+            found=f"a folder of the storage {root}" if inside else "a storage, or a folder of one",
             where=folder,
             hint="name another folder.",
         )
@@ -115,6 +116,13 @@ def _names(folder: Path) -> set[str]:
         return set(disk.listing(folder)) - IGNORED
     except OSError as error:
         raise refused(error, folder) from error
+
+
+def _is_storage(folder: Path) -> bool:
+    try:
+        return all((folder / name).is_dir() for name in _ALWAYS)
+    except OSError:  # nobody's who exports here
+        return False
 
 
 def _is_ours(name: str) -> bool:

@@ -8,11 +8,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from wmtp_assets.export.record import NAME, OWN, SUMS, ExportError, Record, volumes_in
+from wmtp_assets.export.record import (
+    NAME,
+    OWN,
+    SUMS,
+    ExportError,
+    Record,
+    stated_sums,
+    volumes_in,
+)
 from wmtp_assets.export.target import files_below
 from wmtp_assets.progress import following
 from wmtp_assets.storage import as_read, aside
-from wmtp_assets.storage.digests import read_sha256sums, sha256_files, watched
+from wmtp_assets.storage.digests import sha256_files, watched
 from wmtp_assets.storage.errors import StorageError, refused
 from wmtp_assets.storage.preflight import gigabytes
 from wmtp_assets.storage.receipts import FileRecord, Mismatch
@@ -23,8 +31,8 @@ SHOWN = 20
 
 @dataclass
 class Verified:
-    """What was found in a folder. `problems` by kind: missing, changed, extra, unfinished, record;
-    `files` and `size` (bytes) are what was read."""
+    """What was found in a folder. `problems` by kind: missing, changed, extra, unfinished, record,
+    editions; `files` and `size` (bytes) are what was read."""
 
     folder: Path
     volumes: list[str] = field(default_factory=list)
@@ -102,7 +110,7 @@ def verify_export(folder: Path) -> Verified:
         if record is not None:
             expected |= set(record.volumes)
             _states_the_same(done, volume, files)
-            done.sets |= {name: one.version for name, one in record.sets.items()}
+            _of_one_edition(done, volume, record)
     if volumes != [folder]:
         for name in sorted(expected - {one.name for one in volumes}):
             hint = f"`wmtp verify {aside.quoted(volumes[0])}` verifies one volume alone."
@@ -132,10 +140,28 @@ def _record(done: Verified, volume: Path) -> Record | None:
     return record
 
 
+def _of_one_edition(done: Verified, volume: Path, record: Record) -> None:
+    """Notes the sets of a volume, and those of which another volume holds another edition: one of
+    the two was copied at another time."""
+    for name, one in sorted(record.sets.items()):
+        before = done.sets.setdefault(name, one.version)
+        if before != one.version:
+            done.add(
+                "editions",
+                Mismatch(
+                    volume,
+                    f"edition {before} of {name}, as in the volumes before it",
+                    f"edition {one.version}",
+                    f"copy all volumes again, or `wmtp export {aside.quoted(done.folder)} {name}` "
+                    "where the storage is",
+                ),
+            )
+
+
 def _by_sums(volume: Path) -> dict[str, FileRecord]:
     """What SHA256SUMS alone states; sizes are not known."""
     try:
-        return {path: FileRecord(-1, one) for path, one in read_sha256sums(volume / SUMS).items()}
+        return {path: FileRecord(-1, one) for path, one in stated_sums(volume).items()}
     except StorageError:
         return {}
 
@@ -144,7 +170,7 @@ def _states_the_same(done: Verified, volume: Path, files: Mapping[str, FileRecor
     """SHA256SUMS must say of the files what the record says."""
     path = volume / SUMS
     try:
-        stated = read_sha256sums(path)
+        stated = stated_sums(volume)
     except StorageError as error:
         done.add("record", Mismatch(path, "the sums that were written", str(error.found)))
         return

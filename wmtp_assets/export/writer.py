@@ -19,12 +19,18 @@ from typing import Any, NamedTuple
 
 from wmtp_assets.export import target as targets
 from wmtp_assets.export.files import Method, can_clone, link_to, linked, place
-from wmtp_assets.export.record import OWN, SUMS, ExportedSet, ExportError, Record
+from wmtp_assets.export.record import (
+    OWN,
+    SUMS,
+    ExportedSet,
+    ExportError,
+    Record,
+    stated_sums,
+)
 from wmtp_assets.progress import following
 from wmtp_assets.storage import disk, locks
 from wmtp_assets.storage.digests import (
     cores,
-    read_sha256sums,
     sha256_file,
     watched,
     write_sha256sums,
@@ -99,9 +105,9 @@ def write_export(
         disk.make_folders(folder)
     with (
         storage_errors("Exporting", folder),
-        locks.exclusive_now(folder / targets.LOCK) as alone,
+        locks.exclusive_now(folder / targets.LOCK) as claim,
     ):
-        if not alone:
+        if claim is None:
             raise ExportError(
                 "Another process exports to this folder just now",
                 found=locks.holder(folder / targets.LOCK),
@@ -110,7 +116,7 @@ def write_export(
             )
         targets.require_target(folder, storage, wanted)
         volumes = [_Volume.opened(folder, name, items, versions) for name in wanted]
-        return _Export(folder, volumes, items, versions, link, about or {}).run()
+        return _Export(folder, volumes, items, versions, link, about or {}, claim).run()
 
 
 @dataclass
@@ -165,6 +171,7 @@ class _Export:
     versions: Mapping[str, str]
     link: bool
     about: Mapping[str, Any]
+    claim: locks.Held
 
     def run(self) -> Exported:
         """Does all of it, in the order that the module states."""
@@ -209,7 +216,7 @@ class _Export:
         places: dict[int, Path] = {}
         clones: dict[int, bool] = {}
         for group in groups:
-            if any(_size(self.folder / item.path) == item.record.size for item in group):
+            if any(self._may_be_there(item) for item in group):
                 continue
             folder = self.folder / group[0].volume
             device = folder.stat().st_dev
@@ -223,6 +230,13 @@ class _Export:
         for device, size in needed.items():
             require_space(places[device], size, "An export")
 
+    def _may_be_there(self, item: Item) -> bool:
+        """Whether a file of this size is there; unless asked to link, none of the storage's own."""
+        target = self.folder / item.path
+        if _size(target) != item.record.size:
+            return False
+        return self.link or not target.samefile(item.source)
+
     def _compared(self, groups: Sequence[Sequence[Item]], read: Callable[[int], None]) -> set[str]:
         """The paths at which the wanted bytes are already. Each file is read once, whatever the
         number of its names."""
@@ -232,7 +246,7 @@ class _Export:
             found = []
             for item in group:
                 target = self.folder / item.path
-                if _size(target) != item.record.size:
+                if not self._may_be_there(item):
                     continue
                 status = target.lstat()
                 file = status.st_dev, status.st_ino
@@ -292,6 +306,7 @@ class _Export:
                 sha256,
                 link=self.link,
                 read=_ignored if first else read,
+                require=self.claim.require,
             )
             if not isinstance(how, Method):
                 wrong = Mismatch(
@@ -309,6 +324,7 @@ class _Export:
 
     def _finish(self, volume: _Volume, wrong: Collection[str]) -> int:
         """Removes what earlier editions left, and states what is there; how much was removed."""
+        self.claim.require()
         removed = 0
         for path in volume.leaving():
             with suppress(FileNotFoundError):
@@ -322,8 +338,9 @@ class _Export:
             for name, one in volume.all_sets().items()
         }
         record = self._record(volume, known, ())
+        self.claim.require()
         sums = {path: file.sha256 for path, file in record.files.items()}
-        if _sums(volume.folder / SUMS) != sums:
+        if _sums(volume.folder) != sums:
             write_sha256sums(volume.folder / SUMS, sums)
         if record != volume.found or volume.announced:
             record.write(volume.folder)
@@ -381,10 +398,10 @@ def _can_link(source: Path, folder: Path) -> bool:
     return True
 
 
-def _sums(path: Path) -> dict[str, str] | None:
-    """What a SHA256SUMS states; None where it is not there or cannot be read."""
+def _sums(volume: Path) -> dict[str, str] | None:
+    """What a volume's SHA256SUMS states; None where it is not there or cannot be read."""
     try:
-        return read_sha256sums(path)
+        return stated_sums(volume)
     except StorageError:
         return None
 

@@ -113,7 +113,7 @@ class Lock:
         nothing. When the commit moved, the old commit's records are dropped: they were another
         revision's. A record that cannot be read is set aside, which `note` reports.
         """
-        with exclusive(self.path.parent / ".locks" / self.path.name):
+        with exclusive(self.path.parent / ".locks" / self.path.name) as claim:
             try:
                 repos = self.repos()
             except LockError as error:
@@ -127,6 +127,7 @@ class Lock:
             now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             files[path] = LockedFile(size, sha256, now)
             repos[repo.folder] = LockedRepo(commit, files)
+            claim.require()
             write_json(self.path, _plain(repos))
 
 

@@ -82,7 +82,8 @@ def executing(run_id: str) -> Iterator[None]:
     with ExitStack() as stack:
         if path is not None:
             with suppress(OSError, WmtpError):
-                ours = stack.enter_context(exclusive_now(path, machines=False))
+                claim = stack.enter_context(exclusive_now(path, machines=False))
+                ours = claim is not None
         try:
             yield
         finally:

@@ -27,15 +27,16 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.errors import LACKING, StorageError
@@ -52,6 +53,8 @@ _LOOKS = 8  # at least, in LEASE seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
 OWNER = ".owner"
 _READER = ".reader-"
+_NONCE = re.compile(r"[0-9a-f]{12}")
+_LARGEST_PID = 1 << 22  # of Linux
 # Who may not write a claim, or has no room for one, holds flock alone, and heeds others' claims.
 _WITHOUT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
@@ -255,19 +258,21 @@ def read(path: Path) -> Seen | None:
     finally:
         os.close(descriptor)
     claim = None
-    with suppress(ValueError, TypeError, KeyError):
-        value = json.loads(data)
-        claim = Holder(
-            str(value["nonce"]),
-            int(value["pid"]),
-            int(value["started"]),
-            int(value["space"]),
-            str(value["boot"]),
-            str(value["host"]),
-            str(value["machine"]),
-            str(value["since"]),
-        )
+    with suppress(ValueError, TypeError, RecursionError):
+        claim = _stated(json.loads(data))
     return Seen(claim, found.st_mtime_ns, found.st_ino)
+
+
+def _stated(value: Any) -> Holder:
+    """The holder that a claim's JSON states. Raises ValueError or TypeError for anything else."""
+    holder = Holder(**value)
+    for each in fields(Holder):
+        if type(getattr(holder, each.name)).__name__ != each.type:
+            raise TypeError(each.name)
+    # The nonce becomes part of a file's name, the number is given to the kernel.
+    if not _NONCE.fullmatch(holder.nonce) or not 0 < holder.pid <= _LARGEST_PID:
+        raise ValueError(holder)
+    return holder
 
 
 class _Written:

@@ -62,11 +62,11 @@ def collect(
         )
     for folder in (published.folder, published.versions.folder, published.lock.parent):
         bounds.require_inside(published.root, folder / "anything")
-    sweep = _Sweep(published, keep, dry_run)
     with (
         storage_errors("Removing what is not needed", published.root),
         locks.exclusive(published.lock) as lock,
     ):
+        sweep = _Sweep(published, keep, dry_run, lock)
         for path in also:
             bounds.require_inside(published.root, path)
             if path.is_file():
@@ -75,7 +75,6 @@ def collect(
             sweep.publications(name)
         for artifact in _homes(published.versions.folder):
             sweep.versions(artifact)
-        lock.require()
         for path in sorted(_temporaries(published.root)):
             with atomic.claimed(path) as orphan:
                 if orphan:
@@ -89,13 +88,14 @@ def collect(
 class _Sweep:
     """One run of `collect`, under the lock that keeps publications as they are."""
 
-    def __init__(self, published: Published, keep: int, dry_run: bool) -> None:
+    def __init__(self, published: Published, keep: int, dry_run: bool, lock: locks.Held) -> None:
         self.done = Collection()
         self._published = published
         self._keep = keep
         self._dry_run = dry_run
         self._referenced: set[Path] = set()
         self._blind = False
+        self._claims = [lock]
 
     def publications(self, name: str) -> None:
         """Leftovers and old publications of one set; notes which versions it still needs."""
@@ -110,6 +110,7 @@ class _Sweep:
             return
         with locks.exclusive_now(published.readers(name)) as unread:
             if unread:
+                self._claims[1:] = [unread]
                 history = _kept(history, current, self._keep)
             else:
                 self.done.held[name] = "a process is reading it"
@@ -133,6 +134,7 @@ class _Sweep:
             if not free:
                 self.done.held[artifact] = f"being made by {locks.holder(versions.lock(artifact))}"
                 return
+            self._claims[1:] = [free, unread] if unread else [free]
             for leftover in leftovers(home):
                 self.remove(leftover, "left by a killed process")
             current = current_version(home)
@@ -148,9 +150,15 @@ class _Sweep:
                         self.remove(version, "an older version")
 
     def remove(self, path: Path, reason: str) -> None:
-        """Removes a file, a link, or a whole folder, and notes it."""
+        """Removes a file, a link, or a whole folder, and notes it.
+
+        Raises StorageError where another process has taken over a lock: what is needed was found
+        out under it.
+        """
         size = _size(path)
         if not self._dry_run:
+            for claim in self._claims:
+                claim.require()
             if path.is_dir() and not path.is_symlink() and not path.name.startswith(disk.LEFTOVERS):
                 disk.discard(path)
             else:

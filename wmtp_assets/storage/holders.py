@@ -40,15 +40,19 @@ class Holder:
         return self.pid == os.getpid()
 
     def is_gone(self) -> bool:
-        """Whether no such process is there any more, of a visible one."""
+        """Whether no such process is there any more, of a visible one; or a dead one that its
+        parent has not waited for, which holds nothing either."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
             return True
         except PermissionError:
             pass
-        started = _start(self.pid)
-        return started is not None and started != self.started
+        found = _fields(self.pid)
+        if found is None:
+            return False
+        dead = found[_STATE] in (b"Z", b"X") and int(found[_THREADS]) <= 1
+        return dead or int(found[_START]) != self.started
 
     def is_before_a_restart(self) -> bool:
         """Whether it is of this machine, by name and id, before that was started anew. Copies of a
@@ -88,9 +92,18 @@ def _space() -> int:
 
 def _start(pid: int) -> int | None:
     """When a process was started, in ticks since boot; None where the system does not say."""
+    found = _fields(pid)
+    return int(found[_START]) if found else None
+
+
+# Of /proc/<pid>/stat, counted from the third field.
+_STATE, _THREADS, _START = 0, 17, 19
+
+
+def _fields(pid: int) -> list[bytes] | None:
     try:
         # The name, in parentheses, may hold anything; the fields from the third on come after it.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[19])
-    except (OSError, ValueError, IndexError):
+        found = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
         return None
+    return found if len(found) > _START else None

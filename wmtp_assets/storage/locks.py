@@ -112,26 +112,26 @@ def exclusive(
 
 
 @contextmanager
-def exclusive_now(path: Path, *, machines: bool = True) -> Iterator[bool]:
-    """Holds the lock for the block and yields True, or yields False at once if it is held, or a
-    reader shares it."""
+def exclusive_now(path: Path, *, machines: bool = True) -> Iterator[Held | None]:
+    """Holds the lock for the block, or yields None at once if it is held, or a reader shares it."""
     descriptor = _try(path, fcntl.LOCK_EX)
     with ExitStack() as held:
         if descriptor is None:
-            yield False
+            yield None
             return
         held.callback(_release, descriptor)
+        claim: Held | None = Held("", None)
         if machines:
             claim = claims.acquire_now(path)
             if claim is None:
-                yield False
+                yield None
                 return
             held.callback(claim.release)
             if claims.has_readers(path):
-                yield False
+                yield None
                 return
         _sign(descriptor)
-        yield True
+        yield claim
 
 
 @contextmanager

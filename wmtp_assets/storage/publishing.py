@@ -244,24 +244,30 @@ class Published:
         """
         self.require_inside(name)
         home = self.home(name)
-        with storage_errors(f"Rolling back {name}", home), locks.exclusive(self.lock):
+        with storage_errors(f"Rolling back {name}", home), locks.exclusive(self.lock) as lock:
             publication = self._rollback_target(name, version)
             self._check_mounts(name, publication.mounts)
             for artifact in publication.members:
                 self.versions.require_inside(artifact)
             with ExitStack() as held:
+                claims = [lock]
                 for artifact in sorted(publication.members):
-                    if not held.enter_context(locks.exclusive_now(self.versions.lock(artifact))):
+                    claim = held.enter_context(locks.exclusive_now(self.versions.lock(artifact)))
+                    if claim is None:
                         raise StorageError(
                             "An artifact of this set is being made just now",
                             found=locks.holder(self.versions.lock(artifact)),
                             where=artifact,
                             hint="wait for it, or end it, then roll back again.",
                         )
+                    claims.append(claim)
+                for claim in claims:
+                    claim.require()
                 # The swap comes last: killed before it, the same call does the same again.
                 for artifact, member in sorted(publication.members.items()):
                     self.versions.point_current(artifact, member.version)
                 self._build_farm(publication)
+                lock.require()
                 self._expose(publication)
             return publication
 

@@ -201,6 +201,7 @@ class Staging:
             )
             if same and not versions.mismatches(artifact, deep=False, version=receipt.version):
                 with storage_errors(f"Making {artifact} current", versions.home(artifact)):
+                    self._lock.require()
                     versions.point_current(artifact, receipt.version)
                 return receipt
         return None

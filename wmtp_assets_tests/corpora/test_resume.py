@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import shutil
@@ -214,6 +215,19 @@ _OTHERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a position that is true": (lambda state: {**state, "position": True}, "position True"),
     "a position outside": (lambda state: {**state, "position": 10}, "position 10 of 10"),
     "a position below": (lambda state: {**state, "position": -1}, "position -1"),
+    "an epoch that no training comes to": (
+        lambda state: {**state, "epoch": 10**30},
+        "epoch 1000",
+    ),
+    "a key that is none of a state's": (lambda state: {**state, "rank": 1}, "rank"),
+    "a state in a thousand folds": (
+        lambda state: functools.reduce(lambda inside, _: {"in": inside}, range(5000), {}),
+        "not the state of a stream",
+    ),
+    "an inner state without position": (
+        lambda state: {"loader": {**state, "position": None}},
+        "position None",
+    ),
     "an epoch below": (lambda state: {**state, "epoch": -1}, "epoch -1"),
 }
 

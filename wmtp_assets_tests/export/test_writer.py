@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from wmtp_assets.artifacts.exporting import items_of
-from wmtp_assets.export import Exported, ExportError, verify_export, write_export
+from wmtp_assets.export import Exported, ExportError, files, verify_export, write_export
 from wmtp_assets.export.files import Method
 from wmtp_assets.export.record import NAME, SUMS, Record
 from wmtp_assets.export.target import LOCK
@@ -256,6 +256,10 @@ REFUSED: dict[str, tuple[Callable[[Path, Store], Path], str]] = {
     "a file": (a_file, "a file"),
     "one volume": (a_volume, "one volume"),
     "the storage": (lambda out, store: store.root, "not written into a storage"),
+    "below another storage": (
+        lambda out, store: Path(shutil.copytree(store.root, out, symlinks=True)) / "new" / "one",
+        "not written into a storage",
+    ),
     "below the storage": (lambda out, store: store.root / "new", "not written into a storage"),
     "another storage": (
         lambda out, store: Path(shutil.copytree(store.root, out, symlinks=True)),
@@ -289,6 +293,79 @@ def test_an_empty_volume_that_is_mounted_already_is_used(store: Store, tmp_path:
     (tmp_path / "out/models_v2/lost+found").mkdir(parents=True)
     export(store, tmp_path / "out")
     assert verify_export(tmp_path / "out").sound
+
+
+def test_who_was_stopped_for_so_long_that_another_exports_writes_nothing_more(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    export(store, out)
+    before = contents(out)
+    materialize(store, "two")
+    original = files._copied
+
+    def stopped(*arguments: Any) -> Any:
+        (out / f"{LOCK}.owner").unlink(missing_ok=True)  # as by one that waited for an hour
+        return original(*arguments)
+
+    monkeypatch.setattr(files, "_copied", stopped)
+    with pytest.raises(StorageError, match="another one took over its lock"):
+        export(store, out)
+    assert contents(out) == before
+    assert not (out / "models_v2" / SUMS).exists()
+
+
+def test_an_export_without_link_has_no_file_in_common_with_the_storage(
+    store: Store, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    export(store, out, link=True)
+    assert export(store, out, link=True).kept == len(SET.links)
+    done = export(store, out)
+    assert done.made.total() == len(SET.links)
+    assert contents(out) == published(store)
+    for path in SET.links:
+        assert not (out / path).samefile(store.root / path)
+    assert verify_export(out).sound
+    assert export(store, out).kept == len(SET.links)
+
+
+def test_volumes_that_hold_different_editions_of_a_set_are_named(
+    store: Store, tmp_path: Path
+) -> None:
+    """As when one of them was copied again, and the other was not."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    export(store, old)
+    materialize(store, "two")
+    export(store, new)
+    shutil.rmtree(old / "models_v2")
+    (new / "models_v2").rename(old / "models_v2")
+    found = verify_export(old)
+    assert set(found.problems) == {"editions"}
+    assert "`wmtp export" in found.text()
+    for volume in ("models_v2", "datasets_v2"):
+        assert verify_export(old / volume).sound
+    export(store, old)
+    assert verify_export(old).sound
+
+
+@pytest.mark.parametrize("name", [SUMS, NAME])
+def test_what_a_volume_says_of_itself_is_a_regular_file(
+    name: str, store: Store, tmp_path: Path
+) -> None:
+    """A link would be left behind by a copy, and a pipe would be waited for."""
+    out = tmp_path / "out"
+    export(store, out)
+    path = out / "models_v2" / name
+    path.rename(tmp_path / name)
+    path.symlink_to(tmp_path / name)
+    assert set(verify_export(out).problems) == {"record"}
+    path.unlink()
+    os.mkfifo(path)
+    assert not verify_export(out).sound
+    if name == SUMS:
+        export(store, out)
+        assert verify_export(out).sound
 
 
 def test_two_exports_to_one_folder_do_not_run_at_once(store: Store, tmp_path: Path) -> None:

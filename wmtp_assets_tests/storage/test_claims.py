@@ -7,6 +7,7 @@ and, where bindfs is installed, two mounts of one folder, each with its own lock
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -21,8 +22,10 @@ from typing import Any
 
 import pytest
 
-from wmtp_assets.storage import StorageError, Store, claims, disk, holders, locks
+from wmtp_assets.storage import StorageError, Store, claims, disk, garbage, holders, locks
 from wmtp_assets.storage.locks import Hold, exclusive, exclusive_now, shared
+from wmtp_assets.storage.publishing import Published
+from wmtp_assets.storage.versions import Versions
 from wmtp_assets_tests.storage.worlds import MODEL, materialize, orphans, seen
 
 REPOSITORY = Path(__file__).parents[2]
@@ -194,6 +197,41 @@ def test_a_killed_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.lock"]
 
 
+@pytest.mark.usefixtures("granted")
+def test_a_killed_process_that_nobody_has_waited_for_holds_nothing(tmp_path: Path) -> None:
+    """As in a container whose first process collects no dead ones."""
+    with holding(tmp_path, "") as other:
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        with exclusive_now(tmp_path / "a.lock") as alone:
+            assert alone
+
+
+@pytest.mark.usefixtures("granted", "hurried")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda claim: "[" * 4000,
+        lambda claim: json.dumps({**claim, "pid": 10**30}),
+        lambda claim: json.dumps({**claim, "pid": 0}),
+        lambda claim: json.dumps({**claim, "pid": 1e400}),
+        lambda claim: json.dumps({**claim, "nonce": "../../elsewhere", "boot": "another"}),
+        lambda claim: json.dumps({**claim, "host": None}),
+    ],
+)
+def test_a_claim_that_cannot_be_read_is_waited_for_as_one_of_elsewhere(
+    change: Callable[[dict[str, Any]], str], tmp_path: Path
+) -> None:
+    claim = dict(vars(holders.this_process("0" * 12)), pid=1, started=1)
+    (tmp_path / "a.lock.owner").write_text(change(claim), encoding="utf-8")
+    with exclusive_now(tmp_path / "a.lock") as alone:
+        assert not alone
+    began = time.monotonic()
+    with exclusive(tmp_path / "a.lock"):
+        assert time.monotonic() - began > claims.LEASE
+    assert [path.name for path in tmp_path.iterdir()] == ["a.lock"]
+
+
 @pytest.mark.usefixtures("granted", "hurried")
 def test_a_killed_machine_is_taken_over_when_it_shows_no_sign_of_life(tmp_path: Path) -> None:
     with holding(tmp_path, "far") as other:
@@ -333,6 +371,56 @@ def test_who_was_stopped_for_too_long_publishes_nothing(tmp_path: Path) -> None:
     assert seen(tmp_path) == before
     assert store.history(MODEL)[0].code_version == "1"
     assert orphans(tmp_path) == []
+
+
+@pytest.mark.usefixtures("granted")
+@pytest.mark.parametrize(
+    ("work", "module", "moment", "lock"),
+    [
+        ("rollback", Published, "_rollback_target", "published.lock"),
+        ("gc", garbage, "_kept", "published.lock"),
+        ("reuse", Versions, "mismatches", f"{MODEL}.lock"),
+    ],
+)
+def test_who_was_stopped_for_too_long_moves_and_removes_nothing(
+    work: str,
+    module: Any,
+    moment: str,
+    lock: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store(tmp_path)
+    for edition in ("one", "two", "three"):
+        materialize(store, edition)
+    owner = next((tmp_path / ".locks").rglob(lock.rpartition("/")[2])).with_suffix(".lock.owner")
+    original = getattr(module, moment)
+
+    def stopped(*arguments: Any, **named: Any) -> Any:
+        result = original(*arguments, **named)
+        with suppress(FileNotFoundError):
+            owner.unlink()  # as by a process that waited for the lease
+        return result
+
+    def reuse() -> None:
+        with store.stage(MODEL) as staging:
+            staging.reuse(inputs={"upstream": "one"}, code_version="1", entry_digest="entry")
+
+    doing = {"rollback": lambda: store.rollback("mtp"), "gc": lambda: store.gc(keep=1)}
+    monkeypatch.setattr(module, moment, stopped)
+    before = paths_and_links(tmp_path)
+    with pytest.raises(StorageError, match="another one took over its lock"):
+        doing.get(work, reuse)()
+    assert paths_and_links(tmp_path) == before
+
+
+def paths_and_links(root: Path) -> dict[str, str]:
+    """Everything below a storage, but for its locks, with the targets of links."""
+    return {
+        str(path): str(path.readlink()) if path.is_symlink() else ""
+        for path in root.rglob("*")
+        if ".locks" not in path.parts
+    }
 
 
 def test_a_long_holder_touches_its_claim(tmp_path: Path, hurried: None) -> None:
