@@ -8,11 +8,16 @@ editions. Here `current` is read once, and every file is opened below the folder
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.generations import CONTRACTS, dataset_folder
 from wmtp_assets.storage.locks import Hold
 from wmtp_assets.storage.store import Store
 from wmtp_assets.storage.versions import CURRENT, current_version
+
+_SHOWN = 20  # names listed in an error
 
 
 def one_edition(storage: Path, path: Path) -> tuple[Path, Hold | None]:
@@ -37,3 +42,51 @@ def one_edition(storage: Path, path: Path) -> tuple[Path, Hold | None]:
     if version is None:
         return place, None
     return store.published.home(home) / version / within, hold
+
+
+def no_such_split(root: Path, places: Sequence[Path], dataset: str, split: str) -> CorpusError:
+    """The error of a split that is at none of `places`, relative to `root`: says what is there."""
+    folders = list(dict.fromkeys(place.parts[0] for place in places))
+    splits = _names(root / place.parent for place in places)
+    datasets = sorted(
+        path.name
+        for folder in folders
+        if (root / folder).is_dir()
+        for path in (root / folder).iterdir()
+        if not path.name.startswith(".") and path.is_dir()
+    )
+    if splits:
+        found, hint = f"{split!r}; there is {_listed(splits)}", "Name one that is there."
+    elif datasets and dataset not in datasets:
+        found, hint = f"{dataset!r}; there is {_listed(datasets)}", "Name one that is there."
+    else:
+        kinds = dict.fromkeys(Path(dataset_folder(one, dataset)).parts[0] for one in CONTRACTS)
+        others = [kind for kind in kinds if kind not in folders and (root / kind).is_dir()]
+        found = f"no {' or '.join(folders)} in it" if not datasets else "no rows of it"
+        found += f", but {_listed(others)}" if others else ""
+        hint = (
+            f"Give the folder above {' or '.join(folders)} (an exported volume keeps that name), "
+            "or materialize the split."
+        )
+    return CorpusError(
+        "There is no such split",
+        expected=f"split {split!r} of {dataset!r}",
+        found=found,
+        where=root,
+        hint=hint,
+    )
+
+
+def _names(folders: Iterable[Path]) -> list[str]:
+    """The splits whose row index is in one of the folders."""
+    ending = ".index.parquet"
+    found = {
+        path.name.removesuffix(ending).removesuffix("_small")
+        for folder in folders
+        for path in folder.glob(f"*{ending}")
+    }
+    return sorted(found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" and others" if len(names) > _SHOWN else "")

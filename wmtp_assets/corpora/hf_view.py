@@ -19,9 +19,14 @@ class _Reader:
     def __init__(self, corpus: Readable) -> None:
         self._corpus = corpus
 
-    def __call__(self, batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        rows = self._corpus.take(batch["row"])
-        return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+    def __call__(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        # What `map` adds are further columns; it may also have removed the row numbers.
+        added = {name: column for name, column in batch.items() if name != "row"}
+        rows = self._corpus.take(batch["row"]) if "row" in batch else []
+        return {
+            **({name: [row[name] for row in rows] for name in rows[0]} if rows else {}),
+            **added,
+        }
 
 
 def view(corpus: Readable, rows: Rows) -> datasets.Dataset:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from wmtp_assets.corpora import file_set
 from wmtp_assets.corpora.bins import check_range
-from wmtp_assets.corpora.editions import one_edition
+from wmtp_assets.corpora.editions import no_such_split, one_edition
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows
 from wmtp_assets.corpora.row_index import RowIndex
@@ -79,7 +79,10 @@ def open_corpus(
             for one in ([contract] if contract else CONTRACTS)
         ]
     there = (place for place in places if os.path.lexists(root / place))
-    return Corpus(*one_edition(root, next(there, places[0])), mmap)
+    place = next(there, None)
+    if place is None:
+        raise no_such_split(root, places, dataset, split)
+    return Corpus(*one_edition(root, place), mmap)
 
 
 def _again(jsonl: Path, hold: Hold | None, mapped: bool | None = None) -> Corpus:

@@ -108,8 +108,14 @@ class RowIndex:
         try:
             self._file = pq.ParquetFile(path, pre_buffer=False)
         except FileNotFoundError as error:
+            lost = path.is_symlink()
             raise CorpusError(
-                "There is no row index", where=path, hint="Materialize the split."
+                "There is no row index",
+                found="a link that leads nowhere" if lost else None,
+                where=path,
+                hint=f"Copy what it leads to: `wmtp doctor {path.parent}` prints the commands."
+                if lost
+                else "Materialize the split.",
             ) from error
         except (OSError, pa.ArrowException) as error:
             raise CorpusError(

@@ -62,6 +62,14 @@ def from_pretrained(
     """
     root = Path(directory)
     weights = root / "safetensors" / "model.safetensors"
+    if not (root / "configs/params.json").exists() and (root / "configs/config.json").exists():
+        raise LoadError(
+            "This is no model of several predictions",
+            expected="configs/params.json",
+            found="no params.json but a config.json",
+            where=root,
+            hint=f"transformers loads {root}/hf; a reward model, wmtp_assets.mtp.reward.",
+        )
     return load_mtp(weights, read_json(root / "configs" / "params.json"), dtype, device, mmap)
 
 

@@ -240,6 +240,11 @@ def test_a_datasets_view_reads_the_same_rows_and_copies_nothing(
     assert len(view) == 3
     assert [view[at] for at in range(3)] == [corpus[4], corpus[0], corpus[9]]
     assert view[:2]["task_id"] == [corpus[4]["task_id"], corpus[0]["task_id"]]
+    words = view.map(lambda row: {"words": len(row["output"].split()), "input": "-"})
+    wanted = {**corpus[0], "words": len(corpus[0]["output"].split()), "input": "-"}
+    assert words[1] == wanted
+    alone = view.map(lambda row: {"size": len(row["output"])}, remove_columns=view.column_names)
+    assert alone[1] == {"size": len(corpus[0]["output"])}
     assert view.shuffle(seed=1)[0] in [corpus[4], corpus[0], corpus[9]]
     assert len(corpus.hf_dataset()) == len(corpus)
 
@@ -311,10 +316,40 @@ def test_verify_finds_one_flipped_bit_in_the_middle(storage: Path, file: str) ->
         corpus.verify()
 
 
-def test_a_corpus_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="no row index") as refusal:
+@pytest.mark.parametrize(
+    ("below", "dataset", "split", "said"),
+    [
+        ("", "codecontests", "validation", "Found: 'validation'; there is train"),
+        ("", "codecontests_small", "valid", "Found: 'valid'; there is train"),
+        ("", "code_contests", "train", "Found: 'code_contests'; there is codecontests"),
+        ("datasets_v2", "codecontests", "train", "the folder above datasets_v2 or datasets"),
+        ("datasets_v2/codecontests", "codecontests", "train", "the folder above datasets_v2 or"),
+        ("datasets_local_small", "codecontests_small", "train", "above datasets_local_small"),
+        ("elsewhere", "codecontests", "train", "materialize the split"),
+    ],
+)
+def test_a_corpus_that_is_not_there_is_one_clear_error(
+    storage: Path, below: str, dataset: str, split: str, said: str
+) -> None:
+    with pytest.raises(CorpusError, match="no such split") as refusal:
+        wmtp_assets.open_corpus(storage / below, dataset, split)
+    assert said in str(refusal.value)
+
+
+def test_of_a_copy_of_links_the_error_names_the_command_that_helps(tmp_path: Path) -> None:
+    processed = tmp_path / "datasets/codecontests/processed"
+    processed.mkdir(parents=True)
+    for name in ("train.jsonl", "train.index.parquet"):
+        (processed / name).symlink_to(f"../../../published/a/current/{name}")
+    with pytest.raises(CorpusError, match="a link that leads nowhere") as refusal:
         wmtp_assets.open_corpus(tmp_path, "codecontests", "train")
-    assert "Materialize" in str(refusal.value)
+    assert f"`wmtp doctor {processed}`" in str(refusal.value)
+
+
+def test_of_another_generation_the_error_says_where_rows_would_be(storage: Path) -> None:
+    with pytest.raises(CorpusError, match="no such split") as refusal:
+        wmtp_assets.open_corpus(storage, "codecontests", "train", "current")
+    assert "Found: no datasets in it, but datasets_v2" in str(refusal.value)
 
 
 def test_importing_the_package_imports_nothing_heavy_and_reading_no_dagster() -> None:

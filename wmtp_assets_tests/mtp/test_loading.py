@@ -155,3 +155,11 @@ def test_a_broken_file_is_named(directory: Path, broken: str, content: bytes, mm
     (directory / broken).write_bytes(content)
     with pytest.raises(LoadError, match=broken):
         from_pretrained(directory, mmap=mmap)
+
+
+def test_a_model_of_transformers_is_refused_with_what_loads_it(directory: Path) -> None:
+    (directory / "configs/params.json").rename(directory / "configs/config.json")
+    (directory / "hf").mkdir()
+    with pytest.raises(LoadError, match=r"no params\.json but a config\.json") as refusal:
+        from_pretrained(directory)
+    assert f"{directory}/hf" in str(refusal.value)
