@@ -55,20 +55,23 @@ def examine(project: Project) -> list[Fact]:
 def file_system(folder: Path) -> Fact:
     """The file system that a folder is on, and what follows from it."""
     found = file_system_of(folder)
-    what = f"{found.kind}, mounted at {found.mount}"
+    place = f"(mounted at {found.mount}"
     if found.source not in ("", found.kind):
-        what += f" from {found.source}"
+        place += f" from {found.source}"
+    place += ")"
     if found.is_local:
-        return Fact("file_system", "ok", f"{what}: {found.locks()}; rows and weights are mapped")
+        said = f"{found.kind}: {found.locks()}; rows and weights are mapped"
+        return Fact("file_system", "ok", said, where=place)
     return Fact(
         "file_system",
         "warning",
-        f"{what}: {found.locks()}. Here locks hold between machines all the same, by files that "
-        "their holders touch; a lock of a process that died elsewhere is taken over after "
+        f"{found.kind}: {found.locks()}. Here locks hold between machines all the same, by files "
+        "that their holders touch; a lock of a process that died elsewhere is taken over after "
         f"{LEASE:g} s. Rows and weights are read by read calls, not mapped (mmap=True maps them)",
         "a file system that one machine has mounted, for the storage that is written to",
         "train from copies on the nodes' own disks where there is room: mapped or not, they are "
         "read faster there.",
+        place,
     )
 
 

@@ -50,11 +50,13 @@ def test_the_mount_that_a_path_is_in_is_found(path: str, kind: str, words: str) 
 def test_the_doctor_names_it_with_the_consequences() -> None:
     fact = file_system(Path("/home/mine/storage"))
     assert fact.state == "warning"
-    for words in ("nfs, mounted at /home/mine from filer:/mine", "taken over", "not mapped"):
+    for words in ("nfs: ", "taken over", "not mapped"):
         assert words in fact.found
+    assert fact.where == "(mounted at /home/mine from filer:/mine)"
     fact = file_system(Path("/srv"))
     assert (fact.state, fact.hint) == ("ok", "")
-    assert fact.found.startswith("ext4, mounted at / from /dev/vda: ")
+    assert fact.found.startswith("ext4: ")
+    assert fact.where == "(mounted at / from /dev/vda)"
 
 
 def test_what_the_system_does_not_say_is_taken_for_a_networks(
