@@ -2,8 +2,8 @@
 
     python -m benchmarks.mapped_reads [FOLDER]
 
-FUSE (bindfs) stands for a network's file system: every request that the kernel makes is counted, by
-strace of its server. Each way begins with nothing in memory, and they take turns. Needs root or a
+FUSE (bindfs) simulates a network file system: every request that the kernel makes is counted, by
+strace of its server. Each way begins with a cold page cache, and they alternate. Needs root or a
 fusermount, bindfs and strace.
 """
 
@@ -53,7 +53,7 @@ print(json.dumps([time.perf_counter() - began, time.process_time() - used]))
 
 
 def run(script: str, path: Path, way: str) -> tuple[float, float]:
-    """Seconds by the clock and of the processor."""
+    """Wall-clock and CPU seconds."""
     command = [sys.executable, "-c", script, str(path), way]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, cpu = json.loads(done.stdout)

@@ -92,7 +92,7 @@ def write_large(folder: Path) -> None:
 
 
 def _add_to(writer: pq.ParquetWriter, rows: list[dict[str, Any]]) -> None:
-    # One row group a shard, as upstream has them.
+    # One row group per shard, as upstream has them.
     writer.write_table(pa.Table.from_pylist(rows, _SCHEMA), row_group_size=len(rows))
 
 

@@ -2,7 +2,7 @@
 
 13,328 problems and 3,691,981 rows, in upstream's proportions: a problem has few solutions or many,
 47 % of rows are correct, difficulty is of the problem, and lengths of outputs are log-normal with a
-mean of 170 tokens (correct) and 226 (incorrect). The JSONL is a file of holes: nothing here reads
+mean of 170 tokens (correct) and 226 (incorrect). The JSONL is a sparse file: nothing here reads
 rows.
 """
 

@@ -3,7 +3,7 @@
     python -m benchmarks.problem_map [FOLDER]          # from the repository's root
 
 `write` makes the file from the row index and a line or two of each problem, `check` compares it
-with what lines that were read already ask for, `map` answers what the file holds of 1,000 problems
+with what lines that were read already require, `map` answers what the file holds of 1,000 problems
 without it, and `json` is `json.load` of the file: each a process of its own. Wall and CPU seconds,
 and the greatest anonymous memory in MB.
 """
@@ -28,7 +28,7 @@ SECONDS, MEGABYTES = 60, 300
 
 
 def write_world(folder: Path) -> None:
-    """A row index of the real size, and a JSONL file of holes in which the first and last line of
+    """A row index of the real size, and a sparse JSONL file in which the first and last line of
     each problem are rows."""
     random = np.random.default_rng(11)
     problem = np.sort(random.integers(0, PROBLEMS, ROWS))

@@ -77,7 +77,7 @@ class ModelFolder:
         there = {name: path for name, path in paths.items() if path.is_file()}
         if missing := [name for name in _TOKENIZER[1:] if name not in there]:
             raise AsLlamaError(
-                "The model's tokenizer is not whole",
+                "The model's tokenizer is incomplete",
                 expected=" and ".join(_TOKENIZER[1:]),
                 found=f"no {' and no '.join(missing)}",
                 where=self.path / "tokenizer",
@@ -272,7 +272,7 @@ def _require_free(target: Path) -> None:
 
 def _in_the_way(place: Path, found: str) -> StorageError:
     return StorageError(
-        "The folder to be written is there already",
+        "The folder to be written exists already",
         expected="a name that nothing has yet",
         found=found,
         where=place,

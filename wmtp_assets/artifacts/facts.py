@@ -165,7 +165,7 @@ def of_schema(project: Project, artifact: Artifact, made: Handle) -> Facts:
 
 
 def of_package_file(project: Project, artifact: Artifact, made: Handle) -> Facts:
-    """Of a file that an evaluation package reads: which package, and how it is told."""
+    """Of a file that an evaluation package reads: which package, and how it finds it."""
     return package_facts(format_of(project.catalog, artifact).package)
 
 

@@ -1,7 +1,7 @@
 """The kinds of artifacts: one row per kind, and everything that depends on the kind is in its row.
 
 A new kind is a row here, its functions, and a line in `catalog/artifacts.py` that says which
-artifacts are of it. Everything else (staleness, Dagster, the gate, the command line) asks the row.
+artifacts are of it. Everything else (staleness, Dagster, the gate, the command line) reads the row.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _chosen_rows(_: Catalog, artifact: Artifact) -> str:
 
 def _package_file(catalog: Catalog, artifact: Artifact) -> str:
     package = format_of(catalog, artifact).package
-    by = f"{package.package}, which {package.variable} tells of it" if package else "a package"
+    by = f"{package.package}, which finds it by {package.variable}" if package else "a package"
     return f"Upstream's {artifact.settings['file']} as it is, read offline by {by}."
 
 

@@ -21,7 +21,7 @@ FOLDER = "raw"
 def shown_files(
     project: Project, artifact: Artifact
 ) -> dict[str, tuple[Path, Mapping[str, object]]]:
-    """What belongs in the folder, by its path there: where it lies, and its size and SHA-256 as
+    """What belongs in the folder, by its path there: its stored path, and its size and SHA-256 as
     they were recorded on arrival. Raises StorageError where it was not fetched."""
     found: dict[str, tuple[Path, Mapping[str, object]]] = {}
     for name in artifact.inputs:

@@ -65,7 +65,7 @@ def file_system(folder: Path) -> Fact:
     return Fact(
         "file_system",
         "warning",
-        f"{found.kind}: {found.locks()}. Here locks hold between machines all the same, by files "
+        f"{found.kind}: {found.locks()}. Locks work between machines nevertheless, by files "
         "that their holders touch; a lock of a process that died elsewhere is taken over after "
         f"{LEASE:g} s. Rows and weights are read by read calls, not mapped (mmap=True maps them)",
         "a file system that one machine has mounted, for the storage that is written to",

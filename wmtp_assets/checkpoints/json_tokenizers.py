@@ -53,7 +53,7 @@ def json_documents(
 
     Args:
         file: the tokenizer.json. stated: the repository's tokenizer_config.json, where it was
-            fetched. model_config: the model's config.json, whose ids are asked where it was not.
+            fetched. model_config: the model's config.json, whose ids are used where it was not.
 
     Raises TokenizerError.
     """

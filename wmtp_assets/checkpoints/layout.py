@@ -59,8 +59,8 @@ class Described:
 
 
 class LlamaTensor(NamedTuple):
-    """Which tensor holds the values of a LLaMA's, and the number of `heads` of which its rows stand
-    in pairs of neighbouring channels; 0 where they stand as transformers has them."""
+    """Which tensor holds the values of a LLaMA's, and the number of `heads` of which its rows are
+    stored in pairs of neighbouring channels; 0 where their order is that of transformers."""
 
     name: str
     heads: int = 0

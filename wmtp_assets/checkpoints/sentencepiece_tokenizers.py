@@ -28,7 +28,7 @@ _AGAIN = "materialize the tokenizer again"
 def open_processor(model: Path) -> SentencePieceProcessor:
     """SentencePiece on `tokenizer.model`; TokenizerError if it is missing or none."""
     try:
-        # SentencePiece's own code is asked on bytes that were read and checked before.
+        # SentencePiece's own code only gets bytes that were read and checked before.
         return SentencePieceProcessor(model_proto=read_model(model)[1])
     except (CorpusError, OSError, RuntimeError) as error:
         raise TokenizerError(
@@ -160,7 +160,7 @@ def _merges(processor: SentencePieceProcessor) -> list[str]:
     """Every way to join two pieces into a third, best first: "left right", as no piece has a space.
 
     SentencePiece joins the neighbours whose joined piece scores highest, the leftmost among
-    equals. `tokenizers` ranks pairs, and asks for the place only between equal pairs. Among equal
+    equals. `tokenizers` ranks pairs, and considers the place only between equal pairs. Among equal
     scores (LLaMA's runs of spaces) the longer piece, then the longer left part come first: in a run
     joined from the left, the leftmost pair is the one that makes the longest piece.
     """

@@ -34,8 +34,8 @@ def register(commands: Any) -> None:
     export.add_argument(
         "--link",
         action="store_true",
-        help="hard links to the storage's own files where possible: at once and without room, but "
-        "who writes into the export then changes the storage",
+        help="hard links to the storage's own files where possible: instant, without extra space, "
+        "but writing into the export then changes the storage",
     )
     add_json(export)
     export.set_defaults(run=_export)
@@ -86,12 +86,12 @@ def _text(done: Exported) -> str:
 
     words = {
         Method.COPY: f"copied ({gigabytes(done.bytes)})",
-        Method.REFLINK: "cloned (reflinks: no room taken)",
+        Method.REFLINK: "cloned (reflinks: no extra space)",
         Method.LINK: "linked (hard links: the storage's own files)",
     }
     counts = [f"{done.made[method]} files {words[method]}" for method in words if done.made[method]]
     counts += [f"{done.names} further names of these"] if done.names else []
-    counts += [f"{done.kept} were there already, and were compared"] if done.kept else []
+    counts += [f"{done.kept} existed already, and were compared"] if done.kept else []
     counts += [f"{done.removed} of earlier editions removed"] if done.removed else []
     lines = [
         f"WRONG: {path}: {one.file}: expected {one.expected}; found {one.found}; what to do: "
@@ -101,7 +101,7 @@ def _text(done: Exported) -> str:
     lines.append(f"{'; '.join(counts) or 'Nothing was written'}.")
     if done.made[Method.LINK]:
         lines.append(
-            "Who writes into these files changes the storage: mount or copy the export read-only."
+            "Writing into these files changes the storage: mount or copy the export read-only."
         )
     if done.wrong:
         lines.append(f"{done.folder} is not complete.")
@@ -173,5 +173,5 @@ def _folder(path: Path) -> Path:
         expected="an existing folder",
         found="a file" if path.exists() else "nothing",
         where=path,
-        hint="leave it out to look at the storage that WMTP_STORAGE names.",
+        hint="leave it out to examine the storage that WMTP_STORAGE names.",
     )

@@ -15,7 +15,7 @@
     overlap                                   texts that splits share, by their hashes
     source_comparison, source_rows            the rows against upstream's shards
     reader, selection, samplers, bins, ...    any row at once, samples, views
-    unique_pairs, data_sampling               pairs as training draws them, and its block that asks
+    unique_pairs, data_sampling               pairs as training draws them, and its config block
     resume, torch_view                        passes that continue where they were interrupted
 
 What belongs here is everything about rows. Which splits there are and where they come from is the

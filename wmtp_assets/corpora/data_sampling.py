@@ -1,4 +1,4 @@
-"""The block `data_sampling` of a training configuration, as it stands there.
+"""The block `data_sampling` of a training configuration, exactly as written there.
 
     data_sampling:
       seed: 42
@@ -13,7 +13,7 @@
 
 These keys and no others; all but n_samples and seed may be absent, the bins with their weights only
 where use_length_balanced is true. A mapping that has a key `data_sampling` stands for what is below
-it. A bin of which there is no pair gives its part to the others, with a UserWarning.
+it. The share of a bin without any pair goes to the other bins, with a UserWarning.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NAME = "data_sampling"
 
 @dataclass(frozen=True)
 class DataSampling:
-    """What a block asks for. `bins` share out by weight; with `length_bins` they only filter."""
+    """What a block requests. `bins` share out by weight; with `length_bins` they only filter."""
 
     count: int
     seed: int
@@ -63,7 +63,7 @@ class DataSampling:
 def parse(block: object, count: int | None = None, seed: int | None = None) -> DataSampling:
     """The request of a block; `count` and `seed`, where given, replace the block's.
 
-    Raises CorpusError for a block that is no mapping, a key that is not known, and values that make
+    Raises CorpusError for a block that is no mapping, an unknown key, and values that make
     no sense.
     """
     if isinstance(block, Mapping) and _NAME in block:
@@ -72,7 +72,7 @@ def parse(block: object, count: int | None = None, seed: int | None = None) -> D
         raise _refusal(_NAME, "a mapping", block, "Give the block as it is in the configuration.")
     if unknown := [key for key in block if key not in KEYS]:
         raise CorpusError(
-            f"{_NAME} has a key that is not known",
+            f"{_NAME} has an unknown key",
             expected=", ".join(KEYS),
             found=", ".join(map(str, unknown)),
             hint="Remove it, or correct its spelling.",

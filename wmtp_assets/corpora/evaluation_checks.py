@@ -82,18 +82,18 @@ class _ScannedLines:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             self.names.append(None)
-            return f"no JSON: {error}"
+            return f"not JSON: {error}"
         fields = ["task_id", "instruction", "input", "metadata"]
         self.names.append(record.get("task_id") if isinstance(record, dict) else None)
         if not isinstance(record, dict) or list(record) != fields:
-            return f"other fields than {', '.join(fields)}"
+            return f"fields other than {', '.join(fields)}"
         metadata = record["metadata"]
         known = [*source.facts, *source.tests]
         if not isinstance(metadata, dict) or list(metadata) != known:
-            return f"metadata with other fields than {', '.join(known)}"
+            return f"metadata with fields other than {', '.join(known)}"
         texts = [record["task_id"], record["instruction"]]
         if not all(isinstance(text, str) for text in texts) or record["input"] != "":
-            return "a task_id or instruction that is no text, or an input that is not empty"
+            return "a task_id or instruction that is not a string, or an input that is not empty"
         for name, kind in source.facts.items():
             value = metadata[name]
             numbers = [value] if isinstance(kind, Integer) else list((value or {}).values())
@@ -105,17 +105,17 @@ class _ScannedLines:
                 return f"metadata.{sort}: {fault}"
             self.counts[sort] += len(metadata[sort]["input"])
         if line != (json.dumps(record, ensure_ascii=False) + "\n").encode(errors="replace"):
-            return "other bytes than json.dumps writes of it"
+            return "bytes other than those that json.dumps writes for it"
         return ""
 
 
 def sides_fault(value: object) -> str:
     """What is wrong with the form of the tests of a sort; empty where nothing is."""
     if not isinstance(value, dict) or list(value) != list(SIDES):
-        return "no object of input and output"
+        return "not an object of input and output"
     lists = list(value.values())
     if not all(isinstance(each, list) and set(map(type, each)) <= {str} for each in lists):
-        return "other than lists of text"
+        return "not lists of strings"
     sizes = [len(each) for each in lists]
     return "" if sizes[0] == sizes[1] else f"{sizes[0]} inputs and {sizes[1]} outputs"
 

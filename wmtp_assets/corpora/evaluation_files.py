@@ -172,7 +172,7 @@ def _followed(
 
 
 def _unsaid(_: str) -> None:
-    """Where nobody asked for progress."""
+    """Used where no progress is requested."""
 
 
 class _Counts:

@@ -1,6 +1,6 @@
 """Whether a JSONL file, its metadata and its row index belong together.
 
-The index names size and digest of the first phase's metadata file. Of today's, which is told by the
+The index names size and digest of the first phase's metadata file. Of today's, recognized by the
 statistics at its end, it names none: that file follows from the index and the lines, and is
 compared with what they give.
 """

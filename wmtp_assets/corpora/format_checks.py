@@ -34,7 +34,7 @@ def _training_range(scan: ScannedRows, where: str, expected: ExpectedRows) -> Fi
     return Finding(
         name=difficulty_in_training_range.name,
         passed=True,
-        expected=f"{low}-{high} is what training samples from; rows beyond are kept",
+        expected=f"{low}-{high} is what training samples from; rows outside are kept",
         found=f"{outside:,} of {scan.rows:,} rows outside ({share:.1%})",
         where=where,
         blocking=difficulty_in_training_range.blocking,
@@ -55,8 +55,8 @@ def _histogram(scan: ScannedRows) -> dict[str, dict[str, int]]:
 
 difficulty_in_training_range = RowCheck(
     "difficulty_in_training_range",
-    "How many rows of each class are of each difficulty, and how many lie beyond what training "
-    "samples from. Information: rows beyond are kept.",
+    "How many rows of each class are of each difficulty, and how many are outside the range that "
+    "training samples from. Information: rows outside are kept.",
     _training_range,
     blocking=False,
 )

@@ -1,4 +1,4 @@
-"""Texts that splits have in common: the same word for word, or the same but for white space.
+"""Texts that splits have in common: the same verbatim, or ignoring white space.
 
 Texts are compared by 64-bit hashes, which the pass over the lines computes that checks make anyway.
 Two different texts of 3.7 million meet by chance once in some million comparisons of splits. White
@@ -29,7 +29,7 @@ class TextHashes:
     before, there may be none.
 
     lines: int32, the line. exact: uint64, of the text. loose: uint64, of it without white space.
-    20 bytes a text: 74 MB for 3.7 million.
+    20 bytes per text: 74 MB for 3.7 million.
     """
 
     lines: NDArray[np.int32]
@@ -87,7 +87,7 @@ def _texts(column: pa.ChunkedArray, first: int) -> Iterator[tuple[int, bytes]]:
 class Shared:
     """What one field of two splits has in common.
 
-    `texts` counts different texts, `verbatim` those among them that are the same word for word;
+    `texts` counts different texts, `verbatim` those among them that are the same verbatim;
     `rows` counts the texts' places in each of the two. `examples` are pairs of lines.
     """
 

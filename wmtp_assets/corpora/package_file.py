@@ -1,7 +1,7 @@
-"""A file of a source that an evaluation package reads as it is: JSON Lines, one task a line.
+"""A file of a source that an evaluation package reads as it is: JSON Lines, one task per line.
 
 Rows are made of the source's Parquet. Such a file is published beside them, byte for byte, so that
-the package runs offline; that it has what the package asks for is checked here.
+the package runs offline; that it has what the package requires is checked here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 
 from wmtp_assets.corpora.errors import CorpusError
 
-# What evalplus.data.utils.completeness_check (evalplus 0.3.1) wants of every task, and what its
+# What evalplus.data.utils.completeness_check (evalplus 0.3.1) requires of every task, and what its
 # loaders index besides.
 EVALPLUS_FIELDS: Final = (
     "task_id",
@@ -34,8 +34,8 @@ _ENDINGS = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class PackageFile:
-    """Which package reads the file, by its name on PyPI; the environment variable with which it is
-    told where the file is; and the fields that it wants of every line."""
+    """Which package reads the file, by its name on PyPI; the environment variable that gives it the
+    file's path; and the fields that it requires of every line."""
 
     package: str
     variable: str
@@ -51,7 +51,7 @@ def task_ids(path: Path, wanted: PackageFile) -> list[str]:
     """The task ids of a file, in its order. Holds one line at a time.
 
     Raises CorpusError for a line that is no JSON object with the fields wanted, and for a task id
-    that stands twice.
+    that occurs twice.
     """
     found: dict[str, int] = {}
     for number, line in enumerate(_lines(path), 1):

@@ -196,7 +196,7 @@ def problem_entry(rows: ProblemRows, lines: NDArray[np.int64]) -> dict[str, Any]
 
 class ProblemIndexMap(Mapping[str, dict[str, Any]]):
     """`problem_index_map` of a split without its file: equal to what `json.load` gives of it, each
-    problem made when it is asked for.
+    problem built on access.
 
     `ids` lists the problems in the map's order; `rows(problem_id, is_correct)` gives line numbers
     as an int64 array.

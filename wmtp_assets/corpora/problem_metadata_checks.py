@@ -68,7 +68,7 @@ class StoredProblemMetadata:
 
     @lazy
     def rows(self) -> ProblemRows:
-        """What the lines ask for. Raises CorpusError, OSError, ValueError, KeyError."""
+        """What the lines require. Raises CorpusError, OSError, ValueError, KeyError."""
         jsonl = self._jsonl()
         facts = self._facts() or line_facts(jsonl)
         index = RowIndex(jsonl.with_name(f"{jsonl.stem}.index.parquet"))
@@ -90,7 +90,7 @@ class StoredProblemMetadata:
 
     @lazy
     def compared(self) -> _Compared:
-        """The file, read once, beside what the lines ask for."""
+        """The file, read once, beside what the lines require."""
         wrong: dict[str, str] = {}
         digest = hashlib.sha256()
         expected: int | None = 0  # where the next part begins; unknown behind a difference
@@ -234,7 +234,7 @@ def _stored_stats(path: Path) -> dict[str, Any]:
 
 
 def _find(file: BinaryIO, text: bytes, begin: int) -> int | None:
-    """Where `text` stands first from byte `begin` on."""
+    """Where `text` first occurs from byte `begin` on."""
     file.seek(begin)
     before, at = b"", begin
     while block := file.read(_BLOCK):

@@ -167,7 +167,7 @@ class Pass:
         self._order._advance(self, min(self._begin + self._taken * self._order.world, end))
 
     def finish(self) -> None:
-        """This rank was asked for more than it has: the epoch is at its end for all of them.
+        """More items were requested of this rank than it has: the epoch has ended for all ranks.
 
         Raises CorpusError as `advance` does.
         """

@@ -180,7 +180,7 @@ def _draw(members: Rows, count: int, seed: int, what: str) -> Rows:
 def _require(count: int, available: int, what: str) -> None:
     if available < count:
         raise CorpusError(
-            f"There are not so many {what}",
+            f"There are fewer {what} than requested",
             expected=f"{count:,}",
             found=f"{available:,}",
             hint="Ask for fewer, or choose among more rows.",

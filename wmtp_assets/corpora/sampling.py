@@ -115,7 +115,7 @@ class Sampling(ABC):
         seed: int | None = None,
         among: RowsLike | None = None,
     ) -> NDArray[np.int64]:
-        """What a training configuration's block `data_sampling` asks for (see that module).
+        """What a training configuration's block `data_sampling` requests (see that module).
 
         (n_samples, 2) row numbers with use_pairwise, else (n_samples,): the correct row of each
         pair. `count` and `seed`, where given, replace n_samples and seed. Raises CorpusError for a

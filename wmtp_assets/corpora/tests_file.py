@@ -141,7 +141,7 @@ class ProblemTestsFile(Mapping[str, dict[str, Any]]):
         metadata = self._file.metadata
         if not len(names) == len(self._rows) == metadata.num_rows:
             stated = f"{len(self._rows):,} names of {len(names):,}"
-            raise self._unlike(f"{metadata.num_rows:,} names that differ, one a row", stated)
+            raise self._unlike(f"{metadata.num_rows:,} unique names, one per row", stated)
         groups = range(metadata.num_row_groups)
         self._ends = list(accumulate(metadata.row_group(at).num_rows for at in groups))
         self._last: tuple[int, pa.Table] | None = None

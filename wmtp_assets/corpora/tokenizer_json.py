@@ -135,7 +135,7 @@ def _loaded(data: bytes) -> Tokenizer:
 
 def _require_known(document: _Object) -> None:
     if unknown := sorted(document.keys() - _KEYS):
-        raise _UnknownError(f"fields that are not known: {', '.join(unknown)[:200]}")
+        raise _UnknownError(f"unknown fields: {', '.join(unknown)[:200]}")
     model = _object(document, "model")
     if not _among(model.get("type", "BPE"), _MODELS):  # the oldest files do not say
         raise _UnknownError(f"a model of type {str(model.get('type'))[:40]!r}")

@@ -97,7 +97,7 @@ class StreamLoader(DataLoader[Row]):
 
 
 class _Numbers(Sampler[int]):
-    """The numbers of a pass; how far it is, the loader counts: workers are asked ahead."""
+    """The numbers of a pass; how far it is, the loader counts: workers read ahead."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
@@ -114,7 +114,7 @@ class StreamSampler(Sampler[int]):
     """The numbers of an `Order` for a StatefulDataLoader of torchdata, which keeps each batch's
     state of its sampler until it gives the batch.
 
-    A DataLoader of torch asks its sampler ahead of what it gives: use `StreamLoader` there.
+    A DataLoader of torch reads its sampler ahead of what it gives: use `StreamLoader` there.
     """
 
     def __init__(self, order: Order) -> None:

@@ -33,7 +33,7 @@ from wmtp_assets.corpora.selection import RowsLike, row_numbers
 Column = NDArray[Any]
 Counts = NDArray[np.int64]
 
-_BLOCK = 1 << 15  # rows looked at together: they pass through several arrays
+_BLOCK = 1 << 15  # rows processed together: they pass through several arrays
 _MOST_GROUPS = 1 << 22  # that are counted by their numbers, used or not
 # Streams of keys (see `ordering`): what one of them chose must be independent of the next.
 _OF_ROWS, _OF_ORDER, _OF_A_PROBLEM, _OF_A_BIN = range(4)
@@ -80,15 +80,15 @@ def unique_pairs(
 ) -> Counts:
     """`count` pairs (correct row, incorrect row) of one problem each: int64, shape (count, 2).
 
-    Drawn in random order from a random matching in which no row stands twice, every pair of it as
+    Drawn in random order from a random matching in which no row occurs twice, every pair of it as
     likely as another. `among` names rows as in `selection`; None: all of them.
 
     max_pairs_per_problem: no problem gives more pairs.
     length_bins: edges, rising; `output_tokens` of both rows of a pair lie in one bin, [edge, next
         edge). The first bin also has what is shorter, the last one whatever is longer.
     bins: {(lowest, highest): weight}, both ends included; `difficulty` of both rows lies in one
-        bin, and each bin gives its part of the pairs by weight. A bin without any pair is refused,
-        or with `skip_empty_bins` left out, its part going to the others, with a UserWarning.
+        bin, and each bin gives its share of the pairs by weight. A bin without any pair is refused,
+        or with `skip_empty_bins` left out, its share going to the others, with a UserWarning.
 
     Raises CorpusError for a request that makes no sense, and where there are not so many pairs.
     """
@@ -245,7 +245,7 @@ def _shared_out(
             empty = [bounds for bounds, size in zip(weights, sizes, strict=True) if not size]
             shares = [share if size else 0.0 for share, size in zip(shares, sizes, strict=True)]
             warnings.warn(
-                f"There is no pair of difficulty {_named(empty)}; the other bins give its part.",
+                f"There is no pair of difficulty {_named(empty)}; the other bins get its share.",
                 stacklevel=3,
             )
         wanted = parts_by_weight(count, shares)
@@ -339,7 +339,7 @@ def _below(
             ascending = ascending and (not found[-1].size or found[-1][-1] < packed[0])
             found.append(packed)
     every = np.concatenate(found)
-    if not ascending:  # rows of a problem do not all stand together
+    if not ascending:  # rows of a problem are not all contiguous
         every.sort()
     return every
 
@@ -367,7 +367,7 @@ def _named(ranges: Sequence[tuple[int, int]]) -> str:
 
 def _not_so_many(what: str, wanted: int, there: int) -> CorpusError:
     return CorpusError(
-        f"There are not so many {what}",
+        f"There are fewer {what} than requested",
         expected=f"{wanted:,}",
         found=f"{there:,}",
         hint="Ask for fewer, choose among more rows, or raise max_pairs_per_problem.",

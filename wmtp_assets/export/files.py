@@ -23,7 +23,7 @@ from wmtp_assets.storage import disk, page_cache
 from wmtp_assets.storage.digests import sha256_file, watched
 from wmtp_assets.storage.errors import LACKING, StorageError
 
-_BLOCK = 256 << 10  # fits the processor's cache: what was read is digested and written from there
+_BLOCK = 256 << 10  # fits the processor's cache: what was read is hashed and written from there
 _BEHIND = 32 << 20  # bytes after which what was read and written need not stay in memory
 _NO_CLONE = LACKING | {errno.EXDEV, errno.ENOTTY, errno.EPERM, errno.EBADF, errno.ETXTBSY}
 _NO_LINK = LACKING | {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES}

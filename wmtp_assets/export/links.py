@@ -30,7 +30,7 @@ class Links:
 
 
 def survey(folder: Path) -> Links:
-    """Looks at every entry below a folder; follows links only to see whether they lead anywhere.
+    """Examines every entry below a folder; follows links only to see whether they lead anywhere.
 
     Raises StorageError where a folder may not be read.
     """

@@ -48,7 +48,7 @@ def require_target(folder: Path, storage: Path, volumes: Collection[str]) -> Non
     exported = {one.name for one in volumes_there}
     foreign = {name for name in there - exported if not _is_ours(name)}
     foreign -= {name for name in foreign & set(volumes) if _is_empty(folder / name)}
-    if exported:  # what else is beside the volumes is not looked at
+    if exported:  # other entries beside the volumes are not examined
         foreign &= set(volumes)
     if foreign:
         shown = ", ".join(ascii(name) for name in sorted(foreign)[:_SHOWN])
@@ -68,7 +68,7 @@ def require_no_strangers(volume: Path, known: Collection[str]) -> None:
         moves = f"`mkdir -p {aside.quoted(_beside(volume))} && mv"
         first = aside.quoted(volume / strangers[0])
         raise ExportError(
-            "Something in the export was not put there by one, and readers would take it for ours",
+            "The export holds files that no export wrote, and readers could not tell them apart",
             expected="the files that `wmtp export` wrote",
             found=", ".join(ascii(name) for name in strangers[:_SHOWN])
             + (f" and {len(strangers) - _SHOWN} more" if len(strangers) > _SHOWN else ""),

@@ -66,7 +66,7 @@ class Verified:
         }
 
     def text(self) -> str:
-        """A line per problem, and what was looked at."""
+        """A line per problem, and what was read."""
         lines = []
         for kind, found in sorted(self.problems.items()):
             for one in found[:SHOWN]:
@@ -97,8 +97,8 @@ def verify_export(folder: Path) -> Verified:
             expected=f"{NAME}, as `wmtp export` writes it, in it or in a folder of it",
             found="nothing" if not any(folder.iterdir()) else "other files",
             where=folder,
-            hint=f"`wmtp doctor {aside.quoted(folder)}` tells what is there; a storage is verified "
-            "by `wmtp verify` with WMTP_STORAGE set to it.",
+            hint=f"`wmtp doctor {aside.quoted(folder)}` reports what is there; a storage is "
+            "verified by `wmtp verify` with WMTP_STORAGE set to it.",
         )
     done = Verified(folder, [one.name for one in volumes])
     wanted: dict[Path, FileRecord] = {}

@@ -78,7 +78,7 @@ def shown_of(
     project: Project, receipt: Receipt, log: logging.Logger = _LOG, *, unchanged: bool
 ) -> dict[str, dg.MetadataValue[Any]]:
     """What the page shows of an artifact: a picture where there is one, what came of making it and
-    what changed, the other facts, numbers, files. `log` is told what cannot be shown."""
+    what changed, the other facts, numbers, files. `log` gets a warning of what cannot be shown."""
     facts = list(asset_facts(project, receipt, log).items())
     made = {
         RESULT: result_of(receipt, unchanged=unchanged),

@@ -226,7 +226,7 @@ def _full_size(project: Project, artifact: Artifact) -> str:
 
 
 def _whole(project: Project, owner: str | None = None) -> str:
-    """How all that the gate asks about is made at full size, or all of one model or dataset."""
+    """How all that the gate requires is made at full size, or all of one model or dataset."""
     full = _full(project) if project.catalog.is_sample else project
     wanted = [one.name for one in full.artifacts.values() if owner in (None, one.owner)]
     if not wanted:

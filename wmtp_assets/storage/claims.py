@@ -11,7 +11,7 @@ every `REFRESH` seconds.
 
 A holder is dead where that is certain: its process is gone from this machine, or, on a disk of this
 machine, that was started anew. Of a process elsewhere nobody can know, so a claim counts until a
-waiting process has seen it untouched for `LEASE` seconds, at many looks: a file server that hangs
+waiting process has seen it untouched for `LEASE` seconds, several times: a file server that hangs
 stops both. Clocks of different machines are never compared where a process waits. A holder that
 was stopped for so long itself finds out before it publishes (`Held.require`), and ends with an
 error.
@@ -45,9 +45,9 @@ from wmtp_assets.storage.holders import Holder, boot, this_process
 
 REFRESH = 15.0
 LEASE = 120.0
-"""Seconds. A holder misses eight touches before it is taken for dead."""
+"""Seconds. A holder misses eight touches before it is considered dead."""
 FORGOTTEN = 3600.0
-"""Seconds by the file server's clock after which who cannot wait takes a claim for a dead one's."""
+"""Seconds by the file server's clock after which who cannot wait considers a claim dead."""
 
 _LOOKS = 8  # at least, in LEASE seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
@@ -60,7 +60,7 @@ _WITHOUT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errn
 
 
 class Seen(NamedTuple):
-    """A claim as it lies there: by whom (None where it cannot be read), and its time (ns)."""
+    """A claim as found on disk: by whom (None where it cannot be read), and its time (ns)."""
 
     claim: Holder | None
     touched: int
@@ -68,7 +68,7 @@ class Seen(NamedTuple):
 
     @property
     def nonce(self) -> str:
-        """What tells it from every other claim of this name."""
+        """What distinguishes it from every other claim of this name."""
         return self.claim.nonce if self.claim else f"unread-{self.inode}"
 
 
@@ -97,7 +97,7 @@ class Held:
         if seen is None or seen.nonce != self.nonce:
             raise StorageError(
                 "This process was stopped for so long that another one took over its lock",
-                expected="a sign of life at least every "
+                expected="a heartbeat at least every "
                 f"{LEASE:g} s, by touching the file of the lock",
                 found=str(seen.claim) if seen and seen.claim else "no such file any more",
                 where=self.path,
@@ -235,8 +235,8 @@ def owner(lock: Path) -> Holder | None:
 
 
 def abandoned(folder: Path) -> Iterator[Path]:
-    """What lies below a folder of locks because a process died while it removed a dead one's
-    claim: nobody needs it any more."""
+    """Files left below a folder of locks by a process that died while it removed a dead one's
+    claim: no longer needed."""
     for path in sorted(folder.rglob(f"*{OWNER}.*")):
         with suppress(OSError):
             if time.time() - path.lstat().st_mtime > FORGOTTEN:
@@ -244,7 +244,7 @@ def abandoned(folder: Path) -> Iterator[Path]:
 
 
 def read(path: Path) -> Seen | None:
-    """A claim as it lies there; None for nothing. Raises `OSError`, also where it is a link.
+    """A claim as found on disk; None for nothing. Raises `OSError`, also where it is a link.
 
     The file is opened: then a client of a file server asks it for what is there now.
     """
@@ -316,7 +316,7 @@ class _Written:
             except FileExistsError:
                 # A server's answer may have been lost, and the call sent a second time.
                 return _is(path, self.nonce)
-            except FileNotFoundError:  # gc took it for a leftover
+            except FileNotFoundError:  # gc removed it as a leftover
                 self._write()
             except OSError as error:
                 if error.errno not in LACKING | {errno.EPERM}:
@@ -340,7 +340,7 @@ class _Written:
             return False
         try:
             now = os.lstat(self.file).st_mtime_ns
-        except FileNotFoundError:  # gc took it for a leftover
+        except FileNotFoundError:  # gc removed it as a leftover
             return False
         return now - seen.touched > FORGOTTEN * 1e9
 

@@ -76,8 +76,7 @@ def test_a_training_row_of_an_evaluation_set_is_warned_of(copied: Project) -> No
     assert (counts["instruction"]["texts"], counts["instruction"]["word_for_word"]) == (1, 1)
     assert counts["output"]["examples"][0].startswith("line 5 of train, line 3 of humaneval test: ")
     assert str(found.found) == (
-        "train and humaneval test share 1 instruction (1 word for word) and 1 output "
-        "(0 word for word)"
+        "train and humaneval test share 1 instruction (1 verbatim) and 1 output (0 verbatim)"
     )
     assert answers(copied, MBPP)[APART].passed
     reasons = [reason.check for one in evaluate(copied).conditions for reason in one.reasons]

@@ -212,7 +212,7 @@ def test_a_name_that_is_taken_is_refused_and_left_as_it_is(
 ) -> None:
     (tmp_path / "mine").mkdir()
     source = model_folder_of(project, "micro-mtp")
-    with pytest.raises(WmtpError, match="there already"):
+    with pytest.raises(WmtpError, match="exists already"):
         write_as_llama(source, tmp_path / "mine", quiet)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
 
@@ -325,7 +325,7 @@ def test_the_command(
     said = json.loads(capsys.readouterr().out)
     assert said["largest_difference_of_logits"] <= 1e-5 * said["largest_logit"]
     assert main(["llama", "micro-mtp", str(tmp_path / "new")]) == 2
-    assert "there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert main(["llama", "micro-mtp", str(tmp_path / "newer")]) == 0
     assert "Every value was read back" in capsys.readouterr().out
 

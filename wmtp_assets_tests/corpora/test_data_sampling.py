@@ -149,7 +149,7 @@ _WRONG: dict[str, tuple[Any, str]] = {
         lambda block: {**block, "use_length_balanced": True, "length_bins": [5, 1]},
         "numbers that rise",
     ),
-    "more than there are": (lambda block: {**block, "n_samples": 500}, "not so many pairs"),
+    "more than there are": (lambda block: {**block, "n_samples": 500}, "fewer pairs than"),
 }
 
 

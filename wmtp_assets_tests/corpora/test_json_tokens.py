@@ -211,7 +211,7 @@ def test_truncation_and_padding_of_the_file_change_no_count(tmp_path: Path) -> N
         ({"decoder": {"type": "CTC"}}, "a decoder of type 'CTC'"),
         ({"post_processor": {"type": "RobertaProcessing"}}, "post_processor of type 'Roberta"),
         ({"post_processor": ["ByteLevel"]}, "a post_processor that is no object"),
-        ({"auto_map": {"AutoTokenizer": "evil.py"}}, "fields that are not known: auto_map"),
+        ({"auto_map": {"AutoTokenizer": "evil.py"}}, "unknown fields: auto_map"),
         ({"model.continuing_subword_prefix": "##"}, "with continuing_subword_prefix"),
         ({"normalizer": {"type": ["NFC"]}}, "a normalizer of type"),
         ({"pre_tokenizer.pretokenizers": [None, None]}, "a pre_tokenizer that is no object"),

@@ -127,7 +127,7 @@ def test_bins_are_refused_before_any_row_is_looked_at(what: str, count: int, amo
         with pytest.raises(CorpusError) as refusal:
             draw()
         assert any(word in str(refusal.value) for word in ("Bins", "bin", "Weights"))
-        assert "There are not so many" not in str(refusal.value)
+        assert "There are fewer" not in str(refusal.value)
         assert "What to do" in str(refusal.value)
 
 
@@ -187,7 +187,7 @@ def test_no_rows_are_an_empty_sample(draw: str, among: Any) -> None:
 @pytest.mark.parametrize("draw", _DRAWS)
 @pytest.mark.parametrize("count", [_ROWS + 1, 2**63, 10**400])
 def test_more_than_there_is_is_refused_by_every_sampler(draw: str, count: int) -> None:
-    with pytest.raises(CorpusError, match="There are not so many"):
+    with pytest.raises(CorpusError, match="There are fewer"):
         _DRAWS[draw](among=_ALL, count=count, seed=5)
 
 

@@ -101,7 +101,7 @@ def test_all_pairs_can_be_had_each_as_asked_for_and_not_one_more(
         check(found, cap, edges)
         if "among" in asked:
             assert np.isin(found, asked["among"]).all()
-    with pytest.raises(CorpusError, match=rf"not so many pairs.*Found: {there:,}\."):
+    with pytest.raises(CorpusError, match=rf"fewer pairs than requested.*Found: {there:,}\."):
         drawn(there + 1, seed, **asked)
 
 
@@ -131,7 +131,7 @@ def test_bins_give_their_part_of_the_pairs_by_weight(
     # The bin that is used up first would have to give one or two more.
     short = min(int((there[each] + 2) * total / weight) for each, weight in bins.items() if weight)
     if short <= sum(there.values()):
-        with pytest.raises(CorpusError, match="not so many pairs of difficulty"):
+        with pytest.raises(CorpusError, match="fewer pairs of difficulty"):
             drawn(short, seed, bins=bins, max_pairs_per_problem=cap, **asked)
 
 
@@ -146,11 +146,11 @@ def test_a_refusal_can_be_followed() -> None:
 
 def test_a_bin_without_pairs_is_refused_or_left_out_with_a_warning() -> None:
     bins = {(0, 11): 1.0, (20, 25): 3.0}
-    with pytest.raises(CorpusError, match=r"difficulty 20 to 25\. Expected: 45\. Found: 0"):
+    with pytest.raises(CorpusError, match=r"20 to 25 than requested\. Expected: 45\. Found: 0"):
         drawn(60, bins=bins)
     with pytest.warns(UserWarning, match="no pair of difficulty 20 to 25"):
         assert len(drawn(60, bins=bins, skip_empty_bins=True)) == 60
-    with pytest.raises(CorpusError, match="not so many pairs"):
+    with pytest.raises(CorpusError, match="fewer pairs than requested"):
         drawn(60, bins={(20, 25): 1.0}, skip_empty_bins=True)
 
 

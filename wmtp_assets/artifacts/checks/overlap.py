@@ -1,7 +1,7 @@
 """Whether splits share texts: the splits of one dataset, and training with the evaluation sets.
 
-Both look at instructions and at outputs, word for word and but for white space, by hashes from the
-pass over the lines that the splits' own checks make (`corpora/overlap.py`). Rows are kept whatever
+Both compare instructions and outputs, verbatim and ignoring white space, by hashes from the pass
+over the lines that the splits' own checks make (`corpora/overlap.py`). Rows are kept whatever
 is found: upstream publishes them so. What splits of one dataset share is information (MBPP's have
 tasks in common, code_contests' the shortest solutions); training on an evaluation set is warned of.
 """
@@ -68,14 +68,14 @@ class SplitsSubject(Subject):
 
 
 @check(
-    "What instructions and outputs the splits share, white space aside: information, no failure.",
+    "Instructions and outputs that splits share, ignoring white space: information, no failure.",
     blocking=False,
 )
 def overlap_between_splits(subject: SplitsSubject) -> Outcome:
     found = _Found.of(itertools.combinations(subject.rows(subject.artifact.inputs), 2))
     return Outcome(
         True,
-        "what splits share is counted, and no failure",
+        "shared texts are counted; they are no failure",
         found.said,
         str(subject.folder),
         details=found.details,
@@ -83,7 +83,7 @@ def overlap_between_splits(subject: SplitsSubject) -> Outcome:
 
 
 @check(
-    "No instruction or output of a training split stands in an evaluation set, white space aside.",
+    "No instruction or output of a training split is in an evaluation set, ignoring white space.",
     blocking=False,
 )
 def training_apart_from_evaluation(subject: SplitsSubject) -> Outcome:
@@ -119,7 +119,7 @@ def evaluation_splits(project: Project, schema: Artifact) -> list[Artifact]:
 
 
 def beside_schema(project: Project, schema: Artifact) -> list[str]:
-    """What the checks of a schema look at beside its inputs."""
+    """What the checks of a schema read in addition to its inputs."""
     return [one.name for one in evaluation_splits(project, schema)]
 
 
@@ -157,10 +157,8 @@ class _Found:
 
 
 def _counted(field: str, shared: Shared) -> str:
-    """E.g. "3 instructions (2 word for word)"."""
-    return (
-        f"{shared.texts:,} {field}{'s' * (shared.texts != 1)} ({shared.verbatim:,} word for word)"
-    )
+    """E.g. "3 instructions (2 verbatim)"."""
+    return f"{shared.texts:,} {field}{'s' * (shared.texts != 1)} ({shared.verbatim:,} verbatim)"
 
 
 def _examples(one: _Rows, two: _Rows, field: str, shared: Shared) -> Iterator[str]:

@@ -44,7 +44,7 @@ class PackageFileSubject(Subject):
         return task_ids(self.path, self.wanted)
 
 
-@check("Every line is a task with all that the package asks for.")
+@check("Every line is a task with every field that the package requires.")
 def package_reads_it(subject: PackageFileSubject) -> Outcome:
     tasks = subject.task_ids
     return Outcome(

@@ -55,7 +55,7 @@ def _stored(subject: ProblemMetadataSubject) -> corpora.StoredProblemMetadata:
 def metadata_structure(subject: ProblemMetadataSubject) -> Outcome:
     outline = subject.stored.outline
     fault = (
-        "not looked at: it is not what the lines give, and too large to be read whole"
+        "not examined: it is not what the lines give, and too large to be read whole"
         if outline is None
         else structure_fault(ProblemMetadata, outline)
     )

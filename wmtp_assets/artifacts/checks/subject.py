@@ -80,7 +80,7 @@ class KindChecks:
 
     `listed` gives those of one artifact, each a check of `subject`; `against_source` makes an
     artifact again from its source, in memory, and compares. `beside` names the artifacts that the
-    checks look at beside those that it is made from, whether they are there or not.
+    checks read in addition to those that it is made from, whether they are there or not.
     """
 
     subject: type[Subject]

@@ -1,7 +1,7 @@
 """Fetching: the files that an artifact takes from upstream, and the listing that stands for them.
 
-The files lie below storage/upstream, where several artifacts share a repository's folder; `raw/` of
-a model's or dataset's folder shows them there.
+The files are stored below storage/upstream, where several artifacts share a repository's folder;
+`raw/` of a model's or dataset's folder shows them there.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class MetaMtp(Layout):
     network = "mtp"
     is_sliced = True
     has_llama = True
-    positions = 2048  # max_seq_len of ModelArgs in Meta's reference code, unless it is told another
+    positions = 2048  # the default of ModelArgs.max_seq_len in Meta's reference code
     embedding, block = "tok_embeddings.weight", "layers"
     wide, key = "feed_forward.w1.weight", "attention.wk.weight"
 
@@ -207,7 +207,7 @@ class MetaMtp(Layout):
     def llama_tensors(self, config: Config, header: Header) -> dict[str, LlamaTensor]:
         """The trunk, then the last of `layers` as the last block, then the shared norm and output.
 
-        Only rows of the query and key projections stand in another order: Meta's rotary embedding
+        Only rows of the query and key projections are in another order: Meta's rotary embedding
         turns neighbouring channels of a head, (0, 1), (2, 3), ..., transformers' turns channel i
         with i + head size / 2.
         """
@@ -297,7 +297,7 @@ def _config_json(params: Config, header: Header, described: Described) -> dict[s
 
 def _positions(params: Config, described: Described) -> int:
     """How long a text may be, in tokens: as params.json states it (max_seq_len), else as the
-    catalog does, else as Meta's reference code has it where it is told nothing.
+    catalog does, else the default of Meta's reference code.
 
     The tensors do not decide it: rotary angles are computed for any position.
     """

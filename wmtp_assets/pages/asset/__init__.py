@@ -39,14 +39,14 @@ def asset_facts(project: Project, receipt: Receipt, log: logging.Logger = _LOG) 
     """What the artifact is, in the version that `receipt` describes: pictures first.
 
     A page must not make a run fail: where it cannot be made, that is all that it says, and `log`
-    gets a warning, with the traceback at the level of debugging.
+    gets a warning, and the traceback at level DEBUG.
     """
     artifact = project.artifacts[receipt.artifact]
     folder = project.store.versions.home(receipt.artifact) / receipt.version
     try:
         found: Facts = resolve_name(kind_of(artifact).page)(project, artifact, folder, receipt)
         return found
-    except Exception as error:  # damaged bytes make any reader stumble
+    except Exception as error:  # damaged bytes may raise any error
         what = error.what() if isinstance(error, WmtpError) else f"{type(error).__name__}: {error}"
         log.warning("%s cannot be shown on its page: %s", artifact.name, printable(what))
         log.debug("%s", traceback.format_exc())
