@@ -254,6 +254,7 @@ def test_the_doctor_exits_0_when_all_is_well_and_tells_a_program_each_fact(
         "python",
         "packages",
         "disk",
+        "file_system",
         "memory",
         "token",
         "repository",
