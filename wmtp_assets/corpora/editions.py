@@ -49,11 +49,13 @@ def no_such_split(root: Path, places: Sequence[Path], dataset: str, split: str) 
     folders = list(dict.fromkeys(place.parts[0] for place in places))
     splits = _names(root / place.parent for place in places)
     datasets = sorted(
-        path.name
-        for folder in folders
-        if (root / folder).is_dir()
-        for path in (root / folder).iterdir()
-        if not path.name.startswith(".") and path.is_dir()
+        {
+            path.name
+            for folder in folders
+            if (root / folder).is_dir()
+            for path in (root / folder).iterdir()
+            if not path.name.startswith(".") and path.is_dir()
+        }
     )
     if splits:
         found, hint = f"{split!r}; there is {_listed(splits)}", "Name one that is there."

@@ -350,6 +350,9 @@ def test_of_another_generation_the_error_says_where_rows_would_be(storage: Path)
     with pytest.raises(CorpusError, match="no such split") as refusal:
         wmtp_assets.open_corpus(storage, "codecontests", "train", "current")
     assert "Found: no datasets in it, but datasets_v2" in str(refusal.value)
+    (storage / "datasets/codecontests").mkdir(parents=True)
+    with pytest.raises(CorpusError, match=r"there is codecontests\. Where"):  # once
+        wmtp_assets.open_corpus(storage, "code_contests", "train")
 
 
 def test_importing_the_package_imports_nothing_heavy_and_reading_no_dagster() -> None:
