@@ -11,6 +11,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
+def one_line(text: object) -> str:
+    """As `printable`, of a name or path: a line break in it is escaped, too."""
+    return printable(str(text)).replace("\n", "\\n")
+
+
 class WmtpError(Exception):
     """Something is wrong with input, upstream or storage, and a person must act.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wmtp_assets.artifacts.project import Project
+from wmtp_assets.errors import one_line
 from wmtp_assets.export import Links, name_of, survey
 from wmtp_assets.hub.doctor import Fact
 from wmtp_assets.storage import aside
@@ -29,7 +30,7 @@ def examine_copy(project: Project | None, folder: Path) -> list[Fact]:
     if not found.dangling:
         return [Fact("links", "ok", f"{counted}; every link leads somewhere")]
     shown = [
-        f"{path.relative_to(folder)} -> {target}"
+        one_line(f"{path.relative_to(folder)} -> {target}")
         for path, target in sorted(found.dangling.items())[:_SHOWN]
     ]
     more = len(found.dangling) - len(shown)
@@ -46,18 +47,18 @@ def examine_copy(project: Project | None, folder: Path) -> list[Fact]:
 
 
 def _remedies(project: Project | None, found: Links) -> Iterator[str]:
-    yield "a copy that does not follow links (rsync -a, cp -a) of a part of a storage copies no "
-    yield "file. "
+    yield "a copy that does not follow links (rsync -a, cp -a) of a part of a storage copies"
+    yield "no file."
     folder = aside.quoted(found.folder)
     sources = _sources(project, found) if project is not None else []
     if sources:
         yield f"copy what the links lead to: `rsync -aL {' '.join(sources)} {folder}/`;"
     else:
-        yield "where the storage is, copy what the links lead to, with `rsync -aL` in place of "
+        yield "where the storage is, copy what the links lead to, with `rsync -aL` in place of"
         yield "`rsync -a`;"
-    names = " ".join(sorted(found.names))
     beside = aside.quoted(found.folder.with_name(f"{found.folder.name}-export"))
-    yield f"or write regular files with sums, `wmtp export {beside} {names}`, and copy those."
+    command = " ".join(["wmtp export", beside, *sorted(found.names)])
+    yield f"or write regular files with sums, `{command}`, and copy those."
 
 
 def _sources(project: Project, found: Links) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wmtp_assets.storage.bounds import usable_name
 from wmtp_assets.storage.errors import refused
 
 # What the links of a storage say: a version of an artifact, or what is published of a set.
@@ -51,9 +52,13 @@ def survey(folder: Path) -> Links:
 
 
 def name_of(target: str) -> str | None:
-    """The artifact or set that a link of a storage leads into; None for other links."""
+    """The artifact or set that a link of a storage leads into; None for other links.
+
+    It is a name that this package gives: links of a copy are anybody's, and commands name these.
+    """
     ours = _OURS.search(target)
-    return (ours["artifact"] or ours["set"]) if ours else None
+    name = (ours["artifact"] or ours["set"]) if ours else ""
+    return name if all(map(usable_name, name.split("/"))) else None
 
 
 def _raise(error: OSError) -> None:

@@ -126,7 +126,7 @@ class Record:
             volume=bounds.plain_path(value["volume"]),
             volumes=tuple(bounds.plain_path(name) for name in value["volumes"]),
             sets={
-                typed(str, name): ExportedSet(
+                _set_name(name): ExportedSet(
                     typed(str, one["version"]),
                     typed(bool, one["whole"]),
                     {
@@ -141,6 +141,12 @@ class Record:
             leaving=tuple(bounds.plain_path(path) for path in value["leaving"]),
             about=typed(dict, value["about"]),
         )
+
+
+def _set_name(name: str) -> str:
+    if not all(map(bounds.usable_name, name.split("/"))):
+        raise ValueError(f"{name!a} as the name of a set")
+    return name
 
 
 def stated_sums(volume: Path) -> dict[str, str]:

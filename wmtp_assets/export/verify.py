@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from wmtp_assets.errors import one_line
 from wmtp_assets.export.record import (
     NAME,
     OWN,
@@ -70,7 +71,8 @@ class Verified:
         lines = []
         for kind, found in sorted(self.problems.items()):
             for one in found[:SHOWN]:
-                line = f"WRONG: {kind}: {one.file}: expected {one.expected}; found {one.found}"
+                line = f"WRONG: {kind}: {one_line(one.file)}: expected {one.expected}; found "
+                line += one_line(one.found)
                 lines.append(line + (f"; what to do: {one.hint}" if one.hint else ""))
             if len(found) > SHOWN:
                 lines.append(f"WRONG: {kind}: {len(found) - SHOWN} more (--json lists them)")

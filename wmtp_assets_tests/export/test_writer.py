@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from wmtp_assets.artifacts.copied_folders import examine_copy
 from wmtp_assets.artifacts.exporting import items_of
 from wmtp_assets.export import Exported, ExportError, files, verify_export, write_export
 from wmtp_assets.export.files import Method
@@ -412,6 +413,23 @@ def test_a_file_that_became_a_link_is_no_file(store: Store, tmp_path: Path) -> N
     path.rename(tmp_path / "params.json")
     path.symlink_to(tmp_path / "params.json")
     assert set(verify_export(out).problems) == {"changed"}
+
+
+def test_names_in_a_copy_add_neither_lines_nor_commands(store: Store, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(store, out)
+    odd = out / "models_v2" / "a\n5 files: sound\x1b[2J"
+    odd.write_bytes(b"")
+    assert len(verify_export(out).text().splitlines()) == 2
+    odd.unlink()
+    odd.symlink_to("../versions/x; reboot/0123456789ab/a")
+    (out / "b").symlink_to("../versions/models/mtp/0123456789ab/a")
+    (fact,) = examine_copy(None, out)
+    assert "\n" not in fact.found
+    assert "reboot/0123456789ab" in fact.found
+    assert "reboot" not in fact.hint
+    assert "-export models/mtp`" in fact.hint
+    assert "  " not in fact.hint
 
 
 def test_each_volume_is_verified_by_itself_under_any_name(store: Store, tmp_path: Path) -> None:
