@@ -382,6 +382,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,
         facts=facts.of_raw_view,
         checks="wmtp_assets.artifacts.checks.raw_view:RAW_VIEW",
+        page="wmtp_assets.pages.asset.documents:of_raw_view",
         describe=_text(
             "Upstream's files as they were fetched, without a model's weights; their bytes are "
             "stored once."

@@ -7,7 +7,7 @@ at full size, and three lines that load it. Short: Dagster folds a description t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -24,7 +24,7 @@ from wmtp_assets.catalog.contract import format_of, layout_of
 from wmtp_assets.catalog.licences import redistribution
 from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.checkpoints.layouts import layout_named
-from wmtp_assets.generations import model_folder
+from wmtp_assets.generations import Contract, dataset_folder, model_folder
 from wmtp_assets.hub.files import RepoId, is_commit
 from wmtp_assets.pages.report import LOADING, READING, READING_PLAIN
 from wmtp_assets.pages.rows import rows_of
@@ -32,6 +32,10 @@ from wmtp_assets.pages.text import as_code, as_markdown, size
 
 SAMPLE: Final = "**Generated sample, not the real data.**"
 FULL: Final = "full"  # the shipped catalog of the real models and datasets
+_READERS: Final[Mapping[Contract, str]] = {
+    "phase1": "the first phase's training code",
+    "current": "today's training code",
+}
 _WORDS = 160  # characters of a catalog's free text
 
 # What a machine with the storage in its working folder runs, by what an artifact is.
@@ -103,7 +107,7 @@ def card_of(project: Project, artifact: Artifact) -> Card:
         ("If red", f"{kind.red}. {_command(f'wmtp materialize {artifact.name} --force')}"),
         ("Full size", _full_size(project, artifact)),
     ]
-    what = as_markdown(kind.describe(catalog, artifact))
+    what = as_markdown(kind.describe(catalog, artifact)) + _readers(catalog, artifact)
     rows = rows_of(catalog, artifact)
     if rows is not None:  # no line of its own: the pictures come below
         what += f" [Look at the rows]({rows.path})."
@@ -212,6 +216,17 @@ def _licence(upstream: Upstream) -> str:
     return f"{as_markdown(upstream.licence, _WORDS)}. Redistribution: {allowed}"
 
 
+def _readers(catalog: Catalog, artifact: Artifact) -> str:
+    """For whom an artifact is that only one of several generations of training code finds."""
+    folder = dataset_folder if artifact.owner in catalog.datasets else model_folder
+    finding = [
+        contract
+        for contract in catalog.contract
+        if any(link.startswith(f"{folder(contract, artifact.owner)}/") for link in artifact.links)
+    ]
+    return f" For {_READERS[finding[0]]}." if len(finding) == 1 < len(catalog.contract) else ""
+
+
 def _full_size(project: Project, artifact: Artifact) -> str:
     catalog = project.catalog
     if catalog.is_sample:
@@ -232,28 +247,43 @@ def _whole(project: Project, owner: str | None = None) -> str:
     if not wanted:
         return f"the catalog {as_code(FULL)} has none; a catalog of your own can"
     disk = _disk(full.catalog, (full.artifacts[one] for one in with_ancestors(full, wanted)))
-    where = "this is it" if full is project else "README, “Full size, in five steps”"
+    steps = f"README, “Full size, in five steps”{_with_contract(full)}"
+    where = "this is it" if full is project else steps
     return f"{where}; {disk}"
 
 
 def _real(project: Project, name: str) -> str:
     """How the real thing that the sample's `name` stands for is made."""
     full = _full(project)
+    if name in (shipped := Project(_full_catalog(), project.storage)).artifacts:
+        full = shipped  # as it is for any generation
     if name not in full.artifacts:
         return f"the catalog {as_code(FULL)} makes none; a catalog of your own can"
     needed = _needed(full, name)
-    own = any(
+    own = full is not shipped or any(
         upstream.gated or not upstream.pinned
         for upstream in (full.catalog.upstream_of(one.owner) for one in needed)
     )
     environment = f"WMTP_CATALOG={'my.yaml' if own else FULL} WMTP_STORAGE=/data/wmtp"
-    steps = "after steps 2 to 4 of the README's five, " if own else ""
+    after = f"after steps 2 to 4 of the README's five{_with_contract(full)}, "
+    steps = after if own else ""
     command = _command(f"{environment} wmtp materialize {name}")
     return f"{steps}{command}; {_disk(full.catalog, needed)}"
 
 
+def _with_contract(full: Project) -> str:
+    """What a copy of the shipped catalog must say besides; nothing where it says so."""
+    contract = full.catalog.contract
+    if contract == _full_catalog().contract:
+        return ""
+    line = f"contract: [{', '.join(contract)}]"
+    return f" with {as_code(line)} in it"
+
+
 def _full(project: Project) -> Project:
-    return Project(_full_catalog(), project.storage)
+    """The real things, for the generations of training code that `project` serves."""
+    served = {"contract": project.catalog.contract}
+    return Project(_full_catalog().model_copy(update=served), project.storage)
 
 
 @cache

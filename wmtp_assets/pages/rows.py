@@ -283,6 +283,7 @@ def row_page(project: Project, dataset: str, split: str, number: str, asked: str
         fields=_fields(line.row, chosen.format),
         total=len(corpus),
         problem_link=RowQuery(problem=line.problem, lang=lang).address(chosen.path),
+        difficulty_name=chosen.format.difficulty_names.get(line.difficulty or 0),
         difficulty_link=None
         if line.difficulty is None
         else RowQuery(difficulty=(line.difficulty, line.difficulty), lang=lang).address(

@@ -235,6 +235,8 @@ def check_pages(project: Project) -> None:
     for name in project.artifacts:
         receipt = project.store.current(name)
         assert receipt is not None
+        of_every_page = {"result", "changed", *file_facts(project, receipt)}
+        assert not asset_facts(project, receipt).keys() & of_every_page, "one would hide the other"
         facts = facts_of(project, name)
         assert "not shown" not in facts, facts
         for key, value in facts.items():

@@ -28,9 +28,10 @@ from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.cli import _parser
 from wmtp_assets.cli.report import verdict_text
 from wmtp_assets.definitions import build_defs
-from wmtp_assets.pages.card import SAMPLE, card_of
+from wmtp_assets.pages.card import SAMPLE, card_of, gate_card, ready_card
 from wmtp_assets.pages.text import as_code, as_markdown
 from wmtp_assets.sample import sample_revision
+from wmtp_assets_tests.worlds import both_generations
 
 MOST = 1100  # characters; Dagster folds a description of more than 260 pixels
 LINES = 14  # as a page of 1280 pixels shows them
@@ -131,6 +132,42 @@ def test_a_pinned_repository_is_linked_at_its_commit(tmp_path: Path) -> None:
     assert "huggingface.co" not in mirrored
     assert "/a/mirror" not in mirrored
     assert "by the mirror that `WMTP_HUB` names" in mirrored
+
+
+def test_the_sample_of_todays_generation_says_how_it_is_had_at_full_size(tmp_path: Path) -> None:
+    """As the first phase's does, and with what the copied catalog must say besides."""
+    both = Project(both_generations(), tmp_path)
+    shipped = load_catalog("full")
+    steps = "after steps 2 to 4 of the README's five"
+    for name, artifact in both.artifacts.items():
+        card = card_of(both, artifact)
+        (said,) = (text for word, text in card.lines if word == "Full size")
+        if artifact.is_sharded:
+            assert "a catalog of your own can" in said, "it wants `shard_bytes`"
+            continue
+        added = "contract: [phase1, current]" in said
+        assert added is (name not in artifacts_of(shipped)), name
+        assert f"wmtp materialize {name}`" in said
+        if added:
+            assert (
+                f"{steps} with `contract: [phase1, current]` in it, `WMTP_CATALOG=my.yaml" in said
+            )
+    asked = shipped.model_copy(update={"contract": both.catalog.contract})
+    assert set(both.artifacts) - set(artifacts_of(Catalog.model_validate(asked.model_dump()))) == {
+        name for name, artifact in both.artifacts.items() if artifact.is_sharded
+    }
+    for card in (gate_card(both), ready_card(both, "mbpp")):
+        assert "with `contract: [phase1, current]` in it" in dict(card.lines)["Full size"]
+
+
+def test_what_one_generation_alone_finds_says_so(project: Project, tmp_path: Path) -> None:
+    """Two splits of one name would have the same first line otherwise."""
+    both = Project(both_generations(), tmp_path)
+    said = {name: card_of(both, one).what for name, one in both.artifacts.items()}
+    assert "For the first phase's training code." in said["datasets/mbpp_train"]
+    assert "For today's training code." in said["datasets/mbpp_train_current"]
+    assert "training code." not in said["datasets/humaneval_test"], "the same for both"
+    assert "training code." not in card_of(project, project.artifacts["datasets/mbpp_train"]).what
 
 
 def test_redistribution_is_never_guessed() -> None:

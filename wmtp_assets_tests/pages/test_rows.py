@@ -73,6 +73,12 @@ def test_every_split_is_listed_and_has_its_page(project: Project, client: TestCl
     assert "This is the sample" in found.words
 
 
+def test_a_row_names_its_difficulty_as_its_assets_page_does(client: TestClient) -> None:
+    said = [check_harmless(client.get(f"{TRAIN}/{row}").text).words for row in range(10)]
+    assert any("7 (A)" in words for words in said)
+    assert any("1 (easy)" in words for words in said)
+
+
 KOREAN = {
     "/rows?lang=ko": (200, "카탈로그 sample의 분할 목록입니다."),
     f"{TRAIN}?class=correct&lang=ko": (200, "조건을 만족하는 행은 188개입니다."),

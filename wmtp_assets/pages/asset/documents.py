@@ -27,8 +27,13 @@ def of_fetched(project: Project, artifact: Artifact, folder: Path, receipt: Rece
         "commit": short_digests(str(facts.get("revision", ""))),
         "fetching": fetching,
         "file_count": len(files),
-        **numbers(receipt, "fetched_bytes", "resumed_from", "retries", "seconds"),
+        **numbers(receipt, "fetched_bytes", "resumed_from", "retries"),
     }
+
+
+def of_raw_view(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
+    """The view of fetched files: how many there are; which, the page says of every artifact."""
+    return {"file_count": len(receipt.files)}
 
 
 def of_document(project: Project, artifact: Artifact, folder: Path, receipt: Receipt) -> Facts:
