@@ -55,8 +55,10 @@ OWNER = ".owner"
 _READER = ".reader-"
 _NONCE = re.compile(r"[0-9a-f]{12}")
 _LARGEST_PID = 1 << 22  # of Linux
-# Who may not write a claim, or has no room for one, holds flock alone, and heeds others' claims.
-_WITHOUT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+# Who may not write a claim, or where the disk takes none, holds flock alone, and heeds others'
+# claims. What is wrong with the disk is reported by the write that matters.
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+_WITHOUT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS}) | _DISK
 
 
 class Seen(NamedTuple):
@@ -128,7 +130,8 @@ def acquire(lock: Path, on_wait: Callable[[str], None] | None = None) -> Held:
     `OSError`, StorageError.
     """
     held = _acquire(lock, True, on_wait)
-    assert held is not None  # noqa: S101  (it was waited for)
+    if held is None:
+        raise RuntimeError(f"waiting for {lock} ended without it")
     return held
 
 

@@ -48,6 +48,8 @@ def closed(project: Project) -> Verdict:
         name: [replace(finding, found=f"{UPSTREAM} {name} {'x' * 500}")]
         for name in project.artifacts
     }
+    warning = replace(finding, name="metadata_structure", blocking=False)
+    found["datasets/mbpp_test_metadata"].append(warning)
     return judge(project, found, links=[])
 
 

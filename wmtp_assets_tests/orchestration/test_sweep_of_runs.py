@@ -25,7 +25,7 @@ import wmtp_assets
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import evaluate, write_report
 from wmtp_assets.catalog import Catalog
-from wmtp_assets.storage import errors
+from wmtp_assets.storage import claims, errors
 from wmtp_assets_tests.artifact_checks.breaking import flip
 from wmtp_assets_tests.artifacts.editions import newer, planted, small
 from wmtp_assets_tests.orchestration import tiny
@@ -211,7 +211,8 @@ def test_no_code_tells_one_error_of_the_disk_from_another() -> None:
         for path in Path(wmtp_assets.__path__[0]).rglob("*.py")
         if re.search(r"\b(EIO|ENOSPC|EDQUOT)\b", path.read_text(encoding="utf-8"))
     ]
-    assert naming == ["errors.py"]
+    assert sorted(naming) == ["claims.py", "errors.py"]
+    assert {errno.EIO, errno.ENOSPC, errno.EDQUOT} == claims._DISK, "all of them alike"
     assert errors._HINTS[errno.EDQUOT] is errors._HINTS[errno.ENOSPC]
     assert errors._HINTS.keys() >= {errno.EIO, errno.EDQUOT}
 
