@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,13 +54,14 @@ def test_a_partial_of_a_repository_that_is_no_longer_taken_goes(
     ours: Project, mirror: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = set()
-    for at in range(1, 40):
+    for at in range(1, 120):
+        shutil.rmtree(ours.store.upstream / ".partial", ignore_errors=True)
         killed_fetch(ours, GONE, mirror, "sub/weights.bin", at)
         left = left_behind(ours)
         assert set(orphans(ours)) == left
-        if {path.suffix for path in left} == {".bytes", ".journal"}:
-            break
-    assert len(left) == 2
+        if {path.suffix for path in left} >= {".bytes", ".journal"}:
+            break  # beside what kills between a file and its name left
+    assert {path.suffix for path in left} >= {".bytes", ".journal"}
     monkeypatch.setattr("wmtp_assets.cli.versions.open_project", lambda: ours)
     assert main(["gc", "--dry-run"]) == 0
     assert left_behind(ours) == left
@@ -72,7 +74,8 @@ def test_a_partial_that_the_next_fetch_takes_up_stays(ours: Project) -> None:
     for path in (ours.store.upstream / wanted.repo.folder).rglob("*.parquet"):
         path.unlink()
     kept: set[Path] = set()
-    for at in range(1, 40):
+    for at in range(1, 120):
+        shutil.rmtree(ours.store.upstream / ".partial", ignore_errors=True)
         with FaultyDisk(at), suppress(Killed):
             fetch_upstream(ours.hub(), wanted, ours.store.upstream, ours.lock, lambda _: None)
         kept = {path for path in left_behind(ours) if path.suffix == ".bytes"}
