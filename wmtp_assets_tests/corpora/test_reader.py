@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import wmtp_assets
+from wmtp_assets.cli import main
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.reader import Corpus
@@ -336,7 +337,9 @@ def test_a_corpus_that_is_not_there_is_one_clear_error(
     assert said in str(refusal.value)
 
 
-def test_of_a_copy_of_links_the_error_names_the_command_that_helps(tmp_path: Path) -> None:
+def test_of_a_copy_of_links_the_error_names_the_command_that_helps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     processed = tmp_path / "datasets/codecontests/processed"
     processed.mkdir(parents=True)
     for name in ("train.jsonl", "train.index.parquet"):
@@ -344,6 +347,8 @@ def test_of_a_copy_of_links_the_error_names_the_command_that_helps(tmp_path: Pat
     with pytest.raises(CorpusError, match="a link that leads nowhere") as refusal:
         wmtp_assets.open_corpus(tmp_path, "codecontests", "train")
     assert f"`wmtp doctor {processed}`" in str(refusal.value)
+    assert main(["doctor", str(processed)]) == 1
+    assert "rsync -aL" in capsys.readouterr().out
 
 
 def test_of_another_generation_the_error_says_where_rows_would_be(storage: Path) -> None:

@@ -439,6 +439,8 @@ OTHERS = [
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
+    "corpora.row_index.RowIndex.__init__": "corpora/test_reader.py executes it",
+    "export.verify._of_one_edition": "export/test_writer.py exports again, as it says",
     "corpora.resume.Order._advance": "Python, not a command: a new loop over the stream",
     "artifacts.as_llama.model_folder_of": "artifacts/test_as_llama.py executes it",
     "artifacts.make.fetched.show_files": "artifact_checks/test_evaluation.py executes it",
@@ -458,7 +460,6 @@ ELSEWHERE = {
     "web.processes._not_alone": "starts the page: web/test_recovery.py",
     "web.processes._ended": "`wmtp validate` shows what is wrong, and repairs nothing",
     "web.session.read_link": "starts the page: web/test_real_server.py",
-    "artifacts.copied_folders._remedies": "export/test_moved.py executes each",
     "export.record._damaged": "export/test_moved.py executes it",
     "export.target.require_no_strangers": "export/test_moved.py executes it",
     "export.verify._record": "export/test_moved.py executes it",
