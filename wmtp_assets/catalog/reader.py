@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
@@ -57,9 +58,8 @@ def read_catalog(path: Path, text: str) -> Catalog:
                 return catalog
         except ValidationError as error:
             mistakes = [
-                (_line_of(location, lines), f"{_dotted(location, lines)}: {detail['msg']}")
-                for detail in error.errors(include_url=False, include_input=False)
-                for location in [tuple(detail["loc"])]
+                (_line_of(location, lines), f"{_dotted(location, lines)}: {said}")
+                for location, said in _validation_faults(error)
             ]
     shown = [f"{path}:{line} {printable(text)}" for line, text in sorted(mistakes)[:_SHOWN]]
     if len(mistakes) > _SHOWN:
@@ -69,6 +69,17 @@ def read_catalog(path: Path, text: str) -> Catalog:
         where="; ".join(shown),
         hint="correct the lines named; wmtp_assets/catalog/full.yaml shows every field in use.",
     )
+
+
+def _validation_faults(error: ValidationError) -> Iterator[tuple[Field, str]]:
+    """Each fault that the schema finds: the field, and what is wrong with it, in YAML's words."""
+    found = error.errors(include_url=False, include_input=False)
+    places = [tuple(detail["loc"]) for detail in found]
+    for detail, place in zip(found, places, strict=True):
+        # A list of which an element is refused counts as too short as well.
+        within = any(one[:-1] == place for one in places)
+        if not (detail["type"] == "too_short" and within):
+            yield place, detail["msg"].replace("valid tuple", "valid list").replace("Tuple", "List")
 
 
 class _Limit(yaml.MarkedYAMLError):

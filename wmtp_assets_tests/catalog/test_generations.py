@@ -43,15 +43,17 @@ def test_generations_are_named_alone_or_as_a_list_in_any_order(contract: object)
         ("phase2", "'phase1' or 'current'"),
         ([], "at least 1 item"),
         (["current", "current"], "named twice"),
-        (3, "tuple"),
+        (3, "a valid list"),
     ],
 )
 def test_another_value_is_refused(contract: object, said: str) -> None:
     with pytest.raises(CatalogError) as caught:
         sample_with(contract)
+    assert "has 1 mistake. " in str(caught.value)
     assert "mine.yaml:" in str(caught.value)
     assert "contract" in str(caught.value)
     assert said in str(caught.value)
+    assert "uple" not in str(caught.value)
 
 
 def test_what_is_equal_in_both_is_one_artifact_with_the_paths_of_both() -> None:
