@@ -15,7 +15,7 @@ it gave rows, under the name that its rows' task ids begin with. Odd values read
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,11 @@ _PAIRS = Parallel(dict.fromkeys(SIDES, Text()))
 # A problem is decoded at a time. Upstream's have a megabyte on the average; what takes more than
 # this is damaged, or another dataset.
 _MOST_BYTES = 1 << 30
+
+
+def is_training_split(split: str) -> bool:
+    """Whether models are trained on a split, by its name; the others are for evaluation."""
+    return split.startswith("train")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class EvaluationSource:
 
     `facts` are numbers, or structs of numbers, and go into an evaluation file's metadata in this
     order; each of `tests` is a column of two parallel lists, `input` and `output`. `name` and
-    `source` make the problems' names. The splits in `training` have no evaluation file.
+    `source` make the problems' names.
     """
 
     instruction: str
@@ -62,7 +67,6 @@ class EvaluationSource:
     tests: Sequence[str]
     name: str = "name"
     source: str = "source"
-    training: frozenset[str] = field(default=frozenset({"train"}))
 
     @property
     def columns(self) -> dict[str, Kind]:
@@ -76,8 +80,9 @@ class EvaluationSource:
         }
 
     def evaluates(self, split: str) -> bool:
-        """Whether a split has an evaluation file. Every split has a tests file."""
-        return split not in self.training
+        """Whether a split has an evaluation file: training splits have none. Every split has a
+        tests file."""
+        return not is_training_split(split)
 
     def opened(self, shards: Sequence[Path]) -> list[Shard]:
         """The shards, opened. Raises CorpusError as `Shard` does, and where there are none."""

@@ -98,7 +98,7 @@ class Shared:
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
-        return {"texts": self.texts, "word_for_word": self.verbatim, "places": list(self.rows)}
+        return {"texts": self.texts, "verbatim": self.verbatim, "places": list(self.rows)}
 
 
 def shared_texts(one: TextHashes, other: TextHashes) -> Shared | None:

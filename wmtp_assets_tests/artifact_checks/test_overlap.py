@@ -45,7 +45,7 @@ def test_what_splits_share_is_counted_and_no_failure(project: Project) -> None:
         for field in ("instruction", "output"):
             sides = [texts(project, f"datasets/mbpp_{split}", field) for split in (one, two)]
             assert counts[field]["texts"] == len(sides[0] & sides[1]) > 0
-            assert counts[field]["texts"] >= counts[field]["word_for_word"]
+            assert counts[field]["texts"] >= counts[field]["verbatim"]
     assert "train and validation share" in str(found.found)
     example = counts["instruction"]["examples"][0]
     first, _, told = example.partition(": ")
@@ -72,8 +72,8 @@ def test_a_training_row_of_an_evaluation_set_is_warned_of(copied: Project) -> No
     found = answers(copied, CODE)[APART]
     assert (found.passed, found.blocking) == (False, False)
     counts = found.details["train, humaneval test"]
-    assert (counts["output"]["texts"], counts["output"]["word_for_word"]) == (1, 0)
-    assert (counts["instruction"]["texts"], counts["instruction"]["word_for_word"]) == (1, 1)
+    assert (counts["output"]["texts"], counts["output"]["verbatim"]) == (1, 0)
+    assert (counts["instruction"]["texts"], counts["instruction"]["verbatim"]) == (1, 1)
     assert counts["output"]["examples"][0].startswith("line 5 of train, line 3 of humaneval test: ")
     assert str(found.found) == (
         "train and humaneval test share 1 instruction (1 verbatim) and 1 output (0 verbatim)"

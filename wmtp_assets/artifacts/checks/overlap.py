@@ -18,6 +18,7 @@ from wmtp_assets.artifacts.checks.datasets import SplitSubject
 from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.contract import format_of
+from wmtp_assets.corpora.evaluation import is_training_split
 from wmtp_assets.corpora.overlap import FIELDS, Shared, TextHashes, shared_texts
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.findings import Outcome, check
@@ -124,7 +125,7 @@ def beside_schema(project: Project, schema: Artifact) -> list[str]:
 
 
 def _trains(split: Artifact) -> bool:
-    return str(split.split).startswith("train")
+    return is_training_split(str(split.split))
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,10 @@ class _Found:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[_Rows, _Rows]]) -> _Found:
-        compared = 0
+        compared = list(pairs)
         details: dict[str, Any] = {}
         said: list[str] = []
-        for compared, (one, two) in enumerate(pairs, 1):  # noqa: B007
+        for one, two in compared:
             every = {field: shared_texts(one.texts[field], two.texts[field]) for field in FIELDS}
             shared = {field: it for field, it in every.items() if it is not None}
             if shared:
@@ -150,7 +151,7 @@ class _Found:
                 counts = " and ".join(_counted(field, it) for field, it in shared.items())
                 said.append(f"{one.name} and {two.name} share {counts}")
         more = [f"{len(said) - _PAIRS} more pairs"] if len(said) > _PAIRS else []
-        nothing = f"nothing in {compared} pair{'s' * (compared != 1)} of splits"
+        nothing = f"nothing in {len(compared)} pair{'s' * (len(compared) != 1)} of splits"
         if not compared:
             nothing = "there is nothing to compare with"
         return cls("; ".join([*said[:_PAIRS], *more]) or nothing, details)
