@@ -12,6 +12,7 @@
     small_copy, card                          the small copy, and the card of a folder
     evaluation, evaluation_files, tests_file  problems with all of their tests, for evaluation
     checks, row_scan, row_validation          one pass over the rows, and what follows from it
+    metadata_checks, problem_metadata_checks  the metadata files against the lines
     overlap                                   texts that splits share, by their hashes
     source_comparison, source_rows            the rows against upstream's shards
     reader, selection, samplers, bins, ...    any row at once, samples, views

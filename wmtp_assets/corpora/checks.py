@@ -1,18 +1,16 @@
-"""The checks of a split on disk, and of its metadata file, computed from the files themselves.
+"""The checks of a split on disk, computed from the files themselves.
 
 All checks of a `StoredSplit` together read its lines once.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +18,11 @@ import pyarrow as pa
 from wmtp_assets.corpora import ordering
 from wmtp_assets.corpora.dataset_format import DatasetFormat, RowCheck
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.metadata import MetadataText
+from wmtp_assets.corpora.file_set import json_object
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.report import Tally, stats_bytes
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
-from wmtp_assets.corpora.scanned_rows import ExpectedRows, LineFacts, ScannedRows
+from wmtp_assets.corpora.scanned_rows import LINES_OWN, ExpectedRows, ScannedRows
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import AS_EXPECTED, Check, Finding, Outcome, check, lazy
 from wmtp_assets.storage.digests import cores, sha256_file
@@ -90,7 +88,7 @@ class StoredSplit:
     @lazy
     def stats(self) -> dict[str, Any]:
         """The statistics beside the rows."""
-        return _json(self.stats_file)
+        return json_object(self.stats_file)
 
     @lazy
     def scan(self) -> ScannedRows:
@@ -238,7 +236,7 @@ def index_describes_lines(split: StoredSplit) -> Outcome:
     return _nothing_wrong(split, expected, split.scan.not_index, split.index_file)
 
 
-@check("No task id stands twice.")
+@check("No task id occurs twice.")
 def task_ids_unique(split: StoredSplit) -> Outcome:
     repeated = split.scan.repeated_task_ids
     return Outcome(
@@ -309,7 +307,7 @@ def stats_add_up(split: StoredSplit) -> Outcome:
     }
     return Outcome(
         passed=not wrong,
-        expected={name: expected[name] for name in wrong} or _LINES_OWN,
+        expected={name: expected[name] for name in wrong} or LINES_OWN,
         found=wrong or AS_EXPECTED,
         where=str(split.stats_file),
         hint=_AGAIN,
@@ -355,7 +353,7 @@ def token_sums(split: StoredSplit) -> Outcome:
 @check("schema.json describes every row.")
 def schema_describes_rows(split: StoredSplit) -> Outcome:
     wanted = row_schema(split.format)
-    rules = wanted if split.schema is None else _json(split.schema)
+    rules = wanted if split.schema is None else json_object(split.schema)
     failures = split.scan.not_schema
     return Outcome(
         passed=rules == wanted and not failures,
@@ -380,123 +378,6 @@ _EVERY_SPLIT = (
 )
 
 
-@dataclass(frozen=True)
-class _Document:
-    """A metadata file beside its lines: whether it is, byte for byte, what they give, its SHA-256,
-    and the statistics and different entries of the lines."""
-
-    same: bool
-    sha256: str
-    stats: dict[str, object]
-    entries: list[dict[str, object]]
-
-
-class StoredMetadata:
-    """The contract's metadata file of a split, and the lines of the split that it describes.
-
-    `facts` gives what is known of the lines because they were all just read (None: they are read).
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        jsonl: Callable[[], Path],
-        facts: Callable[[], LineFacts | None] = lambda: None,
-    ) -> None:
-        self.path = path
-        self._jsonl, self._facts = jsonl, facts
-
-    @lazy
-    def jsonl(self) -> Path:
-        """The lines."""
-        return self._jsonl()
-
-    @lazy
-    def compared(self) -> _Document:
-        """The file, read once, beside what the lines ask for."""
-        known = self._facts()
-        text = MetadataText()
-        wanted = _text_of_lines(text, self.jsonl) if known is None else _text_of(text, known)
-        with self.path.open("rb", buffering=_REST) as document:
-            same, digest = _read_beside(document, wanted)
-        return _Document(same, digest, text.stats(), text.entries_seen())
-
-    @property
-    def stats(self) -> dict[str, object]:
-        """The statistics of the lines."""
-        return self.compared.stats
-
-    @lazy
-    def parsed(self) -> dict[str, Any] | None:
-        """The document, where it is not, byte for byte, what the lines give."""
-        return None if self.compared.same else _json(self.path)
-
-    @property
-    def outline(self) -> dict[str, Any]:
-        """The document, with equal entries once where it is what the lines give: millions of rows
-        have few different ones."""
-        if self.parsed is not None:
-            return self.parsed
-        return {"metadata": self.compared.entries, "stats": self.stats}
-
-
-def check_metadata(metadata: Path, jsonl: Path) -> list[Finding]:
-    """The checks of the contract's metadata file of `jsonl`. Of one that cannot be read that is the
-    only finding."""
-    stored = StoredMetadata(metadata, lambda: jsonl)
-    try:
-        return [one.of(stored) for one in METADATA_CHECKS]
-    except (OSError, ValueError, KeyError) as error:
-        name, hint = metadata_matches_lines.name, _METADATA_AGAIN
-        return [Finding(name, False, "an entry per line", str(error), str(metadata), hint=hint)]
-
-
-@check("Entry i describes line i of the JSONL, for every i.")
-def metadata_matches_lines(stored: StoredMetadata) -> Outcome:
-    parsed = stored.parsed
-    differences = [] if parsed is None else _differences(parsed, stored.jsonl)
-    hint = _METADATA_AGAIN
-    if not differences and (described := _unlike_described(stored)):
-        differences, hint = [described], _AGAIN
-    return Outcome(
-        passed=not differences,
-        expected="entry i describes line i, for every i",
-        found="as expected" if not differences else differences[0],
-        where=str(stored.path),
-        hint=hint,
-        details={"first_failures": differences},
-    )
-
-
-def _unlike_described(stored: StoredMetadata) -> str:
-    """What the row index says of the metadata file otherwise than it is; readers go by it."""
-    index = RowIndex(stored.jsonl.with_name(f"{stored.jsonl.stem}.index.parquet"))
-    file = {"sha256": stored.compared.sha256, "bytes": stored.path.stat().st_size}
-    described = index.facts.get("metadata")
-    return "" if described == file else f"the row index describes another file: {described}"
-
-
-@check("Its statistics are those of the lines.")
-def metadata_stats_add_up(stored: StoredMetadata) -> Outcome:
-    stats = stored.stats if stored.parsed is None else stored.parsed.get("stats")
-    passed = stats == stored.stats
-    found = stats if isinstance(stats, dict) else {"stats": stats}
-    names = sorted(found.keys() | stored.stats.keys())
-    wrong = [name for name in names if found.get(name) != stored.stats.get(name)]
-    return Outcome(
-        passed,
-        expected=_LINES_OWN if passed else {name: stored.stats.get(name) for name in wrong},
-        found=AS_EXPECTED if passed else {name: found.get(name) for name in wrong},
-        where=str(stored.path),
-        hint=_METADATA_AGAIN,
-    )
-
-
-_LINES_OWN = "the lines' own counts"
-METADATA_CHECKS = (metadata_matches_lines, metadata_stats_add_up)
-_METADATA_AGAIN = "Materialize the metadata again."
-
-
 def _nothing_wrong(split: StoredSplit, expected: str, failures: list[str], where: Path) -> Outcome:
     return Outcome(
         passed=not failures,
@@ -506,80 +387,3 @@ def _nothing_wrong(split: StoredSplit, expected: str, failures: list[str], where
         hint=_AGAIN if failures else "",
         details={"first_failures": failures} if failures else {},
     )
-
-
-def _line_facts(jsonl: Path) -> Iterator[list[tuple[bool | None, int | None]]]:
-    """(is_correct, difficulty) of every line, in batches, from the lines' ends alone."""
-    # Few ends differ, but for those that hold tests, which are long.
-    known: dict[bytes, tuple[bool | None, int | None]] = {}
-    with jsonl.open("rb", buffering=1 << 20) as file:
-        while lines := list(itertools.islice(file, _BATCH)):
-            facts = []
-            for line in lines:
-                # Quotes within JSON text are escaped, so neither mark can be part of a text.
-                at = line.rfind(b', "metadata": {')
-                first = line.rfind(b', "is_correct": ', max(0, at - 64))
-                end = line[(first if 0 <= first < at or at < 0 else at) + 2 :]
-                fact = known.get(end)
-                if fact is None:
-                    value = json.loads(b"{" + end)
-                    fact = value.get("is_correct"), value["metadata"].get("difficulty")
-                    if len(end) <= _SHORT:
-                        if len(known) >= _BATCH:
-                            known.clear()
-                        known[end] = fact
-                facts.append(fact)
-            yield facts
-
-
-def _text_of_lines(text: MetadataText, jsonl: Path) -> Iterator[bytes]:
-    """The metadata file that the lines ask for, piece by piece."""
-    yield from map(text.of, _line_facts(jsonl))
-    yield text.end()
-
-
-def _text_of(text: MetadataText, facts: LineFacts) -> Iterator[bytes]:
-    """The same, of lines that were read already."""
-    for first in range(0, facts.is_correct.size, _BATCH):
-        some = slice(first, first + _BATCH)
-        yield text.of_arrays(facts.is_correct[some], facts.difficulty[some])
-    yield text.end()
-
-
-def _read_beside(document: BinaryIO, wanted: Iterable[bytes]) -> tuple[bool, str]:
-    """Whether `document` holds these bytes and no more, and its SHA-256."""
-    digest = hashlib.sha256()
-    same = True
-    for piece in wanted:
-        found = document.read(len(piece)) if same else b""
-        digest.update(found)
-        same = same and found == piece
-    while rest := document.read(_REST):
-        digest.update(rest)
-        same = False
-    return same, digest.hexdigest()
-
-
-def _differences(parsed: Mapping[str, Any], jsonl: Path) -> list[str]:
-    """The first few entries of a metadata document that are not what their lines say."""
-    entries = parsed.get("metadata", [])
-    found: list[str] = []
-    place = 0
-    for facts in _line_facts(jsonl):
-        for is_correct, difficulty in facts:
-            wanted = {"is_correct": is_correct, "difficulty": difficulty}
-            wanted = {name: value for name, value in wanted.items() if value is not None}
-            entry = entries[place] if place < len(entries) else "no entry"
-            if entry != wanted and len(found) < _SHOWN:
-                found.append(f"entry {place}: expected {wanted}, found {entry}")
-            place += 1
-    if place != len(entries) and len(found) < _SHOWN:
-        found.append(f"{len(entries):,} entries for {place:,} lines")
-    return found or ["the same entries, in another layout than json.dump(indent=2)"]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_bytes())
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is not a JSON object")
-    return found

@@ -24,6 +24,14 @@ _TAIL = 1 << 14  # bytes at a metadata file's end that hold its statistics
 _HINT = "Materialize the split again."
 
 
+def json_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file is. Raises `OSError`, or ValueError where it is none."""
+    found = json.loads(path.read_bytes())
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not a JSON object")
+    return found
+
+
 def check_quickly(jsonl: Path, metadata: Path, index: RowIndex) -> None:
     """Compare sizes, the metadata's statistics, and the first and last line with the index.
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.file_set import stored_stats
+from wmtp_assets.corpora.metadata_checks import MetadataFile
 from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows, problem_of
 from wmtp_assets.corpora.problem_metadata import (
     PARTS,
@@ -27,7 +28,7 @@ from wmtp_assets.corpora.problem_metadata import (
     stats_of,
 )
 from wmtp_assets.corpora.row_index import RowIndex
-from wmtp_assets.corpora.scanned_rows import LineFacts
+from wmtp_assets.corpora.scanned_rows import LINES_OWN, LineFacts
 from wmtp_assets.findings import AS_EXPECTED, Outcome, check, lazy
 from wmtp_assets.storage.digests import sha256_file
 
@@ -51,25 +52,13 @@ class _Compared:
     sha256: str
 
 
-class StoredProblemMetadata:
-    """The current contract's metadata file of a split, and the lines that it describes.
-
-    `facts` gives what is known of the lines because they were all just read (None: they are read).
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        jsonl: Callable[[], Path],
-        facts: Callable[[], LineFacts | None] = lambda: None,
-    ) -> None:
-        self.path = path
-        self._jsonl, self._facts = jsonl, facts
+class StoredProblemMetadata(MetadataFile):
+    """The current contract's metadata file of a split."""
 
     @lazy
     def rows(self) -> ProblemRows:
         """What the lines require. Raises CorpusError, OSError, ValueError, KeyError."""
-        jsonl = self._jsonl()
+        jsonl = self.jsonl
         facts = self._facts() or line_facts(jsonl)
         index = RowIndex(jsonl.with_name(f"{jsonl.stem}.index.parquet"))
         tokens = index.column("output_tokens")
@@ -200,7 +189,7 @@ def problem_map_matches_lines(stored: StoredProblemMetadata) -> Outcome:
 def metadata_stats_add_up(stored: StoredProblemMetadata) -> Outcome:
     said = stored.compared.differences.get("stats")
     if said is None:
-        return Outcome(True, "the lines' own counts", AS_EXPECTED, str(stored.path))
+        return Outcome(True, LINES_OWN, AS_EXPECTED, str(stored.path))
     expected, found = stored.stats, _stored_stats(stored.path)
     wrong = [
         name

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from wmtp_assets.corpora.overlap import TextHashes
 
 TRAINING_DIFFICULTIES: Final = (1, 11)  # of the first phase, both included
+LINES_OWN: Final = "the lines' own counts"
+"""What the statistics of a metadata file must be."""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class SolvedTasks(DatasetFormat):
 
     def problems(self, shards: Sequence[Path]) -> Iterator[Problem]:
         """A problem per row. Raises CorpusError if a shard is not readable parquet with the
-        format's columns, for a task id that is null or stands twice, and a task that lacks a text
+        format's columns, for a task id that is null or occurs twice, and a task that lacks a text
         it needs."""
         files = [Shard(path, self.columns) for path in shards]
         seen: dict[str, str] = {}

@@ -24,7 +24,7 @@ from wmtp_assets.artifacts.gate import evaluate, verdict_of_run
 from wmtp_assets.artifacts.verification import findings_of_run, identity_of, verify_all
 from wmtp_assets.artifacts.verify import verify
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.corpora import checks as corpora
+from wmtp_assets.corpora import metadata_checks as corpora
 from wmtp_assets.findings import Check, Finding, Outcome, is_computed
 from wmtp_assets_tests.artifact_checks.breaking import flip
 

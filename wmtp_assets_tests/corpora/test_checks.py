@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.corpora.checks import check_metadata, check_split
+from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.metadata_checks import check_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.findings import Finding

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from wmtp_assets.corpora import records
-from wmtp_assets.corpora.checks import check_metadata, check_split
+from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.metadata_checks import check_metadata
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets_tests.corpora import reference
 from wmtp_assets_tests.corpora.conftest import BY_LABEL, build_humaneval, build_mbpp, real, rows_of

@@ -17,12 +17,13 @@ import wmtp_assets
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.catalog.reader import CatalogError
 from wmtp_assets.corpora.build import build_split
-from wmtp_assets.corpora.checks import check_metadata, check_split
+from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.columns import Integer, Kind, Text
 from wmtp_assets.corpora.dataset_format import TASK_ID, Rule
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.formats import FORMATS, register
 from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.metadata_checks import check_metadata
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.solved_tasks import SolvedTasks
 from wmtp_assets.corpora.source_comparison import SplitSource, check_rebuilt, check_source

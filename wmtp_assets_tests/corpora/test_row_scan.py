@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmtp_assets.corpora import checks, row_scan
+from wmtp_assets.corpora import metadata_checks, row_scan
 from wmtp_assets.corpora.row_index import IndexWriter, RowIndex
 from wmtp_assets.corpora.row_validation import type_faults, value_faults
 from wmtp_assets.corpora.scanned_rows import ScannedRows
@@ -166,7 +166,7 @@ def test_the_facts_of_lines_are_those_that_their_ends_state(tmp_path: Path) -> N
     ]
     facts = surveyed(tmp_path, "codecontests", lines).facts
     assert facts is not None
-    known = [pair for some in checks._line_facts(tmp_path / "rows.jsonl") for pair in some]
+    known = [pair for some in metadata_checks._line_facts(tmp_path / "rows.jsonl") for pair in some]
     pairs = zip(facts.is_correct.tolist(), facts.difficulty.tolist(), strict=True)
     assert [(bool(is_correct), difficulty) for is_correct, difficulty in pairs] == known
     lines[3] = lines[3].replace(b'"is_correct": true', b'"is_correct": "yes"')

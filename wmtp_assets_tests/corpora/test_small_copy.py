@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.corpora.checks import check_metadata, check_split
+from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.metadata_checks import check_metadata
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.small_copy import select_small
 from wmtp_assets_tests.corpora.conftest import (

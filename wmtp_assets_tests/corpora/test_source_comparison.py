@@ -14,8 +14,9 @@ import pytest
 
 from wmtp_assets.corpora import source_comparison as checks
 from wmtp_assets.corpora.build import build_split
-from wmtp_assets.corpora.checks import check_metadata, check_split
+from wmtp_assets.corpora.checks import check_split
 from wmtp_assets.corpora.metadata import write_metadata
+from wmtp_assets.corpora.metadata_checks import check_metadata
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.report import SplitReport, stats_bytes
 from wmtp_assets.corpora.row_index import SCHEMA, RowIndex

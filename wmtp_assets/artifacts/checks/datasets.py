@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.inputs import place, source
@@ -16,6 +17,7 @@ from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.catalog.tokenizers import tokenizer_of
 from wmtp_assets.corpora import checks as corpora
+from wmtp_assets.corpora.metadata_checks import METADATA_CHECKS, MetadataFile, StoredMetadata
 from wmtp_assets.corpora.scanned_rows import (
     TRAINING_DIFFICULTIES,
     ExpectedRows,
@@ -29,6 +31,8 @@ from wmtp_assets.corpora.source_comparison import (
     check_source,
 )
 from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
+
+File = TypeVar("File", bound=MetadataFile)
 
 _CURRENT_DIFFICULTIES = (6, 25)  # of today's training code, both included
 
@@ -116,34 +120,40 @@ def rows_equal_source(subject: SplitSubject) -> Finding:
     return _check_rows_of_source(subject.project, subject.artifact, subject.seed)
 
 
-class MetadataSubject(Subject):
-    """The contract's metadata file of a split or small split."""
+class MetadataSubject(Subject, Generic[File]):
+    """A metadata file of a split or small split, and the lines that it describes."""
+
+    file: type[File]
+    """What reads the file."""
 
     @lazy
-    def stored(self) -> corpora.StoredMetadata:
-        """The file, and the lines that it describes."""
-        return corpora.StoredMetadata(
+    def stored(self) -> File:
+        """The file."""
+        return self.file(
             Document(self.folder, self.receipt).path,
             lambda: Split(*self.place(self.artifact.inputs[0])).jsonl,
-            lambda: facts_of_lines(self),
+            self._facts,
         )
 
+    def _facts(self) -> LineFacts | None:
+        """What reading the lines for their split's own checks finds, if they run as well."""
+        split = self.project.artifacts[self.artifact.inputs[0]]
+        if split.name not in self.shared.together:
+            return None
+        try:
+            return SplitSubject(self.project, split, shared=self.shared).stored.scan.facts
+        except Exception:  # whatever it is, the split's checks report it
+            return None
+
     def digests(self) -> dict[str, str]:
-        if not is_computed(self, "stored") or not is_computed(self.stored, "compared"):
-            return {}
-        return {self.stored.path.name: self.stored.compared.sha256}
+        digest = self.stored.digest if is_computed(self, "stored") else None
+        return {} if digest is None else {self.stored.path.name: digest}
 
 
-def facts_of_lines(metadata: Subject) -> LineFacts | None:
-    """Of a metadata file: what reading the lines for their split's own checks finds, if they run as
-    well."""
-    split = metadata.project.artifacts[metadata.artifact.inputs[0]]
-    if split.name not in metadata.shared.together:
-        return None
-    try:
-        return SplitSubject(metadata.project, split, shared=metadata.shared).stored.scan.facts
-    except Exception:  # whatever it is, the split's checks report it
-        return None
+class FirstPhaseSubject(MetadataSubject[StoredMetadata]):
+    """The first phase's metadata file."""
+
+    file = StoredMetadata
 
 
 def _lines_of(project: Project, split: Artifact) -> Hashable | None:
@@ -152,18 +162,18 @@ def _lines_of(project: Project, split: Artifact) -> Hashable | None:
     return None if identity is None else ("lines", split.name, repr(identity))
 
 
-def metadata_checks(project: Project, artifact: Artifact) -> list[Check[MetadataSubject]]:
+def metadata_checks(project: Project, artifact: Artifact) -> list[Check[FirstPhaseSubject]]:
     """The checks of a split's metadata file, beside those of every artifact."""
-    own = [one.on(_stored_metadata) for one in corpora.METADATA_CHECKS]
+    own = [one.on(_stored_metadata) for one in METADATA_CHECKS]
     return [*own, metadata_structure]
 
 
-def _stored_metadata(subject: MetadataSubject) -> corpora.StoredMetadata:
+def _stored_metadata(subject: FirstPhaseSubject) -> StoredMetadata:
     return subject.stored
 
 
 @check("Its fields and their types are those of its schema.", blocking=False)
-def metadata_structure(subject: MetadataSubject) -> Outcome:
+def metadata_structure(subject: FirstPhaseSubject) -> Outcome:
     fault = structure_fault(SplitMetadata, subject.stored.outline)
     return Outcome(
         not fault,
@@ -221,4 +231,4 @@ def _compared_with_split(project: Project, artifact: Artifact) -> list[Finding]:
 
 
 SPLITS = KindChecks(SplitSubject, split_checks, _rows_made_again)
-SPLIT_METADATA = KindChecks(MetadataSubject, metadata_checks, _compared_with_split)
+SPLIT_METADATA = KindChecks(FirstPhaseSubject, metadata_checks, _compared_with_split)

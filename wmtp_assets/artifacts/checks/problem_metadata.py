@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks.datasets import facts_of_lines
+from wmtp_assets.artifacts.checks.datasets import MetadataSubject
 from wmtp_assets.artifacts.checks.inputs import place
-from wmtp_assets.artifacts.checks.subject import KindChecks, Subject
+from wmtp_assets.artifacts.checks.subject import KindChecks
 from wmtp_assets.artifacts.structure import ProblemMetadata, structure_fault
 from wmtp_assets.artifacts.types import Document, Split
 from wmtp_assets.catalog.artifacts import Artifact
@@ -13,7 +13,7 @@ from wmtp_assets.corpora import problem_metadata_checks as corpora
 from wmtp_assets.corpora.problem_map import ProblemRows
 from wmtp_assets.corpora.problem_metadata import is_document_of
 from wmtp_assets.corpora.row_index import RowIndex
-from wmtp_assets.findings import Check, Finding, Outcome, check, is_computed, lazy
+from wmtp_assets.findings import Check, Finding, Outcome, check
 
 _STRUCTURE = (
     "metadata: is_correct, difficulty and problem_id of each row that has them; "
@@ -21,22 +21,10 @@ _STRUCTURE = (
 )
 
 
-class ProblemMetadataSubject(Subject):
+class ProblemMetadataSubject(MetadataSubject[corpora.StoredProblemMetadata]):
     """The current contract's metadata file of a split or small split."""
 
-    @lazy
-    def stored(self) -> corpora.StoredProblemMetadata:
-        """The file, and the lines that it describes."""
-        return corpora.StoredProblemMetadata(
-            Document(self.folder, self.receipt).path,
-            lambda: Split(*self.place(self.artifact.inputs[0])).jsonl,
-            lambda: facts_of_lines(self),
-        )
-
-    def digests(self) -> dict[str, str]:
-        if not is_computed(self, "stored") or not is_computed(self.stored, "compared"):
-            return {}
-        return {self.stored.path.name: self.stored.compared.sha256}
+    file = corpora.StoredProblemMetadata
 
 
 def problem_metadata_checks(
