@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from wmtp_assets.checkpoints.layouts import LAYOUTS
+from wmtp_assets.corpora.evaluation import is_training_split
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.package_file import usable_ending
 from wmtp_assets.generations import CONTRACTS, Contract
@@ -331,7 +332,7 @@ class Small(Entry):
 def small_rows(splits: Iterable[str]) -> dict[str, int]:
     """How many rows of each split a small copy has where the catalog does not say: as many as the
     first phase's contract gives code_contests."""
-    return {split: 100 if split == "train" else 32 for split in splits}
+    return {split: 100 if is_training_split(split) else 32 for split in splits}
 
 
 def _known_format(name: str) -> str:
