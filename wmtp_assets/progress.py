@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ BYTES = "B"
 _terminal: list[TextIO] = []
 _drawn: list[BarProgress] = []  # what is on the screen
 _over = False  # a signal ends the process: nothing is drawn any more
+_screen_lock = threading.RLock()  # held while something is drawn
+_PATIENCE = 0.2  # seconds that a signal waits for it: a terminal may have been stopped
 
 
 class Progress(Protocol):
@@ -69,6 +72,8 @@ def _clear() -> None:
     it."""
     global _over
     _over = True
+    # What is being drawn now would follow the blank line. The lock is kept: the process ends.
+    _screen_lock.acquire(timeout=_PATIENCE)
     if not _drawn:
         return
     blank = f"\r{' ' * (_size(_terminal[0]).columns - 1)}\r"
@@ -89,11 +94,19 @@ def _name(what: str) -> str:
     return printable(what).replace("\n", " ")
 
 
+@contextmanager
+def _drawing() -> Iterator[bool]:
+    """For the block, nothing else is drawn; False where nothing is to be drawn any more. A
+    terminal that is gone ends the block: what is under way goes on."""
+    with _screen_lock, suppress(OSError):
+        yield not _over
+
+
 def say(text: str) -> bool:
     """Writes a line on the terminal that bars are drawn on, above them; False where none is."""
     for screen in _terminal:
-        if not _over:
-            with suppress(OSError):  # the terminal is gone
+        with _drawing() as allowed:
+            if allowed:
                 tqdm.write(text, file=screen)
         return True
     return False
@@ -207,14 +220,16 @@ class BarProgress:
         count = min(count, self._total)
         if self._first is None:
             self._first = count  # what an earlier call left does not count as speed
-        if _over or (self._bar is None and self._clock() - self._begun < _QUIET):
+        if self._bar is None and self._clock() - self._begun < _QUIET:
             return
-        with suppress(OSError):  # the terminal is gone, and what is under way goes on
-            self._draw(self._first, count)
+        with _drawing() as allowed:
+            if allowed:
+                self._draw(self._first, count)
 
     def _draw(self, first: int, count: int) -> None:
         if self._bar is None:
-            _drawn.append(self)
+            if self not in _drawn:  # a terminal that was gone has refused it before
+                _drawn.append(self)
             self._bar = self._new_bar(first)
             self._bar.update(count - self._bar.n)
             self._bar.refresh()
@@ -245,15 +260,16 @@ class BarProgress:
         line = f"{self._what}: {text}"
         if self._log is not None:
             self._log(line)
-        elif not _over:
-            with suppress(OSError):
-                tqdm.write(line, file=self._screen)
+        else:
+            with _drawing() as allowed:
+                if allowed:
+                    tqdm.write(line, file=self._screen)
 
     def end(self) -> None:
-        if self in _drawn:
-            _drawn.remove(self)
-        if self._bar is not None and not _over:
-            with suppress(OSError):
+        with _drawing() as allowed:
+            if allowed and self in _drawn:
+                _drawn.remove(self)
+            if allowed and self._bar is not None:
                 self._bar.close()
         self._bar = None
 

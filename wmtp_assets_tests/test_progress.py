@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -190,18 +191,34 @@ interrupts.in_a_thread(work)
 """
 
 
-def on_a_terminal(columns: int, end: str, **variables: str) -> tuple[int, str]:
-    """Status and output of `CHILD` on a terminal whose standard output is a pipe, after it has
+# The signal arrives after the bar was begun and before it is on the terminal.
+MEANWHILE = """
+import os, signal
+class Slow:
+    def __init__(self, screen):
+        self.screen = screen
+    def __getattr__(self, name):
+        return getattr(self.screen, name)
+    def write(self, text):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        return self.screen.write(text)
+progress._terminal[0] = Slow(progress._terminal[0])
+"""
+
+
+def on_a_terminal(columns: int, end: str, program: str = CHILD) -> tuple[int, str]:
+    """Status and output of `program` on a terminal whose standard output is a pipe, after it has
     drawn something and Ctrl-C was pressed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD],
+        [sys.executable, "-c", program],
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=theirs,
-        env=environment | {"TERM": "xterm"} | variables,
+        env=environment | {"TERM": "xterm"},
         start_new_session=True,
     )
     os.close(theirs)
@@ -209,7 +226,8 @@ def on_a_terminal(columns: int, end: str, **variables: str) -> tuple[int, str]:
     until = time.monotonic() + 60
     while end.encode() not in said and time.monotonic() < until:
         said += os.read(ours, 65536)
-    child.send_signal(signal.SIGINT)
+    with suppress(ProcessLookupError):  # of MEANWHILE
+        child.send_signal(signal.SIGINT)
     while True:
         try:
             piece = os.read(ours, 65536)
@@ -246,6 +264,14 @@ def test_ctrl_c_leaves_nothing_of_a_bar_on_the_terminal(columns: int) -> None:
     drawn = said.partition("wmtp: ")[0].split("\r")
     assert max(map(len, drawn)) < columns, "a standard output that is a pipe says no width"
     assert "".join(screen_of(said, columns)).startswith("wmtp: interrupted by SIGINT")
+
+
+def test_a_bar_that_is_being_drawn_is_removed_too() -> None:
+    before_work = CHILD.replace("def work():", MEANWHILE + "def work():")
+    status, said = on_a_terminal(80, "wmtp: ", before_work)
+    assert status == 130
+    assert "%" in said.partition("wmtp: ")[0], "the bar was drawn"
+    assert screen_of(said, 80) == ["wmtp: interrupted by SIGINT; nothing was done yet."]
 
 
 @pytest.mark.parametrize("what", ["a\x1b[31mb\nc", "\udcff.bin", "\u202ename"])
