@@ -32,7 +32,7 @@ _terminal: list[TextIO] = []
 _drawn: list[BarProgress] = []  # what is on the screen
 _over = False  # a signal ends the process: nothing is drawn any more
 _screen_lock = threading.RLock()  # held while something is drawn
-_PATIENCE = 0.2  # seconds that a signal waits for it: a terminal may have been stopped
+_PATIENCE = 0.5  # seconds that a signal waits for it: a terminal may have been stopped
 
 
 class Progress(Protocol):
@@ -72,8 +72,9 @@ def _clear() -> None:
     it."""
     global _over
     _over = True
-    # What is being drawn now would follow the blank line. The lock is kept: the process ends.
-    _screen_lock.acquire(timeout=_PATIENCE)
+    # What is being drawn now would follow the blank line; what comes later sees `_over`.
+    if _screen_lock.acquire(timeout=_PATIENCE):
+        _screen_lock.release()
     if not _drawn:
         return
     blank = f"\r{' ' * (_size(_terminal[0]).columns - 1)}\r"

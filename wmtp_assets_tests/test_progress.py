@@ -195,13 +195,16 @@ interrupts.in_a_thread(work)
 MEANWHILE = """
 import os, signal
 class Slow:
+    struck = False
     def __init__(self, screen):
         self.screen = screen
     def __getattr__(self, name):
         return getattr(self.screen, name)
     def write(self, text):
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
+        if "%" in text and not self.struck:
+            self.struck = True
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
         return self.screen.write(text)
 progress._terminal[0] = Slow(progress._terminal[0])
 """
