@@ -34,6 +34,9 @@ class Kind(StrEnum):
     EVALUATION = "eval"
     TESTS = "tests"
     RAW_VIEW = "raw_view"
+    VERDICTS = "verdicts"
+    LEAKS = "leaks"
+    DUPLICATES = "duplicates"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Artifact:
     artifacts it is made from. `settings` are the catalog's fields that its bytes depend on, and no
     others: a new expected count makes no file stale. `contract` is the generation of the contract
     whose bytes it holds, `phase1` where they are the same in all; `links` may be paths of several.
+    What is `on_request` is made when it is named, and by no run of everything: it takes hours.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Artifact:
     links: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     contract: Contract = "phase1"
+    on_request: bool = False
 
     @property
     def is_fetched(self) -> bool:
@@ -103,6 +108,11 @@ class Artifact:
         return self.kind in (Kind.EVALUATION, Kind.TESTS)
 
     @property
+    def is_about_quality(self) -> bool:
+        """Whether it says something of a split's rows, which are as good without it."""
+        return self.kind in (Kind.VERDICTS, Kind.LEAKS, Kind.DUPLICATES)
+
+    @property
     def is_raw_view(self) -> bool:
         """Whether it shows the fetched files of a model or dataset, in a folder."""
         return self.kind is Kind.RAW_VIEW
@@ -118,6 +128,9 @@ class Artifact:
             Kind.PACKAGE_FILE,
             Kind.EVALUATION,
             Kind.TESTS,
+            Kind.VERDICTS,
+            Kind.LEAKS,
+            Kind.DUPLICATES,
         ) or (self.is_raw_view and self.name.startswith("datasets/"))
 
     @property

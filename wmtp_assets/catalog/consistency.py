@@ -24,7 +24,10 @@ Location = tuple[str | int, ...]
 Mistake = tuple[Location, str]
 
 # Each stands for something else where an artifact's name could hold a split's.
-_PARTS = ("checks", "metadata", "package", "raw", "schema", "small")
+_PARTS = (
+    *("checks", "metadata", "package", "raw", "schema", "small"),
+    *("verdicts", "leaks", "duplicates"),
+)
 # What files are called after their split, and the split that each word means.
 _SPLITS = {"train": "train", "test": "test"} | dict.fromkeys(
     ("valid", "validation", "val", "dev"), "validation"

@@ -18,6 +18,7 @@ from wmtp_assets.catalog.artifact import (
     split_artifact,
 )
 from wmtp_assets.catalog.fetched_artifacts import raw_artifact, raw_view_artifact, sample_mark
+from wmtp_assets.catalog.quality_artifacts import quality_artifacts
 from wmtp_assets.catalog.schema import SMALL_SEED, Catalog, Dataset, small_rows
 from wmtp_assets.catalog.tokenizers import tokenizer_of
 from wmtp_assets.corpora.formats import FORMATS
@@ -27,6 +28,7 @@ from wmtp_assets.generations import Contract, dataset_folder, small_folder
 def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
     """Every artifact of the datasets."""
     found: list[Artifact] = []
+    about_rows: list[Artifact] = []
     # What gives difficulties comes before what takes them.
     ordered = sorted(catalog.datasets.items(), key=lambda one: one[1].difficulties_from is not None)
     for name, dataset in ordered:
@@ -42,11 +44,12 @@ def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
         found += of_dataset.schemas()
         found += of_dataset.small_copy()
         found += of_dataset.package_file()
+        about_rows += quality_artifacts(catalog, name, of_dataset.served())
         if "current" in catalog.contract:
             raw = [one for one in found if one.is_fetched and one.owner == name]
             view = split_artifact(name, "raw_view")
             found.append(raw_view_artifact(view, [dataset_folder("current", name)], raw))
-    return found
+    return found + about_rows  # after the rows of every dataset
 
 
 def _fetched_splits(catalog: Catalog, dataset: str | None) -> tuple[str, ...]:
@@ -69,7 +72,7 @@ class _Dataset:
         row_format = FORMATS[self.dataset.layout]
         return "phase1" if row_format.of(contract) is row_format else contract
 
-    def _served(self) -> dict[Contract, list[Contract]]:
+    def served(self) -> dict[Contract, list[Contract]]:
         """Of each generation with rows of its own, the generations that read them."""
         served: dict[Contract, list[Contract]] = {}
         for contract in self.contracts:
@@ -98,7 +101,7 @@ class _Dataset:
             split=split,
         )
         made = [raw]
-        for own, contracts in self._served().items():
+        for own, contracts in self.served().items():
             links: dict[str, str] = {}
             for contract in contracts:
                 at = dataset_folder(contract, self.name)
@@ -166,7 +169,7 @@ class _Dataset:
     def schemas(self) -> list[Artifact]:
         """The schema of the rows, and the cards that declare their files."""
         made = []
-        for own, contracts in self._served().items():
+        for own, contracts in self.served().items():
             small = self._small_splits() if own == self._rows_for(self.contracts[-1]) else {}
             links: dict[str, str] = {}
             for contract in contracts:

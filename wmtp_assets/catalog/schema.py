@@ -80,6 +80,7 @@ Dtype = Literal["float16", "bfloat16", "float32"]
 SourceDtype = Literal["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]
 Status = Literal["required", "optional"]
 SMALL_SEED = 42
+QUALITY_SEED = 42
 MAX_TOKENS = 65_535  # of a row: the row index holds token counts in 16 bits
 
 
@@ -345,6 +346,35 @@ def _known_format(name: str) -> str:
 FormatName = Annotated[str, AfterValidator(_known_format)]
 
 
+class Execution(Entry):
+    """Solutions that are run against the tests of their problems, in the sandbox.
+
+    `rows` are those of each split: `all`, or how many, drawn by `seed` in proportion to classes,
+    sources and difficulties. `on_request`: no run of everything does it, as it may take hours.
+    """
+
+    rows: Annotated[dict[SplitName, Positive | Literal["all"]], Field(min_length=1)]
+    seed: Annotated[int, Field(strict=True)] = QUALITY_SEED
+    on_request: Truth = False
+
+
+class Quality(Entry):
+    """What is found out about a dataset's rows, which stay as they are.
+
+    `execute` runs solutions. `leaks` names the splits that are compared with what models are
+    evaluated on, `duplicates` those whose problems' solutions are compared with each other.
+    """
+
+    execute: Execution | None = None
+    leaks: tuple[SplitName, ...] = ()
+    duplicates: tuple[SplitName, ...] = ()
+
+    def splits(self) -> set[str]:
+        """Every split that is named."""
+        executed = self.execute.rows if self.execute else ()
+        return {*executed, *self.leaks, *self.duplicates}
+
+
 class Dataset(Entry):
     """A dataset whose splits become Alpaca JSONL; `layout` names its format (`corpora/formats`).
 
@@ -352,7 +382,7 @@ class Dataset(Entry):
     `tokenizer` names the model whose tokenizer counts its tokens; `shared` is the catalog's.
     `training_difficulties`, the lowest and the highest that training samples from, is what a check
     reports by; no row is left out for it. `difficulties_from` names the dataset that gives the
-    difficulties of a format whose source has none.
+    difficulties of a format whose source has none. `quality` says what is found out about the rows.
     """
 
     layout: FormatName
@@ -365,6 +395,7 @@ class Dataset(Entry):
     package_file: FileField | None = None
     training_difficulties: tuple[Count, Count] | None = None
     difficulties_from: AssetName | None = None
+    quality: Quality | None = None
 
     @model_validator(mode="after")
     def _splits_are_of_the_layout(self) -> Self:
@@ -435,6 +466,27 @@ class Dataset(Entry):
         for split in self.small.rows if self.small else ():
             if split not in self.splits:
                 raise ValueError(f"small names the split {split!r}, which is not among the splits")
+        return self
+
+    @model_validator(mode="after")
+    def _quality_is_of_existing_splits(self) -> Self:
+        if self.quality is None:
+            return self
+        for split in sorted(self.quality.splits() - self.splits.keys()):
+            raise ValueError(
+                f"quality names the split {split!r}, which is not among the splits "
+                f"({', '.join(self.splits)})"
+            )
+        if self.quality.duplicates and not FORMATS[self.layout].classed:
+            raise ValueError(
+                f"quality.duplicates: a problem of {self.layout} has one solution, so there is "
+                "nothing to compare"
+            )
+        for split in self.quality.leaks:
+            if not is_training_split(split):
+                raise ValueError(
+                    f"quality.leaks: {split!r} is no training split, whose name begins with train"
+                )
         return self
 
 
