@@ -12,6 +12,7 @@ from pathlib import Path
 import sentencepiece as spm
 
 from wmtp_assets.sample.files import write_readme
+from wmtp_assets.sample.noise import NOISE, family_of, k_of
 from wmtp_assets.sample.oddities import EXACT, ODDITIES, pad
 from wmtp_assets.sample.parquet import Row, write_parquet
 from wmtp_assets.sample.problems import FAMILIES, TELLERS, Family, draw
@@ -56,15 +57,17 @@ def code_contests(tokenizer: bytes) -> dict[str, list[Problem]]:
         return len(encoder.encode(text))
 
     problems = [_problem(number) for number in range(7 * len(FAMILIES))]
-    for number, change in ODDITIES.items():
-        change(problems[number])
+    for number, change in NOISE.items():
+        change(problems[number], family_of(number), k_of(number))
+    for number, odd in ODDITIES.items():
+        odd(problems[number])
     for number, where, index, tokens in EXACT:
         pad(problems[number], where, index, tokens, count)
     return {"train": problems[:60], "valid": problems[60:72], "test": problems[72:]}
 
 
 def _problem(number: int) -> Problem:
-    family, k = FAMILIES[number % len(FAMILIES)], 2 + number // len(FAMILIES)
+    family, k = family_of(number), k_of(number)
     who = TELLERS[number % len(TELLERS)]
     source, difficulty = _SOURCE_AND_DIFFICULTY[number % len(_SOURCE_AND_DIFFICULTY)]
     name = {

@@ -188,7 +188,7 @@ def _run(program: str, asked: str) -> str:
 def test_every_right_python_3_program_solves_its_public_tests(problems: Problems) -> None:
     ran = 0
     for problem in _everything(problems):
-        if "" in problem["public_tests"]["input"] or problem["name"] == LONG_INPUT:
+        if "" in problem["public_tests"]["input"] or "several answers" in problem["description"]:
             continue
         texts = problem["solutions"]
         for language, text in zip(texts["language"], texts["solution"], strict=True):
@@ -199,9 +199,6 @@ def test_every_right_python_3_program_solves_its_public_tests(problems: Problems
                 assert _run(text, asked) == wanted, problem["name"]
                 ran += 1
     assert ran > 150
-
-
-LONG_INPUT = "1533_D. Mirror Words"  # its input was replaced by a long one, its output was not
 
 
 def _answers(body: str, family: Family, k: int, cases: list[str]) -> list[str | None]:
