@@ -477,6 +477,12 @@ class Dataset(Entry):
                 f"quality names the split {split!r}, which is not among the splits "
                 f"({', '.join(self.splits)})"
             )
+        if self.quality.execute is not None and FORMATS[self.layout].execution is None:
+            known = [name for name, one in FORMATS.items() if one.execution is not None]
+            raise ValueError(
+                f"quality.execute: {self.layout} has no tests that its rows are executed against; "
+                f"{', '.join(known)} have"
+            )
         if self.quality.duplicates and not FORMATS[self.layout].classed:
             raise ValueError(
                 f"quality.duplicates: a problem of {self.layout} has one solution, so there is "

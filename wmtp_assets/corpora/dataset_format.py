@@ -18,6 +18,7 @@ from wmtp_assets.corpora.columns import Kind
 from wmtp_assets.corpora.evaluation import EvaluationSource
 from wmtp_assets.corpora.package_file import PackageFile
 from wmtp_assets.corpora.records import PlainProblem, Problem
+from wmtp_assets.corpora.runnable import Functions, Programs
 from wmtp_assets.corpora.scanned_rows import ExpectedRows, ScannedRows
 from wmtp_assets.findings import Finding
 from wmtp_assets.generations import Contract
@@ -108,6 +109,11 @@ class DatasetFormat(ABC):
     evaluation: ClassVar[EvaluationSource | None] = None
     """Where the source has tests with which solutions of a whole problem are judged; None where it
     has none, or the rows hold them all. Evaluation and tests files follow from it."""
+
+    execution: ClassVar[Programs | Functions | None] = None
+    """How rows are executed: as programs, against their problems' tests in `evaluation`, or as
+    functions, against tests that each row holds; None where there is nothing to execute. The
+    catalog's `quality.execute` is for formats that have it."""
 
     checks: ClassVar[Sequence[RowCheck]] = ()
     """The checks that only this format's rows have."""

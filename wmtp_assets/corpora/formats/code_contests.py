@@ -31,6 +31,7 @@ from wmtp_assets.corpora.format_checks import difficulty_in_training_range
 from wmtp_assets.corpora.parquet_file import AS_UPSTREAM, Shard, decoding
 from wmtp_assets.corpora.records import PlainProblem, PlainSolution, Problem
 from wmtp_assets.corpora.row_index import as_arrow, as_numpy, most
+from wmtp_assets.corpora.runnable import Programs
 
 _PYTHON_LANGUAGES = (1, 3)  # upstream's proto: 1 PYTHON (2.x), 3 PYTHON3
 _SOLUTIONS = Parallel({"language": Integer(), "solution": Text()})
@@ -107,6 +108,7 @@ class CodeContests(DatasetFormat):
         },
         tests=("public_tests", "private_tests", "generated_tests"),
     )
+    execution = Programs(time_limit="time_limit", memory_limit="memory_limit_bytes")
     growth = 3  # JSONL is about twice the size of the parquet (7.5 GB give 15); the index on top
     row_bytes = 4_200  # published counts: 15 GB for 3.7 million rows
 

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from wmtp_assets.corpora.columns import Kind, Text
 from wmtp_assets.corpora.dataset_format import TASK_ID, Relative, Rule
+from wmtp_assets.corpora.row_parser import Row
+from wmtp_assets.corpora.runnable import FunctionRow, Functions, function_row
 from wmtp_assets.corpora.solved_tasks import SolvedTasks
 
 _TESTS: Mapping[str, Rule] = {
@@ -17,6 +19,13 @@ _TESTS: Mapping[str, Rule] = {
         "description": "The function that instruction + output defines.",
     },
 }
+
+
+def _executed(row: Row) -> FunctionRow:
+    """The prompt holds imports, and functions that some tests use beside the one asked for."""
+    name = row["entry_point"]
+    tests = f"{row['test']}\ncheck({name})"
+    return function_row(row["instruction"] + row["output"], tests, name)
 
 
 class HumanEval(SolvedTasks):
@@ -37,6 +46,7 @@ class HumanEval(SolvedTasks):
     fields: ClassVar[Mapping[str, Rule]] = {"task_id": TASK_ID, **_TESTS}
     metadata_fields = _TESTS
     tests_field = "test"
+    execution = Functions(_executed)
     relatives: ClassVar[Sequence[Relative]] = (
         Relative(
             "HumanEval+ as its authors' releases have it, with inputs in place of tests",

@@ -9,6 +9,8 @@ from typing import ClassVar, Final
 
 from wmtp_assets.corpora.columns import Integer, Kind, Text, Texts
 from wmtp_assets.corpora.dataset_format import TASK_ID, DatasetFormat, Relative, Rule
+from wmtp_assets.corpora.row_parser import Row
+from wmtp_assets.corpora.runnable import FunctionRow, Functions, function_row
 from wmtp_assets.corpora.solved_tasks import Raw, SolvedTasks
 
 _CALL: Final = re.compile(rb"\b([A-Za-z_]\w*)\s*\(")
@@ -29,6 +31,11 @@ _TESTS: Mapping[str, Rule] = {
 }
 
 
+def _executed(row: Row) -> FunctionRow:
+    tests = "\n".join([row["test_setup_code"], *row["test_list"]])
+    return function_row(row["output"], tests)
+
+
 class Mbpp(SolvedTasks):
     """Upstream's `text` is the instruction and `code` the output."""
 
@@ -47,6 +54,7 @@ class Mbpp(SolvedTasks):
     fields: ClassVar[Mapping[str, Rule]] = {"task_id": TASK_ID, **_TESTS}
     metadata_fields = _TESTS
     tests_field = "test_list"
+    execution = Functions(_executed)
     relatives: ClassVar[Sequence[Relative]] = (
         Relative(
             "MBPP+ (evalplus/mbppplus)",

@@ -13,6 +13,8 @@ from typing import ClassVar
 from wmtp_assets.corpora.columns import Integer, Kind, Text, Texts
 from wmtp_assets.corpora.dataset_format import TASK_ID, Relative, Rule
 from wmtp_assets.corpora.package_file import EVALPLUS_FIELDS, PackageFile
+from wmtp_assets.corpora.row_parser import Row
+from wmtp_assets.corpora.runnable import FunctionRow, Functions, function_row
 from wmtp_assets.corpora.solved_tasks import SolvedTasks
 
 _TEXTS: Rule = {"type": "array", "items": {"type": "string"}}
@@ -25,6 +27,11 @@ _TESTS: Mapping[str, Rule] = {
         "description": "Code to run after the output: every input, with the result expected.",
     },
 }
+
+
+def _executed(row: Row) -> FunctionRow:
+    """EvalPlus's test has every input of MBPP's assertions, some of which it corrected."""
+    return function_row(row["output"], "\n".join([*row["test_imports"], row["test"]]))
 
 
 class MbppPlus(SolvedTasks):
@@ -46,6 +53,7 @@ class MbppPlus(SolvedTasks):
     fields: ClassVar[Mapping[str, Rule]] = {"task_id": TASK_ID, **_TESTS}
     metadata_fields = _TESTS
     tests_field = "test"
+    execution = Functions(_executed)
     relatives: ClassVar[Sequence[Relative]] = (
         Relative(
             "MBPP+ as the package evalplus reads it, with inputs in place of tests",
