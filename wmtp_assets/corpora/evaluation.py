@@ -14,7 +14,7 @@ it gave rows, under the name that its rows' task ids begin with. Odd values read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -98,15 +98,21 @@ class EvaluationSource:
         """Bytes of all columns when they are decompressed, more than those that are read here."""
         return sum(file.decoded_bytes for file in self.opened(shards))
 
-    def problems(self, files: Sequence[Shard]) -> Iterator[ProblemTests]:
-        """The problems of all shards (see `opened`) in their order, one in memory at a time.
+    def problems(
+        self, files: Sequence[Shard], wanted: Collection[int] | None = None
+    ) -> Iterator[ProblemTests]:
+        """The problems of all shards (see `opened`) in their order, one in memory at a time; only
+        those whose ordinals are `wanted`, if any are named.
 
         Raises CorpusError if a shard is not what upstream publishes.
         """
+        last = None if wanted is None else max(wanted, default=-1)
         names, tasks = task_names(files, self.name, self.source)
         ordinal = 0
         for file in files:
             first = ordinal
+            if last is not None and first > last:
+                return
             for batch in file.batches(list(self.columns), 1):
                 if ordinal == len(tasks):
                     raise CorpusError(
@@ -115,8 +121,9 @@ class EvaluationSource:
                         where=file.path,
                         hint=AS_UPSTREAM,
                     )
-                where = f"problem {names[ordinal]!r:.100}, row {ordinal - first} of {file.path}"
-                yield self._problem(file, batch, tasks[ordinal], where)
+                if wanted is None or ordinal in wanted:
+                    where = f"problem {names[ordinal]!r:.100}, row {ordinal - first} of {file.path}"
+                    yield self._problem(file, batch, tasks[ordinal], where)
                 ordinal += 1
 
     def _problem(self, file: Shard, batch: pa.RecordBatch, task: str, where: str) -> ProblemTests:
