@@ -29,11 +29,7 @@ def one_edition(storage: Path, path: Path) -> tuple[Path, Hold | None]:
     """
     store = Store(storage)
     place = store.root / path
-    try:
-        target = Path(os.path.normpath(place.parent.resolve() / place.readlink()))
-        home, _, within = str(target.relative_to(store.published.folder)).partition(f"/{CURRENT}/")
-    except (OSError, ValueError):  # no link, or none of ours
-        return place, None
+    home, within = _published(store, place)
     if not within:
         return place, None
     # The hold comes first: what is current from then on is not removed.
@@ -42,6 +38,26 @@ def one_edition(storage: Path, path: Path) -> tuple[Path, Hold | None]:
     if version is None:
         return place, None
     return store.published.home(home) / version / within, hold
+
+
+def published_set(storage: Path, path: Path) -> str | None:
+    """The name of the set that `path`, relative to the root `storage`, is published in; None where
+    nothing is published there."""
+    store = Store(storage)
+    home, within = _published(store, store.root / path)
+    return home if within else None
+
+
+def _published(store: Store, place: Path) -> tuple[str, str]:
+    """The set that a contract path leads to, and the path within it; both empty where it is no
+    link, or none of ours."""
+    try:
+        target = Path(os.path.normpath(place.parent.resolve() / place.readlink()))
+        relative = str(target.relative_to(store.published.folder))
+    except (OSError, ValueError):
+        return "", ""
+    home, _, within = relative.partition(f"/{CURRENT}/")
+    return (home, within) if within else ("", "")
 
 
 def no_such_split(root: Path, places: Sequence[Path], dataset: str, split: str) -> CorpusError:

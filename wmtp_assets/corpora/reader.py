@@ -28,12 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora import file_set
+from wmtp_assets.corpora.annotated_rows import AnnotatedRows, Origin, meets
+from wmtp_assets.corpora.annotations import JOINED, AnnotationFile, AnnotationKind
 from wmtp_assets.corpora.bins import check_range
 from wmtp_assets.corpora.editions import no_such_split, one_edition
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.corpora.row_parser import LineParser, Row
+from wmtp_assets.corpora.samplers import firsts
 from wmtp_assets.corpora.sampling import Sampling
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
 from wmtp_assets.corpora.views import Views
@@ -82,10 +85,16 @@ def open_corpus(
     place = next(there, None)
     if place is None:
         raise no_such_split(root, places, dataset, split)
-    return Corpus(*one_edition(root, place), mmap)
+    return Corpus(*one_edition(root, place), mmap, Origin(root.absolute(), place))
 
 
-def _again(jsonl: Path, hold: Hold | None, mapped: bool | None = None) -> Corpus:
+def _again(
+    jsonl: Path,
+    hold: Hold | None,
+    mapped: bool | None = None,
+    origin: Origin | None = None,
+    opened: Mapping[AnnotationKind, AnnotationFile] | None = None,
+) -> Corpus:
     """A corpus that was pickled. Raises CorpusError where its edition was removed meanwhile."""
     if hold is not None and not jsonl.exists():
         raise CorpusError(
@@ -94,17 +103,26 @@ def _again(jsonl: Path, hold: Hold | None, mapped: bool | None = None) -> Corpus
             where=jsonl,
             hint="open it anew with open_corpus.",
         )
-    return Corpus(jsonl, hold, mapped)
+    corpus = Corpus(jsonl, hold, mapped, origin)
+    corpus.annotations.opened.update(opened or {})
+    return corpus
 
 
 class Corpus(Sampling, Views, Sequence[Row]):
     """The rows of one JSONL file with its row index and metadata beside it.
 
     `facts` says what the index is of: dataset, split, rows, digests and sizes. `hold` keeps the
-    files where they are (see `one_edition`), `mmap` is as in `open_corpus`.
+    files where they are (see `one_edition`), `mmap` is as in `open_corpus`. `annotations` are what
+    was found out about the rows; they are looked for beside `origin`, the contract's path.
     """
 
-    def __init__(self, jsonl: Path, hold: Hold | None = None, mmap: bool | None = None) -> None:
+    def __init__(
+        self,
+        jsonl: Path,
+        hold: Hold | None = None,
+        mmap: bool | None = None,
+        origin: Origin | None = None,
+    ) -> None:
         self._hold = hold
         self._mmap = mmap
         stem = jsonl.name.removesuffix(".jsonl")
@@ -114,11 +132,20 @@ class Corpus(Sampling, Views, Sequence[Row]):
         self.facts: Mapping[str, Any] = self.row_index.facts
         self._length = len(self.row_index)
         file_set.check_quickly(self.jsonl, self.metadata, self.row_index)
+        origin = origin or Origin.of(jsonl)
+        self.annotations = AnnotatedRows(origin, self.facts, self._length)
         self._columns: dict[str, NDArray[Any]] = {}
         self._parser = LineParser()
 
-    def __reduce__(self) -> tuple[Callable[..., Corpus], tuple[Path, Hold | None, bool | None]]:
-        return _again, (self.jsonl, self._hold, self._mmap)
+    def __reduce__(self) -> tuple[Callable[..., Corpus], tuple[object, ...]]:
+        annotations = self.annotations
+        return _again, (
+            self.jsonl,
+            self._hold,
+            self._mmap,
+            annotations.origin,
+            annotations.opened,
+        )
 
     def __len__(self) -> int:
         return self._length
@@ -192,16 +219,22 @@ class Corpus(Sampling, Views, Sequence[Row]):
         return list(map(self._parser.row, problems, lines))
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column of the row index, nulls as -1; `total_tokens` is the sum of the three."""
+        """A column of the row index, nulls as -1; `total_tokens` is the sum of the three.
+
+        Or of an annotation: `JOINED` in `annotations` says which there are. Raises CorpusError for
+        another name, and where these rows have no such annotation.
+        """
         if name not in self._columns:
             if name == "total_tokens":
                 parts = ("instruction_tokens", "input_tokens", "output_tokens")
                 total = sum(self.row_index.column(part).astype(np.int32) for part in parts)
                 self._columns[name] = np.asarray(total)
+            elif name in JOINED:
+                self._columns[name] = self.annotations.column(name)
             elif name not in self.row_index.names:
                 raise CorpusError(
                     "The row index has no such column",
-                    expected=", ".join((*self.row_index.names, "total_tokens")),
+                    expected=", ".join((*self.row_index.names, "total_tokens", *JOINED)),
                     found=name,
                     where=self.row_index.path,
                 )
@@ -222,13 +255,22 @@ class Corpus(Sampling, Views, Sequence[Row]):
         problems: Sequence[int] | None = None,
         exclude: RowsLike = (),
         exclude_flagged: bool = False,
+        verdict: str | Sequence[str] | None = None,
+        leaked: bool | None = None,
+        one_per_cluster: bool = False,
     ) -> Rows:
         """Row numbers, ascending, of the rows that meet every condition given.
 
         Ranges include both ends; `tokens` is over the three fields together. `exclude` takes row
         numbers or a mask (of rows flagged by whoever reviewed them), `exclude_flagged` leaves out
-        rows that the build flagged: repaired text, an empty output or instruction. Raises
-        CorpusError for a condition that no row could be held against.
+        rows that the build flagged: repaired text, an empty output or instruction.
+
+        `verdict` is one or several of `annotations.VERDICTS`, or "" for rows that were not
+        executed; `leaked` is by the leaks found. `one_per_cluster` leaves of each cluster of
+        near-duplicates the first row of either class that meets the other conditions
+        (`one_per_cluster()` draws one instead).
+
+        Raises CorpusError for a condition that no row could be held against.
         """
         keep = np.ones(self._length, dtype=np.bool_)
         if correct is not None:
@@ -258,7 +300,12 @@ class Corpus(Sampling, Views, Sequence[Row]):
         keep[row_numbers(exclude, self._length)] = False
         if exclude_flagged:
             keep &= (self.column("flags") & file_set.BAD_FLAGS) == 0
-        return np.flatnonzero(keep)
+        for mask in meets(self.column, verdict, leaked):
+            keep &= mask
+        found = np.flatnonzero(keep)
+        if not one_per_cluster:
+            return found
+        return found[firsts(self.column("cluster")[found], self.column("is_correct")[found])]
 
     @cached_property
     def problem_index_map(self) -> ProblemIndexMap:

@@ -287,7 +287,8 @@ def as_numpy(column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
         column = column.combine_chunks()  # an array, in today's Arrow, even of no chunks
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    dtype = np.dtype(str(column.type))
+    # Arrow's `float` has 32 bits, numpy's 64.
+    dtype = np.dtype("float32" if pa.types.is_float32(column.type) else str(column.type))
     if not len(column):
         return np.empty(0, dtype)
     begin = column.offset * dtype.itemsize

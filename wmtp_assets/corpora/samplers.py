@@ -39,6 +39,8 @@ __all__ = [
     "balanced",
     "binned",
     "curriculum",
+    "firsts",
+    "one_per_cluster",
     "pairs",
     "sharded",
     "unique_pairs",
@@ -123,6 +125,37 @@ def pairs(
     order = np.lexsort((random, common % span))[:count]
     found = np.stack((sides[0][left[order]], sides[1][right[order]]), axis=1)
     return found[np.argsort(ordering.keys(found[:, 0], seed, stream=1), kind="stable")]
+
+
+def one_per_cluster(
+    cluster: NDArray[Any],
+    is_correct: NDArray[Any],
+    among: RowsLike,
+    seed: int,
+    per_class: bool = True,
+) -> Rows:
+    """A random row of each cluster of near-duplicates, in random order.
+
+    Of a cluster with correct and incorrect rows one of either class, or with `per_class` False one
+    in all: of the more frequent class more often. What is left is to be given to other samplers as
+    `among`.
+    """
+    seed = checked_seed(seed)
+    found = ordering.shuffled(_rows(among, cluster.size), seed)
+    classes = is_correct[found] if per_class else np.zeros(found.size, np.int8)
+    return found[firsts(cluster[found], classes)]
+
+
+def firsts(cluster: NDArray[Any], is_correct: NDArray[Any]) -> NDArray[np.int64]:
+    """The places, ascending, where a cluster occurs for the first time with a class (-1, 0, 1).
+
+    Both are of one length; clusters are numbers from 0.
+    """
+    # By a table of places: to sort millions of rows takes ten times as long.
+    key = cluster.astype(np.int64) * 3 + is_correct + 1
+    first = np.full(int(key.max(initial=0)) + 1, key.size, np.int64)
+    first[key[::-1]] = np.arange(key.size - 1, -1, -1)
+    return np.sort(first[first < key.size])
 
 
 def sharded(sample: NDArray[np.int64], rank: int, world: int) -> NDArray[np.int64]:

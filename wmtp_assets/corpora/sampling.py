@@ -71,6 +71,16 @@ class Sampling(ABC):
             self.column(by), self._among(among), count, stages, seed, classes, share or 0.0
         )
 
+    def one_per_cluster(
+        self, *, seed: int, among: RowsLike | None = None, per_class: bool = True
+    ) -> Rows:
+        """`samplers.one_per_cluster`: a random row of each cluster of near-duplicates, of either
+        class unless `per_class` is False. Raises CorpusError where near-duplicates were not
+        looked for."""
+        return samplers.one_per_cluster(
+            self.column("cluster"), self.column("is_correct"), self._among(among), seed, per_class
+        )
+
     def pairs(self, count: int, *, seed: int, among: RowsLike | None = None) -> NDArray[np.int64]:
         """`samplers.pairs`: (count, 2) row numbers, a right and a wrong solution of one problem."""
         return samplers.pairs(

@@ -30,7 +30,7 @@ def select_small(jsonl: Path, index: Path, out: Path, rows: int, seed: int) -> S
     """
     source = RowIndex(index)
     split = str(source.facts["split"])
-    chosen = np.sort(_choose(source, rows, seed))
+    chosen = chosen_rows(source, rows, seed)
     table = source.table().take(chosen)
     columns = {name: as_numpy(table[name]) for name in table.column_names}
     with SplitWriter(out, str(source.facts["dataset"]), split, f"{split}_small") as writer:
@@ -78,6 +78,11 @@ def _lines(
                 )
             found.append(line)
     return b"".join(found)
+
+
+def chosen_rows(source: RowIndex, rows: int, seed: int) -> NDArray[np.int64]:
+    """The numbers of the rows that `select_small` writes, in the order in which it does."""
+    return np.sort(_choose(source, rows, seed))
 
 
 def _choose(source: RowIndex, rows: int, seed: int) -> NDArray[np.int64]:
