@@ -22,7 +22,7 @@ PACKAGE = "wmtp_assets"
 
 # From the bottom up: a package imports from its own row and the rows above it, never from below.
 LAYERS = (
-    ("errors", "findings", "generations", "interrupts"),
+    ("errors", "findings", "generations", "interrupts", "markdown"),
     ("storage",),
     ("progress",),
     ("export", "execution"),

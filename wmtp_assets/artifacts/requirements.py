@@ -112,7 +112,7 @@ def wanted_repos(project: Project) -> list[WantedRepo]:
             wanted.repo,
             wanted.revision,
             tuple(WantedFile(f.path, f.sha256, f.size) for f in wanted.files if "*" not in f.path),
-            entries[wanted.repo.name].licence,
+            entries[wanted.repo.name].licence_name or entries[wanted.repo.name].licence,
             entries[wanted.repo.name].gated,
         )
         for wanted in project.upstream_files()

@@ -99,6 +99,8 @@ class _Source(_Strict):
     repository: Words
     revision: Words
     licence: Words
+    licence_name: Words = ""
+    licence_link: Words = ""
     slice_of: Words = ""
 
 

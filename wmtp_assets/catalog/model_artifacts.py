@@ -122,10 +122,13 @@ def _micro(name: str, micro: MicroModel, catalog: Catalog) -> list[Artifact]:
 def _source(model: UpstreamModel) -> dict[str, object]:
     """Where a model comes from, for metadata.json."""
     upstream = model.upstream
+    # Only of a licence that SPDX does not list.
+    named = {"licence_name": upstream.licence_name, "licence_link": upstream.licence_link}
     return {
         "repository": upstream.repository,
         "revision": upstream.revision,
         "licence": upstream.licence,
+        **{name: said for name, said in named.items() if said},
     }
 
 

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from wmtp_assets.catalog.spdx import REF, expression
 from wmtp_assets.checkpoints.layouts import LAYOUTS
 from wmtp_assets.corpora.evaluation import is_training_split
 from wmtp_assets.corpora.formats import FORMATS
@@ -64,6 +65,14 @@ Revision = Annotated[
 ]
 FileName = Annotated[str, AfterValidator(_inside_its_folder)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+# An address that needs no escaping in HTML, Markdown or YAML.
+Link = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^https://[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(/[A-Za-z0-9._~/-]*)?(#[A-Za-z0-9._-]+)?$",
+        max_length=500,
+    ),
+]
 # Strict: YAML has numbers and truth values of its own, and `true` is not the number 1.
 Count = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[int, Field(gt=0, strict=True)]
@@ -152,15 +161,46 @@ Contracts = Annotated[
 class Upstream(Entry):
     """Where something comes from: a repository of the Hub, pinned to a commit.
 
-    `redistribution` says whether copies may be passed on; left out, it follows from a licence that
-    `licences.py` knows, and is unknown otherwise.
+    `licence` is an SPDX expression. One that is not of SPDX's list is `LicenseRef-<name>`, and then
+    `licence_name` and `licence_link` say which it is. Words are taken as they are: `wmtp licences`
+    says what to write in their place.
+
+    `redistribution` says whether copies may be passed on, `noncommercial` whether it is for
+    noncommercial use alone; left out, both follow from a licence that `licences.py` knows, and are
+    unknown otherwise.
     """
 
     repository: RepositoryName
     revision: Revision
     licence: Words
+    licence_name: Words | None = None
+    licence_link: Link | None = None
     redistribution: Words | None = None
+    noncommercial: Truth | None = None
     gated: Truth = False
+
+    @model_validator(mode="after")
+    def _own_licences_are_explained(self) -> Self:
+        known = expression(self.licence)
+        if known is None or not known.own:
+            if self.licence_name or self.licence_link:
+                raise ValueError(
+                    f"licence_name and licence_link explain a licence that is called {REF}<name>, "
+                    f"which {self.licence!r} is not"
+                )
+        elif len(known.own) > 1:
+            raise ValueError(
+                f"licence: {' and '.join(known.own)} have one licence_name and licence_link: name "
+                "one licence of your own, which says all of it"
+            )
+        elif not (self.licence_name and self.licence_link):
+            missing = "licence_link" if self.licence_name else "licence_name"
+            raise ValueError(
+                f"licence: {known.own[0]} is on no list: say in {missing} what it is"
+                if missing == "licence_name"
+                else f"licence: {known.own[0]} is on no list: say in licence_link where it is"
+            )
+        return self
 
     @property
     def pinned(self) -> bool:

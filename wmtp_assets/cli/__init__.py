@@ -152,7 +152,17 @@ def _one_line(error: Exception) -> str:
 def _parser() -> argparse.ArgumentParser:
     import argparse
 
-    from wmtp_assets.cli import models, moving, notify, pages, runs, signing, upstream, versions
+    from wmtp_assets.cli import (
+        licences,
+        models,
+        moving,
+        notify,
+        pages,
+        runs,
+        signing,
+        upstream,
+        versions,
+    )
 
     parser = argparse.ArgumentParser(
         prog="wmtp",
@@ -161,6 +171,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (runs, pages, upstream, versions, moving, models, signing, notify):
+    for group in (runs, pages, upstream, licences, versions, moving, models, signing, notify):
         group.register(commands)
     return parser

@@ -21,7 +21,7 @@ from wmtp_assets.artifacts.upstream_files import UpstreamFiles, commit_page
 from wmtp_assets.catalog import Catalog, MicroModel, load_catalog
 from wmtp_assets.catalog.artifacts import Artifact, model_artifact, split_artifact
 from wmtp_assets.catalog.contract import format_of, layout_of
-from wmtp_assets.catalog.licences import redistribution
+from wmtp_assets.catalog.licences import link_of, noncommercial, redistribution
 from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.generations import Contract, dataset_folder, model_folder
@@ -212,8 +212,12 @@ def _origin(project: Project, repo: RepoId, upstream: Upstream) -> str:
 
 
 def _licence(upstream: Upstream) -> str:
-    allowed = as_markdown(redistribution(upstream), _WORDS)
-    return f"{as_markdown(upstream.licence, _WORDS)}. Redistribution: {allowed}"
+    licence = as_markdown(upstream.licence_name or upstream.licence, _WORDS)
+    if link := link_of(upstream):
+        licence = f"[{licence}]({link})"
+    if noncommercial(upstream):
+        licence += ", noncommercial use only"
+    return f"{licence}. Redistribution: {as_markdown(redistribution(upstream), _WORDS)}"
 
 
 def _readers(catalog: Catalog, artifact: Artifact) -> str:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from wmtp_assets.markdown import EXCERPT, as_code, as_markdown, plain
+
+__all__ = ["EXCERPT", "as_code", "as_markdown", "below", "excerpt", "plain", "size", "visible"]
+
 # What is plainly visible needs no second look.
 _PERHAPS_UNSEEN = re.compile(r"[^\n\t -~]+")
-EXCERPT = 240  # characters
 
 
 def visible(text: str, limit: int | None = None) -> Markup:
@@ -44,15 +47,6 @@ def excerpt(text: str, limit: int = EXCERPT) -> Markup:
     return visible(line, limit) + ("…" if cut else "")
 
 
-def plain(text: str, limit: int = EXCERPT) -> str:
-    """As `excerpt`, for a place where text is shown as it is and never as HTML: characters that are
-    not seen stand as their code, such as U+202E."""
-    line = " ".join(text[: limit * 4].split())
-    cut = len(line) > limit or len(text) > limit * 4
-    shown = "".join(char if char.isprintable() else f"U+{ord(char):04X}" for char in line[:limit])
-    return shown + ("…" if cut else "")
-
-
 def below(root: Path, text: str) -> str:
     """The text with the paths below `root`, a storage's, relative to it."""
     place = rf"(?<![\w./-]){re.escape(str(root))}(/|(?![\w.-]))"
@@ -65,23 +59,3 @@ def size(count: int) -> str:
         if count >= bytes_:
             return f"{count / bytes_:,.2f} {unit}"
     return f"{count} B"
-
-
-def as_code(text: str, limit: int = EXCERPT) -> str:
-    """`text` on one line as a code span of Markdown: nothing in it is markup or becomes a link."""
-    line = plain(text, limit)
-    longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
-    fence = "`" * (longest + 1)
-    space = " " if line.startswith("`") or line.endswith("`") else ""
-    return f"{fence}{space}{line}{space}{fence}"
-
-
-def as_markdown(text: str, limit: int = EXCERPT) -> str:
-    """`text` on one line in Markdown, with nothing in it that is markup or becomes a link."""
-    line = _LINKED.sub("\\g<0>\N{WORD JOINER}", plain(text, limit))
-    return _MARKUP.sub(r"\\\g<0>", line)
-
-
-# Dagster's Markdown makes links of bare addresses too, escaped or not.
-_LINKED = re.compile(r"www(?=\.)|https?(?=:)|@", re.IGNORECASE)
-_MARKUP = re.compile(r"[!\"#$%&'*+<=>?@\[\\\]^_`{|}~]")
