@@ -19,6 +19,7 @@ from wmtp_assets.corpora import ordering
 from wmtp_assets.corpora.dataset_format import DatasetFormat, RowCheck
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.file_set import json_object
+from wmtp_assets.corpora.funnel import CLASSES, added_up
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.report import Tally, stats_bytes
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
@@ -267,11 +268,10 @@ def stats_add_up(split: StoredSplit) -> Outcome:
         "index.jsonl.sha256": found.digest,
     }
     funnel = stats.get("funnel", {})
-    dropped = sum(
-        funnel.get(name, 0) for name in ("null_solutions", "too_long_by_bound", "too_long_by_count")
-    )
     if "candidates" in funnel:
-        expected["funnel.candidates"] = found.rows + dropped
+        classes = {name: found.classes[name] for name in CLASSES if split.format.classed}
+        whole = added_up(funnel, found.rows, classes)
+        expected |= {f"funnel.{name}": count for name, count in whole.items()}
     tally = Tally()
     for batch in index.batches(index.names):
         tally.add(pa.Table.from_batches([batch]))
@@ -292,8 +292,12 @@ def stats_add_up(split: StoredSplit) -> Outcome:
         "further fields": sorted(stats.keys() - known),
         **{name: stats.get(name) for name in distributions},
         **{name: stats.get(name) for name in counts},
+        **{
+            name: funnel.get(name.removeprefix("funnel."))
+            for name in expected
+            if name.startswith("funnel.")
+        },
         "funnel.kept": funnel.get("kept", 0),
-        "funnel.candidates": funnel.get("candidates"),
         "jsonl.sha256": jsonl.get("sha256"),
         "jsonl.bytes": jsonl.get("bytes"),
         "index.rows": len(index),

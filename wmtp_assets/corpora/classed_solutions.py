@@ -19,8 +19,10 @@ def solutions_of(
     indices: Sequence[int],
     languages: list[int],
     texts: list[bytes | None],
+    others: int,
 ) -> Solutions:
-    """One class of a problem; `indices` are places in the problem's full list."""
+    """One class of a problem; `indices` are places in the problem's full list, in which `others`
+    solutions are in languages that give no row."""
     kind = "correct" if is_correct else "incorrect"
     facts = json.dumps(dataset_format.metadata_of(difficulty, has_tests, {}))
     return Solutions(
@@ -30,4 +32,5 @@ def solutions_of(
         suffixes=[str(index) for index in indices],
         languages=languages,
         texts=texts,
+        others=others,
     )

@@ -92,6 +92,14 @@ class DatasetFormat(ABC):
     source_names: ClassVar[Mapping[int, str]] = {}
     """What the numbers in the index's column `source` stand for."""
 
+    scales: ClassVar[Mapping[int, str]] = {}
+    """By source, what its difficulties are: `levels` of the site's own, or `letters` of the problem
+    in its contest. A source that is not named here has no grades, or nobody says which."""
+
+    python_solutions: ClassVar[Mapping[str, float]] = {}
+    """Python solutions per problem by split, as the publication of the source counts them; {} where
+    there is none."""
+
     index_columns: ClassVar[Sequence[str]] = ()
     """Columns of the source that go into the row index under the same name, null as 0; any of
     difficulty, source and cf_rating."""

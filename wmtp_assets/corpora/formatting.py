@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from wmtp_assets.corpora import records
 from wmtp_assets.corpora.counting import TextCounter
+from wmtp_assets.corpora.funnel import count_steps
 from wmtp_assets.corpora.records import Problem
 
 Integers = NDArray[np.int64]
@@ -65,22 +66,19 @@ def format_problems(
         list(itertools.chain.from_iterable(each.languages for each in groups)), dtype=np.int8
     )
     left = max_tokens - facts[:, 4] - facts[:, 5]
-    funnel["candidates"] = len(raws)
     with_candidates = np.unique(group_place[group]).size
     funnel["problems_without_candidates"] = len(problems) - int(with_candidates)
 
     present = np.array([raw is not None for raw in raws], dtype=np.bool_)
-    funnel["null_solutions"] = len(raws) - int(present.sum())
     found = [raw or b"" for raw in raws]
     sizes = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
     over = counter.surely_over(found, sizes, left[group_place[group]]) & present
-    funnel["too_long_by_bound"] = int(over.sum())
     kept = np.flatnonzero(present & ~over)
 
     texts, repaired = _decoded([found[at] for at in kept.tolist()])
     tokens = np.array(counter.count_many(texts), dtype=np.int64)
     fits = tokens <= left[group_place[group[kept]]]
-    funnel["too_long_by_count"] = kept.size - int(fits.sum())
+    all_of_them, too_long = group, group[kept[~fits]]
     kept, tokens, repaired = kept[fits], tokens[fits], repaired[fits]
     group = group[kept]
     places = group_place[group]
@@ -104,10 +102,17 @@ def format_problems(
     flags = problem_flags[places]
     flags[repaired] |= records.REPAIRED
     flags[_blank(texts)] |= records.EMPTY_OUTPUT
-    funnel["kept"] = kept.size
+    steps = {
+        "candidates": all_of_them,
+        "null_solutions": all_of_them[~present],
+        "too_long_by_bound": all_of_them[over],
+        "too_long_by_count": too_long,
+        "rows_with_empty_output": group[(flags & records.EMPTY_OUTPUT) != 0],
+        "kept": group,
+    }
+    count_steps(funnel, groups, steps)
     for name, flag in (
         ("rows_repaired", records.REPAIRED),
-        ("rows_with_empty_output", records.EMPTY_OUTPUT),
         ("rows_with_empty_instruction", records.EMPTY_INSTRUCTION),
         ("rows_of_shared_names", records.SHARED_NAME),
     ):

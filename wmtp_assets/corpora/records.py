@@ -6,11 +6,11 @@ head (instruction and input), the escaped output, and a tail (task id, class, me
 
     {instruction, input, output, task_id, the format's other fields, metadata}
 
-What drops a row, and what becomes of upstream's odd values in code_contests (none stops a run; all
-but the first are counted in the statistics' funnel):
+What drops a row, and what becomes of upstream's odd values in code_contests (none stops a run; the
+statistics' funnel counts them, and what it drops by class as well):
 
 - A solution that is not in Python (2 or 3) is no row: the most frequent reason. Such solutions are
-  left out before they are read, and counted nowhere (`formats/code_contests.py`).
+  counted, and left out before they are read (`formats/code_contests.py`).
 - A row of more tokens (instruction, input and output) than the catalog's `max_tokens` is left out
   (`formatting`).
 - A null solution is no row. A blank one (empty, or nothing but white space) is a row, flagged
@@ -56,6 +56,7 @@ class Solutions:
 
     `texts` are UTF-8 as upstream holds it (None: null); the tail of row i is
     `tail_before + suffixes[i] + tail_after`. `is_correct` is None where rows have no class.
+    `others` counts solutions of the class in languages that give no row.
     """
 
     is_correct: bool | None
@@ -64,6 +65,7 @@ class Solutions:
     suffixes: list[str]
     languages: list[int]
     texts: list[bytes | None]
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class PlainSolution:
 @dataclass(frozen=True)
 class PlainProblem:
     """One problem in plain values, as the comparison with the source makes its rows; `metadata` are
-    the values of the format's `metadata_fields`."""
+    the values of the format's `metadata_fields`, `others` counts solutions by class in languages
+    that give no row."""
 
     instruction: bytes | None
     solutions: Sequence[PlainSolution]
@@ -110,6 +113,7 @@ class PlainProblem:
     flags: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
     matched: bool | None = None
+    others: Mapping[bool, int] = field(default_factory=dict)
 
 
 def repaired_text(raw: bytes) -> tuple[str, bool]:

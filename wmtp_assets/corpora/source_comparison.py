@@ -30,6 +30,7 @@ import pyarrow as pa
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.funnel import ENDINGS
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
 from wmtp_assets.corpora.small_copy import select_small
@@ -132,9 +133,10 @@ def _unlike_stated(source: SplitSource, index: RowIndex, stats: dict[str, Any]) 
 def _unlike_funnel(stated: dict[str, int], found: Counter[str]) -> list[str]:
     """Counts of the funnel that are not those of the source."""
     stated = dict(stated)
-    stated["too_long"] = sum(
-        stated.pop(name, 0) for name in ("too_long_by_bound", "too_long_by_count")
-    )
+    for ending in ENDINGS:
+        stated[f"too_long{ending}"] = sum(
+            stated.pop(f"{name}{ending}", 0) for name in ("too_long_by_bound", "too_long_by_count")
+        )
     return [
         f"funnel.{name} is {stated.get(name, 0)}, not {found[name]}"
         for name in sorted(stated.keys() | found.keys())

@@ -23,6 +23,7 @@ from wmtp_assets.corpora import records
 from wmtp_assets.corpora.counting import open_counter
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.funnel import count
 from wmtp_assets.corpora.parquet_file import AS_UPSTREAM
 from wmtp_assets.corpora.parquet_pages import require_bounded_pages
 
@@ -147,24 +148,28 @@ class SourceRows:
         counts = self._counter.count_many([instruction, given, *(text for text, _ in outputs)])
         remaining = zip(outputs, counts[2:], strict=True)
         for solution in problem.solutions:
-            found.funnel["candidates"] += 1
+            is_correct = solution.fields.get("is_correct")
+            count(found.funnel, "candidates", is_correct)
             if solution.text is None:
-                found.funnel["null_solutions"] += 1
+                count(found.funnel, "null_solutions", is_correct)
                 continue
-            (output, bad), count = next(remaining)
-            tokens = [*counts[:2], count]
+            (output, bad), length = next(remaining)
+            tokens = [*counts[:2], length]
             if sum(tokens) > self.max_tokens:
-                found.funnel["too_long"] += 1
+                count(found.funnel, "too_long", is_correct)
                 continue
+            count(found.funnel, "kept", is_correct)
+            empty = records.is_blank(output)
+            count(found.funnel, "rows_with_empty_output", is_correct, int(empty))
             flags = problem.flags
             flags |= records.REPAIRED if bad or repaired else 0
-            flags |= records.EMPTY_OUTPUT if records.is_blank(output) else 0
+            flags |= records.EMPTY_OUTPUT if empty else 0
             flags |= records.EMPTY_INSTRUCTION if records.is_blank(instruction) else 0
             texts = {"instruction": instruction, "input": given, "output": output}
             record = {**texts, **solution.fields, "metadata": metadata}
             facts = (
                 ordinal,
-                solution.fields.get("is_correct"),
+                is_correct,
                 problem.difficulty,
                 problem.source,
                 solution.language,
@@ -175,7 +180,6 @@ class SourceRows:
             found.rows.append(SourceRow(json.dumps(record).encode("ascii") + b"\n", facts))
             for name, flag in (
                 ("rows_repaired", records.REPAIRED),
-                ("rows_with_empty_output", records.EMPTY_OUTPUT),
                 ("rows_with_empty_instruction", records.EMPTY_INSTRUCTION),
                 ("rows_of_shared_names", records.SHARED_NAME),
             ):
@@ -187,8 +191,9 @@ class SourceRows:
             problems_repaired=int(repaired),
             problems_of_shared_names=int(bool(problem.flags & records.SHARED_NAME)),
             problems_without_candidates=int(not problem.solutions),
-            kept=len(found.rows),
         )
+        for of_class, others in problem.others.items():
+            count(found.funnel, "other_languages", of_class, others)
         return found
 
     def _task_id(self, ordinal: int) -> str | None:

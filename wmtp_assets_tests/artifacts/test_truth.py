@@ -137,7 +137,12 @@ def test_rows_that_upstream_does_not_have_close_the_gate(at_hand: Project, case:
 def test_a_row_dropped_with_every_count_adjusted_closes_the_gate(at_hand: Project) -> None:
     """Also in a catalog that states no counts."""
     tokenizer = at_hand.store.path("models/tokenizer") / "tokenizer.model"
-    reseal(at_hand, CODE, split(tokenizer, lambda rows: rows.pop(5), kept=-1, too_long_by_count=1))
+    (jsonl,) = at_hand.store.path(CODE).glob("*.jsonl")
+    gone = json.loads(jsonl.read_bytes().splitlines()[5])
+    of_class = "correct" if gone["is_correct"] else "incorrect"
+    lost = {"kept": -1, f"kept_{of_class}": -1}
+    lost |= {"too_long_by_count": 1, f"too_long_by_count_{of_class}": 1}
+    reseal(at_hand, CODE, split(tokenizer, lambda rows: rows.pop(5), **lost))
     assert closed_by(at_hand, CODE) == {CODE: {"row_counts", "rows_equal_source"}}
 
 

@@ -105,6 +105,10 @@ def test_the_funnel_counts_what_became_of_every_candidate(
     assert funnel["candidates"] == funnel["kept"] + sum(
         funnel[name] for name in ("null_solutions", "too_long_by_bound", "too_long_by_count")
     )
+    for name in ("candidates", "kept", "null_solutions", "too_long_by_count", "other_languages"):
+        assert funnel[name] == funnel[f"{name}_correct"] + funnel[f"{name}_incorrect"], name
+    rows = rows_of(report.jsonl)
+    assert funnel["kept_correct"] == sum(row["is_correct"] for row in rows)
     assert report.stats["difficulty_dist"]["28"] == 2
     assert sum(report.stats["source_dist"].values()) == report.rows
 

@@ -81,6 +81,9 @@ class CodeContests(DatasetFormat):
         6: "AtCoder",
         7: "Aizu",
     }
+    scales: ClassVar[Mapping[int, str]] = {1: "levels", 2: "letters"}
+    # AlphaCode (Li et al., 2022), table 1.
+    python_solutions: ClassVar[Mapping[str, float]] = {"train": 281.1, "valid": 137.2, "test": 97.3}
     index_columns = ("difficulty", "source", "cf_rating")
     checks = (difficulty_in_training_range,)
     relatives: ClassVar[Sequence[Relative]] = (
@@ -111,6 +114,7 @@ class CodeContests(DatasetFormat):
     execution = Programs(time_limit="time_limit", memory_limit="memory_limit_bytes")
     growth = 3  # JSONL is about twice the size of the parquet (7.5 GB give 15); the index on top
     row_bytes = 4_200  # published counts: 15 GB for 3.7 million rows
+    version = "2"  # the statistics count what was left out by class, and other languages
 
     def problems(self, shards: Sequence[Path]) -> Iterator[Problem]:
         """Problems with their Python solutions.
@@ -162,6 +166,11 @@ class CodeContests(DatasetFormat):
             source=raw["source"] or 0,
             cf_rating=raw["cf_rating"] or 0,
             flags=records.SHARED_NAME if task_id != records.plain_text(raw["name"]) else 0,
+            others={
+                is_correct: _length(raw[column])
+                - sum(one.fields["is_correct"] is is_correct for one in solutions)
+                for column, is_correct in (("solutions", True), ("incorrect_solutions", False))
+            },
         )
 
 
@@ -215,8 +224,9 @@ def _problems(
 
 def _python_solutions(
     file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
-) -> Iterator[tuple[list[int], list[int], list[bytes | None]]]:
-    """Per problem: indices in the full list, languages and texts of the Python solutions."""
+) -> Iterator[tuple[list[int], list[int], list[bytes | None], int]]:
+    """Per problem: indices in the full list, languages and texts of the Python solutions, and how
+    many are in other languages."""
     ends, values = file.read_parallel(batch, name, row_of)
     with decoding(file.path):
         languages = as_numpy(Integer().wide(values["language"]))
@@ -227,7 +237,8 @@ def _python_solutions(
     for row in range(batch.num_rows):
         begin, end = bounds[row], bounds[row + 1]
         indices = (wanted[begin:end] - ends[row]).tolist()
-        yield indices, kept_languages[begin:end], kept_texts[begin:end]
+        others = int(ends[row + 1] - ends[row]) - len(indices)
+        yield indices, kept_languages[begin:end], kept_texts[begin:end], others
 
 
 def _numbers(
@@ -246,6 +257,13 @@ def _numbers(
                 hint=AS_UPSTREAM,
             )
     return found
+
+
+def _length(value: Any) -> int:
+    """How many pairs a struct of lists or a list of structs holds, null ones too."""
+    if isinstance(value, dict):
+        return max((len(each) for each in value.values() if each is not None), default=0)
+    return len(value or ())
 
 
 def _pairs(value: Any, first: str, second: str) -> list[tuple[Any, Any]]:

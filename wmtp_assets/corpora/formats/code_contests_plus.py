@@ -64,9 +64,11 @@ class CodeContestsPlus(DatasetFormat):
     difficulties = CodeContests.difficulties
     difficulty_names = CodeContests.difficulty_names
     source_names = CodeContests.source_names
+    scales = CodeContests.scales
     checks = (difficulty_in_training_range,)
     growth = CodeContests.growth
     row_bytes = CodeContests.row_bytes
+    version = CodeContests.version
 
     def __init__(self, shards: Sequence[Path] = ()) -> None:
         self._shards = tuple(shards)
@@ -174,6 +176,11 @@ class CodeContestsPlus(DatasetFormat):
             cf_rating=(grade or UNKNOWN).cf_rating,
             flags=records.SHARED_NAME if task_id != _name(problem_id, title) else 0,
             matched=grade is not None,
+            others={
+                is_correct: len(raw[name] or ())
+                - sum(one.fields["is_correct"] is is_correct for one in solutions)
+                for name, is_correct in _CLASSES
+            },
         )
 
 
@@ -195,8 +202,9 @@ def _keys(
 
 def _python(
     file: Shard, batch: pa.RecordBatch, name: str, row_of: Callable[[int], str]
-) -> Iterator[tuple[list[int], list[int], list[bytes | None]]]:
-    """Per problem: indices in the full list, languages and texts of the Python solutions."""
+) -> Iterator[tuple[list[int], list[int], list[bytes | None], int]]:
+    """Per problem: indices in the full list, languages and texts of the Python solutions, and how
+    many are in other languages."""
     ends, values = file.read_parallel(batch, name, row_of)
     with decoding(file.path):
         words = Text().read(values["language"])
@@ -204,10 +212,12 @@ def _python(
         wanted = np.flatnonzero(np.array(numbers, np.int8))
         texts = Text().read(values["code"].take(as_arrow(wanted)))
     bounds = np.searchsorted(wanted, ends).tolist()
-    for begin, (low, high) in zip(ends.tolist(), itertools.pairwise(bounds), strict=False):
+    every = itertools.pairwise(ends.tolist())
+    for (begin, end), (low, high) in zip(every, itertools.pairwise(bounds), strict=True):
         places = wanted[low:high].tolist()
         languages = [numbers[place] for place in places]
-        yield [place - begin for place in places], languages, texts[low:high]
+        others = end - begin - len(places)
+        yield [place - begin for place in places], languages, texts[low:high], others
 
 
 FORMAT = CodeContestsPlus()
