@@ -187,7 +187,7 @@ def test_a_run_that_cannot_fetch_could_not_be_attempted(
 ) -> None:
     catalog = small(project.catalog, "optional").model_copy(update={"hub": "huggingface"})
     # Pinned: the commit of a branch or tag would be asked for before the run.
-    text = tiny.catalog_text(catalog).replace("sample-3", "1d" * 20)
+    text = tiny.catalog_text(catalog).replace("sample-4", "1d" * 20)
     world.catalog.write_text(text, encoding="utf-8")
     monkeypatch.delenv("WMTP_HUB")
     with socket.socket() as closed:  # nobody listens on a port that is bound only

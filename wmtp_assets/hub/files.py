@@ -66,7 +66,7 @@ def is_commit(revision: str) -> bool:
 
 def is_fixed(revision: str) -> bool:
     """Whether a revision names the same files for ever: a commit, or a version of the sample
-    (`sample-3`), which no repository has as a commit."""
+    (`sample-4`), which no repository has as a commit."""
     return is_commit(revision) or _OF_THE_SAMPLE.fullmatch(revision) is not None
 
 

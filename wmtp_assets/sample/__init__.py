@@ -23,7 +23,7 @@ from wmtp_assets.sample.tokenizer import tokenizer_model
 from wmtp_assets.storage import claims, disk, locks
 from wmtp_assets.storage.receipts import record_bytes
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Raise it when any byte of the sample changes: revisions and completeness follow from it."""
 
 _WRITTEN_AT = "2026-01-01T00:00:00Z"

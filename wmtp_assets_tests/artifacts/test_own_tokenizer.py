@@ -38,7 +38,7 @@ DATASET = f"""\
   {ROWS}:
     layout: humaneval
     tokenizer: {NAME}
-    upstream: {{repository: openai/openai_humaneval, revision: sample-3, licence: sample}}
+    upstream: {{repository: openai/openai_humaneval, revision: sample-4, licence: sample}}
     splits:
       test: {{files: [openai_humaneval/test-00000-of-00001.parquet], rows: 12}}
 """

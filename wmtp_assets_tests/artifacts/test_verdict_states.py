@@ -44,7 +44,7 @@ def test_a_shipped_catalog_is_said_to_be_so_also_from_a_copy_of_its_file(
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("revision: sample-3", f"revision: {'f' * 40}"),
+        ("revision: sample-4", f"revision: {'f' * 40}"),
         ("        rows: 381\n        correct: 188\n        incorrect: 193\n", ""),
         ("vocab_size: 512", "vocab_size: 511"),
         ("    status: optional\n", ""),

@@ -226,7 +226,7 @@ def test_a_tokenizer_of_a_model_that_has_none_is_named(tmp_path: Path) -> None:
 def test_one_repository_cannot_be_pinned_to_two_revisions(tmp_path: Path) -> None:
     path = changed(
         tmp_path,
-        "repository: openai/openai_humaneval\n      revision: sample-3",
+        "repository: openai/openai_humaneval\n      revision: sample-4",
         "repository: google-research-datasets/mbpp\n      revision: main",
     )
     assert "google-research-datasets/mbpp is pinned to two revisions" in refusal(path)

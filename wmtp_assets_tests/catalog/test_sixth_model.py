@@ -17,7 +17,7 @@ SIXTH = """\
     layout: llama
     upstream:
       repository: princeton-nlp/Sheared-LLaMA-2.7B
-      revision: sample-3
+      revision: sample-4
       licence: generated sample, no licence of the real repository
     files:
       weights: [{path: pytorch_model-*.bin, count: 2}]

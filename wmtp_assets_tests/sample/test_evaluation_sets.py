@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from wmtp_assets.sample.evalsets import HUMANEVAL, MBPP
+from wmtp_assets.sample.tasks import TASKS
 
 
 def _execute(program: str, name: str = "") -> dict[str, Any]:
@@ -53,3 +55,16 @@ def test_every_humaneval_solution_passes_its_check(hub: Path) -> None:
         scope = _execute(row["prompt"] + row["canonical_solution"] + row["test"])
         scope["check"](scope[row["entry_point"]])
     assert any(not row["prompt"].isascii() for row in rows)
+
+
+def test_a_few_mbpp_tasks_are_in_two_splits() -> None:
+    texts = {split: {task.text for task in tasks} for split, (_, tasks) in TASKS.items()}
+    codes = {split: {task.code for task in tasks} for split, (_, tasks) in TASKS.items()}
+    shared = {
+        pair: (len(texts[pair[0]] & texts[pair[1]]), len(codes[pair[0]] & codes[pair[1]]))
+        for pair in itertools.combinations(TASKS, 2)
+    }
+    assert {pair: counts for pair, counts in shared.items() if any(counts)} == {
+        ("test", "validation"): (1, 1),
+        ("test", "train"): (1, 2),
+    }
