@@ -239,11 +239,6 @@ _TRAIN: Sequence[Task] = (
         ("swapped({'a': 1}) == {1: 'a'}", "swapped({}) == {}", "swapped({1: 2, 3: 4})[4] == 3"),
     ),
     Task(
-        "Write a function to find the n-th number that is a sum of 1 to some number.",
-        "def triangular(n):\n    return n * (n + 1) // 2",
-        ("triangular(4) == 10", "triangular(0) == 0", "triangular(1) == 1"),
-    ),
-    Task(
         "Write a function to tell on which weekday the n-th day after a Monday is. See the setup.",
         "def weekday(n):\n    return names[n % 7]",
         ("weekday(0) == 'Mon'", "weekday(8) == 'Tue'", "weekday(6) == 'Sun'"),
@@ -299,7 +294,8 @@ _TRAIN: Sequence[Task] = (
             "shared_beginning(['a', 'b']) == ''",
         ),
     ),
-    # One task of the test split as it is, and the solution of another below another text.
+    # A task of each other split as it is, and the solution of one more below another text.
+    _VALIDATION[0],
     _TEST[5],
     _TEST[14]._replace(text="Write a function to tell how far a list is from being sorted."),
 )

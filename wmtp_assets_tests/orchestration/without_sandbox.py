@@ -52,7 +52,7 @@ def main(command: list[str]) -> None:
     ):
         if libc.prctl(option, *rest) != 0:
             raise OSError(ctypes.get_errno(), f"prctl({option})")
-    os.execvp(command[0], command)
+    os.execvp(command[0], command)  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -67,4 +67,5 @@ def test_a_few_mbpp_tasks_are_in_two_splits() -> None:
     assert {pair: counts for pair, counts in shared.items() if any(counts)} == {
         ("test", "validation"): (1, 1),
         ("test", "train"): (1, 2),
+        ("validation", "train"): (1, 1),
     }
