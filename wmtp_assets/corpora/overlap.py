@@ -19,7 +19,7 @@ import xxhash
 from numpy.typing import NDArray
 
 FIELDS: Final = ("instruction", "output")
-_WHITE_SPACE: Final = b" \t\n\r\v\f"
+WHITE_SPACE: Final = b" \t\n\r\v\f"
 _SHOWN = 5
 
 
@@ -43,7 +43,7 @@ class TextHashes:
         exact: list[int] = []
         loose: list[int] = []
         for line, text in texts:
-            bare = text.translate(None, _WHITE_SPACE)
+            bare = text.translate(None, WHITE_SPACE)
             if bare:
                 lines.append(line)
                 exact.append(xxhash.xxh3_64_intdigest(text))
