@@ -129,7 +129,7 @@ _POOL = 4 << 20
 _HIDDEN_TIMES = 6  # lengthens private and generated tests, and no row
 
 
-class _Shard:
+class Shard:
     """The text of one shard, from a seed."""
 
     def __init__(self, seed: int, number: int) -> None:
@@ -254,7 +254,7 @@ class _Shard:
 def write_shard(folder: Path, seed: int, number: int, shards: int, problems: int) -> Path:
     path = folder / f"train-{number:05d}-of-{shards:05d}.parquet"
     first = number * PROBLEMS_PER_SHARD
-    rows = _Shard(seed, number).problems(first, min(PROBLEMS_PER_SHARD, problems - first))
+    rows = Shard(seed, number).problems(first, min(PROBLEMS_PER_SHARD, problems - first))
     with pq.ParquetWriter(path, SCHEMA) as writer:
         # Upstream's shards are one row group each; memory here is one shard per process.
         batches = []

@@ -22,6 +22,7 @@ from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.ranges import has_ends, largest_names
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.tokenizers import open_tokenizer
+from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.corpora.file_set import stored_stats
 from wmtp_assets.corpora.package_file import PackageFile
 from wmtp_assets.corpora.tests_file import ProblemTestsFile
@@ -197,3 +198,10 @@ def of_tests(project: Project, artifact: Artifact, made: Handle) -> Facts:
 def of_raw_view(project: Project, artifact: Artifact, made: Handle) -> Facts:
     """Of the view of fetched files: how many there are."""
     return {"files": len(made.receipt.files)}
+
+
+def of_duplicates(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of near-duplicates: the statistics in the file's footer. Raises CorpusError."""
+    (name,) = made.receipt.files
+    stated = AnnotationFile(made.folder / name, "duplicates").facts.get("statistics")
+    return stated if isinstance(stated, dict) else {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wmtp_assets.artifacts import facts
-from wmtp_assets.artifacts.make import datasets, evaluation, fetched, models
+from wmtp_assets.artifacts.make import datasets, duplicates, evaluation, fetched, models
 from wmtp_assets.artifacts.make.task import Maker
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import (
@@ -390,5 +390,19 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="a file is not the one that was fetched",
         icon="huggingface",
         beside=_files("raw/"),
+    ),
+    Kind.DUPLICATES: ArtifactKind(
+        make=duplicates.cluster_rows,
+        loaded_as=Handle,  # no artifact is made from it
+        facts=facts.of_duplicates,
+        checks="wmtp_assets.artifacts.checks.duplicates:DUPLICATES",
+        describe=_text(
+            "Which rows of a problem are nearly the same text: the cluster of each, so that a "
+            "sample can have one of them."
+        ),
+        red="rows are together that are not nearly the same, or apart that are",
+        icon="parquet",
+        counted="rows",
+        long_checks=True,
     ),
 }

@@ -48,12 +48,12 @@ class LabelConflicts:
     examples: list[tuple[int, int]] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """As JSON, in the order in which it is stored."""
         return {
-            "texts": self.texts,
             "correct": self.correct,
-            "incorrect": self.incorrect,
             "examples": [list(pair) for pair in self.examples],
+            "incorrect": self.incorrect,
+            "texts": self.texts,
         }
 
 

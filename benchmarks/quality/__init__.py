@@ -1,0 +1,1 @@
+"""Benchmarks: what is found out about rows."""
