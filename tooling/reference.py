@@ -16,7 +16,7 @@ from wmtp_assets.artifacts.checks import ArtifactCheck, checks_of
 from wmtp_assets.artifacts.checks.common import EVERY
 from wmtp_assets.catalog import Catalog, UpstreamModel, load_catalog
 from wmtp_assets.catalog.artifacts import Kind
-from wmtp_assets.catalog.schema import File
+from wmtp_assets.catalog.schema import File, Quality
 from wmtp_assets.generations import CONTRACTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
@@ -46,6 +46,9 @@ TITLES = {
     Kind.EVALUATION: "Evaluation files (`eval`)",
     Kind.TESTS: "Tests of whole problems (`tests`)",
     Kind.RAW_VIEW: "Fetched files under `raw/` (`raw_view`)",
+    Kind.VERDICTS: "Executed solutions (`verdicts`)",
+    Kind.LEAKS: "Leaks (`leaks`)",
+    Kind.DUPLICATES: "Near-duplicates (`duplicates`)",
 }
 
 # Which artifacts have a check that not every artifact of the kind has.
@@ -164,6 +167,9 @@ def _widest(catalog: Catalog) -> Catalog:
             models[name] = model.model_copy(update=asked)
     plus = {"layout": "humaneval-plus", "package_file": File(path="test.jsonl")}
     datasets = {**catalog.datasets, "plus": catalog.datasets["humaneval"].model_copy(update=plus)}
+    asked_of_rows = Quality(duplicates=("train",))
+    codecontests = datasets["codecontests"].model_copy(update={"quality": asked_of_rows})
+    datasets["codecontests"] = codecontests
     return catalog.model_copy(update={"models": models, "datasets": datasets})
 
 
