@@ -1,0 +1,234 @@
+"""The sandbox: after `confine`, a process can compute, read Python's library, and use one folder.
+
+A server is started for this alone, with an empty environment. It calls `isolate` once, forks one
+child for each program, and the child calls `confine`, then runs the program. Everything that stops
+a program is in force before its first line is read; docs/sandbox.md lists what stops what.
+
+Files need Landlock or namespaces; where the kernel offers neither, `available` refuses. The filter
+of system calls is always needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from ..errors import WmtpError
+from . import kernel, landlock, library, namespaces, privileges, seccomp
+from .limits import Limits
+
+Layer = Literal["landlock", "namespaces"]
+
+_LANDLOCK: Final = "Landlock (Linux 5.13 or newer, and `landlock` among the kernel's lsm=)"
+_NAMESPACES: Final = "namespaces (root with CAP_SYS_ADMIN, or user namespaces for everybody)"
+
+
+class ConfinementError(WmtpError):
+    """This machine cannot confine a program, or did not: nothing is run."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What this machine offers to confine programs, and what was done of it.
+
+    landlock: the version of Landlock (ABI) that is used; 0: none.
+    namespaces: "" (none), "plain" (made by root) or "user" (made by anybody).
+    enclosed: whether this process is in namespaces of its own; see `isolate`.
+    user: the uid and gid that programs run as; None: those of this process.
+    server: the process that forks the programs, 0 where it is not known.
+    """
+
+    landlock: int
+    namespaces: namespaces.Kind
+    enclosed: bool = False
+    user: int | None = None
+    server: int = 0
+
+    def to_json(self) -> str:
+        """As text, for a server's command line or pipe."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Means:
+        """What `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def available(*, without: Collection[Layer] = ()) -> Means:
+    """Finds out what this kernel offers to this user, by trying it, and leaves out `without`.
+
+    Forks: to be called while there is one thread. Raises ConfinementError where that is not enough
+    to confine anything.
+    """
+    here = kernel.machine()
+    if not here:
+        raise ConfinementError(
+            "Programs cannot be confined on this machine",
+            expected=f"Linux on {' or '.join(sorted(seccomp.ARCHITECTURES))}, 64 bits",
+            found=" ".join((os.uname().sysname, os.uname().machine)),
+            hint="run them elsewhere; everything else works without.",
+        )
+    if why := seccomp.why_not():
+        raise ConfinementError(
+            "This kernel takes no filter of system calls, so no program is run",
+            expected="seccomp with filters (CONFIG_SECCOMP_FILTER)",
+            found=why,
+            hint=_HINT,
+        )
+    reasons = []
+    abi = 0
+    if "landlock" in without:
+        reasons.append("Landlock: not to be used")
+    else:
+        try:
+            abi = landlock.version()
+        except OSError as error:
+            reasons.append(f"Landlock: {error.strerror}")
+    kind: namespaces.Kind = ""
+    if "namespaces" in without:
+        reasons.append("namespaces: not to be used")
+    else:
+        wanted: namespaces.Kind = "plain" if privileges.has(privileges.SYS_ADMIN) else "user"
+        with tempfile.TemporaryDirectory(prefix="wmtp-view-") as folder:
+            why = namespaces.why_not(wanted, Path(folder), library.folders())
+        if why:
+            reasons.append(f"namespaces: {why}")
+        else:
+            kind = wanted
+    if not abi and not kind:
+        raise ConfinementError(
+            "This machine offers nothing to confine a program's files with, so none is run",
+            expected=f"{_LANDLOCK}, or {_NAMESPACES}",
+            found="; ".join(reasons),
+            hint=_HINT,
+        )
+    return Means(landlock=abi, namespaces=kind, user=privileges.user_of_its_own())
+
+
+_HINT: Final = (
+    "`python -m wmtp_assets.execution` tries again and prints what is there; docs/sandbox.md says "
+    "what to ask of a container or a cluster's administrator."
+)
+
+
+def isolate(
+    means: Means,
+    scratch_root: Path,
+    *,
+    readable: Sequence[Path] = (),
+    limits: Limits | None = None,
+) -> Means:
+    """Makes this process the server of confined programs; goes on in namespaces where there are.
+
+    To be called once, by a process that was started for it, with a single thread and whatever it
+    imports imported: afterwards it can read only Python's library, `readable`, and `scratch_root`,
+    an existing folder, which is a small file system in memory from then on. (`limits` bounds it.)
+    What descends from this process and loses its parent becomes its child. Returns what `confine`
+    needs. Raises ConfinementError.
+    """
+    seccomp.prepare()
+    library.preload()
+    user = privileges.user_of_its_own()
+    enclosed = bool(means.namespaces)
+    try:
+        if means.namespaces:
+            seen = (*library.folders(), *readable)
+            namespaces.enter(means.namespaces, scratch_root, seen, limits or Limits())
+        kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    except OSError as error:
+        raise ConfinementError(
+            "This process could not be shut off", found=error.strerror, hint=_HINT
+        ) from error
+    return replace(means, enclosed=enclosed, user=user, server=os.getpid())
+
+
+def confine(
+    scratch: Path,
+    limits: Limits,
+    means: Means,
+    *,
+    readable: Sequence[Path] = (),
+    keep: Iterable[int] = (),
+) -> None:
+    """Leaves this process, a child of the server, nothing but computing and the folder `scratch`.
+
+    Of files it may read Python's library and `readable`; of descriptors it keeps 0, 1, 2 and
+    `keep`. `scratch` must exist and becomes the working folder; root gives it to the user that
+    programs run as. The process leads a session of its own and dies with the server. None of this
+    can be undone. Raises ConfinementError; the child must then end.
+    """
+    if not means.landlock and not means.enclosed:
+        raise ConfinementError(
+            "Nothing keeps this program from files: no Landlock, and isolate() was not called",
+            where="confine()",
+        )
+    try:
+        _confine(scratch, limits, means, readable, frozenset(keep))
+    except (OSError, ValueError) as error:
+        raise ConfinementError(
+            "A program could not be confined, and was not run",
+            found=getattr(error, "strerror", None) or error,
+            hint=_HINT,
+        ) from error
+
+
+def _confine(
+    scratch: Path,
+    limits: Limits,
+    means: Means,
+    readable: Sequence[Path],
+    keep: frozenset[int],
+) -> None:
+    with contextlib.suppress(PermissionError):  # it leads one already
+        os.setsid()
+    _close_all_but(keep | {0, 1, 2})
+    may_read = (*library.folders(), *library.existing(readable))
+    searches = _must_search(may_read, scratch, means)
+    rules = _rules(means.landlock, may_read, scratch) if means.landlock else -1
+    if means.user is not None:
+        os.chown(scratch, means.user, means.user)
+        scratch.chmod(0o700)
+    os.chdir(scratch)
+    os.umask(0o077)
+    limits.impose(counts_threads=privileges.is_alone(means.user))
+    privileges.drop(means.user, keep=[privileges.DAC_READ_SEARCH] if searches else [])
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user would have undone it
+    if means.server and os.getppid() != means.server:
+        os._exit(1)  # the server died before that
+    if means.landlock:
+        landlock.restrict(rules, means.landlock)
+        os.close(rules)
+    seccomp.install(os.getpid())
+
+
+def _rules(abi: int, may_read: Iterable[Path], scratch: Path) -> int:
+    exceptions = [(path, landlock.READ) for path in may_read]
+    exceptions += [(library.NULL, landlock.DEVICE), (scratch, landlock.SCRATCH)]
+    return landlock.ruleset(abi, exceptions)
+
+
+def _must_search(may_read: Iterable[Path], scratch: Path, means: Means) -> bool:
+    """Whether another user could not read, without a capability, what it is meant to read."""
+    if means.user is None:
+        return False
+    return not (
+        privileges.can_be_read_by_others(may_read, parents=not means.enclosed)
+        and (means.enclosed or privileges.can_be_read_by_others([scratch.parent], parents=True))
+    )
+
+
+def _close_all_but(kept: Iterable[int]) -> None:
+    last = -1
+    for number in sorted(kept):
+        os.closerange(last + 1, number)
+        last = number
+    os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
