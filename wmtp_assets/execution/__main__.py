@@ -15,9 +15,10 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     kinds = {"": "none", "plain": "made by root", "user": "user namespaces"}
+    users = {"own": "a new user each", "nobody": "nobody", "same": "this user"}
     print(f"Landlock: {f'version {means.landlock}' if means.landlock else 'none'}")
     print(f"namespaces: {kinds[means.namespaces]}")
-    print(f"programs run as: {'this user' if means.user is None else f'user {means.user}'}")
+    print(f"programs run as: {users[means.users]}")
     return 0
 
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
+import stat
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -41,14 +43,14 @@ class Means:
     landlock: the version of Landlock (ABI) that is used; 0: none.
     namespaces: "" (none), "plain" (made by root) or "user" (made by anybody).
     enclosed: whether this process is in namespaces of its own; see `isolate`.
-    user: the uid and gid that programs run as; None: those of this process.
+    users: whom programs run as: "own" (each a user that nobody else is), "nobody" or "same".
     server: the process that forks the programs, 0 where it is not known.
     """
 
     landlock: int
     namespaces: namespaces.Kind
     enclosed: bool = False
-    user: int | None = None
+    users: privileges.Users = "same"
     server: int = 0
 
     def to_json(self) -> str:
@@ -109,9 +111,12 @@ def available(*, without: Collection[Layer] = ()) -> Means:
             found="; ".join(reasons),
             hint=_HINT,
         )
-    return Means(landlock=abi, namespaces=kind, user=privileges.user_of_its_own())
+    return Means(landlock=abi, namespaces=kind, users=privileges.users())
 
 
+_ENVIRONMENT: Final = re.compile(
+    "PATH|HOME|TMPDIR|TZ|LANG|LC_[A-Z]+|PYTHON[A-Z]+|LD_LIBRARY_PATH|(OMP|OPENBLAS)_NUM_THREADS"
+)
 _HINT: Final = (
     "`python -m wmtp_assets.execution` tries again and prints what is there; docs/sandbox.md says "
     "what to ask of a container or a cluster's administrator."
@@ -124,29 +129,42 @@ def isolate(
     *,
     readable: Sequence[Path] = (),
     limits: Limits | None = None,
+    at_once: int = 2,
 ) -> Means:
     """Makes this process the server of confined programs; goes on in namespaces where there are.
 
     To be called once, by a process that was started for it, with a single thread and whatever it
     imports imported: afterwards it can read only Python's library, `readable`, and `scratch_root`,
-    an existing folder, which is a small file system in memory from then on. (`limits` bounds it.)
-    What descends from this process and loses its parent becomes its child. Returns what `confine`
-    needs. Raises ConfinementError.
+    an existing folder, which is a small file system in memory from then on, for as much as `limits`
+    allows each of the programs that run `at_once`. What descends from this process and loses its
+    parent becomes its child. Returns what `confine` needs.
+
+    Raises ConfinementError, also where the environment holds anything but what Python needs: a
+    program could find it in its memory, whatever is done to it afterwards.
     """
+    foreign = [name for name in os.environ if not _ENVIRONMENT.fullmatch(name)]
+    if foreign:
+        raise ConfinementError(
+            "The server of confined programs was started with an environment that is not empty",
+            expected="none, or PATH, TZ, LANG, LC_..., and variables of Python's own",
+            found=", ".join(sorted(foreign)[:5]),
+        )
     seccomp.prepare()
     library.preload()
-    user = privileges.user_of_its_own()
     enclosed = bool(means.namespaces)
     try:
         if means.namespaces:
             seen = (*library.folders(), *readable)
-            namespaces.enter(means.namespaces, scratch_root, seen, limits or Limits())
+            bounds = limits or Limits()
+            size, files = at_once * bounds.scratch_bytes, at_once * bounds.scratch_files
+            namespaces.enter(means.namespaces, scratch_root, seen, size, files)
         kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # its memory is no business of programs
     except OSError as error:
         raise ConfinementError(
             "This process could not be shut off", found=error.strerror, hint=_HINT
         ) from error
-    return replace(means, enclosed=enclosed, user=user, server=os.getpid())
+    return replace(means, enclosed=enclosed, server=os.getpid())
 
 
 def confine(
@@ -190,15 +208,21 @@ def _confine(
         os.setsid()
     _close_all_but(keep | {0, 1, 2})
     may_read = (*library.folders(), *library.existing(readable))
-    searches = _must_search(may_read, scratch, means)
+    user = privileges.user_for(means.users)
+    searches = user is not None and _must_search(may_read, scratch, means)
     rules = _rules(means.landlock, may_read, scratch) if means.landlock else -1
-    if means.user is not None:
-        os.chown(scratch, means.user, means.user)
+    if user is not None:
+        os.chown(scratch, user, user)
         scratch.chmod(0o700)
+        _give_pipes(user)
     os.chdir(scratch)
+    os.environ["HOME"] = os.environ["TMPDIR"] = str(scratch)
+    tempfile.tempdir = None  # what was found out about folders does not hold any more
     os.umask(0o077)
-    limits.impose(counts_threads=privileges.is_alone(means.user))
-    privileges.drop(means.user, keep=[privileges.DAC_READ_SEARCH] if searches else [])
+    limits.impose(counts_threads=means.users == "own")
+    if not means.landlock:
+        namespaces.see_only_own(scratch)
+    privileges.drop(user, keep=[privileges.DAC_READ_SEARCH] if searches else [])
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user would have undone it
@@ -210,6 +234,14 @@ def _confine(
     seccomp.install(os.getpid())
 
 
+def _give_pipes(user: int) -> None:
+    """Lets a user open /dev/stdin and the others again, which looks at whose the pipe is."""
+    for number in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(number).st_mode):
+                os.fchown(number, user, user)
+
+
 def _rules(abi: int, may_read: Iterable[Path], scratch: Path) -> int:
     exceptions = [(path, landlock.READ) for path in may_read]
     exceptions += [(library.NULL, landlock.DEVICE), (scratch, landlock.SCRATCH)]
@@ -218,8 +250,6 @@ def _rules(abi: int, may_read: Iterable[Path], scratch: Path) -> int:
 
 def _must_search(may_read: Iterable[Path], scratch: Path, means: Means) -> bool:
     """Whether another user could not read, without a capability, what it is meant to read."""
-    if means.user is None:
-        return False
     return not (
         privileges.can_be_read_by_others(may_read, parents=not means.enclosed)
         and (means.enclosed or privileges.can_be_read_by_others([scratch.parent], parents=True))
@@ -229,6 +259,7 @@ def _must_search(may_read: Iterable[Path], scratch: Path, means: Means) -> bool:
 def _close_all_but(kept: Iterable[int]) -> None:
     last = -1
     for number in sorted(kept):
-        os.closerange(last + 1, number)
+        if number > last + 1:  # of an empty range starting at 0, Python 3.11 closes everything
+            os.closerange(last + 1, number)
         last = number
     os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))

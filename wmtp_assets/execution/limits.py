@@ -7,6 +7,7 @@ process without rights could set, so whoever waits for the program asks `overste
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import resource
@@ -142,3 +143,33 @@ def held_in(folder: Path, most: int) -> tuple[int, int]:
         except OSError:
             continue
     return held, files
+
+
+def clear(folder: Path) -> None:
+    """Removes a folder with all that it holds, however deep, once the program has ended.
+
+    Folders within folders are moved up before they are emptied, so that this needs neither
+    recursion nor long paths nor many descriptors. Follows no link. What this user may not remove
+    stays.
+    """
+    waiting = [folder]
+    new = f"{os.urandom(8).hex()}-"
+    moved = 0
+    while waiting:
+        here = waiting.pop()
+        with contextlib.suppress(OSError):
+            here.chmod(0o700)
+            for entry in list(os.scandir(here)):
+                path = Path(entry.path)
+                if not entry.is_dir(follow_symlinks=False):
+                    path.unlink()
+                    continue
+                if here != folder:
+                    moved += 1
+                    path.chmod(0o700)  # to move a folder is to write to it
+                    path = path.rename(folder / f"{new}{moved}")
+                waiting.append(path)
+            if here != folder:
+                here.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()

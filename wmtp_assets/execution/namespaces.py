@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 from . import kernel, library
-from .limits import Limits
 
 Kind = Literal["", "plain", "user"]
 """None; those that root makes; those that a user makes, who is root in them only."""
@@ -41,12 +40,15 @@ _DETACH: Final = 2
 _KEPT: Final = _RDONLY | _NOSUID | _NODEV | _NOEXEC  # statvfs and mount write these alike
 
 
-def enter(kind: Kind, scratch_root: Path, readable: Iterable[Path], limits: Limits) -> None:
+def enter(
+    kind: Kind, scratch_root: Path, readable: Iterable[Path], scratch_bytes: int, scratch_files: int
+) -> None:
     """Goes on in a process of its own, in new namespaces, with nothing but the view.
 
     The process that called stays, waits, closes everything that it has open, and passes on how the
     new one ended; its death is the new one's. `scratch_root` must exist; in the view it is an
-    empty folder of that path. Needs a single thread. Raises OSError, in whichever process.
+    empty folder of that path, which takes `scratch_bytes` in `scratch_files` files. Needs a single
+    thread. Raises OSError, in whichever process.
     """
     user, group = os.getuid(), os.getgid()
     kernel.unshare(_ALL | (_NEWUSER if kind == "user" else 0))
@@ -63,7 +65,8 @@ def enter(kind: Kind, scratch_root: Path, readable: Iterable[Path], limits: Limi
     if select.select([alive], [], [], 0)[0]:  # the other end is closed: it had died before
         os._exit(1)
     os.close(alive)
-    _see_only(scratch_root.resolve(), readable, limits)
+    size = f"mode=755,size={scratch_bytes},nr_inodes={scratch_files + 64}"
+    _see_only(scratch_root.resolve(), readable, size)
 
 
 def _wait_for(child: int, held: int) -> None:
@@ -81,7 +84,7 @@ def _wait_for(child: int, held: int) -> None:
         os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
 
 
-def _see_only(scratch_root: Path, readable: Iterable[Path], limits: Limits) -> None:
+def _see_only(scratch_root: Path, readable: Iterable[Path], size: str) -> None:
     kernel.mount("", "/", "", _REC | _PRIVATE)
     root = scratch_root
     kernel.mount("tmpfs", str(root), "tmpfs", _NOSUID | _NODEV, "mode=755,size=1m")
@@ -91,8 +94,6 @@ def _see_only(scratch_root: Path, readable: Iterable[Path], limits: Limits) -> N
         _show(library.NULL, root, device=True)
     inside = root / scratch_root.relative_to("/")
     inside.mkdir(parents=True, exist_ok=True)
-    # Twice the bounds of one program: two may run at a time, and one that exceeds them is named.
-    size = f"mode=755,size={2 * limits.scratch_bytes},nr_inodes={2 * limits.scratch_files + 64}"
     kernel.mount("tmpfs", str(inside), "tmpfs", _NOSUID | _NODEV | _NOEXEC, size)
     _show_processes(root)
     os.chdir(root)
@@ -128,6 +129,31 @@ def _show_processes(root: Path) -> None:
         (root / "dev" / name).symlink_to(f"/proc/self/{target}")
 
 
+def see_only_own(scratch: Path) -> None:
+    """Hides from this process what lies beside `scratch`, and of /proc all but its descriptors.
+
+    So programs of one server are out of each other's reach, and out of its, also without Landlock
+    and as the same user. To be called by a child of the server, which still has the right to
+    mount. Leaves it in `scratch`. Raises OSError.
+    """
+    kernel.unshare(_NEWNS)
+    kernel.mount("", "/", "", _REC | _PRIVATE)
+    if Path("/proc/self/fd").exists():
+        _show_below("/proc", "/proc/self/fd", _NOSUID | _NODEV | _NOEXEC)
+    _show_below(str(scratch.parent), str(scratch), _NOSUID | _NODEV | _NOEXEC)
+
+
+def _show_below(above: str, folder: str, flags: int) -> None:
+    """Covers `above` with an empty file system that holds nothing but `folder`, and enters that."""
+    os.chdir(folder)
+    kernel.mount("tmpfs", above, "tmpfs", _NOSUID | _NODEV | _NOEXEC, "mode=755,size=16k")
+    Path(folder).mkdir(parents=True)
+    kernel.mount(".", folder, "", _BIND)
+    kernel.mount("", folder, "", _REMOUNT | _BIND | flags)
+    kernel.mount("", above, "", _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV | _NOEXEC)
+    os.chdir(folder)
+
+
 def why_not(kind: Kind, scratch_root: Path, readable: Iterable[Path]) -> str:
     """Why namespaces of a kind cannot be entered here, or "" if they can; tried in a child."""
     reading, writing = os.pipe()
@@ -136,7 +162,7 @@ def why_not(kind: Kind, scratch_root: Path, readable: Iterable[Path]) -> str:
         said = b"?"
         try:
             os.close(reading)
-            enter(kind, scratch_root, readable, Limits())
+            enter(kind, scratch_root, readable, 1 << 20, 64)
             said = b""
         except OSError as error:
             said = str(error.strerror or error).encode()[:1000] or b"?"

@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import stat
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from . import kernel
 
@@ -25,10 +26,12 @@ SETGID: Final = 6
 SETUID: Final = 7
 SYS_ADMIN: Final = 21
 
-NOBODY: Final = 65534
-_OWN_USERS: Final = (
-    1_900_000_000  # below here systemd's ranges for containers end; + a process's number
-)
+Users = Literal["own", "nobody", "same"]
+"""Whom programs run as: each as a user that nobody else is, all as nobody, as whoever runs them."""
+
+_NOBODY: Final = 65534
+# Above systemd's ranges for containers, below what some tools take for negative.
+_OWN_USERS: Final = range(1_900_000_000, 2_140_000_000)
 
 _VERSION_3: Final = 0x20080522
 
@@ -48,33 +51,40 @@ def has(*capabilities: int) -> bool:
     return all(mine >> one & 1 for one in capabilities)
 
 
-def user_of_its_own() -> int | None:
-    """A user (and group) that nobody is, for what this process starts; None: not possible here.
+def users() -> Users:
+    """Whom this process can let programs run as."""
+    if has(SETUID, SETGID):
+        if _mean_something(_OWN_USERS):
+            return "own"
+        if _mean_something(range(_NOBODY, _NOBODY + 1)):  # a container with few users
+            return "nobody"
+    return "same"
 
-    The number contains this process's own. Where such a number means nothing (in a container with
-    few users), it is nobody's.
+
+def user_for(whom: Users) -> int | None:
+    """The uid and gid for a program; None: it stays who it is.
+
+    Own ones are drawn, so that programs that run at a time are no business of each other's.
     """
-    if not has(SETUID, SETGID):
+    if whom == "same":
         return None
-    for user in (_OWN_USERS + os.getpid(), NOBODY):
-        if all(_means_something(user, kind) for kind in ("uid", "gid")):
-            return user
-    return None
+    return random.SystemRandom().choice(_OWN_USERS) if whom == "own" else _NOBODY
 
 
-def is_alone(user: int | None) -> bool:
-    """Whether a user comes from `user_of_its_own` and is nobody else."""
-    return user is not None and user >= _OWN_USERS
+def _mean_something(numbers: range) -> bool:
+    """Whether the first and last of some uids and gids are ones that this user namespace has."""
+    return all(
+        any(first <= numbers[0] and numbers[-1] < first + count for first, count in _extents(kind))
+        for kind in ("uid", "gid")
+    )
 
 
-def _means_something(number: int, kind: str) -> bool:
-    """Whether a uid or gid is one that this user namespace has."""
+def _extents(kind: str) -> list[tuple[int, int]]:
     try:
         lines = Path(f"/proc/self/{kind}_map").read_text("ascii").splitlines()
     except OSError:
-        return False
-    extents = [[int(word) for word in line.split()] for line in lines]
-    return any(first <= number < first + count for first, _, count in extents)
+        return []
+    return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
 
 
 def can_be_read_by_others(paths: Iterable[Path], *, parents: bool) -> bool:

@@ -1,0 +1,12 @@
+"""Loads a program into the kernel.
+
+Stopped by: seccomp
+Says: SIGSYS
+"""
+
+import ctypes
+import json
+
+NUMBERS = json.loads(input())["numbers"]
+ctypes.CDLL(None).syscall(NUMBERS["bpf"], 0, bytes(120), 120)
+print("ESCAPED: the call was made")

@@ -1,0 +1,15 @@
+"""Leaves a grandchild behind, in a session of its own, that goes on when everybody is gone.
+
+Stopped by: seccomp
+Says: PermissionError
+"""
+
+import os
+import time
+
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        time.sleep(20)
+    os._exit(0)
+print("ESCAPED: left a process behind")

@@ -1,0 +1,14 @@
+"""Folders in folders, so that whoever counts or removes them has to follow.
+
+Stopped by: whoever waits for it (files in its folder), the size of the view's file system
+Says: more than 200 files|No space left
+"""
+
+import os
+import time
+
+for number in range(5000):
+    os.mkdir("d")
+    os.chdir("d")
+    time.sleep(0.001)
+print("ESCAPED: is 5,000 folders deep")

@@ -1,0 +1,17 @@
+"""Recursion through C, without the interpreter's limit, until the stack ends.
+
+Stopped by: limits (stack, address space)
+Says: SIGSEGV|MemoryError|RecursionError|SystemError|time:
+"""
+
+import sys
+
+sys.setrecursionlimit(1 << 30)
+
+
+class Deep:
+    def __getattr__(self, name):
+        return getattr(self, name + "x")
+
+
+Deep().x  # noqa: B018

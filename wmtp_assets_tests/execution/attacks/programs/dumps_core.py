@@ -1,0 +1,9 @@
+"""Crashes, to leave an image of its memory behind.
+
+Stopped by: limits (core), and it is not dumpable
+Says: SIGABRT
+"""
+
+import os
+
+os.abort()

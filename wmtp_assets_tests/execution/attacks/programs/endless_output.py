@@ -1,0 +1,10 @@
+"""Prints for ever.
+
+Stopped by: whoever reads it (bytes of output)
+Says: printed more than 1048576 bytes
+"""
+
+import os
+
+while True:
+    os.write(1, b"x" * 65536)

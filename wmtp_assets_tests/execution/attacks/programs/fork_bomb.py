@@ -1,0 +1,14 @@
+"""Fork bomb: starts processes until none can be started.
+
+Stopped by: seccomp
+Says: PermissionError
+"""
+
+import os
+import time
+
+for _ in range(20):
+    if not os.fork():
+        time.sleep(0.2)
+        os._exit(0)
+    print("ESCAPED: started a process")

@@ -1,0 +1,12 @@
+"""A second name, in its own folder, for a file outside.
+
+Stopped by: seccomp, Landlock, view
+Says: PermissionError
+"""
+
+import json
+import os
+
+TARGET = json.loads(input())
+os.link(TARGET["precious"], "name")
+print("ESCAPED: has a name of its own for it")

@@ -1,0 +1,11 @@
+r"""Takes pages of the pool that belongs to the whole machine.
+
+Stopped by: seccomp
+Says: PermissionError|OSError: \[Errno 1\]
+"""
+
+import mmap
+
+MAP_HUGETLB = 0x40000
+mmap.mmap(-1, 2 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB)
+print("ESCAPED: has a huge page")

@@ -1,0 +1,12 @@
+"""Makes calls through a ring in memory, which no filter sees.
+
+Stopped by: seccomp
+Says: SIGSYS
+"""
+
+import ctypes
+import json
+
+NUMBERS = json.loads(input())["numbers"]
+ctypes.CDLL(None).syscall(NUMBERS["io_uring_setup"], 4, bytes(120))
+print("ESCAPED: the call was made")

@@ -1,0 +1,12 @@
+"""Reads or leaves keys in the kernel's keyrings.
+
+Stopped by: seccomp
+Says: SIGSYS
+"""
+
+import ctypes
+import json
+
+NUMBERS = json.loads(input())["numbers"]
+ctypes.CDLL(None).syscall(NUMBERS["keyctl"], 0, -3, 1, 0, 0)
+print("ESCAPED: the call was made")

@@ -1,0 +1,10 @@
+r"""Opens files until no number is left.
+
+Stopped by: limits (open files)
+Says: OSError: \[Errno 24\]
+"""
+
+import os
+
+opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(200)]
+print("ESCAPED: has", len(opened), "files open")

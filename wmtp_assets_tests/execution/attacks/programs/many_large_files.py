@@ -1,0 +1,13 @@
+"""Fills the disk with files of the largest size.
+
+Stopped by: whoever waits for it (bytes in its folder), the size of the view's file system
+Says: more than 8388608 bytes in its folder|No space left
+"""
+
+import time
+
+for number in range(100):
+    with open(f"file-{number}", "wb") as file:
+        file.write(b"x" * (1 << 20))
+    time.sleep(0.004)
+print("ESCAPED: wrote 100 MB")

@@ -1,0 +1,13 @@
+"""Fills the disk with many small files.
+
+Stopped by: whoever waits for it (files in its folder), the size of the view's file system
+Says: more than 200 files|No space left
+"""
+
+import time
+
+for number in range(20_000):
+    with open(f"file-{number}", "w") as file:
+        file.write("x")
+    time.sleep(0.0005)
+print("ESCAPED: wrote 20,000 files")

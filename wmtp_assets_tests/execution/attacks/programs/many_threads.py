@@ -1,0 +1,16 @@
+"""Ten thousand threads.
+
+Stopped by: limits (threads of a user of its own, address space), whoever waits for it
+Says: can't start new thread|more than 32 threads
+"""
+
+import threading
+import time
+
+threading.stack_size(32768)
+for count in range(10_000):
+    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+    if count > 1000:
+        print("ESCAPED: has", count, "threads")
+        break
+    time.sleep(0.001)

@@ -1,0 +1,10 @@
+"""Writes into the memory of its parent.
+
+Stopped by: Landlock, view
+Says: PermissionError|FileNotFoundError
+"""
+
+import os
+
+with open(f"/proc/{os.getppid()}/mem", "r+b"):
+    print("ESCAPED: opened its parent's memory")

@@ -1,0 +1,15 @@
+"""Leaves the session and group by which it is ended.
+
+Stopped by: seccomp
+Says: PermissionError
+"""
+
+import os
+
+try:
+    os.setpgid(0, os.getpgid(os.getppid()))
+    print("ESCAPED: joined its parent's group")
+except OSError as error:
+    print("refused:", error)
+os.setsid()
+print("ESCAPED: has a session of its own")

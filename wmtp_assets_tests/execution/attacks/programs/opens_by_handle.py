@@ -1,0 +1,12 @@
+"""Opens a file by its number on the disk, past every folder.
+
+Stopped by: seccomp
+Says: SIGSYS
+"""
+
+import ctypes
+import json
+
+NUMBERS = json.loads(input())["numbers"]
+ctypes.CDLL(None).syscall(NUMBERS["open_by_handle_at"], -100, bytes(24), 0)
+print("ESCAPED: the call was made")

@@ -1,0 +1,12 @@
+"""Measures other processes by the processor's counters.
+
+Stopped by: seccomp
+Says: SIGSYS
+"""
+
+import ctypes
+import json
+
+NUMBERS = json.loads(input())["numbers"]
+ctypes.CDLL(None).syscall(NUMBERS["perf_event_open"], bytes(128), 0, -1, -1, 0)
+print("ESCAPED: the call was made")

@@ -1,0 +1,12 @@
+"""Advises on the memory of another process.
+
+Stopped by: seccomp
+Says: SIGSYS
+"""
+
+import ctypes
+import json
+
+NUMBERS = json.loads(input())["numbers"]
+ctypes.CDLL(None).syscall(NUMBERS["process_madvise"], -1, None, 0, 0, 0)
+print("ESCAPED: the call was made")

@@ -1,0 +1,15 @@
+"""Takes over its parent as a debugger does.
+
+Stopped by: seccomp
+Says: SIGSYS
+"""
+
+import ctypes
+import json
+import os
+
+NUMBERS = json.loads(input())["numbers"]
+PTRACE_SEIZE = 0x4206
+if ctypes.CDLL(None).syscall(NUMBERS["ptrace"], PTRACE_SEIZE, os.getppid(), 0, 0) == 0:
+    print("ESCAPED: traces its parent")
+print("ESCAPED: the call was made")

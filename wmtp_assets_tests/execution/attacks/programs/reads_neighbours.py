@@ -1,0 +1,13 @@
+"""Looks into the folders of other programs, and leaves something there.
+
+Stopped by: Landlock, view
+Says: PermissionError|Read-only
+"""
+
+import os
+
+for name in os.listdir(".."):
+    if name != os.path.basename(os.getcwd()):
+        print("ESCAPED: sees", name)
+with open("../new", "w"):
+    print("ESCAPED: wrote beside its folder")

@@ -1,0 +1,17 @@
+"""Makes its parent the owner of a pipe, who is sent a signal whenever there is something to read.
+
+Stopped by: seccomp, Landlock from version 6
+Says: PermissionError
+"""
+
+import fcntl
+import os
+import signal
+
+reading, writing = os.pipe()
+F_SETSIG = 10
+fcntl.fcntl(reading, fcntl.F_SETOWN, os.getppid())
+fcntl.fcntl(reading, F_SETSIG, signal.SIGUSR1)
+fcntl.fcntl(reading, fcntl.F_SETFL, os.O_ASYNC)
+os.write(writing, b"x")
+print("ESCAPED: made its parent an owner")

@@ -1,0 +1,9 @@
+"""Waits for ever, and takes no time of the processor.
+
+Stopped by: whoever waits for it (the clock)
+Says: time: .* on the clock
+"""
+
+import time
+
+time.sleep(1_000_000)

@@ -1,0 +1,9 @@
+r"""A file of a terabyte that holds nothing.
+
+Stopped by: limits (size of a file)
+Says: OSError: \[Errno 27\]
+"""
+
+with open("large", "wb") as file:
+    file.truncate(1 << 40)
+print("ESCAPED: has a file of a terabyte")

@@ -1,0 +1,12 @@
+"""Starts a shell as libraries do.
+
+Stopped by: seccomp
+Says: PermissionError
+"""
+
+import os
+import subprocess
+
+if os.system("echo ESCAPED: a shell") == 0:
+    print("ESCAPED: system")
+subprocess.run(["/bin/sh", "-c", "echo ESCAPED: a shell"])

@@ -1,0 +1,11 @@
+"""Stops itself, so that no signal but SIGKILL reaches it.
+
+Stopped by: whoever waits for it (the clock)
+Says: time: .* on the clock
+"""
+
+import os
+import signal
+
+os.kill(os.getpid(), signal.SIGSTOP)
+print("ESCAPED: somebody woke it")

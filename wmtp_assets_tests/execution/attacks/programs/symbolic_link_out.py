@@ -1,0 +1,14 @@
+"""A symbolic link in its own folder that leads out of it.
+
+Stopped by: seccomp, Landlock, view
+Says: PermissionError
+"""
+
+import json
+import os
+
+TARGET = json.loads(input())
+os.symlink(TARGET["secret"], "link")
+print("made a link")
+with open("link") as file:
+    print("ESCAPED:", file.read())

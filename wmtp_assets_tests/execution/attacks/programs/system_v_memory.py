@@ -1,0 +1,14 @@
+"""Leaves shared memory behind that belongs to no process.
+
+Stopped by: seccomp, view
+Says: PermissionError
+"""
+
+import ctypes
+import os
+
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.shmget(0, 4096, 0o1666) >= 0:
+    print("ESCAPED: has shared memory")
+number = ctypes.get_errno()
+raise OSError(number, os.strerror(number))

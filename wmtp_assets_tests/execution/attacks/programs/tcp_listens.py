@@ -1,0 +1,12 @@
+"""Listens on a port.
+
+Stopped by: seccomp, network of its own, Landlock from version 4
+Says: PermissionError
+"""
+
+import socket
+
+with socket.socket() as listener:
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    print("ESCAPED: listens")

@@ -1,0 +1,11 @@
+"""Takes memory, and touches all of it, until there is none.
+
+Stopped by: limits (address space)
+Says: MemoryError
+"""
+
+kept = []
+for megabytes in range(64, 2048, 64):  # a tenth of ten gigabytes: enough to see
+    kept.append(bytearray(b"x") * (64 << 20))
+    if megabytes > 640:
+        print("ESCAPED: holds", megabytes, "MB")

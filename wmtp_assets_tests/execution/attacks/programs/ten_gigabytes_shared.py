@@ -1,0 +1,13 @@
+r"""Takes memory by shared mappings, which are no heap.
+
+Stopped by: limits (address space)
+Says: OSError: \[Errno 12\]
+"""
+
+import mmap
+
+kept = []
+for _ in range(32):
+    kept.append(mmap.mmap(-1, 64 << 20))
+    if len(kept) > 10:
+        print("ESCAPED: mapped", 64 * len(kept), "MB")

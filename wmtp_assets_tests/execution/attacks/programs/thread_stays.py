@@ -1,0 +1,20 @@
+"""Ends its main thread while another one goes on.
+
+Stopped by: limits (processor time)
+Says: time:
+"""
+
+import ctypes
+import json
+import threading
+
+NUMBERS = json.loads(input())["numbers"]
+
+
+def go_on():
+    while True:
+        pass
+
+
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).syscall(NUMBERS["exit"], 0)

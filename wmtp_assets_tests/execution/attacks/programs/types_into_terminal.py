@@ -1,0 +1,11 @@
+"""Types a command into the terminal of whoever started it.
+
+Stopped by: seccomp
+Says: PermissionError
+"""
+
+import fcntl
+
+TIOCSTI = 0x5412
+fcntl.ioctl(0, TIOCSTI, b"x")
+print("ESCAPED: typed")

@@ -1,0 +1,14 @@
+"""A socket that has a path.
+
+Stopped by: seccomp, view
+Says: PermissionError
+"""
+
+import json
+import socket
+
+TARGET = json.loads(input())
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect(TARGET["unix"])
+    connection.send(b"ESCAPED")
+    print("ESCAPED: connected")

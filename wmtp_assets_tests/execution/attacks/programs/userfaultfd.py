@@ -1,0 +1,12 @@
+"""Handles its own page faults, as exploits of the kernel do.
+
+Stopped by: seccomp
+Says: SIGSYS
+"""
+
+import ctypes
+import json
+
+NUMBERS = json.loads(input())["numbers"]
+ctypes.CDLL(None).syscall(NUMBERS["userfaultfd"], 1)
+print("ESCAPED: the call was made")

@@ -1,0 +1,24 @@
+"""Writes where everybody may write.
+
+Stopped by: Landlock, view
+Says: PermissionError|FileNotFoundError|Read-only
+"""
+
+import json
+import tempfile
+
+TARGET = json.loads(input())
+for path in (TARGET["outside"] + "/new", TARGET["precious"], "/tmp/new", "/var/tmp/new", "../new"):
+    try:
+        with open(path, "w") as file:
+            file.write("ESCAPED")
+        if path != "../new" or TARGET["outside"]:
+            print("ESCAPED: wrote", path)
+    except OSError as error:
+        refused = error
+try:
+    with tempfile.NamedTemporaryFile(dir=TARGET["outside"]):
+        print("ESCAPED: a temporary file outside")
+except OSError as error:
+    refused = error
+raise refused
