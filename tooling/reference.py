@@ -167,7 +167,7 @@ def _widest(catalog: Catalog) -> Catalog:
             models[name] = model.model_copy(update=asked)
     plus = {"layout": "humaneval-plus", "package_file": File(path="test.jsonl")}
     datasets = {**catalog.datasets, "plus": catalog.datasets["humaneval"].model_copy(update=plus)}
-    asked_of_rows = Quality(duplicates=("train",))
+    asked_of_rows = Quality(leaks=("train",), duplicates=("train",))
     codecontests = datasets["codecontests"].model_copy(update={"quality": asked_of_rows})
     datasets["codecontests"] = codecontests
     return catalog.model_copy(update={"models": models, "datasets": datasets})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 from wmtp_assets.artifacts.documents import certificate_facts, certificate_of
@@ -22,7 +23,6 @@ from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.ranges import has_ends, largest_names
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.tokenizers import open_tokenizer
-from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.corpora.file_set import stored_stats
 from wmtp_assets.corpora.package_file import PackageFile
 from wmtp_assets.corpora.tests_file import ProblemTestsFile
@@ -193,6 +193,18 @@ def of_tests(project: Project, artifact: Artifact, made: Handle) -> Facts:
     (name,) = (name for name in made.receipt.files if name.endswith(".parquet"))
     counts = ProblemTestsFile(made.folder / name).facts.get("counts")
     return counts if isinstance(counts, dict) else {}
+
+
+def of_leaks(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of leaks: what the file states of them. Raises CorpusError."""
+    (name,) = made.receipt.files
+    return leak_facts(made.folder / name)
+
+
+def leak_facts(path: Path) -> Facts:
+    """The statistics in the footer of a file of leaks: rows and pairs, by set and kind."""
+    stated = AnnotationFile(path, "leaks").facts.get("statistics")
+    return stated if isinstance(stated, dict) else {}
 
 
 def of_raw_view(project: Project, artifact: Artifact, made: Handle) -> Facts:

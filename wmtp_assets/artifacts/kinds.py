@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wmtp_assets.artifacts import facts
-from wmtp_assets.artifacts.make import datasets, duplicates, evaluation, fetched, models
+from wmtp_assets.artifacts.make import (
+    datasets,
+    duplicates,
+    evaluation,
+    fetched,
+    leaks,
+    models,
+)
 from wmtp_assets.artifacts.make.task import Maker
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import (
@@ -374,6 +381,19 @@ KINDS: Mapping[Kind, ArtifactKind] = {
             "from which one problem's are read alone."
         ),
         red="its tests are not what upstream's files have",
+        icon="parquet",
+        long_checks=True,
+    ),
+    Kind.LEAKS: ArtifactKind(
+        make=leaks.search_rows,
+        loaded_as=Handle,
+        facts=facts.of_leaks,
+        checks="wmtp_assets.artifacts.checks.leaks:LEAKS",
+        describe=_text(
+            "The rows that hold what models are evaluated on: verbatim, reformatted or renamed, "
+            "with both texts."
+        ),
+        red="its lines are not what searching the rows finds",
         icon="parquet",
         long_checks=True,
     ),

@@ -80,7 +80,7 @@ def about(rows: RowIndex) -> dict[str, Any]:
 def write_annotation(
     path: Path,
     kind: AnnotationKind,
-    columns: Mapping[str, Sequence[object] | NDArray[Any]],
+    columns: Mapping[str, Sequence[object] | NDArray[Any] | pa.ChunkedArray],
     rows: RowIndex,
     facts: Mapping[str, object] | None = None,
 ) -> None:
@@ -119,8 +119,10 @@ def write_annotation(
         writer.close()
 
 
-def _arrow(values: Sequence[object] | NDArray[Any]) -> pa.Array:
+def _arrow(values: Sequence[object] | NDArray[Any] | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Not by `pa.array` where they are numpy's: that imports pandas."""
+    if isinstance(values, pa.ChunkedArray):
+        return values
     if isinstance(values, np.ndarray) and values.dtype != np.object_:
         return as_arrow(values)
     return pa.array(list(values))

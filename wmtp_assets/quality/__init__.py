@@ -5,6 +5,7 @@
     answers       problems with several correct answers
     parsing       whether a program's text is Python 3
     rates         how often labels hold, with intervals
+    leaks         rows that hold what models are evaluated on
     figures       all figures of a split, for whoever states them
 
 Pure functions over a corpus and Parquet files: no artifact and no Dagster here. How foreign

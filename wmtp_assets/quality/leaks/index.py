@@ -1,0 +1,268 @@
+"""The index of references: which shingles make a text worth a closer look.
+
+Each reference is one pattern or several: sets of shingles with weights, which are inverse document
+frequencies in bits. A text is a candidate where it has enough of a pattern's weight; for that it
+must have one of the pattern's rarest shingles, and only those are looked for in every text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from wmtp_assets.corpora.reader import Corpus
+from wmtp_assets.quality.leaks.parsing import Parser
+from wmtp_assets.quality.leaks.references import References
+from wmtp_assets.quality.leaks.tokens import (
+    Hashes,
+    Numbers,
+    Stream,
+    lex_code,
+    lex_prose,
+    shingles,
+    wholes,
+)
+
+ENOUGH: Final = 0.5  # of a pattern's weight, where not all is asked for
+_SHORT: Final = 120.0  # bits: of a pattern with less, all is asked for
+INFORMATIVE: Final = 30.0  # bits: a program with less must be the same with its names
+_TELLING: Final = 12.0  # bits: one with less says nothing
+_PROSE_WORDS: Final = 8  # fewer say nothing
+_WHOLE_TOKENS: Final = 25  # of a program that is looked for as a whole
+_DOCUMENTS: Final = 4096  # of the corpus, that frequencies are counted in
+_SMOOTHING: Final = 1024  # documents: in a small corpus, nothing is rare by that alone
+_BITS: Final = 22  # of a shingle that the map of all has
+NAMED, SHAPED, PROSE = range(3)
+INSTRUCTION, OUTPUT = "instruction", "output"
+_DEFINES: Final = re.compile(r"^\s*(async\s+)?def\s+\w+\(", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What one stream of a reference's field is known by: its distinct shingles, ascending."""
+
+    reference: int
+    field: str
+    keys: Hashes
+    perfect: bool
+
+
+class Members:
+    """A set of 64-bit hashes, and what finds its members among many."""
+
+    def __init__(self, keys: Hashes) -> None:
+        self.keys = np.unique(keys)
+        self._map = np.zeros(1 << _BITS, np.bool_)
+        self._map[self.keys >> np.uint64(64 - _BITS)] = True
+
+    def find(self, values: Hashes) -> tuple[Numbers, Numbers]:
+        """Where among `values` members stand, and which: places in `keys`."""
+        at = np.flatnonzero(self._map[values >> np.uint64(64 - _BITS)])
+        if not self.keys.size or not at.size:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        found = values[at]
+        places = np.minimum(np.searchsorted(self.keys, found), self.keys.size - 1)
+        right = self.keys[places] == found
+        return at[right], places[right]
+
+
+class Patterns:
+    """The patterns of one stream."""
+
+    def __init__(self, patterns: Sequence[Pattern], documents: Sequence[Stream]) -> None:
+        every = [pattern.keys for pattern in patterns]
+        self._all = Members(np.concatenate(every) if every else np.empty(0, np.uint64))
+        bits = self._bits(every, documents)
+        self.patterns: list[Pattern] = []
+        self.weights: list[NDArray[np.float64]] = []
+        triggers: list[tuple[Hashes, int]] = []
+        for pattern in patterns:
+            weights = bits[np.searchsorted(self._all.keys, pattern.keys)]
+            total = weights.sum()
+            if total < (_TELLING if pattern.perfect else INFORMATIVE):
+                continue
+            if total < _SHORT:
+                pattern = replace(pattern, perfect=True)
+            order = np.argsort(-weights, kind="stable")
+            spared = 0.0 if pattern.perfect else (1 - ENOUGH) * total
+            # Of the heaviest, so many that a text without them has too little.
+            count = int(np.searchsorted(np.cumsum(weights[order]), spared, "right")) + 1
+            triggers.append((pattern.keys[order[:count]], len(self.patterns)))
+            self.patterns.append(pattern)
+            self.weights.append(weights)
+        keys = np.concatenate([own for own, _ in triggers] or [np.empty(0, np.uint64)])
+        owners = np.concatenate(
+            [np.full(own.size, number) for own, number in triggers] or [np.empty(0, np.int64)]
+        )
+        order = np.argsort(keys, kind="stable")
+        self._triggers = Members(keys)
+        self._owners = owners[order]
+        self._begins = np.append(np.searchsorted(keys[order], self._triggers.keys), keys.size)
+
+    def _bits(self, every: Sequence[Hashes], documents: Sequence[Stream]) -> NDArray[np.float64]:
+        """The weight of every key: patterns are documents, too."""
+        counts = np.zeros(self._all.keys.size, np.int64)
+        total = _SMOOTHING + len(every)
+        for own in every:
+            counts[np.searchsorted(self._all.keys, own)] += 1
+        for stream in documents:
+            at, keys = self._all.find(stream.shingles())
+            once = np.unique(stream.texts_at(at) * self._all.keys.size + keys)
+            counts += np.bincount(once % self._all.keys.size, minlength=counts.size)
+            total += stream.bounds.size - 1
+        return np.log2(total / np.maximum(counts, 1))
+
+    def candidates(self, stream: Stream) -> Iterator[tuple[int, Pattern, float]]:
+        """Texts of the stream, patterns of which they have enough, and which share of each."""
+        hashes = stream.shingles()
+        at, keys = self._triggers.find(hashes)
+        if not at.size:
+            return
+        counts = self._begins[keys + 1] - self._begins[keys]
+        texts = np.repeat(stream.texts_at(at), counts)
+        inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        owners = self._owners[np.repeat(self._begins[keys], counts) + inside]
+        pairs = np.unique(texts * len(self.patterns) + owners)
+        last, own = -1, np.empty(0, np.uint64)
+        for pair in pairs.tolist():
+            text, number = divmod(pair, len(self.patterns))
+            if text != last:
+                last, own = text, np.unique(shingles(stream.of(text)))
+            share = self._share(own, number) if own.size else 0.0
+            if share >= (1.0 if self.patterns[number].perfect else ENOUGH):
+                yield text, self.patterns[number], share
+
+    def _share(self, own: Hashes, number: int) -> float:
+        """How much of a pattern's weight is among the shingles `own`, which ascend."""
+        keys, weights = self.patterns[number].keys, self.weights[number]
+        there = own[np.minimum(np.searchsorted(own, keys), own.size - 1)] == keys
+        return 1.0 if there.all() else min(float(weights[there].sum() / weights.sum()), 0.9999)
+
+
+class Index:
+    """All references, and how they are found."""
+
+    def __init__(self, references: References, corpus: Corpus, parser: Parser) -> None:
+        self.references = references
+        found: dict[int, list[Pattern]] = {NAMED: [], SHAPED: [], PROSE: []}
+        programs: list[tuple[Hashes, Numbers]] = []
+        for number, source in enumerate(references.sources):
+            seen: set[bytes] = set()
+            for begin, rows in source.batches():
+                first = references.first(number) + begin
+                for at, row in enumerate(rows, first):
+                    _add_prompt(found[PROSE], at, row[INSTRUCTION], seen)
+                    if not source.whole:
+                        _add_solution(found, at, row, parser)
+                if source.whole:
+                    programs.append(_whole_programs([row[OUTPUT] for row in rows], first))
+        documents = _documents(corpus)
+        code = [
+            lex_code([row[OUTPUT].encode(errors="replace") for row in rows]) for rows in documents
+        ]
+        prose = [
+            lex_prose(
+                [
+                    row[name].encode(errors="replace")
+                    for row in rows
+                    for name in (INSTRUCTION, OUTPUT)
+                ]
+            )
+            for rows in documents
+        ]
+        self.named = Patterns(found[NAMED], [one.named for one in code])
+        self.shaped = Patterns(found[SHAPED], [one.shaped for one in code])
+        self.prose = Patterns(found[PROSE], prose)
+        hashes = np.concatenate([one for one, _ in programs] or [np.empty(0, np.uint64)])
+        owners = np.concatenate([one for _, one in programs] or [np.empty(0, np.int64)])
+        order = np.argsort(hashes, kind="stable")
+        self._programs = Members(hashes)
+        self._owners = owners[order]
+        self._begins = np.append(np.searchsorted(hashes[order], self._programs.keys), hashes.size)
+
+    def programs(self, stream: Stream) -> Iterator[tuple[int, list[int]]]:
+        """Programs of the stream that may be a reference as a whole, and which references."""
+        texts, keys = self._programs.find(wholes(stream))
+        for text, key in zip(texts.tolist(), keys.tolist(), strict=True):
+            yield text, self._owners[self._begins[key] : self._begins[key + 1]].tolist()
+
+
+def _documents(corpus: Corpus) -> list[list[dict[str, str]]]:
+    """A row of each of some problems, evenly over the corpus, in pieces."""
+    if not len(corpus):
+        return []
+    firsts = np.flatnonzero(np.diff(corpus.column("problem"), prepend=-1))
+    chosen = firsts[np.linspace(0, firsts.size - 1, min(firsts.size, _DOCUMENTS)).astype(np.int64)]
+    return [corpus.take(chosen[at : at + 512]) for at in range(0, chosen.size, 512)]
+
+
+def _add_prompt(found: list[Pattern], at: int, text: str, seen: set[bytes]) -> None:
+    """An instruction, once of all rows that have it; and the longest of its paragraphs where that
+    is most of it: the rest may be examples, or the name that a function should have."""
+    key = xxhash.xxh3_128_digest(text.encode(errors="surrogatepass"))
+    if key in seen:
+        return
+    seen.add(key)
+    # The names in a prompt that is a program may be others.
+    perfect = not _DEFINES.search(text)
+    found.extend(_prose_patterns(at, INSTRUCTION, prompt_texts(text), perfect))
+
+
+def prompt_texts(text: str) -> list[str]:
+    """An instruction, and the longest of its paragraphs where that is most of it."""
+    longest = max(text.split("\n\n"), key=len)
+    return [text, longest] if longest != text and 2 * len(longest) >= len(text) else [text]
+
+
+def _prose_patterns(
+    at: int, field: str, texts: Sequence[str], perfect: bool = True
+) -> Iterator[Pattern]:
+    for text in texts:
+        words = lex_prose([text.encode(errors="replace")]).of(0)
+        if words.size >= _PROSE_WORDS:
+            yield Pattern(at, field, np.unique(shingles(words)), perfect)
+
+
+def _add_solution(
+    found: dict[int, list[Pattern]], at: int, row: dict[str, str], parser: Parser
+) -> None:
+    output = row[OUTPUT]
+    text = program_text(row, parser)
+    if text is None:
+        found[PROSE].extend(_prose_patterns(at, OUTPUT, [output]))
+        return
+    program = parser.program(text)
+    bare = program.bare if program else ""
+    texts = {text, bare} if bare else {text}
+    rebound = frozenset(name.encode() for name in (program.rebound if program else ()))
+    known: set[bytes] = set()
+    for one in sorted(texts):
+        for renamed in {frozenset[bytes](), rebound}:
+            streams = lex_code([one.encode(errors="replace")], renamed=renamed)
+            for kind, stream in ((NAMED, streams.named), (SHAPED, streams.shaped)):
+                keys = np.unique(shingles(stream.of(0)))
+                if keys.size and (digest := bytes([kind]) + keys.tobytes()) not in known:
+                    known.add(digest)
+                    found[kind].append(Pattern(at, OUTPUT, keys, perfect=kind == NAMED))
+
+
+def program_text(row: dict[str, str], parser: Parser) -> str | None:
+    """The program of a row: its output, or instruction and output where only both together are one,
+    as of HumanEval. None where neither is."""
+    for text in (row[OUTPUT], f"{row[INSTRUCTION]}\n{row[OUTPUT]}"):
+        program = parser.program(text)
+        if program is not None and program.whole is not None and program.whole.size > 1:
+            return text
+    return None
+
+
+def _whole_programs(outputs: Sequence[str], first: int) -> tuple[Hashes, Numbers]:
+    stream = lex_code([text.encode(errors="replace") for text in outputs]).bare
+    enough = np.flatnonzero(np.diff(stream.bounds) > _WHOLE_TOKENS)
+    return wholes(stream)[enough], enough + first

@@ -1,0 +1,294 @@
+"""Programs compared by their syntax trees: the same but for layout, comments, docstrings,
+annotations, and, where asked, names.
+
+Nothing is executed. Upstream's programs are read by `ast.parse`, in a process of its own
+(`parser`): a text that is made for it can make it crash.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import textwrap
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+MOST_BYTES: Final = 64 << 10  # of a program that is parsed
+MOST_NODES: Final = 20_000
+_LONG_TEXT: Final = 20  # characters of a text that say as much as ten nodes
+_MOST_PIECES = 200  # functions of a program that is parsed piece by piece
+_BUILTINS: Final = frozenset(dir(builtins))
+_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_IMPORTS: Final = (ast.Import, ast.ImportFrom)
+# Of no importance to what a program does, or written anew by a formatter.
+_PASSED_OVER: Final = frozenset(
+    {"ctx", "type_comment", "kind", "annotation", "returns", "type_ignores", "type_params"}
+)
+# Fields that hold a name that may be another.
+_NAMES: Final = {
+    ast.Name: "id",
+    ast.arg: "arg",
+    ast.FunctionDef: "name",
+    ast.AsyncFunctionDef: "name",
+    ast.ClassDef: "name",
+    ast.ExceptHandler: "name",
+    ast.MatchAs: "name",
+    ast.MatchStar: "name",
+    ast.MatchMapping: "rest",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A program, or a function or class in it: digests of its tree with its names (`exact`) and
+    with names numbered as they come (`renamed`), and its `size`: its nodes, and half of the
+    characters of its texts. Lines count from 1. `outermost` of what stands on the program's own
+    level."""
+
+    exact: str
+    renamed: str
+    size: int
+    first: int
+    last: int
+    outermost: bool = False
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is compared of a program: all of it, every function and class, and what else stands on
+    its own level but imports and calls. `bare` is its text
+    without docstrings and annotations; `rebound` are built-in names that it gives a meaning of its
+    own."""
+
+    whole: Part | None
+    parts: list[Part] = field(default_factory=list)
+    bare: str = ""
+    rebound: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Program:
+        """From what `document` gives."""
+        whole = document["whole"]
+        parts = [Part(**part) for part in document["parts"]]
+        return cls(**{**document, "whole": Part(**whole) if whole else None, "parts": parts})
+
+
+def read_program(text: str) -> Program | None:
+    """The program of a text; where it is no Python 3 as a whole, those of its functions that are.
+    None where nothing of it is, or it is longer than is parsed."""
+    if len(text) > MOST_BYTES:
+        return None
+    tree = _parsed(text)
+    if tree is not None:
+        return _program(tree)
+    parts: list[Part] = []
+    for first, piece in _pieces(text):
+        tree = _parsed(piece)
+        found = _program(tree) if tree is not None else None
+        for part in found.parts if found is not None else ():
+            lines = {"first": part.first + first, "last": part.last + first}
+            parts.append(Part(**{**asdict(part), **lines}))
+    return Program(None, parts) if parts else None
+
+
+def _parsed(text: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def _pieces(text: str) -> Iterator[tuple[int, str]]:
+    """The functions and classes of a text by their indentation, each with its first line from 0."""
+    lines = text.splitlines()
+    begins = [at for at, line in enumerate(lines) if line.lstrip().startswith(("def ", "class "))]
+    for begin in begins[:_MOST_PIECES]:
+        depth = len(lines[begin]) - len(lines[begin].lstrip())
+        end = begin + 1
+        while end < len(lines):
+            bare = lines[end].strip()
+            if bare and bare[0] not in "#)]}" and lines[end].find(bare[0]) <= depth:
+                break
+            end += 1
+        yield begin, textwrap.dedent("\n".join(lines[begin:end]))
+
+
+def _program(tree: ast.Module) -> Program | None:
+    if sum(1 for _ in ast.walk(tree)) > MOST_NODES:
+        return None
+    scope = _Scope.of(tree)
+    outermost = {id(node) for node in tree.body if not _only_shows(node)}
+    parts = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt) and (isinstance(node, _DEFINITIONS) or id(node) in outermost):
+            lines = (node.lineno, node.end_lineno or node.lineno)
+            parts.append(scope.part(node, *lines, outermost=id(node) in outermost))
+    ends = [node.end_lineno or 1 for node in tree.body]
+    whole = scope.part(tree, 1, max(ends, default=1))
+    rebound = sorted((scope.given - scope.modules.keys()) & _BUILTINS)
+    return Program(whole, parts, _bare(tree), rebound)
+
+
+def _imported(tree: ast.Module) -> dict[str, str]:
+    """What names of the program stand for that it imports."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, _IMPORTS):
+            of = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            for one in node.names:
+                found[one.asname or one.name.partition(".")[0]] = of + one.name
+    return found
+
+
+def _bound(unit: ast.AST) -> set[str]:
+    """The names that a unit gives a meaning: parameters, targets, functions, classes."""
+    found = set()
+    for node in ast.walk(unit):
+        if isinstance(node, ast.Name):
+            if not isinstance(node.ctx, ast.Load):
+                found.add(node.id)
+        elif type(node) in _NAMES:
+            name = getattr(node, _NAMES[type(node)])
+            if name is not None:
+                found.add(name)
+    return found
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What names are in a program: what those stand for that it imports, its functions and classes,
+    its parameters, and all that it gives a meaning."""
+
+    modules: dict[str, str]
+    definitions: set[str]
+    parameters: set[str]
+    given: set[str]
+
+    @classmethod
+    def of(cls, tree: ast.Module) -> _Scope:
+        every = list(ast.walk(tree))
+        return cls(
+            _imported(tree),
+            {node.name for node in every if isinstance(node, _DEFINITIONS)},
+            {node.arg for node in every if isinstance(node, ast.arg)},
+            _bound(tree),
+        )
+
+    def part(self, unit: ast.AST, first: int, last: int, outermost: bool = False) -> Part:
+        """What a unit is compared by."""
+        bound = _bound(unit)
+        numbers: dict[str, str] = {}
+        exact, renamed = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
+        size = 0
+
+        def put(text: str, other: str | None = None) -> None:
+            for digest, value in ((exact, text), (renamed, text if other is None else other)):
+                # A length first: no two sequences of texts are the same bytes.
+                encoded = value.encode(errors="surrogatepass")
+                digest.update(f"{len(encoded)}:".encode() + encoded)
+
+        stack: list[object] = [unit]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, ast.AST):
+                size += 1
+                put("Assign" if isinstance(node, ast.AnnAssign) else type(node).__name__)
+                stack += reversed(list(self._fields(node)))
+            elif isinstance(node, list):
+                kept = [one for one in node if not _means_nothing(one)]
+                put(f"[{len(kept)}")
+                stack += reversed(kept)
+            elif isinstance(node, _Name):
+                fixed = self._elsewhere(node.name, bound)
+                put(node.name, fixed or numbers.setdefault(node.name, f"#{len(numbers)}"))
+            else:
+                if isinstance(node, (str, bytes)):
+                    size += min(len(node), _LONG_TEXT) // 2
+                put(f"{type(node).__name__} {node!r}")
+        return Part(exact.hexdigest(), renamed.hexdigest(), size, first, last, outermost)
+
+    def _elsewhere(self, name: str, bound: set[str]) -> str:
+        """What a name stands for that the program takes from elsewhere, where it cannot be called
+        otherwise; "" of any other."""
+        if name in bound:
+            return ""
+        if name in self.modules:
+            return f"={self.modules[name]}"
+        return f"={name}" if name in _BUILTINS or name not in self.given else ""
+
+    def _fields(self, node: ast.AST) -> Iterator[object]:
+        """What a node holds, in order, as far as it counts."""
+        if isinstance(node, ast.AnnAssign):
+            yield [node.target]
+            yield node.value
+            return
+        for name, value in ast.iter_fields(node):
+            if name in _PASSED_OVER:
+                continue
+            if isinstance(value, str) and (
+                _NAMES.get(type(node)) == name
+                # A method of a class of the program, an argument of a function of it.
+                or (isinstance(node, ast.Attribute) and value in self.definitions)
+                or (isinstance(node, ast.keyword) and value in self.parameters)
+            ):
+                yield _Name(value)
+            elif isinstance(node, (ast.Global, ast.Nonlocal)):
+                yield list(map(_Name, value))
+            else:
+                yield value
+
+
+@dataclass(frozen=True)
+class _Name:
+    name: str
+
+
+def _means_nothing(statement: object) -> bool:
+    """Whether a statement says nothing: a string, `pass`, a bare annotation. Imports are seen in
+    what their names stand for."""
+    if isinstance(statement, ast.Expr):
+        value = statement.value
+        return isinstance(value, ast.Constant) and isinstance(value.value, str)
+    if isinstance(statement, ast.AnnAssign):
+        return statement.value is None
+    return isinstance(statement, (ast.Pass, *_IMPORTS))
+
+
+def _only_shows(statement: ast.stmt) -> bool:
+    """Whether a statement of a program's own level is none of its logic: it imports, or calls what
+    was defined, say to print it."""
+    return isinstance(statement, ast.Expr) or _means_nothing(statement)
+
+
+class _Bare(ast.NodeTransformer):
+    """Leaves out docstrings and annotations."""
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.AnnAssign):
+            given = ast.Pass() if node.value is None else ast.Assign([node.target], node.value)
+            return self.generic_visit(ast.copy_location(given, node))
+        for name in ("annotation", "returns"):
+            if getattr(node, name, None) is not None:
+                setattr(node, name, None)
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [one for one in body if isinstance(one, _IMPORTS) or not _means_nothing(one)]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+        return self.generic_visit(node)
+
+
+def _bare(tree: ast.Module) -> str:
+    """The text of a program without what counts for nothing. Changes the tree."""
+    try:
+        return ast.unparse(ast.fix_missing_locations(_Bare().visit(tree)))
+    except (RecursionError, ValueError):
+        return ""
