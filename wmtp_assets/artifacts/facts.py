@@ -23,6 +23,7 @@ from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.ranges import has_ends, largest_names
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
 from wmtp_assets.checkpoints.tokenizers import open_tokenizer
+from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.corpora.file_set import stored_stats
 from wmtp_assets.corpora.package_file import PackageFile
 from wmtp_assets.corpora.tests_file import ProblemTestsFile

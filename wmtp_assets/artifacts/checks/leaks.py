@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.checks.subject import KindChecks, Subject
-from wmtp_assets.artifacts.make.leaks import leaks_file, sources_of
+from wmtp_assets.artifacts.checks.annotations import AnnotationSubject, annotation_is_of_rows
+from wmtp_assets.artifacts.checks.subject import KindChecks
+from wmtp_assets.artifacts.make.leaks import sources_of
 from wmtp_assets.artifacts.types import Split
 from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.corpora.annotations import AnnotationFile, about
-from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.row_index import as_numpy
 from wmtp_assets.corpora.selection import Rows
-from wmtp_assets.findings import Check, Finding, Outcome, check, lazy
+from wmtp_assets.findings import AS_EXPECTED, Check, Finding, Outcome, check, lazy
 from wmtp_assets.quality.figures.leaks import Leaks, leaks_of
 from wmtp_assets.quality.leaks.table import leaks_table
 
@@ -33,18 +33,10 @@ _HINT: Final = (
 )
 
 
-class LeaksSubject(Subject):
+class LeaksSubject(AnnotationSubject):
     """The leaks of a split."""
 
-    @lazy
-    def file(self) -> AnnotationFile:
-        """The lines. Raises CorpusError."""
-        return AnnotationFile(self.folder / leaks_file(self.artifact), "leaks")
-
-    @lazy
-    def corpus(self) -> Corpus:
-        """The rows that they are about. Raises CorpusError."""
-        return Corpus(self._rows(self.artifact.inputs[0]))
+    annotation = "leaks"
 
     @lazy
     def leaks(self) -> Leaks:
@@ -56,25 +48,14 @@ class LeaksSubject(Subject):
         sources = sources_of(self.project, self.artifact, self._rows)
         return leaks_table(self.corpus, sources, rows=rows)
 
-    def _rows(self, name: str) -> Any:
+    def _rows(self, name: str) -> Path:
         return Split(*self.place(name)).jsonl
 
 
-@check("The leaks are about the rows that there are, by their digest and number.")
-def leaks_of_these_rows(subject: LeaksSubject) -> Outcome:
-    wanted, found = about(subject.corpus.row_index), subject.file.facts["about"]
-    return Outcome(wanted == found, _described(wanted), _described(found), str(subject.file.path))
-
-
-def _described(stated: Mapping[str, Any]) -> str:
-    jsonl = stated["jsonl"]
-    return (
-        f"{stated['rows']:,} rows of {stated['dataset']} {stated['split']}, {jsonl['bytes']:,} "
-        f"bytes, SHA-256 {jsonl['sha256']}"
-    )
-
-
-@check("Searched again, rows drawn at random hold what the lines say, and nothing else.")
+@check(
+    "Searched again, rows drawn at random hold what the lines say, and nothing else.",
+    apart=True,
+)
 def leaks_found_again(subject: LeaksSubject) -> Outcome:
     seed = secrets.randbits(32) if subject.seed is None else subject.seed
     draw = np.random.default_rng(seed)
@@ -91,8 +72,9 @@ def leaks_found_again(subject: LeaksSubject) -> Outcome:
     return Outcome(
         not wrong,
         f"of {rows.size:,} rows, the {lines.num_rows:,} lines that the file has",
-        wrong or "as expected",
+        wrong or AS_EXPECTED,
         str(subject.file.path),
+        hint=subject.again if wrong else "",
         details={"seed": seed},
     )
 
@@ -148,7 +130,11 @@ def no_leaks(subject: LeaksSubject) -> Outcome:
 
 
 def _checks(project: Project, artifact: Artifact) -> list[Check[LeaksSubject]]:
-    return [leaks_of_these_rows, leaks_found_again, no_leaks]
+    return [annotation_is_of_rows.on(_itself), leaks_found_again, no_leaks]
+
+
+def _itself(subject: LeaksSubject) -> LeaksSubject:
+    return subject
 
 
 def _made_again(project: Project, artifact: Artifact) -> list[Finding]:
@@ -165,8 +151,9 @@ def all_leaks_found_again(subject: LeaksSubject) -> Outcome:
     return Outcome(
         not wrong,
         f"{found.num_rows:,} lines, and counts that follow from them",
-        wrong or "as expected",
+        wrong or AS_EXPECTED,
         str(subject.file.path),
+        hint=subject.again if wrong else "",
     )
 
 
