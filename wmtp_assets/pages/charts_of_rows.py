@@ -10,6 +10,7 @@ from wmtp_assets.pages.chart import Bar, Chart
 from wmtp_assets.pages.language import Language, words_of
 from wmtp_assets.pages.row_facets import NONE, Facets
 from wmtp_assets.pages.row_query import CLASSES, Range, RowQuery
+from wmtp_assets.quality.figures.scales import Length
 
 
 def difficulty_chart(
@@ -43,18 +44,25 @@ def token_chart(
     query: RowQuery | None = None,
     path: str = "",
     language: Language = "en",
+    lengths: Mapping[str, Length] | None = None,
 ) -> Chart | None:
     """Rows by length in steps of `TOKEN_BIN`, with the longest that is allowed; None without rows.
 
-    With a `query`, bars link to their rows below `path`.
+    With a `query`, bars link to their rows below `path`; with `lengths` of the same rows they are
+    parted by class.
     """
     words = words_of(language)
     bars = []
+    by_class = [(lengths or {})[name].bins for name in CLASSES if name in (lengths or {})]
     for place, times in sorted(counts.items()):
         low, high = place * TOKEN_BIN, min((place + 1) * TOKEN_BIN - 1, limit)
         href, chosen = _link(query, "tokens", (low, high), path)
-        title = words["tokens_bar"].format(low, high, times)
-        bars.append(Bar(place, title, (times,), href, chosen))
+        if by_class:
+            parts = tuple(bins[place] if place < len(bins) else 0 for bins in by_class)
+            template = "tokens_class_bar" if len(parts) == len(CLASSES) else "tokens_bar"
+        else:
+            parts, template = (times,), "tokens_bar"
+        bars.append(Bar(place, words[template].format(low, high, *parts), parts, href, chosen))
     if not bars:
         return None
     # Behind the step that holds the limit: a row may be exactly as long.

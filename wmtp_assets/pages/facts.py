@@ -37,6 +37,7 @@ from wmtp_assets.corpora.reader import Corpus, open_corpus
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.generations import model_folder
 from wmtp_assets.hub.files import RepoId
+from wmtp_assets.pages.quality_facts import QualityFacts, quality_of
 from wmtp_assets.pages.row_facets import Facets, facets_of_all
 from wmtp_assets.pages.rows import Line, SplitOfRows, read_lines, splits_of_rows
 from wmtp_assets.storage.errors import StorageError
@@ -119,7 +120,8 @@ class ModelFacts:
 @dataclass(frozen=True)
 class SplitFacts:
     """A split: how many rows of upstream's were dropped, and why (`funnel`: candidates, dropped by
-    reason, kept), its counts, and a few rows. `trouble` is why there are no facts."""
+    reason, kept), its counts, a few rows, and the quality of all. `trouble` is why there are no
+    facts."""
 
     of: SplitOfRows
     rows: int = 0
@@ -129,6 +131,7 @@ class SplitFacts:
     facets: Facets | None = None
     funnel: Mapping[str, int] = field(default_factory=dict)
     lines: Sequence[Line] = ()
+    quality: QualityFacts | None = None
     trouble: WmtpError | None = None
 
 
@@ -361,6 +364,7 @@ def _split(project: Project, split: SplitOfRows) -> SplitFacts:
             )
         rows = len(corpus)
         lines = sample_lines(corpus)
+        quality = quality_of(project, split.artifact, receipt, corpus.row_index)
     except WmtpError as error:
         return SplitFacts(split, trouble=error)
     except OSError as error:
@@ -374,6 +378,7 @@ def _split(project: Project, split: SplitOfRows) -> SplitFacts:
         facets_of_all(stats),
         whole_funnel(stats),
         lines,
+        quality,
     )
 
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from wmtp_assets.pages.chart import bar_chart, shares
+from wmtp_assets.pages.rate_chart import rate_chart
 from wmtp_assets.pages.text import excerpt, size, visible
 
 
@@ -31,6 +32,8 @@ def templates() -> Environment:
         "excerpt": excerpt,
         "size": size,
         "chart": bar_chart,
+        "rates": rate_chart,
+        "sum_of": lambda counts: sum(counts.values()),
         "count": lambda number: f"{number:,}",
     }
     style = style_sheet()

@@ -17,6 +17,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Condition, Verdict
 from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.pages.charts_of_quality import quality_words
 from wmtp_assets.pages.charts_of_rows import difficulty_chart, token_chart
 from wmtp_assets.pages.facts import ReportFacts, SplitFacts, dropped, facts_of
 from wmtp_assets.pages.html import templates
@@ -127,9 +128,13 @@ def report_page(facts: ReportFacts, language: Language, served: bool = False) ->
             raise ValueError(f"{split.of.path} has trouble, and no counts to draw")
         path, query = split.of.path, RowQuery(lang=language) if served else None
         classed = split.of.format.classed
+        scales = split.quality.figures.scales if split.quality else None
+        lengths = scales.lengths if scales and classed else None
         return {
             "difficulty": difficulty_chart(split.facets, classed, query, path, language),
-            "tokens": token_chart(split.facets.tokens, split.of.max_tokens, query, path, language),
+            "tokens": token_chart(
+                split.facets.tokens, split.of.max_tokens, query, path, language, lengths
+            ),
         }
 
     return (
@@ -144,6 +149,7 @@ def report_page(facts: ReportFacts, language: Language, served: bool = False) ->
             served=served,
             charts=charts,
             dropped=dropped,
+            **quality_words(language),
             described=described,
             here=here,
             loading=LOADING,

@@ -26,8 +26,9 @@ _TEXT = {
 }
 _LISTS = {"ul", "ol", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tr", "th", "td"}
 _FORM = {"form", "label", "select", "option", "button"}
+_FOLDED = {"details", "summary"}
 _PICTURE = {"figure", "figcaption", "svg", "g", "path", "rect", "text"}
-ELEMENTS = VOID | _DOCUMENT | _TEXT | _LISTS | _FORM | _PICTURE
+ELEMENTS = VOID | _DOCUMENT | _TEXT | _LISTS | _FORM | _FOLDED | _PICTURE
 ADDRESSES = frozenset({"href", "src", "action", "formaction", "xlink:href", "data", "poster"})
 
 

@@ -47,12 +47,14 @@ def figures_of(
     duplicates: Path | None = None,
     *,
     as_published: bool = True,
+    scales: Callable[[RowIndex], Scales] = scales_of,
 ) -> Figures:
     """What is known of the split that `index` and `stats` are of.
 
     `verdicts` is the JSON document of rates, `leaks` and `duplicates` are annotations; None where
-    there is none. `as_published`: whether the source is the one that publications are about. A part
-    that cannot be read, or is about other rows, is said in `troubles`, and the others are given.
+    there is none. `as_published`: whether the source is the one that publications are about;
+    `scales` counts the index, or remembers. A part that cannot be read, or is about other rows, is
+    said in `troubles`, and the others are given.
     """
     troubles: dict[str, WmtpError] = {}
     rows = about(index)
@@ -78,7 +80,7 @@ def figures_of(
         str(rows["split"]),
         len(index),
         funnel_of(stats, row_format, as_published=as_published),
-        read("scales", index.path, lambda _: scales_of(index)),
+        read("scales", index.path, lambda _: scales(index)),
         read("labels", verdicts, lambda path: labels_of(path, rows)),
         read("leaks", leaks, lambda path: leaks_of(annotation(path, "leaks"))),
         read("clusters", duplicates, lambda path: clusters_of(annotation(path, _TWINS), index)),
