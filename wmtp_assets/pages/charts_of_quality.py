@@ -18,12 +18,14 @@ from wmtp_assets.quality.figures.labels import Labels, Rate
 def rates_chart(
     labels: Labels, by: str, row_format: DatasetFormat, language: Language = "en"
 ) -> RateChart | None:
-    """How often the labels of each class hold, by `all`, `source`, `difficulty` or `language`;
-    None where no rate is stated."""
+    """How often the labels of each class hold, of all rows and by `source`, `difficulty` or
+    `language`; None where no rate is stated."""
     words = words_of(language)
     groups = []
-    for value, rates in labels.by(by).items():
-        label = words["all_rows_label"] if by == "all" else value_name(by, value, row_format)
+    every = [(words["all_rows_label"], rates) for rates in labels.by("all").values()]
+    for value, rates in sorted(labels.by(by).items(), key=lambda item: (item[0] is None, item[0])):
+        every.append((value_name(by, value, row_format), rates))
+    for label, rates in every:
         intervals = [_interval(rates.get(name), label, words) for name in series_of(labels)]
         if any(intervals):
             groups.append(RateGroup(label, intervals))
@@ -48,9 +50,16 @@ def value_name(by: str, value: int | None, row_format: DatasetFormat) -> str:
     return "–" if value is None else names.get(value, str(value))
 
 
-def percent(fraction: float | None) -> str:
-    """A fraction in percent, with one digit behind the point; a dash where there is none."""
-    return "–" if fraction is None else f"{100 * fraction:.1f} %"
+def percent(fraction: float | None, digits: int = 1) -> str:
+    """A fraction in percent, with `digits` behind the point; a dash where there is none."""
+    return "–" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def interval_of(rate: Rate) -> str:
+    """The ends of a rate's interval, in percent."""
+    if rate.low is None or rate.high is None:
+        return "–"
+    return f"{100 * rate.low:.1f}–{100 * rate.high:.1f} %"
 
 
 def _interval(rate: Rate | None, label: str, words: Mapping[str, str]) -> Interval | None:
@@ -82,6 +91,7 @@ def quality_words(language: Language) -> Mapping[str, Callable[..., object]]:
 
     return {
         "percent": percent,
+        "interval_of": interval_of,
         "value_name": value_name,
         "series_of": series_of,
         "rates_chart": rates_chart,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-_WIDTH, _HEIGHT = 480, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 18, 40
+_WIDTH, _HEIGHT = 480, 198
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 26, 40
 _BASE, _RISE = _HEIGHT - _BOTTOM, _HEIGHT - _TOP - _BOTTOM
 _DOT, _CAP = 4, 3  # half of a dot's side and of the line that ends an interval
 _LETTER = 6.2  # the width of one, about

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 from wmtp_assets.pages.chart import Bar, Chart, round_step
+from wmtp_assets.pages.rate_chart import RateChart
 from wmtp_assets.pages.text import size
 
 LIMIT: Final = 1000  # characters of Markdown
@@ -59,6 +60,34 @@ def picture(chart: Chart, legend: str) -> str | None:
         f"<g transform='translate({_LEFT + slot // 2},{_BASE})scale({slot},-1)' "
         f"stroke-width='.8'>{drawn}</g><path stroke='{_GREY}' d='{axis}'/>"
         f"{_texts(_axis_labels(first, last, unit, slot), most)}</svg>"
+    )
+    return _markdown(chart.title, svg, legend)
+
+
+def whiskers(chart: RateChart, legend: str) -> str | None:
+    """Fractions with their intervals as Markdown, side by side on a scale from 0 to 100 %, its
+    `legend` below it; None where that is too long to be shown."""
+    most = max((len(group.intervals) for group in chart.groups), default=0)
+    if not most:
+        return None
+    step = max(4, min(12, (_WIDTH - _LEFT) // (len(chart.groups) * (most + 1))))
+    drawn = ""
+    for series in range(most):
+        path = ""
+        for number, group in enumerate(chart.groups):
+            if series < len(group.intervals) and (one := group.intervals[series]) is not None:
+                x = _LEFT + step * (number * (most + 1) + series + 1)
+                low, high, rate = (
+                    round(_BASE - _RISE * end) for end in (one.low, one.high, one.rate)
+                )
+                path += f"M{x},{low}V{high}M{x - 3},{rate}h6"
+        drawn += f"<path stroke='{_COLOURS[series % len(_COLOURS)]}' stroke-width='2' d='{path}'/>"
+    right = _LEFT + step * len(chart.groups) * (most + 1)
+    svg = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{right + 6}' height='{_BASE + 6}' "
+        f"font-family='Arial' font-size='9' fill='{_GREY}'>"
+        f"<text y='{_BASE - _RISE + 6}'>100</text><text y='{_BASE}'>0 %25</text>"
+        f"<path stroke='{_GREY}' d='M{_LEFT},{_BASE - _RISE}V{_BASE}H{right}'/>{drawn}</svg>"
     )
     return _markdown(chart.title, svg, legend)
 

@@ -248,9 +248,10 @@ def test_both_languages_have_the_same_words() -> None:
     for name in plain:
         holes = [sorted(re.findall(r"\{[^}]*\}", words[one][name])) for one in LANGUAGES]
         assert holes[0] == holes[1], name
-    template = (folder.parent / "templates" / "report.html").read_text()
-    for name in re.findall(r'say\("(\w+)"', template):
-        assert name in words["en"], name
+    for template in ("report.html", "quality.html"):
+        text = (folder.parent / "templates" / template).read_text()
+        for name in re.findall(r'say\("(\w+)"[,)]', text):
+            assert name in words["en"], name
 
 
 def test_the_command_writes_it(

@@ -2,6 +2,7 @@
 
     values        what a page is made of
     rows          splits, their metadata and schemas
+    quality       what is found out about rows
     checkpoints   checkpoints, certificates and shards
     documents     fetched files, documents and the tokenizer
 

@@ -14,6 +14,7 @@ from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.records import LANGUAGES
 from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets.pages.asset.quality import funnel_by_class, scales_shown
 from wmtp_assets.pages.asset.values import (
     SHOWN_FIELDS,
     WORD_BESIDE,
@@ -33,6 +34,8 @@ from wmtp_assets.pages.row_query import CLASSES, FLAGS
 from wmtp_assets.pages.rows import Line, SplitOfRows, rows_of
 from wmtp_assets.pages.small_picture import COLOUR_NAMES, picture
 from wmtp_assets.pages.text import plain
+from wmtp_assets.quality.figures.funnel import funnel_of
+from wmtp_assets.quality.figures.scales import scales_of
 from wmtp_assets.storage.receipts import Receipt
 
 _TEXT: Final = 70  # characters of a row's text in a table
@@ -51,6 +54,8 @@ def of_rows(project: Project, artifact: Artifact, folder: Path, receipt: Receipt
         "classes": _classes(facets, int(stats["problems_with_rows"])),
         **_length_picture(split, facets),
         "funnel": Table(_funnel(project, split, receipt)),
+        **funnel_by_class(funnel_of(stats, where, as_published=False)),
+        **scales_shown(scales_of(corpus.row_index), where),
         "some rows": Table([_line(line, where) for line in lines]),
         "all rows": Link(split.path),
         "columns": Table(_columns(row_schema(where))),

@@ -1,0 +1,174 @@
+"""What the report says of a split's quality: the figures of its files, whatever they quote."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.errors import WmtpError
+from wmtp_assets.pages.charts_of_quality import interval_of, percent, rates_chart, size_range
+from wmtp_assets.pages.facts import ReportFacts, facts_of
+from wmtp_assets.pages.language import LANGUAGES, Language
+from wmtp_assets.pages.quality_facts import QualityFacts
+from wmtp_assets.pages.rate_chart import Interval, RateChart, RateGroup, rate_chart
+from wmtp_assets.pages.report import report_page
+from wmtp_assets.pages.small_picture import LIMIT, whiskers
+from wmtp_assets.quality.figures.clusters import SIZES
+from wmtp_assets.quality.figures.funnel import Stated
+from wmtp_assets.quality.figures.labels import Rate
+from wmtp_assets.quality.figures.split import Figures
+from wmtp_assets_tests.pages.quality_planting import planted, with_quality
+from wmtp_assets_tests.pages.reading import Read, check_harmless
+
+FORMAT = FORMATS["code-contests"]
+
+
+@pytest.fixture(scope="module")
+def facts(project: Project) -> ReportFacts:
+    return facts_of(project)
+
+
+@pytest.fixture(scope="module")
+def figures(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Figures:
+    return planted(project, tmp_path_factory.mktemp("quality"))
+
+
+@pytest.fixture(params=LANGUAGES)
+def language(request: pytest.FixtureRequest) -> Language:
+    found: Language = request.param
+    return found
+
+
+def shown(facts: ReportFacts, figures: Figures, language: Language = "en", **unmade: Any) -> Read:
+    """The report with these figures of its first split, as a file."""
+    return check_harmless(report_page(with_quality(facts, QualityFacts(figures, unmade)), language))
+
+
+def test_every_figure_is_on_the_page(
+    facts: ReportFacts, figures: Figures, language: Language
+) -> None:
+    page = shown(facts, figures, language)
+    words = re.sub(r"\s+", " ", page.words)
+    assert figures.labels is not None
+    for rate in figures.labels.rates:
+        if rate.judged:
+            assert percent(rate.rate) in words
+            assert interval_of(rate) in words
+    assert figures.leaks is not None
+    assert all(one.excerpt_there.split("\n")[0] in words for one in figures.leaks.shown)
+    assert figures.clusters is not None
+    assert f"{figures.clusters.clusters}" in words
+    for step in figures.funnel.steps.values():
+        assert all(f"{count:,}" in words for count in step.values())
+    assert page.classes["rate"] == sum(
+        1
+        for by in ("source", "difficulty")
+        for rate in [*figures.labels.by(by).values(), *figures.labels.by("all").values()]
+        for one in rate.values()
+        if one.judged
+    ), "a line for each rate, and for all rows in each picture"
+    assert "<script>alert(1)</script>U+202EU+0000" in words, "as text"
+
+
+def test_nothing_is_said_where_nothing_was_found_out_or_asked_for(
+    facts: ReportFacts, figures: Figures, language: Language
+) -> None:
+    bare = dataclasses.replace(figures, labels=None, leaks=None, clusters=None)
+    page = shown(facts, bare, language)
+    assert page.classes.get("rate", 0) == 0
+    assert page.classes.get("trouble", 0) == 0
+
+
+def test_what_the_catalog_asks_for_and_is_not_made_has_its_command(
+    project: Project, facts: ReportFacts, figures: Figures, language: Language
+) -> None:
+    bare = dataclasses.replace(figures, labels=None)
+    artifact = project.artifacts["datasets/codecontests_train_metadata"]
+    page = shown(facts, bare, language, labels=artifact)
+    assert f"wmtp materialize {artifact.name}" in page.words
+
+
+def test_trouble_with_one_part_leaves_the_others(
+    facts: ReportFacts, figures: Figures, language: Language
+) -> None:
+    wrong = WmtpError("<b>damaged</b>", found="\u202e", where="x", hint="wmtp materialize it")
+    broken = dataclasses.replace(figures, leaks=None, troubles={"leaks": wrong})
+    page = shown(facts, broken, language)
+    assert page.classes["trouble"] == 1
+    assert "<b>damaged</b>" in page.words
+    assert page.classes["rate"]
+
+
+def test_a_machine_that_executed_nothing_says_so(
+    project: Project, facts: ReportFacts, tmp_path: Path, language: Language
+) -> None:
+    nothing = planted(project, tmp_path, executed=False, why="no Landlock <here>", rates=[])
+    page = shown(facts, nothing, language)
+    assert "no Landlock <here>" in page.words
+    assert not page.classes.get("rate")
+
+
+def test_a_loss_has_a_number_and_a_reason(facts: ReportFacts, figures: Figures) -> None:
+    same = dataclasses.replace(figures.funnel, stated=Stated(6.8, 408, 3, 407))
+    words = shown(facts, dataclasses.replace(figures, funnel=same)).words
+    assert "so 408 ± 3 for 60 problems. Found: 407. Kept: 381, 6.3 per problem." in words
+    assert "agrees within rounding" in words
+    assert "Lost here: 26 (6.4 %)" in words
+    other = dataclasses.replace(figures.funnel, stated=Stated(9.0, 540, 3, 407))
+    assert "differs by −133" in shown(facts, dataclasses.replace(figures, funnel=other)).words
+    none = dataclasses.replace(figures.funnel, stated=None)
+    assert "AlphaCode" not in shown(facts, dataclasses.replace(figures, funnel=none)).words
+
+
+def test_the_sample_is_not_compared_with_a_publication(facts: ReportFacts) -> None:
+    assert "AlphaCode" not in check_harmless(report_page(facts, "en")).words
+
+
+@pytest.mark.parametrize("groups", [0, 1, 8, 24, 80])
+def test_intervals_are_drawn_where_they_are(groups: int) -> None:
+    one = Interval(0.5, 0.25, 1.0, "half <b>")
+    chart = RateChart("t", "x", "y", [RateGroup(f"label {n}", [one, None]) for n in range(groups)])
+    svg = ElementTree.fromstring(rate_chart(chart))  # noqa: S314 - our own
+    drawn = [g for g in svg.iter("g") if g.get("class") == "rate"]
+    assert len(drawn) == groups
+    for each in drawn:
+        line = next(each.iter("path")).get("d") or ""
+        found = re.match(r"M([\d.]+) ([\d.]+)V([\d.]+)", line)
+        assert found
+        low, high = float(found[2]), float(found[3])
+        dot = next(each.iter("rect"))
+        middle = float(dot.get("y") or 0) + float(dot.get("height") or 0) / 2
+        assert high < middle < low, "downwards"
+        assert (low - middle) / (low - high) == pytest.approx(1 / 3, abs=0.02)
+    labels = [text for text in svg.iter("text") if (text.text or "").startswith("label")]
+    places = [float(text.get("x") or 0) for text in labels]
+    assert all(b - a > 6.2 * 7 for a, b in pairwise(places)), "none covers another"
+    small = whiskers(chart, "legend")
+    assert (small is None) == (groups in (0, 80)), "what is too long is not shown in place"
+    assert small is None or len(small) < LIMIT
+
+
+def test_rates_stand_in_upstreams_order_behind_those_of_all_rows(figures: Figures) -> None:
+    assert figures.labels is not None
+    chart = rates_chart(figures.labels, "source", FORMAT)
+    assert chart is not None
+    assert [group.label for group in chart.groups] == [
+        "all", "CodeChef", "Codeforces", "HackerEarth", "CodeJam", "AtCoder", "Aizu",
+    ]  # fmt: skip
+    nothing = dataclasses.replace(figures.labels, rates=[])
+    assert rates_chart(nothing, "source", FORMAT) is None
+
+
+def test_numbers_are_said_as_people_say_them() -> None:
+    assert [percent(0.85049), percent(0.8505, 2), percent(None)] == ["85.0 %", "85.05 %", "–"]
+    none = Rate("all", None, "correct", 0, 0, None, None, None)
+    assert interval_of(none) == "–"
+    assert [size_range(least) for least in SIZES] == ["1", "2", "3–4", "5–9", "10–99", "100+"]
