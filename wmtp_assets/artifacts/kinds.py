@@ -416,6 +416,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,  # no artifact is made from it
         facts=facts.of_duplicates,
         checks="wmtp_assets.artifacts.checks.duplicates:DUPLICATES",
+        page="wmtp_assets.pages.asset.quality:of_duplicates",
         describe=_text(
             "Which rows of a problem are nearly the same text: the cluster of each, so that a "
             "sample can have one of them."
