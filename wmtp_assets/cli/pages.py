@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from wmtp_assets.cli.common import DONE, open_project
+from wmtp_assets.cli.common import DONE, WRONG, open_project, show
 
 
 def register(commands: Any) -> None:
@@ -14,19 +14,31 @@ def register(commands: Any) -> None:
     report = commands.add_parser(
         "report", help="write what the storage holds as one HTML file to pass on"
     )
-    report.add_argument(
+    form = report.add_mutually_exclusive_group()
+    form.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="default: report.html in the storage"
+    )
+    form.add_argument(
+        "--json",
+        action="store_true",
+        help="no page, but the figures on the quality of every split, as one JSON value on "
+        "standard output",
     )
     report.add_argument("--lang", choices=("en", "ko"), default="en", help="default en")
     report.set_defaults(run=_report)
 
 
 def _report(given: argparse.Namespace) -> int:
+    from wmtp_assets.pages.quality_facts import quality_document
     from wmtp_assets.pages.report import write_report
     from wmtp_assets.pages.text import size
     from wmtp_assets.storage.preflight import require_storage
 
     project = open_project()
+    if given.json:
+        document = quality_document(project)
+        show(True, document, "")
+        return DONE if all("trouble" not in one for one in document["splits"]) else WRONG
     if given.out is None:
         require_storage(project.storage, "The report")
     written = write_report(project, given.lang, given.out)

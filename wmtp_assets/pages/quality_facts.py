@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.artifacts.types import Handle, Split
+from wmtp_assets.artifacts.types import Handle, Split, demand
 from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.catalog.contract import format_of
+from wmtp_assets.catalog.identity import identify
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.quality.figures.scales import Scales, scales_of
-from wmtp_assets.quality.figures.split import Figures, figures_of
+from wmtp_assets.quality.figures.split import Figures, as_json, figures_of
 from wmtp_assets.storage.digests import sha256_file
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
@@ -85,6 +86,27 @@ def quality_of(
     return QualityFacts(
         dataclasses.replace(figures, troubles={**figures.troubles, **troubles}), unmade
     )
+
+
+def quality_document(project: Project) -> dict[str, Any]:
+    """The figures of every split of the catalog as a JSON value, with the versions that they are
+    of. A split that is not made, or cannot be read, has its `trouble` instead."""
+    splits: list[dict[str, Any]] = []
+    for rows in project.artifacts.values():
+        if rows.is_split:
+            said: dict[str, Any] = {"asset": rows.name, "contract": rows.contract}
+            try:
+                receipt = demand(project.store, rows.name)
+                found = quality_of(project, rows, receipt)
+            except WmtpError as error:
+                splits.append({**said, "trouble": str(error)})
+                continue
+            unmade = {part: one.name for part, one in found.unmade.items()}
+            of = {"version": receipt.version, "jsonl": receipt.facts["stats"]["jsonl"]}
+            splits.append({**said, **of, **as_json(found.figures), "unmade": unmade})
+    identity = identify(project.catalog)
+    catalog = {"name": identity.name, "digest": identity.digest, "shipped": identity.shipped}
+    return {"catalog": catalog, "splits": splits}
 
 
 @lru_cache(maxsize=32)

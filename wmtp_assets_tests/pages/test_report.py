@@ -270,6 +270,28 @@ def test_the_command_writes_it(
     assert len(said.splitlines()) == 1
 
 
+def test_the_command_gives_the_figures_of_every_split_as_json(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("WMTP_STORAGE", str(project.storage))
+    monkeypatch.delenv("WMTP_CATALOG", raising=False)
+    assert main(["report", "--json"]) == 0
+    splits = {one["asset"]: one for one in json.loads(capsys.readouterr().out)["splits"]}
+    assert splits.keys() == {one.name for one in project.artifacts.values() if one.is_split}
+    train = splits["datasets/codecontests_train"]
+    rows = lines_of(project, "codecontests", "train")
+    of_wrong = sum(not row["is_correct"] for row in rows)
+    assert train["rows"] == len(rows)
+    assert train["funnel"]["steps"]["kept"]["incorrect"] == of_wrong
+    assert train["scales"]["lengths"]["incorrect"]["rows"] == of_wrong
+    assert train["troubles"] == {}
+    monkeypatch.setenv("WMTP_STORAGE", str(tmp_path / "empty"))
+    assert main(["report", "--json"]) == 1
+    trouble = json.loads(capsys.readouterr().out)["splits"][0]["trouble"]
+    assert "wmtp materialize datasets/codecontests_train" in trouble
+
+
 def test_it_is_not_written_through_a_link_that_leads_out(tmp_path: Path) -> None:
     project = Project(load_catalog("sample"), tmp_path / "storage")
     project.storage.mkdir()
