@@ -389,6 +389,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,
         facts=facts.of_leaks,
         checks="wmtp_assets.artifacts.checks.leaks:LEAKS",
+        page="wmtp_assets.pages.asset.quality:of_leaks",
         describe=_text(
             "The rows that hold what models are evaluated on: verbatim, reformatted or renamed, "
             "with both texts."
