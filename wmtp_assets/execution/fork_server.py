@@ -1,0 +1,291 @@
+"""A bare interpreter that forks: `python -P -S -s fork_server.py CONTROL SCRATCH MEANS [FOLDER...]`.
+
+CONTROL is the number of a socket, whose other end is `server_client.ForkServer`. SCRATCH is a
+folder for the children, each of which has one of its own in it while it runs; MEANS is
+`confinement.Means` as JSON. The server has
+imported a good part of the standard library, what programs use most, and packages found in each
+FOLDER. For each request it forks one child, which becomes what is asked for (`harness`); it watches
+time and memory, ends what exceeds them with all that it started, and reports. It never executes
+foreign code, and it never has an expected output: nothing of these is in a child's memory.
+
+When the other end of CONTROL is closed, the server and its children end.
+"""
+
+# ruff: noqa: E402, F401, I001  (what is imported is imported for those who are forked)
+from __future__ import annotations
+
+import sys
+
+_ROOT = __file__.rpartition("/wmtp_assets/")[0]
+sys.path.insert(0, _ROOT)
+
+import abc
+import array
+import ast
+import atexit
+import bisect
+import builtins
+import calendar
+import cmath
+import collections
+import collections.abc
+import contextlib
+import copy
+import ctypes
+import dataclasses
+import datetime
+import decimal
+import enum
+import fcntl
+import fractions
+import functools
+import gc
+import hashlib
+import heapq
+import inspect
+import io
+import itertools
+import json
+import keyword
+import linecache
+import locale
+import math
+import numbers
+import operator
+import os
+import pathlib
+import pickle
+import platform
+import pprint
+import queue
+import random
+import re
+import resource
+import select
+import signal
+import shutil
+import socket
+import site
+import stat
+import statistics
+import string
+import struct
+import subprocess
+import tempfile
+import textwrap
+import threading
+import time
+import timeit
+import traceback
+import types
+import typing
+import unicodedata
+import uuid
+import warnings
+import weakref
+import zlib
+import encodings.ascii
+import encodings.idna
+import encodings.latin_1
+import encodings.utf_8
+
+from wmtp_assets.execution import harness, limits
+from wmtp_assets.execution.confinement import Means, isolate
+
+_STOP = b"stop"
+_SIZES = struct.Struct("!II")
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_WATCH_SECONDS = 0.05
+
+
+class _Child:
+    """A process that was forked, and what ended it."""
+
+    def __init__(self, pid: int, request: harness.Request, folder: str, ready: int) -> None:
+        self.pid = pid
+        self.role = request.role
+        self.folder = folder
+        self.ready = ready
+        self.deadline = time.monotonic() + request.limits.wall
+        self.limits = request.limits
+        self.how = "exit"
+        self.peak = 0
+
+    def end(self, how: str) -> None:
+        self.how = how
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)  # it cannot have started others
+
+    def watch(self) -> None:
+        if time.monotonic() > self.deadline:
+            self.end("wall")
+            return
+        resident = limits.resident_bytes(self.pid)
+        self.peak = max(self.peak, resident)
+        if resident > self.limits.memory_bytes:
+            self.end("memory")
+        elif what := limits.overstepped(self.pid, pathlib.Path(self.folder), self.limits):
+            self.end(what)
+
+
+class Server:
+    """The loop of the server."""
+
+    def __init__(self, control: int, scratch: str, means: Means, readable: list[str]) -> None:
+        self._means = means
+        self._readable = list(map(pathlib.Path, readable))
+        self._scratch = scratch
+        self._count = 0
+        self._control = socket.socket(fileno=control)
+        self._children: dict[int, _Child] = {}
+        self._poller = select.poll()
+        self._poller.register(control, select.POLLIN)
+
+    def run(self) -> tuple[harness.Request, str] | None:
+        """Serves until the control socket ends, then None. In a child: its request and folder."""
+        while True:
+            timeout = None
+            if self._children:
+                nearest = min(child.deadline for child in self._children.values())
+                left = max(0.0, nearest - time.monotonic())
+                timeout = 1000 * min(left + 0.001, _WATCH_SECONDS)
+            events = self._poller.poll(timeout)
+            for descriptor, _ in events:
+                if descriptor in self._children:
+                    self._report(descriptor)
+                elif descriptor == self._control.fileno():
+                    received = self._receive()
+                    if received is None:
+                        self._stop("gone")
+                        return None
+                    data, descriptors = received
+                    if data == _STOP:
+                        self._stop("stopped")
+                        continue
+                    request = harness.request_of(data)
+                    self._count += 1
+                    folder = f"{self._scratch}/{self._count}"
+                    pathlib.Path(folder).mkdir(0o700)
+                    ready, theirs = os.pipe()
+                    pid = os.fork()
+                    if pid == 0:
+                        self._control.detach()
+                        self._confined(request, folder, descriptors, theirs)
+                        return request, folder
+                    os.close(theirs)
+                    for one in descriptors:
+                        os.close(one)
+                    handle = os.pidfd_open(pid)
+                    self._children[handle] = _Child(pid, request, folder, ready)
+                    self._poller.register(handle, select.POLLIN)
+            if not events:
+                for child in self._children.values():
+                    child.watch()
+
+    def _confined(
+        self, request: harness.Request, folder: str, descriptors: list[int], ready: int
+    ) -> None:
+        try:
+            harness.become(
+                request, folder, self._means, self._readable, descriptors, ready
+            )
+        except BaseException as error:
+            harness.refuse(error)
+            os._exit(1)
+
+    def _stop(self, how: str) -> None:
+        for child in self._children.values():
+            child.end(how)
+
+    def _report(self, handle: int) -> None:
+        child = self._children.pop(handle)
+        self._poller.unregister(handle)
+        os.close(handle)
+        _, status, usage = os.wait4(child.pid, 0)
+        limits.clear(pathlib.Path(child.folder))
+        with io.FileIO(child.ready) as stream:
+            ready = stream.read()
+        reply = {
+            "role": child.role,
+            "status": os.waitstatus_to_exitcode(status),
+            "cpu": usage.ru_utime + usage.ru_stime,
+            "memory": max(child.peak, usage.ru_maxrss * 1024),
+            "how": child.how,
+            "refused": "" if ready == b"+" or child.how != "exit" else ready.decode() or "?",
+        }
+        data = json.dumps(reply).encode()
+        with contextlib.suppress(ConnectionError):
+            self._control.sendall(_SIZES.pack(len(data), 0) + data)
+
+    def _receive(self) -> tuple[bytes, list[int]] | None:
+        head, descriptors, _, _ = socket.recv_fds(self._control, _SIZES.size, 8)
+        while head and len(head) < _SIZES.size:
+            head += self._control.recv(_SIZES.size - len(head))
+        if not head:
+            return None
+        left = _SIZES.unpack(head)[0]
+        parts = []
+        while left:
+            part = self._control.recv(min(left, 1 << 20))
+            if not part:
+                return None
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts), list(descriptors)
+
+
+def _import_numpy(folders: list[str]) -> list[str]:
+    """Imports numpy, found in `folders`, with the parts that it would import when they are used.
+
+    A later import of another package in these folders fails, as it does where there is only numpy.
+    Returns the folders that it reads.
+    """
+    sys.path += folders
+    import numpy
+    import numpy.fft
+    import numpy.linalg
+    import numpy.polynomial
+    import numpy.random
+
+    for folder in folders:
+        sys.path.remove(folder)
+    own = pathlib.Path(numpy.__file__).parent
+    libraries = own.with_name("numpy.libs")
+    return [str(own), *([str(libraries)] if libraries.exists() else [])]
+
+
+def _set_up(folders: list[str]) -> list[str]:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    site.setquit()  # `exit` and `quit`, which -S leaves out
+    site.sethelper()
+    readable = _import_numpy(folders) if folders else []
+    sys.path.remove(_ROOT)
+    datetime.datetime.strptime("1", "%d")  # imports its module
+    return readable
+
+
+if __name__ == "__main__":
+    _readable = _set_up(sys.argv[4:])
+    _means = isolate(
+        Means.from_json(sys.argv[3]),
+        pathlib.Path(sys.argv[2]),
+        readable=list(map(pathlib.Path, _readable)),
+    )
+    gc.collect()
+    gc.freeze()  # a collection in a child writes to none of these objects' pages
+    _asked = Server(int(sys.argv[1]), sys.argv[2], _means, _readable).run()
+    if _asked is None:
+        os._exit(0)
+    _request, _folder = _asked
+    # From here on this is a child. Its code is executed at this level, so that it has as much of
+    # the stack as a program of its own, but for two frames.
+    _error: BaseException | None = None
+    try:
+        _code, _namespace = harness.prepare(_request, _folder)
+        exec(_code, _namespace)  # noqa: S102
+        harness.after(_request, _namespace)
+    except BaseException as error:
+        _error = error
+        if _request.role == harness.TESTS:
+            harness.report_failure(error)
+    harness.leave(_error)

@@ -1,0 +1,299 @@
+"""Judging many tasks on all cores.
+
+The judge hands tasks to workers and their tests one by one, a few ahead, so that memory does not
+grow with a task. Verdicts come back in any order, are put into the cache as they come, and are
+taken from there without a process where the content is the same. A worker that dies is replaced and
+its task tried once more. A verdict that a busy machine may have made (too slow, but not by far) is
+reached again at the end, with no other worker at work.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
+
+from wmtp_assets.execution.cache import VerdictCache
+from wmtp_assets.execution.messages import Answer, End, Order, Taken, Test
+from wmtp_assets.execution.confinement import Layer, Means, available
+from wmtp_assets.execution.tasks import (
+    FunctionTask,
+    Judged,
+    ProgramTask,
+    Task,
+    Verdict,
+    key_of,
+)
+from wmtp_assets.storage.digests import cores
+
+Name = TypeVar("Name")
+
+PYTHON_2: Final = 1
+"""The number of Python 2 among the languages of CodeContests."""
+_TESTS_AHEAD, _BYTES_AHEAD = 16, 4 << 20
+_PYTHON_2_MISSING: Final = "Python 2: no interpreter"
+
+
+@dataclass
+class _Job(Generic[Name]):
+    """A task that is judged, or waits to be."""
+
+    name: Name
+    task: Task
+    key: str
+    deaths: int = 0
+
+
+class Judge:
+    """Workers, and the cache that their verdicts go to; a context manager.
+
+    `workers` is one per core if it is None; `without` narrows what confines, as `available` does. Raises ConfinementError where this machine cannot
+    confine what would be executed. Workers are started when there is something to execute.
+    """
+
+    def __init__(self, workers: int | None = None, cache: VerdictCache | None = None, *, without: Collection[Layer] = ()) -> None:
+        self._most = workers or cores()
+        self._cache = cache
+        self._without = without
+        self._workers: list[_Worker] = []
+        self.executed = 0
+        """Tasks that were not in the cache."""
+
+    def __enter__(self) -> Self:
+        self._means = available(without=self._without)
+        self._folder = Path(tempfile.mkdtemp(prefix="wmtp-judge-"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self._workers:
+            worker.kill()
+        self._workers.clear()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def judge(self, tasks: Iterable[tuple[Name, Task]]) -> Iterator[tuple[Name, Judged]]:
+        """The verdict on each task, with the name that it came with, as they are reached.
+
+        A task is asked for when a worker is free for it. What `tasks` raises is raised.
+        """
+        coming = iter(tasks)
+        again: deque[_Job[Name]] = deque()  # whose worker died
+        alone: deque[_Job[Name]] = deque()  # to be judged with no other worker at work
+        busy: dict[_Worker, _Job[Name]] = {}
+        try:
+            ended = False
+            while True:
+                while len(busy) < self._most and not (ended and not again):
+                    if again:
+                        self._begin(again.popleft(), busy)
+                        continue
+                    item = next(coming, None)
+                    if item is None:
+                        ended = True
+                        continue
+                    name, task = item
+                    judged, key = self._known(task)
+                    if judged is not None:
+                        yield name, judged
+                    else:
+                        self._begin(_Job(name, task, key), busy)
+                if not busy:
+                    if not alone:
+                        return
+                    for name, judged in self._alone(alone):
+                        yield name, judged
+                    return
+                for worker in wait_for(busy):
+                    job = busy[worker]
+                    answer = worker.receive()
+                    if answer is None:
+                        del busy[worker]
+                        if (judged := self._died(worker, job)) is None:
+                            again.append(job)
+                        else:
+                            yield job.name, judged
+                    elif isinstance(answer, Answer):
+                        del busy[worker]
+                        if answer.certain:
+                            yield job.name, self._kept(job, answer.judged)
+                        else:
+                            alone.append(job)
+        finally:
+            for worker in busy:
+                self._drop(worker)
+
+    def _alone(self, jobs: deque[_Job[Name]]) -> Iterator[tuple[Name, Judged]]:
+        while jobs:
+            job = jobs.popleft()
+            busy: dict[_Worker, _Job[Name]] = {}
+            try:
+                self._begin(job, busy)
+                (worker,) = busy
+                while not isinstance(answer := worker.receive(), Answer | None):
+                    pass
+                busy.clear()
+            finally:
+                for worker in busy:
+                    self._drop(worker)
+            if isinstance(answer, Answer):
+                yield job.name, self._kept(job, answer.judged)
+            elif (judged := self._died(worker, job)) is not None:
+                yield job.name, judged
+            else:
+                jobs.appendleft(job)
+
+    def _known(self, task: Task) -> tuple[Judged | None, str]:
+        if isinstance(task, ProgramTask) and task.language == PYTHON_2:
+            return Judged(Verdict.NOT_RUNNABLE, _PYTHON_2_MISSING), ""
+        if self._cache is None:
+            return None, ""
+        key = key_of(task)
+        return self._cache.get(key), key
+
+    def _kept(self, job: _Job[Name], judged: Judged) -> Judged:
+        """Puts a verdict into the cache, unless it is one that another machine may not share."""
+        if self._cache is not None and judged.verdict is not Verdict.NOT_RUNNABLE:
+            self._cache.put(job.key, judged)
+        return judged
+
+    def _begin(self, job: _Job[Name], busy: dict[_Worker, _Job[Name]]) -> None:
+        free = next((one for one in self._workers if one not in busy), None)
+        if free is None:
+            free = _Worker(self._folder, self._means)
+            self._workers.append(free)
+        busy[free] = job
+        self.executed += 1
+        free.begin(job.task)
+
+    def _died(self, worker: _Worker, job: _Job[Name]) -> Judged | None:
+        """None where the task is to be tried once more."""
+        self._drop(worker)
+        job.deaths += 1
+        if job.deaths < 2:
+            return None
+        return Judged(
+            Verdict.NOT_RUNNABLE,
+            f"its worker ended twice ({worker.status}); the machine's memory may have run out",
+        )
+
+    def _drop(self, worker: _Worker) -> None:
+        worker.kill()
+        self._workers.remove(worker)
+
+
+def wait_for(busy: Iterable[_Worker]) -> list[_Worker]:
+    """The workers that have an answer, or have died; waits for the first."""
+    by_connection = {worker.connection: worker for worker in busy}
+    return [by_connection[one] for one in wait(list(by_connection))]  # type: ignore[index]
+
+
+class _Worker:
+    """A worker process, and the tests that it is being sent."""
+
+    def __init__(self, folder: Path, means: Means) -> None:
+        self._folder = Path(tempfile.mkdtemp(dir=folder))
+        ours, theirs = socket.socketpair()
+        self._process = subprocess.Popen(  # noqa: S603  (our own module, our own arguments)
+            [
+                sys.executable,
+                "-m",
+                f"{__package__}.worker",
+                str(theirs.fileno()),
+                str(self._folder),
+                means.to_json(),
+            ],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            env={
+                **os.environ,
+                # The package may be importable only because the caller changed sys.path.
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
+            start_new_session=True,  # Ctrl-C is the judge's to handle
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self.status = ""
+        self._numbers = itertools.count()
+        self._number = -1
+        self._tests: Iterator[tuple[str, str]] | None = None
+        self._ahead: deque[int] = deque()  # bytes of each test that was sent and not begun
+
+    def begin(self, task: Task) -> None:
+        """Sends a task, and the first of its tests."""
+        self._number = next(self._numbers)
+        self._ahead.clear()
+        self._tests = None
+        if isinstance(task, ProgramTask):
+            self._tests = iter(task.tests)
+            task = replace(task, tests=())
+        self._send(Order(self._number, task))
+        self._send_tests()
+
+    def receive(self) -> Answer | Taken | None:
+        """What the worker says of its task; None where it has died. To be called when there is
+        something to be received."""
+        try:
+            message: Any = pickle.loads(self.connection.recv_bytes())  # noqa: S301  (ours)
+        except (EOFError, OSError):
+            return None
+        if isinstance(message, Taken) and message.number == self._number:
+            self._ahead.popleft()
+            self._send_tests()
+        if isinstance(message, Answer):
+            self._tests = None  # those that are left are not read
+        return message  # type: ignore[no-any-return]
+
+    def kill(self) -> None:
+        """Ends the worker: it and its fork servers end when the connection is closed."""
+        self.connection.close()
+        try:
+            status = self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        self.status = f"exit status {status}"
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _send_tests(self) -> None:
+        while self._tests is not None and (
+            not self._ahead or (len(self._ahead) < _TESTS_AHEAD and sum(self._ahead) < _BYTES_AHEAD)
+        ):
+            test = next(self._tests, None)
+            if test is None:
+                self._tests = None
+                self._send(End(self._number))
+                return
+            self._ahead.append(len(test[0]) + len(test[1]))
+            self._send(Test(self._number, *test))
+
+    def _send(self, message: Order | Test | End) -> None:
+        with suppress(OSError):  # it has died, which `receive` will say
+            self.connection.send_bytes(pickle.dumps(message, protocol=5))
+
+
+def needs_one_process(reference: FunctionTask, judge: Judge) -> bool:
+    """Whether tests need objects of the solution's own classes, as the reference solution shows: it
+    passes in one process with its tests, and does not in two."""
+    verdicts = dict(
+        judge.judge((together, replace(reference, together=together)) for together in (False, True))
+    )
+    passed = {name: judged.verdict is Verdict.PASSED for name, judged in verdicts.items()}
+    return passed[True] and not passed[False]

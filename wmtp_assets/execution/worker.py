@@ -1,0 +1,95 @@
+"""A worker of the judge: takes a task from its connection, judges it, answers.
+
+Started as `python -m wmtp_assets.execution.worker CONNECTION FOLDER MEANS`, the first being the number of
+an open socket. Messages are pickled by the judge and by this module alone. When the connection
+ends, however the judge ended, the worker ends at once, and with it what it started.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from wmtp_assets.execution.judging import judge_function, judge_program
+from wmtp_assets.execution.messages import Answer, End, Order, Taken, Test
+from wmtp_assets.execution.server_client import ForkServer
+from wmtp_assets.execution.tasks import ProgramTask, uses_numpy
+
+
+class _Worker:
+    def __init__(self, connection: int, folder: Path, means: str) -> None:
+        self._channel = Connection(connection)
+        self._folder = folder
+        self._means = means
+        self._messages: SimpleQueue[Any] = SimpleQueue()
+        self._servers: dict[bool, ForkServer] = {}
+
+    def run(self) -> None:
+        """Works until the connection ends."""
+        threading.Thread(target=self._receive, daemon=True).start()
+        while True:
+            message = self._messages.get()
+            if not isinstance(message, Order):
+                continue  # tests of a program that has failed already
+            server = self._server(uses_numpy(message.task))
+            if isinstance(message.task, ProgramTask):
+                tests = self._tests(message.number)
+                judged, certain = judge_program(server, message.task, tests)
+            else:
+                judged, certain = judge_function(server, message.task)
+            self._send(Answer(message.number, judged, certain))
+
+    def _server(self, with_numpy: bool) -> ForkServer:
+        """The fork server for a task. Programs that need numpy have one of their own, so that the
+        memory that others are seen to use does not depend on who came before."""
+        if with_numpy not in self._servers:
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+            spec = find_spec("numpy") if with_numpy else None
+            packages = [Path(spec.origin).parents[1]] if spec and spec.origin else []
+            self._servers[with_numpy] = ForkServer(folder, self._means, packages)
+        return self._servers[with_numpy]
+
+    def _tests(self, number: int) -> Iterator[tuple[str, str]]:
+        while True:
+            match self._messages.get():
+                case Test(number=this, given=given, expected=expected) if this == number:
+                    self._send(Taken(number))
+                    yield given, expected
+                case End(number=this) if this == number:
+                    return
+
+    def _send(self, message: Taken | Answer) -> None:
+        try:
+            self._channel.send_bytes(pickle.dumps(message, protocol=5))
+        except OSError:  # the judge is gone
+            self._leave()
+
+    def _receive(self) -> None:
+        """Always reads, so that the judge never waits to send; ends all when the judge has."""
+        try:
+            while True:
+                self._messages.put(pickle.loads(self._channel.recv_bytes()))  # noqa: S301 (ours)
+        except (EOFError, OSError):
+            self._leave()
+
+    def _leave(self) -> None:
+        with ExitStack() as every:
+            every.callback(os._exit, 0)
+            every.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            for server in list(self._servers.values()):
+                every.callback(server.close)
+
+
+if __name__ == "__main__":
+    _Worker(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]).run()
