@@ -1,4 +1,4 @@
-"""A bare interpreter that forks: `python -P -S -s fork_server.py CONTROL SCRATCH MEANS [FOLDER...]`.
+"""A bare interpreter that forks: `python -P -S -s fork_server.py CONTROL SCRATCH MEANS FOLDER...`.
 
 CONTROL is the number of a socket, whose other end is `server_client.ForkServer`. SCRATCH is a
 folder for the children, each of which has one of its own in it while it runs; MEANS is
@@ -186,9 +186,7 @@ class Server:
         self, request: harness.Request, folder: str, descriptors: list[int], ready: int
     ) -> None:
         try:
-            harness.become(
-                request, folder, self._means, self._readable, descriptors, ready
-            )
+            harness.become(request, folder, self._means, self._readable, descriptors, ready)
         except BaseException as error:
             harness.refuse(error)
             os._exit(1)
@@ -202,7 +200,7 @@ class Server:
         self._poller.unregister(handle)
         os.close(handle)
         _, status, usage = os.wait4(child.pid, 0)
-        limits.clear(pathlib.Path(child.folder))
+        shutil.rmtree(child.folder, ignore_errors=True)
         with io.FileIO(child.ready) as stream:
             ready = stream.read()
         reply = {
@@ -211,7 +209,7 @@ class Server:
             "cpu": usage.ru_utime + usage.ru_stime,
             "memory": max(child.peak, usage.ru_maxrss * 1024),
             "how": child.how,
-            "refused": "" if ready == b"+" or child.how != "exit" else ready.decode() or "?",
+            "refused": "" if ready == b"+" or child.how != "exit" else f"{ready!r}, status {status}",
         }
         data = json.dumps(reply).encode()
         with contextlib.suppress(ConnectionError):

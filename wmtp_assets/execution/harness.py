@@ -58,7 +58,11 @@ class Request:
 
 
 def become(
-    request: Request, folder: str, means: Means, readable: list[Path], descriptors: list[int],
+    request: Request,
+    folder: str,
+    means: Means,
+    readable: list[Path],
+    descriptors: list[int],
     ready: int,
 ) -> None:
     """Gives this process, just forked, the descriptors of its role and no other, and confines it.
@@ -194,7 +198,7 @@ def _flushed() -> bool:
 def _stream(descriptor: int, name: str, mode: str, errors: str) -> io.TextIOWrapper:
     """A standard stream, as the interpreter makes it under the locale C.UTF-8."""
     raw = io.FileIO(descriptor, mode, closefd=False)
-    raw.name = name  # type: ignore[misc]
+    raw.name = name
     binary: io.BufferedReader | io.BufferedWriter
     binary = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
     text = io.TextIOWrapper(
@@ -204,7 +208,7 @@ def _stream(descriptor: int, name: str, mode: str, errors: str) -> io.TextIOWrap
         newline="\n",
         line_buffering=descriptor == 2,
     )
-    text.mode = mode
+    text.mode = mode  # type: ignore[misc]
     return text
 
 

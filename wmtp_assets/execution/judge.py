@@ -27,8 +27,8 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from wmtp_assets.execution.cache import VerdictCache
-from wmtp_assets.execution.messages import Answer, End, Order, Taken, Test
 from wmtp_assets.execution.confinement import Layer, Means, available
+from wmtp_assets.execution.messages import Answer, End, Order, Taken, Test
 from wmtp_assets.execution.tasks import (
     FunctionTask,
     Judged,
@@ -60,11 +60,18 @@ class _Job(Generic[Name]):
 class Judge:
     """Workers, and the cache that their verdicts go to; a context manager.
 
-    `workers` is one per core if it is None; `without` narrows what confines, as `available` does. Raises ConfinementError where this machine cannot
-    confine what would be executed. Workers are started when there is something to execute.
+    `workers` is one per core if it is None; `without` narrows what confines, as `available` does.
+    Raises ConfinementError where this machine cannot confine what would be executed. Workers are
+    started when there is something to execute.
     """
 
-    def __init__(self, workers: int | None = None, cache: VerdictCache | None = None, *, without: Collection[Layer] = ()) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        cache: VerdictCache | None = None,
+        *,
+        without: Collection[Layer] = (),
+    ) -> None:
         self._most = workers or cores()
         self._cache = cache
         self._without = without

@@ -1,8 +1,8 @@
 """A worker of the judge: takes a task from its connection, judges it, answers.
 
-Started as `python -m wmtp_assets.execution.worker CONNECTION FOLDER MEANS`, the first being the number of
-an open socket. Messages are pickled by the judge and by this module alone. When the connection
-ends, however the judge ended, the worker ends at once, and with it what it started.
+Started as `python -m wmtp_assets.execution.worker CONNECTION FOLDER MEANS`, the first being the
+number of an open socket. Messages are pickled by the judge and by this module alone. When the
+connection ends, however the judge ended, the worker ends at once, and with it what it started.
 """
 
 from __future__ import annotations
