@@ -149,6 +149,7 @@ def leave(error: BaseException | None) -> None:
         atexit._run_exitfuncs()
         if not _flushed():
             status = 120
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # before a program's own go
         namespace = sys.modules["__main__"].__dict__ if "__main__" in sys.modules else {}
         for name in [*namespace]:
             if name != "__builtins__":

@@ -65,7 +65,7 @@ def function(solution: str, tests: str, *names: str, together: bool = False) -> 
         f"import sys\nassert len(sys.argv) == 1 and sys.getrecursionlimit() == 1000\n{RIGHT}",
         f"def down(n):\n    return 0 if n == 0 else down(n - 1)\ndown(980)\n{RIGHT}",
         f"import random\nassert random.random() == 0.8444218515250481\n{RIGHT}",
-        f"assert len({hash(one) for one in 'ab'}) == 2\n{RIGHT}",
+        f"assert hash('a') == 4644417185603328019\n{RIGHT}",
         f"assert len(str(10 ** 5000)) == 5001\n{RIGHT}",
         f"open('file', 'w').write('x')\n{RIGHT}",
         f"import numpy\nassert numpy.random.rand() == 0.5488135039273248\n{RIGHT}",
@@ -141,11 +141,11 @@ def test_the_expected_output_and_the_environment_are_nowhere_in_the_child(
     judged = verdict_of(judge, program(source, [("", "the expected output")]))
     assert judged.verdict == "failed"
     objects = (
-        "import gc\nfound = [one for one in gc.get_objects() if 'plover' in str(one)]\n"
-        "print(len([one for one in found if one is not globals()]))"
+        "import gc\nword = ''.join(['plo', 'ver'])\n"
+        "print(sum(word in repr(one) for one in gc.get_objects() if one is not globals()))"
     )
     assert verdict_of(judge, program(objects, [("", "0 plover")])).reason == (
-        "test 1: 1 tokens, expected 2"
+        "test 1: 1 tokens, expected 2"  # not one object holds the second token
     )
 
 
