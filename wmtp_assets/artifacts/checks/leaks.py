@@ -22,8 +22,9 @@ from wmtp_assets.findings import AS_EXPECTED, Check, Finding, Outcome, check, la
 from wmtp_assets.quality.figures.leaks import Leaks, leaks_of
 from wmtp_assets.quality.leaks.table import leaks_table
 
-_LEAKED: Final = 8  # rows with leaks that are searched again
-_OTHERS: Final = 64  # rows, most of them without
+_LEAKED: Final = 32  # rows with leaks that are searched again
+_OTHERS: Final = 256  # rows, most of them without
+_FEW: Final = 1024  # rows: so many are all searched
 _NAMED: Final = 3  # pairs
 _SHOWN: Final = 60  # characters of a text
 _KINDS: Final = 4
@@ -62,10 +63,10 @@ def leaks_found_again(subject: LeaksSubject) -> Outcome:
     stored = subject.file.table()
     of_line = as_numpy(subject.file.by_row()["row"])
     leaked = np.unique(of_line)
-    rows = np.union1d(
-        draw.choice(leaked, min(_LEAKED, leaked.size), replace=False),
-        draw.integers(0, len(subject.corpus), _OTHERS if len(subject.corpus) else 0),
-    ).astype(np.int64)
+    rows = np.arange(len(subject.corpus))
+    if rows.size > _FEW:
+        some = draw.choice(leaked, min(_LEAKED, leaked.size), replace=False)
+        rows = np.union1d(some, draw.choice(rows, _OTHERS)).astype(np.int64)
     found, _ = subject.searched(rows)
     lines = stored.filter(pa.array(np.isin(of_line, rows).tolist(), pa.bool_()))
     wrong = _difference(lines, found)
