@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.quality.planting import embedded, reformatted, renamed
 from wmtp_assets.corpora.annotations import AnnotationFile, about
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.quality.leaks import search
@@ -17,7 +18,6 @@ from wmtp_assets.quality.leaks.deciding import EXCERPT
 from wmtp_assets.quality.leaks.references import Source
 from wmtp_assets.quality.leaks.search import Leak, find_leaks
 from wmtp_assets.quality.leaks.table import leaks_table, write_leaks
-from wmtp_assets_tests.quality.leaks.planting import embedded, reformatted, renamed
 from wmtp_assets_tests.quality.leaks.worlds import corpus_of, real_rows
 
 SETS = ("mbpp/test", "mbpp/validation", "mbpp/prompt", "humaneval")
