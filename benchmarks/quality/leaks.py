@@ -3,10 +3,11 @@
     python -m benchmarks.quality.leaks       # from the repository's root; SCALE=0.02 ROUNDS=3
 
 Environment: as `benchmarks.codecontests` (SCALE, ROUNDS, BENCH_DIR, TOKENIZER). The rows are
-`benchmarks.codecontests.generator`'s. They are compared with MBPP and HumanEval, which must be beside
-the checkout, and with rows of their own kind that stand for code_contests' valid and test: SCALE of
-upstream's 282 problems. Ours and the build are processes of their own, in turn; medians of their
-CPU seconds, imports included. Whatever SCALE is, the 1,138 tasks take a second or two.
+those of `benchmarks.codecontests.generator`. They are compared with MBPP and HumanEval, which must
+be beside the checkout, and with rows of their own kind that stand for code_contests' valid and
+test: SCALE of upstream's 282 problems. Ours and the build are processes of their own, in turn;
+medians of their CPU seconds, imports included. Whatever SCALE is, the 1,138 tasks take a second or
+two.
 
 Recall is that of 120 planted rows, 40 of each kind (`planting`), each within a longer program. The
 generated rows themselves hold none: a pair that is found there is wrong.
