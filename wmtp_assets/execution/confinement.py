@@ -133,15 +133,21 @@ def isolate(
 ) -> Means:
     """Makes this process the server of confined programs; goes on in namespaces where there are.
 
-    To be called once, by a process that was started for it, with a single thread and whatever it
-    imports imported: afterwards it can read only Python's library, `readable`, and `scratch_root`,
-    an existing folder, which is a small file system in memory from then on, for as much as `limits`
-    allows each of the programs that run `at_once`. What descends from this process and loses its
-    parent becomes its child. Returns what `confine` needs.
+    To be called once, by a process that was started for it, has a single thread, and has imported
+    what programs import of packages (numpy, say: their folder is not searched later). Afterwards it
+    can read only Python's library, `readable`, and `scratch_root`, an existing folder, which is a
+    small file system in memory from then on, for as much as `limits` allows each of the programs
+    that run `at_once`. What descends from this process and loses its parent becomes its child.
+    Returns what `confine` needs.
 
-    Raises ConfinementError, also where the environment holds anything but what Python needs: a
-    program could find it in its memory, whatever is done to it afterwards.
+    Raises ConfinementError, also where there is another thread, or where the environment holds
+    anything but what Python needs: a program could find it in its memory.
     """
+    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208  # only how many
+        raise ConfinementError(
+            "The server of confined programs has more than one thread, which it cannot fork",
+            hint="numpy's OpenBLAS starts none with OPENBLAS_NUM_THREADS=1 in the environment.",
+        )
     foreign = [name for name in os.environ if not _ENVIRONMENT.fullmatch(name)]
     if foreign:
         raise ConfinementError(
@@ -174,13 +180,15 @@ def confine(
     *,
     readable: Sequence[Path] = (),
     keep: Iterable[int] = (),
+    interpreter: library.Interpreter | None = None,
 ) -> None:
     """Leaves this process, a child of the server, nothing but computing and the folder `scratch`.
 
     Of files it may read Python's library and `readable`; of descriptors it keeps 0, 1, 2 and
     `keep`. `scratch` must exist and becomes the working folder; root gives it to the user that
     programs run as. The process leads a session of its own and dies with the server. None of this
-    can be undone. Raises ConfinementError; the child must then end.
+    can be undone. With an `interpreter`, whose files isolate() was given as `readable`, it may
+    start that one, and nothing else. Raises ConfinementError; the child must then end.
     """
     if not means.landlock and not means.enclosed:
         raise ConfinementError(
@@ -188,7 +196,7 @@ def confine(
             where="confine()",
         )
     try:
-        _confine(scratch, limits, means, readable, frozenset(keep))
+        _confine(scratch, limits, means, readable, frozenset(keep), interpreter)
     except (OSError, ValueError) as error:
         raise ConfinementError(
             "A program could not be confined, and was not run",
@@ -203,14 +211,17 @@ def _confine(
     means: Means,
     readable: Sequence[Path],
     keep: frozenset[int],
+    interpreter: library.Interpreter | None,
 ) -> None:
     with contextlib.suppress(PermissionError):  # it leads one already
         os.setsid()
     _close_all_but(keep | {0, 1, 2})
-    may_read = (*library.folders(), *library.existing(readable))
+    may_run = (interpreter.executable, *interpreter.loaders) if interpreter else ()
+    also = (*readable, *(interpreter.files if interpreter else ()))
+    may_read = (*library.folders(), *library.existing(also))
     user = privileges.user_for(means.users)
     searches = user is not None and _must_search(may_read, scratch, means)
-    rules = _rules(means.landlock, may_read, scratch) if means.landlock else -1
+    rules = _rules(means.landlock, may_read, may_run, scratch) if means.landlock else -1
     if user is not None:
         os.chown(scratch, user, user)
         scratch.chmod(0o700)
@@ -222,7 +233,9 @@ def _confine(
     limits.impose(counts_threads=means.users == "own")
     if not means.landlock:
         namespaces.see_only_own(scratch)
-    privileges.drop(user, keep=[privileges.DAC_READ_SEARCH] if searches else [])
+    privileges.drop(
+        user, keep=[privileges.DAC_READ_SEARCH] if searches else [], starts=bool(interpreter)
+    )
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user would have undone it
@@ -231,7 +244,7 @@ def _confine(
     if means.landlock:
         landlock.restrict(rules, means.landlock)
         os.close(rules)
-    seccomp.install(os.getpid())
+    seccomp.install(os.getpid(), starts=bool(interpreter))
 
 
 def _give_pipes(user: int) -> None:
@@ -242,8 +255,9 @@ def _give_pipes(user: int) -> None:
                 os.fchown(number, user, user)
 
 
-def _rules(abi: int, may_read: Iterable[Path], scratch: Path) -> int:
+def _rules(abi: int, may_read: Iterable[Path], may_run: Iterable[Path], scratch: Path) -> int:
     exceptions = [(path, landlock.READ) for path in may_read]
+    exceptions += [(path, landlock.RUN) for path in may_run]
     exceptions += [(library.NULL, landlock.DEVICE), (scratch, landlock.SCRATCH)]
     return landlock.ruleset(abi, exceptions)
 

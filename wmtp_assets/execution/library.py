@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
+import subprocess
 import sysconfig
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +82,57 @@ def _mapped() -> set[str]:
     return {path for path in paths if ".so" in path}
 
 
-def existing(paths: Iterable[Path | str]) -> tuple[Path, ...]:
-    """Those of the paths that exist, resolved."""
-    return tuple(Path(path).resolve() for path in paths if Path(path).exists())
+_TELLS: Final = """
+import os, sys
+folder = os.path.dirname(os.__file__)
+print(os.path.realpath(sys.executable)); print(folder)
+try:
+    import ctypes
+    dynamic = os.path.join(folder, "lib-dynload")
+    for name in sorted(os.listdir(dynamic)) if os.path.isdir(dynamic) else []:
+        if name.endswith(".so") and not name.startswith(("_test", "_tk", "_xx", "xx")):
+            try:
+                ctypes.CDLL(os.path.join(dynamic, name))
+            except OSError:
+                pass
+except ImportError:
+    pass
+for line in open("/proc/self/maps"):
+    print(line.split(None, 5)[-1].strip())
+"""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """Another Python, which is started, and what it needs: of Python 2, which cannot be forked."""
+
+    executable: Path
+    loaders: tuple[Path, ...]  # the system's programs that map libraries before it starts
+    files: tuple[
+        Path, ...
+    ]  # all that it reads: these two, its library, and libraries of the system
+
+    @classmethod
+    def at(cls, path: Path) -> Interpreter:
+        """Asks the interpreter, which is trusted, what it is made of. Raises OSError."""
+        command = [str(path), "-E", "-S", "-c", _TELLS]
+        try:
+            asked = subprocess.run(command, capture_output=True, timeout=60, check=True, env={})  # noqa: S603
+        except subprocess.SubprocessError as error:
+            raise OSError(errno.ENOEXEC, f"{path} is no Python that can be started") from error
+        executable, folder, *mapped = asked.stdout.decode().splitlines()
+        libraries = {Path(one) for one in mapped if ".so" in one and not one.startswith(folder)}
+        aliases = {
+            name
+            for parent in {one.parent for one in libraries}
+            for name in parent.iterdir()
+            if ".so." in name.name and name.is_symlink() and name.resolve() in libraries
+        }
+        loaders = [one for above in ("/lib64", "/lib") for one in Path(above).glob("ld-linux-*")]
+        files = {Path(executable), Path(folder).resolve(), *libraries, *aliases, *loaders}
+        return cls(Path(executable), tuple(loaders), tuple(sorted(files)))
+
+
+def existing(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Those of the paths that exist."""
+    return tuple(path for path in paths if path.exists())

@@ -104,7 +104,10 @@ def _see_only(scratch_root: Path, readable: Iterable[Path], size: str) -> None:
 
 
 def _show(path: Path, root: Path, *, device: bool = False) -> None:
-    """Makes a folder or file seen below `root`, at the path that it has, and not changeable."""
+    """Makes a folder or file seen below `root`, at the path that it has, and not changeable.
+
+    Where that path is a link, what it leads to is seen there.
+    """
     target = root / path.relative_to("/")
     if path.is_dir():
         target.mkdir(parents=True, exist_ok=True)

@@ -116,7 +116,8 @@ NUMBERS: Final[dict[str, dict[str, int]]] = {
     swapoff:225 mprotect:226 msync:227 mlock:228 munlock:229 mlockall:230 munlockall:231 mincore:232
     madvise:233 remap_file_pages:234 mbind:235 get_mempolicy:236 set_mempolicy:237 migrate_pages:238
     move_pages:239 rt_tgsigqueueinfo:240 perf_event_open:241 accept4:242 recvmmsg:243 wait4:260
-    prlimit64:261 fanotify_init:262 fanotify_mark:263 clock_adjtime:266 syncfs:267 setns:268
+    prlimit64:261 fanotify_init:262 fanotify_mark:263 name_to_handle_at:264
+    open_by_handle_at:265 clock_adjtime:266 syncfs:267 setns:268
     sendmmsg:269 process_vm_readv:270 process_vm_writev:271 kcmp:272 finit_module:273
     sched_setattr:274 sched_getattr:275 renameat2:276 seccomp:277 getrandom:278 memfd_create:279
     bpf:280 execveat:281 userfaultfd:282 membarrier:283 mlock2:284 copy_file_range:285 preadv2:286
@@ -202,7 +203,7 @@ _CONDITIONS: Final[dict[str, tuple[Condition, ...]]] = {
     # Not MAP_LOCKED nor MAP_HUGETLB, which take what belongs to the whole machine.
     "mmap": (Masked(3, 0x2000 | 0x40000, 0),),
     # NORMAL RANDOM SEQUENTIAL WILLNEED DONTNEED FREE HUGEPAGE NOHUGEPAGE
-    "madvise": (OneOf(1, (0, 1, 2, 3, 4, 8, 14, 15)),),
+    "madvise": (OneOf(2, (0, 1, 2, 3, 4, 8, 14, 15)),),
     # DUPFD GETFD SETFD GETFL SETFL DUPFD_CLOEXEC: no locks, no owner that is sent signals
     "fcntl": (OneOf(1, (0, 1, 2, 3, 4, 1030)),),
     # TCGETS (is this a terminal?) TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
