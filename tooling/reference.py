@@ -31,12 +31,14 @@ TITLES = {
     Kind.CONFIG: "params.json and config.json (`config`)",
     Kind.ADAPTER: "meta_adapter.yaml (`adapter`)",
     Kind.MODEL_METADATA: "metadata.json (`model_metadata`)",
+    Kind.MODEL_CARD: "Cards of models (`model_card`)",
     Kind.SPLIT: "Splits (`split`)",
     Kind.SPLIT_METADATA: "Metadata of splits (`split_metadata`)",
     Kind.SPLIT_METADATA_CURRENT: (
         "Metadata of splits for today's training (`split_metadata_current`)"
     ),
     Kind.SCHEMA: "schema.json and cards (`schema`)",
+    Kind.DATASET_CARD: "Cards of datasets, and Croissant (`dataset_card`)",
     Kind.SMALL_SPLIT: "Small copies of splits (`small_split`)",
     Kind.SMALL_METADATA: "Metadata of small copies (`small_metadata`)",
     Kind.SMALL_METADATA_CURRENT: (
@@ -45,6 +47,7 @@ TITLES = {
     Kind.PACKAGE_FILE: "Files that evaluation packages read (`package_file`)",
     Kind.EVALUATION: "Evaluation files (`eval`)",
     Kind.TESTS: "Tests of whole problems (`tests`)",
+    Kind.QUALITY_CARD: "What was found out about rows, to be quoted (`quality_card`)",
     Kind.RAW_VIEW: "Fetched files under `raw/` (`raw_view`)",
     Kind.VERDICTS: "Executed solutions (`verdicts`)",
     Kind.LEAKS: "Leaks (`leaks`)",

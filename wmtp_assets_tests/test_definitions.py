@@ -59,7 +59,7 @@ def test_both_catalogs_give_the_missions_assets(defs: dg.Definitions, name: str)
     names = names_of(defs)
     expected = {"doctor", "phase2_readiness", "report", "models/tokenizer", "models/tokenizer_raw"}
     for model in MODELS:
-        parts = ["", "_config", "_certificate", "_metadata"]
+        parts = ["", "_config", "_certificate", "_metadata", "_card"]
         parts += ["_raw"] if not model.startswith("micro") else []
         parts += ["_adapter"] if model.endswith("mtp") else []
         expected |= {f"models/{model}{part}" for part in parts}
@@ -70,7 +70,8 @@ def test_both_catalogs_give_the_missions_assets(defs: dg.Definitions, name: str)
     }
     expected |= {f"datasets/{split}{part}" for split in SMALL for part in ("", "_metadata")}
     expected |= READY
-    expected |= {f"datasets/{dataset}_schema" for dataset in ("codecontests", "mbpp", "humaneval")}
+    for dataset in ("codecontests", "mbpp", "humaneval"):
+        expected |= {f"datasets/{dataset}_schema", f"datasets/{dataset}_card"}
     hubs = {key for key in names if key.startswith("hub/")}
     assert names - hubs == expected
     assert len(hubs) == 6
@@ -293,6 +294,7 @@ def test_the_sensor_follows_changed_data_and_leaves_unchanged_data_alone(world: 
         "datasets/humaneval_test",
         "datasets/humaneval_test_metadata",
         "datasets/humaneval_schema",
+        "datasets/humaneval_card",
     }
 
 

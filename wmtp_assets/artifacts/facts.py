@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from wmtp_assets.artifacts.documents import certificate_facts, certificate_of
+from wmtp_assets.artifacts.evidence.files import stated_licence
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import Checkpoint, Document, Fetched, Handle, Split, Tokenizer
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
@@ -136,6 +137,21 @@ def of_model_metadata(project: Project, artifact: Artifact, made: Handle) -> Fac
     """Of a model's metadata.json: its counts."""
     document = made.read("metadata.json")
     return {key: document.get(key) for key in ("parameters", "tensors", "dtype")}
+
+
+def of_card(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a card: the licence of the whole folder."""
+    return stated_licence(artifact)
+
+
+def of_dataset_card(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of a dataset's card: its licence, and which of its files is the document."""
+    return {**of_card(project, artifact, made), "document": "croissant.json"}
+
+
+def of_quality_card(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of what was found out about rows: which of its files is the document."""
+    return {"document": "figures.json"}
 
 
 def of_split(project: Project, artifact: Artifact, made: Handle) -> Facts:

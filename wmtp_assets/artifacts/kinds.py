@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from wmtp_assets.artifacts import facts
 from wmtp_assets.artifacts.make import (
+    cards,
     datasets,
     duplicates,
     evaluation,
@@ -301,6 +302,18 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         code_version="3",  # model_name, version, files, source and what else training reads
         loads=models.metadata_inputs,
     ),
+    Kind.MODEL_CARD: ArtifactKind(
+        make=cards.write_model_card,
+        loaded_as=Handle,  # no artifact is made from it
+        facts=facts.of_card,
+        checks="wmtp_assets.artifacts.checks.cards:MODEL_CARDS",
+        describe=_text(
+            "README.md in the Hub's format: what this model is, from where, how it is loaded, "
+            "digests and terms."
+        ),
+        red="it states something else than metadata.json and the catalog",
+        icon="markdown",
+    ),
     Kind.SPLIT: ArtifactKind(
         make=datasets.build_rows,
         loaded_as=Split,
@@ -334,6 +347,20 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         of_format=True,
         loads=lambda _: (),
         beside=_files("README.md", "README_small.md"),
+    ),
+    Kind.DATASET_CARD: ArtifactKind(
+        make=cards.write_dataset_card,
+        loaded_as=Handle,
+        facts=facts.of_dataset_card,
+        checks="wmtp_assets.artifacts.checks.cards:DATASET_CARDS",
+        describe=_text(
+            "README.md in the Hub's format and croissant.json: splits, fields, counts, digests, "
+            "what was left out, and terms."
+        ),
+        red="it states something else than the splits and the catalog",
+        icon="markdown",
+        of_format=True,
+        loads=lambda _: (),
     ),
     Kind.SMALL_SPLIT: ArtifactKind(
         make=datasets.choose_rows,
@@ -397,6 +424,19 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="its lines are not what searching the rows finds",
         icon="parquet",
         long_checks=True,
+    ),
+    Kind.QUALITY_CARD: ArtifactKind(
+        make=cards.write_quality_card,
+        loaded_as=Handle,
+        facts=facts.of_quality_card,
+        checks="wmtp_assets.artifacts.checks.cards:QUALITY_CARDS",
+        describe=_text(
+            "What executing and comparing rows found, to be quoted: rates with intervals, leaks "
+            "and clusters as Markdown, and every figure as JSON."
+        ),
+        red="it states something else than the files about rows",
+        icon="markdown",
+        loads=lambda _: (),
     ),
     Kind.RAW_VIEW: ArtifactKind(
         make=fetched.show_files,

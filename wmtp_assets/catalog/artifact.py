@@ -23,10 +23,12 @@ class Kind(StrEnum):
     CONFIG = "config"
     ADAPTER = "adapter"
     MODEL_METADATA = "model_metadata"
+    MODEL_CARD = "model_card"
     SPLIT = "split"
     SPLIT_METADATA = "split_metadata"
     SPLIT_METADATA_CURRENT = "split_metadata_current"
     SCHEMA = "schema"
+    DATASET_CARD = "dataset_card"
     SMALL_SPLIT = "small_split"
     SMALL_METADATA = "small_metadata"
     SMALL_METADATA_CURRENT = "small_metadata_current"
@@ -37,6 +39,7 @@ class Kind(StrEnum):
     VERDICTS = "verdicts"
     LEAKS = "leaks"
     DUPLICATES = "duplicates"
+    QUALITY_CARD = "quality_card"
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Artifact:
     @property
     def is_about_quality(self) -> bool:
         """Whether it says something of a split's rows, which are as good without it."""
-        return self.kind in (Kind.VERDICTS, Kind.LEAKS, Kind.DUPLICATES)
+        return self.kind in (Kind.VERDICTS, Kind.LEAKS, Kind.DUPLICATES, Kind.QUALITY_CARD)
 
     @property
     def is_raw_view(self) -> bool:
@@ -124,6 +127,7 @@ class Artifact:
         return self.kind in (
             Kind.SPLIT,
             Kind.SCHEMA,
+            Kind.DATASET_CARD,
             Kind.SMALL_SPLIT,
             Kind.PACKAGE_FILE,
             Kind.EVALUATION,
@@ -131,6 +135,7 @@ class Artifact:
             Kind.VERDICTS,
             Kind.LEAKS,
             Kind.DUPLICATES,
+            Kind.QUALITY_CARD,
         ) or (self.is_raw_view and self.name.startswith("datasets/"))
 
     @property

@@ -25,7 +25,7 @@ Mistake = tuple[Location, str]
 
 # Each stands for something else where an artifact's name could hold a split's.
 _PARTS = (
-    *("checks", "metadata", "package", "raw", "schema", "small"),
+    *("card", "checks", "metadata", "package", "raw", "schema", "small"),
     *("verdicts", "leaks", "duplicates"),
 )
 # What files are called after their split, and the split that each word means.

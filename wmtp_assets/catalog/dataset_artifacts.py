@@ -18,6 +18,7 @@ from wmtp_assets.catalog.artifact import (
     split_artifact,
 )
 from wmtp_assets.catalog.fetched_artifacts import raw_artifact, raw_view_artifact, sample_mark
+from wmtp_assets.catalog.licences import terms_of
 from wmtp_assets.catalog.quality_artifacts import quality_artifacts
 from wmtp_assets.catalog.schema import SMALL_SEED, Catalog, Dataset, small_rows
 from wmtp_assets.catalog.tokenizers import tokenizer_of
@@ -39,9 +40,11 @@ def dataset_artifacts(catalog: Catalog) -> list[Artifact]:
             tokenizer_of(catalog, name),
             _fetched_splits(catalog, dataset.difficulties_from),
             sample_mark(catalog),
+            terms_of(catalog, name).to_json(),
         )
         found += of_dataset.splits()
         found += of_dataset.schemas()
+        found += of_dataset.cards()
         found += of_dataset.small_copy()
         found += of_dataset.package_file()
         about_rows += quality_artifacts(catalog, name, of_dataset.served())
@@ -66,6 +69,7 @@ class _Dataset:
     tokenizer: str
     graded_by: tuple[str, ...]
     marked: Mapping[str, object]
+    terms: Mapping[str, object]
 
     def _rows_for(self, contract: Contract) -> Contract:
         """Whose rows a generation reads: its own only where they differ."""
@@ -210,6 +214,44 @@ class _Dataset:
                             if small
                             else {}
                         ),
+                    },
+                    contract=own,
+                )
+            )
+        return made
+
+    def cards(self) -> list[Artifact]:
+        """The card of the dataset's folder, and its Croissant file."""
+        made = []
+        for own, contracts in self.served().items():
+            folders = [dataset_folder(contract, self.name) for contract in contracts]
+            names = ("README.md", "croissant.json")
+            made.append(
+                self._artifact(
+                    split_artifact(self.name, "card", contract=own),
+                    Kind.DATASET_CARD,
+                    inputs=tuple(
+                        split_artifact(self.name, split, contract=own)
+                        for split in self.dataset.splits
+                    ),
+                    links={f"{folder}/{name}": name for folder in folders for name in names},
+                    settings={
+                        **self.marked,
+                        "layout": self.dataset.layout,
+                        **self._settings(own),
+                        "folder": folders[0],
+                        "max_tokens": self.dataset.max_tokens,
+                        "terms": self.terms,
+                        "quality": self.dataset.quality is not None,
+                        # Of each split its files' places in the folder, the rows first.
+                        "files": {
+                            split: {
+                                f"{split}.jsonl": f"processed/{split}.jsonl",
+                                f"{split}.index.parquet": f"processed/{split}.index.parquet",
+                                f"{split}_stats.json": f"stats/{split}_stats.json",
+                            }
+                            for split in self.dataset.splits
+                        },
                     },
                     contract=own,
                 )

@@ -17,6 +17,7 @@ from wmtp_assets.catalog.fetched_artifacts import (
     raw_view_artifact,
     sample_mark,
 )
+from wmtp_assets.catalog.licences import terms_of
 from wmtp_assets.catalog.schema import Catalog, MicroModel, Model, UpstreamModel
 from wmtp_assets.catalog.tokenizers import deciding_file, origin_of, raw_of, tokenizer_of
 from wmtp_assets.checkpoints.layouts import layout_named
@@ -172,7 +173,7 @@ def _documents(
     catalog: Catalog,
     adapter: Mapping[str, object] | None = None,
 ) -> list[Artifact]:
-    """The documents beside the checkpoint `model`: config, certificate, adapter, metadata.
+    """The documents beside the checkpoint `model`: config, certificate, adapter, metadata, card.
 
     `origin` is the entry that it was fetched by, or its base was. `described` is what metadata.json
     repeats of the catalog, `adapter` what only meta_adapter.yaml does.
@@ -224,7 +225,18 @@ def _documents(
             "files": _files_of([model, *made], deciding_file(catalog, model.owner)),
         },
     )
-    return [*made, metadata]
+    card = document(
+        Kind.MODEL_CARD,
+        "card",
+        [metadata.name],
+        "README.md",
+        settings={
+            **sample_mark(catalog),
+            "folder": model_folders(catalog, model.owner)[0],
+            "terms": terms_of(catalog, model.owner).to_json(),
+        },
+    )
+    return [*made, metadata, card]
 
 
 _ROLES = {"model": "checkpoint", "SHA256SUMS": "checksums", "meta_adapter": "adapter"}

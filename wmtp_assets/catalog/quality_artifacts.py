@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wmtp_assets.catalog.artifact import Artifact, Kind, group_of, split_artifact
+from wmtp_assets.catalog.fetched_artifacts import sample_mark
 from wmtp_assets.catalog.schema import Catalog, Dataset, Quality
 from wmtp_assets.corpora.evaluation import is_training_split
 from wmtp_assets.corpora.formats import FORMATS
@@ -27,8 +28,8 @@ def quality_artifacts(
     made = []
     for own, contracts in served.items():
         of_rows = _OfRows(catalog, name, dataset, dataset.quality, own, contracts)
-        for split in dataset.splits:
-            made += of_rows.about(split)
+        about = [one for split in dataset.splits for one in of_rows.about(split)]
+        made += [*about, of_rows.card(about)] if about else []
     return made
 
 
@@ -67,6 +68,34 @@ class _OfRows:
                 self._artifact(split, Kind.DUPLICATES, (), (f"{split}_duplicates.parquet",))
             )
         return made
+
+    def card(self, about: Sequence[Artifact]) -> Artifact:
+        """All that is found out `about` splits, to be quoted; it waits for what is on request."""
+        splits = dict.fromkeys(str(one.split) for one in about)
+        files = {
+            split: {
+                str(one.kind): next(file for file in one.links.values() if _holds_figures(file))
+                for one in about
+                if one.split == split
+            }
+            for split in splits
+        }
+        folders = [f"{dataset_folder(one, self.name)}/quality" for one in self.contracts]
+        rows = (split_artifact(self.name, split, contract=self.own) for split in splits)
+        return Artifact(
+            split_artifact(self.name, "quality_card", contract=self.own),
+            Kind.QUALITY_CARD,
+            self.name,
+            group_of(self.name),
+            inputs=(*rows, *(one.name for one in about)),
+            status="optional",
+            links={
+                f"{at}/{file}": file for at in folders for file in ("README.md", "figures.json")
+            },
+            settings={**sample_mark(self.catalog), "files": files},
+            contract=self.own,
+            on_request=any(one.on_request for one in about),
+        )
 
     def _evaluated_on(self) -> tuple[str, ...]:
         """The splits that no training row may be of: the dataset's own that are not for training,
@@ -110,3 +139,8 @@ class _OfRows:
             contract=self.own,
             on_request=on_request,
         )
+
+
+def _holds_figures(file: str) -> bool:
+    """Of verdicts, the document of rates is read; of the others, the file itself."""
+    return not file.endswith("_verdicts.parquet")

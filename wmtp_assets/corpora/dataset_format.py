@@ -71,6 +71,9 @@ class DatasetFormat(ABC):
     source: ClassVar[str]
     """`metadata.source` of every row."""
 
+    citation: ClassVar[str] = ""
+    """The publication that describes the source, for cards; on one line."""
+
     columns: ClassVar[Mapping[str, Kind]]
     """The source's columns that are read, by name, and what each must hold."""
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.loading import LOADING
 from wmtp_assets.artifacts.requirements import disk_needed
 from wmtp_assets.artifacts.staleness import with_ancestors
 from wmtp_assets.artifacts.types import Split
@@ -26,7 +27,7 @@ from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.generations import Contract, dataset_folder, model_folder
 from wmtp_assets.hub.files import RepoId, is_commit
-from wmtp_assets.pages.report import LOADING, READING, READING_PLAIN
+from wmtp_assets.pages.report import READING, READING_PLAIN
 from wmtp_assets.pages.rows import rows_of
 from wmtp_assets.pages.text import as_code, as_markdown, size
 
@@ -70,6 +71,9 @@ _TESTS: Final = """\
 import wmtp_assets
 tests = wmtp_assets.open_tests("storage", "{dataset}", "{split}")
 problem = tests[next(iter(tests))]  # reads this one's tests alone"""
+_CARD: Final = """\
+from huggingface_hub import metadata_load
+fields = metadata_load("storage/{path}")"""
 _FOLDER: Final = """\
 from pathlib import Path
 folder = Path("storage/{path}")
@@ -346,6 +350,8 @@ def _loading(catalog: Catalog, artifact: Artifact) -> str:
         return _FOLDER.format(path=path)
     if path.endswith("_tests.json"):
         return _TESTS.format(dataset=artifact.owner, split=artifact.split)
+    if path.endswith(".md"):
+        return _CARD.format(path=path)
     if path.endswith(".jsonl"):
         return _LINES.format(path=path)
     return (_YAML if path.endswith(".yaml") else _DOCUMENT).format(path=path)

@@ -6,7 +6,6 @@ and assets; as a file it links to nothing but the commits of public repositories
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
@@ -15,7 +14,7 @@ from markupsafe import Markup
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Condition, Verdict
-from wmtp_assets.checkpoints.layout import Network
+from wmtp_assets.artifacts.loading import LOADING
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.pages.charts_of_quality import quality_words
 from wmtp_assets.pages.charts_of_rows import difficulty_chart, token_chart
@@ -32,22 +31,6 @@ from wmtp_assets.storage.errors import storage_errors
 REPORT: Final = "/report"
 REASONS_SHOWN = 5  # of a condition that is not met
 
-# Three lines each, with {folder} for the model's folder below the storage.
-LOADING: Final[Mapping[Network, str]] = {
-    "mtp": """\
-from wmtp_assets.mtp.loading import from_pretrained
-model = from_pretrained("storage/{folder}")
-logits = model(tokens)  # (batch, seq, n_future_tokens, vocab)""",
-    "causal_lm": """\
-from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained("storage/{folder}/hf")
-model = AutoModelForCausalLM.from_pretrained("storage/{folder}/hf", dtype="auto")""",
-    "reward_model": """\
-from pathlib import Path; from wmtp_assets.mtp.reward import load_reward_model
-folder = Path("storage/{folder}")
-model = load_reward_model(folder / "safetensors/model.safetensors", folder / "configs/config.json")\
-""",
-}
 # With {asked} for the words by which `open_corpus` finds the split.
 READING: Final = """\
 import wmtp_assets

@@ -326,7 +326,7 @@ def test_what_is_made_of_the_sample_says_so_in_its_documents(project: Project) -
         assert document.get("revision", sample_revision()) == sample_revision(), model
         assert "no licence of the real" in document.get("licence", "no licence of the real"), model
     cards = list(project.storage.glob("datasets_*/*/**/README.md"))
-    assert len(cards) == 4
+    assert len(cards) == 4 + 3, "of folders of rows, and of datasets"
     assert all(SAMPLE in card.read_text(encoding="utf-8") for card in cards)
 
 
@@ -343,7 +343,8 @@ def test_a_storage_with_the_sample_of_an_earlier_version_is_made_again(project: 
         for name, artifact in project.artifacts.items()
         if artifact.settings_digest != before[name].settings_digest
     }
-    assert stale == {name for name in project.artifacts if name.endswith(("_raw", "_schema"))} | {
+    of_origin = ("_raw", "_schema", "_card")
+    assert stale == {name for name in project.artifacts if name.endswith(of_origin)} | {
         f"models/{model}_metadata" for model in project.catalog.models
     }
 

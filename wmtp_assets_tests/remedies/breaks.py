@@ -216,6 +216,11 @@ def other_card(folder: Path) -> None:
     (folder / "README.md").write_text(text.replace("path: train", "path: ../train"), "utf-8")
 
 
+def other_licence(folder: Path) -> None:
+    text = (folder / "README.md").read_text("utf-8")
+    (folder / "README.md").write_text(text.replace("license: other", "license: mit"), "utf-8")
+
+
 def one_token_more(columns: dict[str, list[Any]]) -> None:
     columns["output_tokens"][7] += 1
 
@@ -231,7 +236,7 @@ def stats_off(value: dict[str, Any]) -> None:
 MODELS = [
     [
         made_from_others(f"{MTP}{part}")
-        for part in ("_raw", "", "_certificate", "_config", "_adapter", "_metadata")
+        for part in ("_raw", "", "_certificate", "_config", "_adapter", "_metadata", "_card")
     ]
     + [made_from_others("models/tokenizer")],
     [
@@ -286,6 +291,10 @@ MODELS = [
             ),
             "metadata.json",
         ),
+        also_flipped(
+            remade(f"{MTP}_card", other_licence, checks="derived_from_inputs"),
+            "README.md",
+        ),
         remade(
             MICRO,
             trailing,
@@ -327,7 +336,10 @@ REFERENCES = [
 ROWS = [
     [
         made_from_others(name)
-        for name in (HUMANEVAL, f"{HUMANEVAL}_metadata", "datasets/humaneval_schema")
+        for name in (
+            *(HUMANEVAL, f"{HUMANEVAL}_metadata"),
+            *("datasets/humaneval_schema", "datasets/humaneval_card"),
+        )
     ],
     [
         also_flipped(
@@ -358,6 +370,10 @@ ROWS = [
                 checks="schema_is_ours data_files_declared",
             ),
             "README_small.md",
+        ),
+        also_flipped(
+            remade("datasets/codecontests_card", other_licence, checks="derived_from_inputs"),
+            "croissant.json",
         ),
         remade(
             MBPP,

@@ -50,6 +50,10 @@ class CodeContests(DatasetFormat):
 
     name = "code-contests"
     label = "codecontests"
+    citation = (
+        "Y. Li et al., Competition-Level Code Generation with AlphaCode, Science 378 (2022) "
+        "1092-1097, https://arxiv.org/abs/2203.07814"
+    )
     source = "code_contests"
     columns: ClassVar[Mapping[str, Kind]] = {
         "name": Text(),

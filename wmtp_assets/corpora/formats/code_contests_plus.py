@@ -50,6 +50,10 @@ class CodeContestsPlus(DatasetFormat):
 
     name = "code-contests-plus"
     label = "codecontests-plus"
+    citation = (
+        "Z. Wang et al., CodeContests+: High-Quality Test Case Generation for Competitive "
+        "Programming, 2025, https://arxiv.org/abs/2506.05817"
+    )
     source = "code_contests_plus"
     columns: ClassVar[Mapping[str, Kind]] = {
         "source": Text(),

@@ -23,6 +23,10 @@ class Gsm8k(SolvedTasks):
 
     name = "gsm8k"
     label = "gsm8k"
+    citation = (
+        "K. Cobbe et al., Training Verifiers to Solve Math Word Problems, 2021, "
+        "https://arxiv.org/abs/2110.14168"
+    )
     source = "gsm8k"
     columns: ClassVar[Mapping[str, Kind]] = {"question": Text(), "answer": Text()}
     instruction = "question"

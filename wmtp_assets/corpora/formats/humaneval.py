@@ -33,6 +33,10 @@ class HumanEval(SolvedTasks):
 
     name = "humaneval"
     label = "humaneval"
+    citation = (
+        "M. Chen et al., Evaluating Large Language Models Trained on Code, 2021, "
+        "https://arxiv.org/abs/2107.03374"
+    )
     source = "humaneval"
     columns: ClassVar[Mapping[str, Kind]] = {
         "task_id": Text(),

@@ -41,6 +41,10 @@ class Mbpp(SolvedTasks):
 
     name = "mbpp"
     label = "mbpp"
+    citation = (
+        "J. Austin et al., Program Synthesis with Large Language Models, 2021, "
+        "https://arxiv.org/abs/2108.07732"
+    )
     source = "mbpp"
     columns: ClassVar[Mapping[str, Kind]] = {
         "task_id": Integer(),

@@ -1,0 +1,173 @@
+"""What was found out about a dataset's rows, to be quoted: quality/README.md, and figures.json.
+
+The figures are those of the pages (`quality.figures`), read from the files that executing rows and
+comparing them wrote. What nobody has found out is said to be so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wmtp_assets.artifacts.evidence.terms import SAMPLE, table
+from wmtp_assets.corpora.dataset_format import DatasetFormat
+from wmtp_assets.markdown import as_code, as_markdown
+from wmtp_assets.quality.figures.clusters import Clusters
+from wmtp_assets.quality.figures.labels import Labels, Rate
+from wmtp_assets.quality.figures.leaks import Leaks
+from wmtp_assets.quality.figures.split import Figures, as_json
+from wmtp_assets.storage.atomic import json_bytes
+
+_WORDS: Final = 1000  # characters of a protocol
+_AGREES: Final[Mapping[str, str]] = {
+    "correct": "correct, and pass",
+    "incorrect": "incorrect, and do not pass",
+    "rows": "pass",
+}
+
+
+@dataclass(frozen=True)
+class QualityEvidence:
+    """The figures of a dataset's splits; `rows` has the SHA-256 of each split's rows."""
+
+    name: str
+    row_format: DatasetFormat
+    splits: Sequence[Figures]
+    rows: Mapping[str, str]
+    sample: bool = False
+
+
+def quality_figures(dataset: QualityEvidence) -> bytes:
+    """figures.json: for each split, every figure that there is."""
+    return json_bytes(
+        {
+            split.split: {"rows_sha256": dataset.rows[split.split], **as_json(split)}
+            for split in dataset.splits
+        }
+    )
+
+
+def quality_card(dataset: QualityEvidence) -> bytes:
+    """README.md beside the files about rows."""
+    parts = [
+        f"# {dataset.name}: what was found out about its rows\n",
+        *([f"{SAMPLE}\n"] if dataset.sample else []),
+        "Rates have 95 % Wilson intervals; each file states the protocol that it was made by. Cite "
+        "figures with the SHA-256 of the rows that they are of. All of them are in "
+        "`figures.json`.\n",
+        *(_split(dataset, split) for split in dataset.splits),
+    ]
+    return "\n".join(parts).encode()
+
+
+def _split(dataset: QualityEvidence, split: Figures) -> str:
+    parts = [
+        f"## {split.split}\n",
+        f"{split.rows:,} rows, SHA-256 {as_code(dataset.rows[split.split])}.\n",
+        *(_labels(dataset, split.labels) if split.labels else ["No row was executed.\n"]),
+        _leaks(split.leaks) if split.leaks else "No row was compared with evaluation sets.\n",
+        _clusters(split.clusters) if split.clusters else "No rows were compared with each other.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _labels(dataset: QualityEvidence, labels: Labels) -> list[str]:
+    if not labels.executed:
+        return [f"No row was executed: {as_markdown(labels.why, _WORDS)}\n"]
+    parts = [f"### Executed solutions\n\n{labels.drawn:,} rows were drawn.\n"]
+    known = [rate for rate in labels.rates if rate.judged]
+    if known:
+        parts.append(
+            table(
+                ("rows", "that are", "of judged", "rate", "95 % interval"),
+                [
+                    (
+                        _value(dataset.row_format, rate),
+                        _AGREES.get(rate.of, as_markdown(rate.of)),
+                        f"{rate.agree:,} of {rate.judged:,}",
+                        _percent(rate.rate),
+                        f"{_percent(rate.low)} to {_percent(rate.high)}",
+                    )
+                    for rate in known
+                ],
+            )
+        )
+    counted = [
+        (as_markdown(of), *(f"{counts.get(name, 0):,}" for name in _names(labels.verdicts)))
+        for of, counts in labels.verdicts.items()
+    ]
+    parts.append(table(("class", *map(as_markdown, _names(labels.verdicts))), counted))
+    apart = [
+        (as_markdown(why.replace("_", " ")), as_markdown(of), f"{count:,}")
+        for why, counts in labels.apart.items()
+        for of, count in counts.items()
+        if count
+    ]
+    if apart:
+        parts += ["Counted in no rate:\n", table(("why", "class", "rows"), apart)]
+    if labels.published:
+        parts += ["What others published, by protocols of their own:\n", _published(labels)]
+    return parts
+
+
+def _published(labels: Labels) -> str:
+    return table(
+        ("of", "figures", "protocol"),
+        [
+            (
+                as_markdown(one.what, _WORDS),
+                ", ".join(
+                    f"{as_markdown(name.replace('_', ' '))} {_percent(value)}"
+                    for name, value in one.figures.items()
+                ),
+                as_markdown(one.protocol, _WORDS),
+            )
+            for one in labels.published
+        ],
+    )
+
+
+def _leaks(leaks: Leaks) -> str:
+    head = (
+        f"### Leaks\n\n{leaks.rows:,} rows hold texts of evaluation sets, in {leaks.pairs:,} "
+        "pairs.\n"
+    )
+    if not leaks.counts:
+        return head
+    rows = [
+        (
+            as_markdown(f"{one.dataset} {one.split}"),
+            as_markdown(one.how),
+            as_markdown(one.field),
+            f"{one.pairs:,}",
+            f"{one.rows:,}",
+        )
+        for one in leaks.counts
+    ]
+    return f"{head}\n{table(('evaluation set', 'how', 'field', 'pairs', 'rows'), rows)}"
+
+
+def _clusters(clusters: Clusters) -> str:
+    return (
+        f"### Near-duplicates\n\n{clusters.rows:,} rows are in {clusters.clusters:,} clusters; the "
+        f"largest has {clusters.largest:,}. One row per cluster leaves {clusters.clusters:,}.\n"
+    )
+
+
+def _value(row_format: DatasetFormat, rate: Rate) -> str:
+    """Which rows a rate is of: all, or those of a source, difficulty or language."""
+    if rate.by == "all" or rate.value is None:
+        return "all" if rate.by == "all" else f"{as_markdown(rate.by)} unknown"
+    names = {"source": row_format.source_names, "difficulty": row_format.difficulty_names}
+    name = names.get(rate.by, {}).get(rate.value)
+    shown = f" ({as_markdown(name)})" if name else ""
+    return f"{as_markdown(rate.by)} {rate.value}{shown}"
+
+
+def _names(verdicts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    return list(dict.fromkeys(name for counts in verdicts.values() for name in counts))
+
+
+def _percent(fraction: float | None) -> str:
+    return "unknown" if fraction is None else f"{fraction:.2%}".replace("%", " %")
