@@ -78,7 +78,9 @@ def quality_card_files(catalog: Catalog, store: Store, artifact: Artifact) -> De
             RowIndex(rows.index),
             cast("Mapping[str, Any]", rows.receipt.facts["stats"]),
             row_format,
-            **paths,
+            verdicts=paths.get("verdicts"),
+            leaks=paths.get("leaks"),
+            duplicates=paths.get("duplicates"),
             as_published=not sample,
         )
         for trouble in figures.troubles.values():
