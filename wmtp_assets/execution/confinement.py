@@ -155,7 +155,10 @@ def isolate(
             expected="none, or PATH, TZ, LANG, LC_..., and variables of Python's own",
             found=", ".join(sorted(foreign)[:5]),
         )
+    # What children would otherwise find out, each of them anew.
     seccomp.prepare()
+    landlock.handled(means.landlock)
+    library.folders()
     library.preload()
     enclosed = bool(means.namespaces)
     try:
@@ -170,6 +173,7 @@ def isolate(
         raise ConfinementError(
             "This process could not be shut off", found=error.strerror, hint=_HINT
         ) from error
+    _must_search((*library.folders(), *readable), scratch_root, enclosed)
     return replace(means, enclosed=enclosed, server=os.getpid())
 
 
@@ -220,7 +224,7 @@ def _confine(
     also = (*readable, *(interpreter.files if interpreter else ()))
     may_read = (*library.folders(), *library.existing(also))
     user = privileges.user_for(means.users)
-    searches = user is not None and _must_search(may_read, scratch, means)
+    searches = user is not None and _must_search(may_read, scratch.parent, means.enclosed)
     rules = _rules(means.landlock, may_read, may_run, scratch) if means.landlock else -1
     if user is not None:
         os.chown(scratch, user, user)
@@ -262,11 +266,16 @@ def _rules(abi: int, may_read: Iterable[Path], may_run: Iterable[Path], scratch:
     return landlock.ruleset(abi, exceptions)
 
 
-def _must_search(may_read: Iterable[Path], scratch: Path, means: Means) -> bool:
-    """Whether another user could not read, without a capability, what it is meant to read."""
-    return not (
-        privileges.can_be_read_by_others(may_read, parents=not means.enclosed)
-        and (means.enclosed or privileges.can_be_read_by_others([scratch.parent], parents=True))
+def _must_search(may_read: Iterable[Path], above: Path, enclosed: bool) -> bool:
+    """Whether another user could not read, without a capability, what it is meant to read.
+
+    In a view, everybody may pass the folders above, and the one above programs' own.
+    """
+    unreadable = (
+        not privileges.can_be_read_by_others(path, parents=not enclosed) for path in may_read
+    )
+    return any(unreadable) or not (
+        enclosed or privileges.can_be_read_by_others(above, parents=True)
     )
 
 

@@ -13,6 +13,7 @@ import stat
 import struct
 from collections.abc import Iterable
 from enum import IntFlag
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +93,7 @@ def version() -> int:
     return kernel.syscall("landlock_create_ruleset", None, 0, _VERSION)
 
 
+@cache
 def handled(abi: int) -> tuple[Files, Ports, Scope]:
     """Everything that Landlock of a version can refuse."""
     files, ports, scope = Files(0), Ports(0), Scope(0)
@@ -123,19 +125,19 @@ def ruleset(abi: int, exceptions: Iterable[tuple[Path | str, Files]]) -> int:
     try:
         for path, rights in exceptions:
             with contextlib.suppress(FileNotFoundError):
-                _add(rules, path, rights & files)
+                _add(rules, path, int(rights) & int(files))
     except BaseException:
         os.close(rules)
         raise
     return rules
 
 
-def _add(rules: int, path: Path | str, rights: Files) -> None:
+def _add(rules: int, path: Path | str, rights: int) -> None:
     opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         if not stat.S_ISDIR(os.fstat(opened).st_mode):
-            rights &= _OF_A_FILE
-        rule = ctypes.create_string_buffer(struct.pack("=Qi", int(rights), opened), 12)
+            rights &= int(_OF_A_FILE)
+        rule = ctypes.create_string_buffer(struct.pack("=Qi", rights, opened), 12)
         kernel.syscall("landlock_add_rule", rules, _PATH_BENEATH, rule, 0)
     finally:
         os.close(opened)

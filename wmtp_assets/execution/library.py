@@ -14,6 +14,7 @@ import subprocess
 import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ NULL: Final = Path("/dev/null")
 _OF_TESTS: Final = ("_test", "_xx", "xx")
 
 
+@cache
 def folders() -> tuple[Path, ...]:
     """The folders of this Python's standard library, resolved, none below another."""
     names = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), _extensions()]

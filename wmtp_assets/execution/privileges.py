@@ -16,6 +16,7 @@ import random
 import stat
 import struct
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -87,17 +88,19 @@ def _extents(kind: str) -> list[tuple[int, int]]:
     return [(int(first), int(count)) for first, _, count in map(str.split, lines)]
 
 
-def can_be_read_by_others(paths: Iterable[Path], *, parents: bool) -> bool:
-    """Whether everybody may read folders or files: of each itself and, with `parents`, the way."""
-    for path in paths:
-        with contextlib.suppress(OSError):
-            mode = path.stat().st_mode
-            wanted = 0o5 if stat.S_ISDIR(mode) else 0o4
-            if mode & wanted != wanted:
-                return False
-            if parents and any(not one.stat().st_mode & 0o1 for one in path.resolve().parents):
-                return False
-    return True
+@cache
+def can_be_read_by_others(path: Path, *, parents: bool) -> bool:
+    """Whether everybody may read a folder or file, and, with `parents`, get there.
+
+    Found out once. What does not exist cannot keep anybody from it.
+    """
+    try:
+        mode = path.stat().st_mode
+        above = path.resolve().parents if parents else ()
+        wanted = 0o5 if stat.S_ISDIR(mode) else 0o4
+        return mode & wanted == wanted and all(one.stat().st_mode & 0o1 for one in above)
+    except OSError:
+        return True
 
 
 def drop(user: int | None, *, keep: Iterable[int] = (), starts: bool = False) -> None:
