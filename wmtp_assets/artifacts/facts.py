@@ -224,6 +224,21 @@ def leak_facts(path: Path) -> Facts:
     return stated if isinstance(stated, dict) else {}
 
 
+def of_verdicts(project: Project, artifact: Artifact, made: Handle) -> Facts:
+    """Of executed rows: what the rates state."""
+    (name,) = (name for name in made.receipt.files if name.endswith(".json"))
+    return verdict_facts(made.read(name))
+
+
+def verdict_facts(rates: Mapping[str, object]) -> Facts:
+    """How many rows were drawn, what was found of them by class, and whether anything ran."""
+    return {
+        "rows": rates.get("drawn"),
+        "executed": rates.get("executed"),
+        "verdicts": rates.get("verdicts"),
+    }
+
+
 def of_raw_view(project: Project, artifact: Artifact, made: Handle) -> Facts:
     """Of the view of fetched files: how many there are."""
     return {"files": len(made.receipt.files)}

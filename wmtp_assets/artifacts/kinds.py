@@ -19,6 +19,7 @@ from wmtp_assets.artifacts.make import (
     fetched,
     leaks,
     models,
+    verdicts,
 )
 from wmtp_assets.artifacts.make.task import Maker
 from wmtp_assets.artifacts.project import Project
@@ -39,6 +40,7 @@ from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.catalog.tokenizers import published_files
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets.storage.receipts import Receipt
 
 
 def _every_input(artifact: Artifact) -> tuple[str, ...]:
@@ -47,6 +49,10 @@ def _every_input(artifact: Artifact) -> tuple[str, ...]:
 
 def _no_file(_: Artifact) -> tuple[str, ...]:
     return ()
+
+
+def _always(_: Receipt) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,8 @@ class ArtifactKind:
     failed), `icon` (one that Dagster has), `row_schema` (the JSON Schema whose fields Dagster
     lists as columns, above all pictures) and `page` are for the page of the asset; `page` names the
     function that gives what is shown there (by "module:name": `pages/` is built upon this package).
-    `counted` is for the table of a run; `long_checks` says that its checks read what may be
+    `fit` says of a receipt with the artifact's recipe whether it will do on this machine; if not, it
+    is stale. `counted` is for the table of a run; `long_checks` says that its checks read what may be
     gigabytes: they come after those of other kinds.
     """
 
@@ -80,6 +87,7 @@ class ArtifactKind:
     of_format: bool = False
     loads: Callable[[Artifact], tuple[str, ...]] = _every_input
     beside: Callable[[Artifact], tuple[str, ...]] = _no_file
+    fit: Callable[[Receipt], bool] = _always
     counted: Literal["parameters", "rows"] | None = None
     long_checks: bool = False
     row_schema: Callable[[Catalog, Artifact], Mapping[str, Any]] | None = None
@@ -154,6 +162,15 @@ def _chosen_rows(_: Catalog, artifact: Artifact) -> str:
     return (
         f"{artifact.settings['rows']} rows of {artifact.owner} {artifact.split}, chosen over many "
         "problems, difficulties and both classes; the same seed gives the same rows."
+    )
+
+
+def _executed_rows(_: Catalog, artifact: Artifact) -> str:
+    rows = artifact.settings["rows"]
+    which = "All rows" if rows == "all" else f"{int(str(rows)):,} rows"
+    return (
+        f"{which} of {artifact.owner} {artifact.split}, executed against their tests: a verdict for "
+        "each, and how often labels hold."
     )
 
 
@@ -437,6 +454,19 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="it states something else than the files about rows",
         icon="markdown",
         loads=lambda _: (),
+    ),
+    Kind.VERDICTS: ArtifactKind(
+        make=verdicts.execute_rows,
+        loaded_as=Handle,  # no artifact is made from it
+        facts=facts.of_verdicts,
+        checks="wmtp_assets.artifacts.checks.verdicts:VERDICTS",
+        describe=_executed_rows,
+        red="the verdicts are not about these rows, or do not follow from executing them",
+        icon="python",
+        page="wmtp_assets.pages.asset.quality:of_verdicts",
+        fit=verdicts.fit,
+        counted="rows",
+        long_checks=True,
     ),
     Kind.RAW_VIEW: ArtifactKind(
         make=fetched.show_files,

@@ -8,11 +8,11 @@ stale artifact is stale as well (`staleness.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
 
-from wmtp_assets.artifacts.kinds import KINDS, code_version_of
+from wmtp_assets.artifacts.kinds import KINDS, code_version_of, kind_of
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, identity
 from wmtp_assets.catalog.artifacts import Artifact
@@ -34,30 +34,39 @@ def code_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`inputs` maps names to digests (of artifacts) or identities (of upstream repositories)."""
+    """`inputs` maps names to digests (of artifacts) or identities (of upstream repositories).
+
+    `fit` says whether what the recipe gave once will do: see `ArtifactKind.fit`.
+    """
 
     inputs: Mapping[str, str]
     code_version: str
     entry_digest: str
+    fit: Callable[[Receipt], bool] = field(default=lambda _: True, compare=False)
 
     @classmethod
     def of(cls, artifact: Artifact, inputs: Mapping[str, str]) -> Recipe:
         """The recipe of `artifact` when made from `inputs`."""
-        return cls(dict(inputs), code_version_of(artifact), artifact.settings_digest)
+        fit = kind_of(artifact).fit
+        return cls(dict(inputs), code_version_of(artifact), artifact.settings_digest, fit)
 
     def made(self, store: Store, name: str) -> Receipt | None:
         """The receipt of the artifact if it was made by this recipe and its files are there."""
-        return store.reusable(
+        receipt = store.reusable(
             name,
             inputs=self.inputs,
             code_version=self.code_version,
             entry_digest=self.entry_digest,
         )
+        return receipt if receipt is not None and self.fit(receipt) else None
 
     def made_before(self, staging: Staging) -> Receipt | None:
         """The receipt of a version that was made by this recipe, and is now the current one."""
         return staging.reuse(
-            inputs=self.inputs, code_version=self.code_version, entry_digest=self.entry_digest
+            inputs=self.inputs,
+            code_version=self.code_version,
+            entry_digest=self.entry_digest,
+            fit=self.fit,
         )
 
 

@@ -12,6 +12,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import Verdict, met_of
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.own_files import size_of
+from wmtp_assets.artifacts.requests import ON_REQUEST
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.findings import CheckResult
 from wmtp_assets.orchestration.run import Run
@@ -57,7 +58,11 @@ def rows(project: Project, checks: Iterable[CheckResult]) -> list[Row]:
                 _file(artifact),
                 amount,
                 size_of(project.store, artifact, receipt) if receipt else 0,
-                receipt.digest[:12] if receipt else "missing",
+                receipt.digest[:12]
+                if receipt
+                else ON_REQUEST
+                if artifact.on_request
+                else "missing",
                 *(counts[artifact.name, word] for word in ("passed", "failed", "warned")),
             )
         )

@@ -7,8 +7,10 @@ from pathlib import Path
 import dagster as dg
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.requests import unrequested
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.orchestration.assets.artifacts import artifact_assets
+from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.assets.doctor import doctor_asset
 from wmtp_assets.orchestration.assets.readiness import readiness_asset
 from wmtp_assets.orchestration.assets.ready import ready_assets
@@ -21,7 +23,7 @@ from wmtp_assets.orchestration.console import console_logger
 from wmtp_assets.orchestration.gate_status import GateWatch
 from wmtp_assets.orchestration.io_manager import KEY as IO_MANAGER
 from wmtp_assets.orchestration.io_manager import io_manager
-from wmtp_assets.orchestration.jobs import JOBS, one_process
+from wmtp_assets.orchestration.jobs import jobs, one_process
 from wmtp_assets.orchestration.notifications import notification_sensor
 from wmtp_assets.orchestration.resources import resources
 from wmtp_assets.orchestration.schedules import SCHEDULES, sensors
@@ -47,7 +49,7 @@ def build_defs(catalog: Catalog, hub: str | None, storage: Path) -> dg.Definitio
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,
-        jobs=JOBS,
+        jobs=jobs([key_of(name) for name in sorted(unrequested(project, project.artifacts))]),
         schedules=SCHEDULES,
         sensors=[*sensors(), notification_sensor(project)],
         loggers={"console": console_logger},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import Any
 
 import dagster as dg
@@ -86,24 +86,34 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)
     EVERYTHING = dg.AssetSelection.all(include_sources=True)
 
-# Observes the sources, makes what is stale (an asset whose inputs are unchanged returns what
-# exists), and verifies everything.
-materialize_all = dg.define_asset_job(
-    "materialize_all",
-    selection=EVERYTHING,
-    description="Makes every asset that is stale, and verifies all of them.",
-)
+MATERIALIZE_ALL, REFRESH, VERIFY = "materialize_all", "refresh", "verify"
 
-refresh = dg.define_asset_job(
-    "refresh",
-    selection=EVERYTHING,
-    description="Looks at upstream's revisions and redoes only what they change.",
-)
 
-verify = dg.define_asset_job(
-    "verify",
-    selection=dg.AssetSelection.all_asset_checks(),
-    description="Verifies everything that is stored, from the files themselves; makes nothing.",
-)
+def jobs(on_request: Collection[dg.AssetKey]) -> list[Any]:
+    """Every job. Nothing that is made `on_request` is made by one; it is verified, if it is there.
 
-JOBS = [materialize_all, refresh, verify]
+    The first two observe the sources, make what is stale (an asset whose inputs are unchanged
+    returns what exists), and verify everything.
+    """
+    checks = dg.AssetSelection.all_asset_checks()
+    everything = EVERYTHING
+    if on_request:
+        everything = (EVERYTHING - dg.AssetSelection.assets(*on_request)) | checks
+    return [
+        dg.define_asset_job(
+            MATERIALIZE_ALL,
+            selection=everything,
+            description="Makes every asset that is stale, and verifies all of them.",
+        ),
+        dg.define_asset_job(
+            REFRESH,
+            selection=everything,
+            description="Looks at upstream's revisions and redoes only what they change.",
+        ),
+        dg.define_asset_job(
+            VERIFY,
+            selection=checks,
+            description="Verifies everything that is stored, from the files themselves; makes "
+            "nothing.",
+        ),
+    ]

@@ -16,6 +16,7 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.released_weights import must_return
+from wmtp_assets.artifacts.requests import unrequested
 from wmtp_assets.artifacts.staleness import (
     damaged_artifacts,
     existing_followers,
@@ -45,7 +46,7 @@ from wmtp_assets.orchestration.history import (
     shown_in_history,
 )
 from wmtp_assets.orchestration.home import enter_home, open_instance
-from wmtp_assets.orchestration.jobs import materialize_all
+from wmtp_assets.orchestration.jobs import MATERIALIZE_ALL
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.orchestration.whole_findings import results_of
 from wmtp_assets.pages.language import LANGUAGES
@@ -77,7 +78,8 @@ class Run:
 
 
 def run(project: Project, selection: str | None, force: bool) -> Run:
-    """Makes what is stale in `selection` (Dagster's syntax; None: all) and upstream of it.
+    """Makes what is stale in `selection` (Dagster's syntax; None: all but what is made on request)
+    and upstream of it.
 
     What is asked for is published as a whole: where the contract's paths do not lead to what is
     current, the other members of the set are looked at too, and where nothing of them is stale the
@@ -93,6 +95,8 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     enter_home(project)
     defs = build_defs(project.catalog, project.hub_spec, project.storage)
     selected = _selected(defs, selection)
+    asked_for = unrequested(project, selected) if selection else set()
+    selected -= unrequested(project, selected) - asked_for
     work = _work(project, selected & set(project.artifacts), force)
     published, refused = _publish(project, work.publish)
     make = {key_of(name) for name in work.make}
@@ -113,7 +117,8 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
     if sources:  # something will be fetched
         make.add(DOCTOR)
     graph = defs.resolve_asset_graph()
-    checked = make | {dg.AssetKey(name.split("/")) for name in selected}
+    also = unrequested(project, project.artifacts) if selection is None else set()
+    checked = make | {key_of(name) for name in {*selected, *also}}
     checks = {key for key in graph.asset_check_keys if key.asset_key in checked}
     before = {name: _sequence(project, name) for name in work.make}
     # Fetched again only because its source looks newer: made when other bytes came of it.
@@ -133,7 +138,13 @@ def run(project: Project, selection: str | None, force: bool) -> Run:
         # Of a gate that was asked before there were these assets, the page would show that it is
         # out of date.
         shown_only = (shown_only | ({READINESS} if shown_only and asks_gate else set())) - make
-        job = defs.resolve_job_def(materialize_all.name).get_subset(
+        # The job of everything has not what is made on request.
+        whole = (
+            defs.resolve_implicit_global_asset_job_def()
+            if asked_for
+            else defs.resolve_job_def(MATERIALIZE_ALL)
+        )
+        job = whole.get_subset(
             asset_selection=make | sources | shown_only, asset_check_selection=checks
         )
         with shown_in_history(instance) as run_id:
@@ -190,6 +201,7 @@ def _work(project: Project, selected: set[str], force: bool) -> _Work:
     again = damaged | (selected if force else set())
     # What is made from the selected assets is stale where other bytes come of them.
     followers = existing_followers(project, selected) if force else set()
+    followers -= unrequested(project, followers)
     stale = stale_artifacts(project, wanted | followers, again)
     publish, own = [], own_sets_of(project, selected)
     for name, one in sets_of(project, selected).items():

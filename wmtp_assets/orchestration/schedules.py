@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dagster as dg
 
-from wmtp_assets.orchestration.jobs import refresh, verify
+from wmtp_assets.orchestration.jobs import REFRESH, VERIFY
 
 # In UTC, as Dagster takes what names no time zone; the weekly run comes before the daily one.
 SCHEDULES = [
     dg.ScheduleDefinition(
         name="weekly_refresh",
-        job=refresh,
+        job_name=REFRESH,
         cron_schedule="0 2 * * 1",
         description="Mondays at 02:00 UTC: observes upstream, redoes only what changed.",
         default_status=dg.DefaultScheduleStatus.STOPPED,
     ),
     dg.ScheduleDefinition(
         name="daily_verify",
-        job=verify,
+        job_name=VERIFY,
         cron_schedule="0 4 * * *",
         description="Every day at 04:00 UTC: verifies everything that is stored.",
         default_status=dg.DefaultScheduleStatus.STOPPED,

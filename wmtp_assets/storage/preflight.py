@@ -21,8 +21,11 @@ MARKS = frozenset(
         "phase2_readiness.json",
     }
 )
+EXECUTED = "executed"
+"""The folder of what executing rows gave, by contents; it outlives what is made from it."""
 OWN = MARKS | {
     ".set-aside",
+    EXECUTED,
     "model.sig",
     "published",
     "report.html",

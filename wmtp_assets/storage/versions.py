@@ -188,15 +188,21 @@ class Staging:
         self._artifact = artifact
 
     def reuse(
-        self, *, inputs: Mapping[str, str], code_version: str, entry_digest: str
+        self,
+        *,
+        inputs: Mapping[str, str],
+        code_version: str,
+        entry_digest: str,
+        fit: Callable[[Receipt], bool] = lambda _: True,
     ) -> Receipt | None:
-        """A version that is here already and was made from the same; it becomes the current one.
+        """A version that is here already, was made from the same and is `fit`; it becomes the
+        current one.
 
         It may be what another process made while this one waited, or an older version.
         """
         versions, artifact = self._versions, self._artifact
         for receipt in versions.history(artifact):
-            same = receipt.made_from(
+            same = fit(receipt) and receipt.made_from(
                 inputs=inputs, code_version=code_version, entry_digest=entry_digest
             )
             if same and not versions.mismatches(artifact, deep=False, version=receipt.version):

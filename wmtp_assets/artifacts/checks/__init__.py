@@ -19,6 +19,7 @@ from wmtp_assets.artifacts.checks.of_kind import checks_of_kind
 from wmtp_assets.artifacts.checks.publication import published
 from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.checks.subject import Subject
+from wmtp_assets.artifacts.requests import why_waiting
 from wmtp_assets.artifacts.types import demand
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.errors import WmtpError, printable
@@ -77,6 +78,8 @@ def run_checks(
     Never raises: what cannot be read or makes no sense is a failed finding with the error's text.
     """
     checks = [c for c in checks_of(project, artifact) if only is None or c.name in only]
+    if waits := why_waiting(project, artifact):
+        return [_waiting(project, artifact, one, waits) for one in checks]
     try:
         demand(project.store, artifact.name)
     except Exception as error:  # as in `_found`
@@ -102,6 +105,8 @@ def run_checks(
 def quick(project: Project, artifact: Artifact) -> list[Finding]:
     """The findings that need no contents: receipt, sizes, inputs, and headers. Several that fail
     for one reason are one finding."""
+    if waits := why_waiting(project, artifact):
+        return [_waiting(project, artifact, files_unchanged, waits)]
     try:
         demand(project.store, artifact.name)
     except Exception as error:  # as in `_found`
@@ -113,6 +118,18 @@ def quick(project: Project, artifact: Artifact) -> list[Finding]:
             finding = _found(subject, one)
             findings.setdefault(one.name if finding.passed else str(finding.found), finding)
     return list(findings.values())
+
+
+def _waiting(project: Project, artifact: Artifact, one: ArtifactCheck, waits: str) -> Finding:
+    """The finding of every check of what nobody has asked for: no fault, and how to ask."""
+    return Finding(
+        one.name,
+        passed=True,
+        expected=f"`wmtp materialize {artifact.name}` makes it",
+        found=waits,
+        where=str(project.storage / next(iter(artifact.links), f"versions/{artifact.name}")),
+        blocking=one.blocking,
+    )
 
 
 def _found(subject: Subject, one: ArtifactCheck) -> Finding:

@@ -21,7 +21,7 @@ def published(project: Project) -> list[Finding]:
     findings: list[Finding] = []
     named: set[str] = set()
     for name, wanted in project.sets.items():
-        optional = name.startswith("models/") and project.artifacts[name].status == "optional"
+        optional = _is_optional(project, name)
         wrong = project.store.unpublished(wanted)
         with suppress(StorageError):  # a damaged record is among what is wrong
             if optional and project.store.publication(name) is None:
@@ -53,6 +53,14 @@ def published(project: Project) -> list[Finding]:
         folder = str(mismatch.file.parent.relative_to(project.store.root))
         findings.append(_not_published(mismatch, folder, blocking=blocking))
     return findings
+
+
+def _is_optional(project: Project, name: str) -> bool:
+    """Whether nobody needs a set: an optional model's, or what is said of rows."""
+    artifact = project.artifacts.get(name)
+    if artifact is None or artifact.status != "optional":
+        return False
+    return name.startswith("models/") or artifact.is_about_quality
 
 
 def _unserved(catalog: Catalog) -> list[str]:

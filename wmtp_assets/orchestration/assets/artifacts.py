@@ -78,7 +78,7 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
         code_version=code_version(artifact),
         config_schema=OPTIONS,
         retry_policy=_RETRIES if artifact.is_fetched else None,
-        automation_condition=FOLLOW,
+        automation_condition=None if artifact.on_request else FOLLOW,
         freshness_policy=WEEKLY if artifact.is_fetched else None,
         metadata=_metadata(project, artifact),
     )

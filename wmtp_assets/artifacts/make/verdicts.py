@@ -1,0 +1,133 @@
+"""Verdicts on rows: executed solutions, a line for each row that was drawn.
+
+What was judged is kept below the storage (`executed/`), by its contents: a run that was killed
+continues, and rows that were executed once are not executed again.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from wmtp_assets.artifacts.facts import verdict_facts
+from wmtp_assets.artifacts.make.task import Made, Task
+from wmtp_assets.artifacts.project import Project
+from wmtp_assets.artifacts.types import Fetched, Split
+from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.catalog.contract import format_of
+from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
+from wmtp_assets.corpora.reader import Corpus
+from wmtp_assets.corpora.runnable import DEFAULT_MEMORY, DEFAULT_SECONDS, LEAST_MEMORY, TIME_FACTOR
+from wmtp_assets.execution.cache import VerdictCache
+from wmtp_assets.execution.confinement import ConfinementError, available
+from wmtp_assets.execution.judge import Judge
+from wmtp_assets.execution.tasks import HARNESS, Judged, Verdict
+from wmtp_assets.execution.tasks import Task as JudgedTask
+from wmtp_assets.progress import following
+from wmtp_assets.quality.drawing import Wanted, drawn_rows
+from wmtp_assets.quality.labels import DrawnRows, lines_of
+from wmtp_assets.quality.rates import rates_document
+from wmtp_assets.storage.atomic import write_json
+from wmtp_assets.storage.preflight import EXECUTED
+from wmtp_assets.storage.receipts import Receipt
+
+
+def wanted_rows(artifact: Artifact) -> tuple[Wanted, int]:
+    """How many rows are to be executed, and the seed that draws them."""
+    rows, seed = artifact.settings["rows"], int(str(artifact.settings["seed"]))
+    return ("all" if rows == "all" else int(str(rows))), seed
+
+
+def verdict_files(artifact: Artifact) -> tuple[str, str]:
+    """The names of the two files: of the lines, and of the rates."""
+    return f"{artifact.split}_verdicts.parquet", f"{artifact.split}_verdicts.json"
+
+
+def judge_of(project: Project, remembered: bool = True) -> Judge:
+    """What judges a project's rows, by what was judged before where it is `remembered`."""
+    return Judge(cache=VerdictCache(project.store.root / EXECUTED) if remembered else None)
+
+
+def execute_rows(task: Task) -> Made:
+    """The verdicts and the rates that follow from them. Raises CorpusError.
+
+    Where this machine cannot confine programs nothing is executed: every row is `not_runnable`.
+    """
+    artifact, project = task.artifact, task.project
+    corpus = Corpus(task.input(artifact.inputs[0], Split).jsonl)
+    shards = list(task.input(artifact.inputs[1], Fetched).paths().values())
+    wanted, seed = wanted_rows(artifact)
+    row_format = format_of(project.catalog, artifact)
+    rows = drawn_rows(corpus.row_index, wanted, seed)
+    drawn = DrawnRows(corpus, row_format, shards, rows)
+    why = ""
+    with following(artifact.name, rows.size, task.log.info, unit="rows") as at:
+        try:
+            with judge_of(project) as judge:
+                lines = lines_of(drawn, lambda tasks: _counted(judge.judge(tasks), at))
+        except ConfinementError as error:
+            why = error.what()
+            task.log.warning(f"No row of {artifact.name} is executed. {error}")
+            lines = lines_of(drawn, lambda tasks: _nothing_runs(tasks, why))
+    table, document = verdict_files(artifact)
+    write_annotation(
+        task.folder / table,
+        "verdicts",
+        lines,
+        corpus.row_index,
+        {"protocol": _protocol(wanted, seed), "executed": not why, "why": why},
+    )
+    verdicts = AnnotationFile(task.folder / table, "verdicts")
+    rates = rates_document(verdicts, corpus, row_format.name)
+    write_json(task.folder / document, rates)
+    return Made(verdict_facts(rates))
+
+
+def _protocol(wanted: Wanted, seed: int) -> dict[str, object]:
+    """What a reader of the rates must know of how rows were executed."""
+    return {
+        "rows": wanted,
+        "seed": seed,
+        "strata": "class, source, difficulty and language, in proportion",
+        "tests": "all of the problem's tests, public, private and generated; or those of the row",
+        "passes": "every test; execution stops at the first that fails",
+        "time_limit": f"CPU seconds per test: {TIME_FACTOR:g} times the problem's limit, "
+        f"{DEFAULT_SECONDS:g} where it states none",
+        "memory_limit": f"the problem's, at least {LEAST_MEMORY:,} bytes; {DEFAULT_MEMORY:,} where "
+        "it states none",
+        "interpreter": f"{platform.python_implementation()} {platform.python_version()}, "
+        f"{sys.platform} {platform.machine()}",
+        "harness": HARNESS,
+    }
+
+
+def _counted(judged: Iterable[tuple[int, Judged]], at: Any) -> Iterator[tuple[int, Judged]]:
+    for done, one in enumerate(judged, 1):
+        at(done)
+        yield one
+
+
+def _nothing_runs(
+    tasks: Iterator[tuple[int, JudgedTask]], why: str
+) -> Iterator[tuple[int, Judged]]:
+    for place, _ in tasks:
+        yield place, Judged(Verdict.NOT_RUNNABLE, why)
+
+
+def fit(receipt: Receipt) -> bool:
+    """Whether verdicts will do: those of a machine that could execute nothing will not, where this
+    one can."""
+    return receipt.facts.get("executed") is True or not can_execute()
+
+
+@cache
+def can_execute() -> bool:
+    """Whether this machine can confine programs, and so executes them."""
+    try:
+        available()
+    except ConfinementError:
+        return False
+    return True
