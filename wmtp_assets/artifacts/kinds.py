@@ -70,9 +70,9 @@ class ArtifactKind:
     failed), `icon` (one that Dagster has), `row_schema` (the JSON Schema whose fields Dagster
     lists as columns, above all pictures) and `page` are for the page of the asset; `page` names the
     function that gives what is shown there (by "module:name": `pages/` is built upon this package).
-    `fit` says of a receipt with the artifact's recipe whether it will do on this machine; if not, it
-    is stale. `counted` is for the table of a run; `long_checks` says that its checks read what may be
-    gigabytes: they come after those of other kinds.
+    `fit` says of a receipt with the artifact's recipe whether it will do on this machine; if not,
+    it is stale. `counted` is for the table of a run; `long_checks` says that its checks read what
+    may be gigabytes: they come after those of other kinds.
     """
 
     make: Maker
@@ -169,8 +169,8 @@ def _executed_rows(_: Catalog, artifact: Artifact) -> str:
     rows = artifact.settings["rows"]
     which = "All rows" if rows == "all" else f"{int(str(rows)):,} rows"
     return (
-        f"{which} of {artifact.owner} {artifact.split}, executed against their tests: a verdict for "
-        "each, and how often labels hold."
+        f"{which} of {artifact.owner} {artifact.split}, executed against their tests: a verdict "
+        "for each, and how often labels hold."
     )
 
 

@@ -96,7 +96,7 @@ def jobs(on_request: Collection[dg.AssetKey]) -> list[Any]:
     returns what exists), and verify everything.
     """
     checks = dg.AssetSelection.all_asset_checks()
-    everything = EVERYTHING
+    everything: dg.AssetSelection = EVERYTHING
     if on_request:
         everything = (EVERYTHING - dg.AssetSelection.assets(*on_request)) | checks
     return [

@@ -148,7 +148,7 @@ class _Lines:
         self.judged = self.runnable & self.is_python3 & ~self.several
 
     def _flag(self, name: str) -> NDArray[np.bool_]:
-        return as_numpy(self._verdicts.by_row(name)[name]) != 0
+        return np.asarray(as_numpy(self._verdicts.by_row(name)[name]) != 0)
 
     def _of_rows(self, name: str) -> NDArray[Any]:
         return np.asarray(self._corpus.column(name)[self.rows])

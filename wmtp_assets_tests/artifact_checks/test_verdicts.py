@@ -1,0 +1,205 @@
+"""Executed rows as an artifact: made of the sample, checked, broken, and made where nothing runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import wmtp_assets
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.checks import run_checks
+from wmtp_assets.artifacts.make import verdicts as making
+from wmtp_assets.artifacts.making import Outcome, load_inputs, make_artifact
+from wmtp_assets.artifacts.staleness import stale_artifacts
+from wmtp_assets.catalog.schema import Execution, Quality
+from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
+from wmtp_assets.corpora.row_index import RowIndex
+from wmtp_assets.execution.confinement import ConfinementError
+from wmtp_assets.execution.judge import Judge
+from wmtp_assets.findings import Finding
+from wmtp_assets_tests.artifact_checks.breaking import recommit
+
+LABELS = "datasets/codecontests_test_verdicts"
+REFERENCES = "datasets/mbpp_test_verdicts"
+LOG = logging.getLogger(__name__)
+
+
+def with_execution(project: Project, storage: Path) -> Project:
+    """The sample with executed rows: of code_contests' test split, and MBPP's."""
+    datasets = dict(project.catalog.datasets)
+    for name in ("codecontests", "mbpp"):
+        quality = Quality(execute=Execution(rows={"test": "all"}))
+        datasets[name] = datasets[name].model_copy(update={"quality": quality})
+    catalog = project.catalog.model_copy(update={"datasets": datasets})
+    return Project(catalog, storage, project.hub_spec)
+
+
+def made(project: Project, name: str, **given: Any) -> Outcome:
+    artifact = project.artifacts[name]
+    outcome = make_artifact(project, artifact, load_inputs(project, artifact), LOG, **given)
+    published = project.sets[artifact.published_in]
+    project.store.publish(published)
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def executed(
+    sample: Path, project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("executed")
+    shutil.copytree(sample / "storage", folder / "storage", symlinks=True)
+    found = with_execution(project, folder / "storage")
+    for name in (LABELS, REFERENCES):
+        assert not made(found, name).unchanged
+    yield found
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def broken(executed: Project, tmp_path: Path) -> Project:
+    shutil.copytree(executed.storage, tmp_path / "storage", symlinks=True)
+    return Project(executed.catalog, tmp_path / "storage", executed.hub_spec)
+
+
+def findings(project: Project, name: str, *only: str) -> dict[str, Finding]:
+    artifact = project.artifacts[name]
+    return {one.name: one for one in run_checks(project, artifact, seed=1, only=only or None)}
+
+
+def document(project: Project, name: str) -> dict[str, Any]:
+    artifact = project.artifacts[name]
+    path = project.store.path(name) / f"{artifact.split}_verdicts.json"
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
+
+
+def test_what_is_made_is_sound_and_readers_find_it(executed: Project) -> None:
+    for name in (LABELS, REFERENCES):
+        assert [one for one in findings(executed, name).values() if not one.passed] == []
+    corpus = wmtp_assets.open_corpus(executed.storage, "codecontests", "test")
+    passed = corpus.select(verdict="passed", correct=True)
+    every = corpus.select(correct=True, languages=[3])
+    assert len(passed) >= 0.8 * len(every)
+    found = document(executed, LABELS)
+    assert found["executed"] is True
+    assert found["drawn"] == len(corpus)
+    assert found["verdicts"]["correct"]["passed"] == len(
+        corpus.select(verdict="passed", correct=True)
+    )
+
+
+def test_what_was_executed_is_not_executed_again(
+    executed: Project, broken: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert made(broken, LABELS).unchanged
+    seen: list[int] = []
+    leave = Judge.__exit__
+
+    def counted(judge: Judge, *given: Any) -> None:
+        seen.append(judge.executed)
+        leave(judge, *given)
+
+    monkeypatch.setattr(Judge, "__exit__", counted)
+    again = made(broken, LABELS, force=True)
+    assert seen == [0]
+    assert again.receipt.digest == executed.store.current(LABELS).digest  # type: ignore[union-attr]
+
+
+def of_other_rows(folder: Path) -> None:
+    path = folder / "test_verdicts.parquet"
+    table = pq.read_table(path)
+    facts = json.loads(table.schema.metadata[b"wmtp"])
+    facts["about"]["jsonl"]["sha256"] = "0" * 64
+    pq.write_table(table.replace_schema_metadata({b"wmtp": json.dumps(facts)}), path)
+
+
+def changed(folder: Path, project: Project, name: str, change: Any) -> None:
+    path = folder / "test_verdicts.parquet"
+    file = AnnotationFile(path, "verdicts")
+    columns = {one: file.table([one])[one].to_pylist() for one in file.table().column_names}
+    change(columns)
+    split = project.artifacts[project.artifacts[name].inputs[0]]
+    index = RowIndex(project.store.path(split.name) / "test.index.parquet")
+    facts = {key: value for key, value in file.facts.items() if key != "about"}
+    write_annotation(path, "verdicts", columns, index, facts)
+
+
+def one_less(columns: dict[str, list[Any]]) -> None:
+    for values in columns.values():
+        values.pop(3)
+
+
+def another_verdict(columns: dict[str, list[Any]]) -> None:
+    at = columns["verdict"].index("passed")
+    columns["verdict"][at] = "failed"
+
+
+def all_passed(columns: dict[str, list[Any]]) -> None:
+    columns["verdict"] = ["passed" if one == "failed" else one for one in columns["verdict"]]
+
+
+def test_each_check_finds_what_it_is_about(broken: Project) -> None:
+    recommit(broken, LABELS, of_other_rows)
+    assert not findings(broken, LABELS)["verdicts_of_these_rows"].passed
+    for change, wrong in (
+        (one_less, {"every_drawn_row_judged", "rates_follow", "receipt_facts"}),
+        (another_verdict, {"rates_follow"}),
+    ):
+        made(broken, LABELS, force=True)
+        recommit(broken, LABELS, lambda folder, by=change: changed(folder, broken, LABELS, by))
+        failed = {one.name for one in findings(broken, LABELS).values() if not one.passed}
+        assert failed - {"verdicts_repeat", "receipt_facts"} == wrong - {"receipt_facts"}
+    made(broken, LABELS, force=True)
+    recommit(broken, LABELS, lambda folder: changed(folder, broken, LABELS, all_passed))
+    assert not findings(broken, LABELS, "verdicts_repeat")["verdicts_repeat"].passed
+
+
+def test_a_reference_that_fails_is_named_with_its_output(broken: Project) -> None:
+    def wrong(columns: dict[str, list[Any]]) -> None:
+        columns["verdict"][2] = "failed"
+        columns["reason"][2] = "AssertionError: 3 is not 4"
+
+    recommit(broken, REFERENCES, lambda folder: changed(folder, broken, REFERENCES, wrong))
+    found = findings(broken, REFERENCES)["references_pass"]
+    corpus = wmtp_assets.open_corpus(broken.storage, "mbpp", "test")
+    assert not found.passed
+    assert not found.blocking
+    assert f"task {corpus[2]['task_id']}: failed, AssertionError: 3 is not 4" in str(found.found)
+
+
+def refused(*_: Any, **__: Any) -> None:
+    raise ConfinementError("This machine confines nothing", hint="Use another one.")
+
+
+def test_where_nothing_can_be_confined_nothing_runs_until_a_machine_can(
+    executed: Project, broken: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`available` is what says so; it is put in place of a kernel without means."""
+    making.can_execute.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(making, "available", refused)
+        patched.setattr(Judge, "__enter__", refused)
+        # What was executed elsewhere stays.
+        assert made(broken, LABELS).unchanged
+        made(broken, LABELS, force=True)
+        found = document(broken, LABELS)
+        assert found["executed"] is False
+        assert set(found["reasons"]) == {"This machine confines nothing."}
+        said = findings(broken, LABELS)
+        assert {one.name for one in said.values() if not one.passed} == {"rows_executed"}
+        assert not said["rows_executed"].blocking
+        assert "Landlock" in said["rows_executed"].hint
+        assert LABELS not in stale_artifacts(broken, {LABELS})
+    making.can_execute.cache_clear()
+    assert stale_artifacts(broken, {LABELS}) == {LABELS}
+    assert findings(broken, LABELS)["rows_executed"].hint == f"wmtp materialize {LABELS}"
+    again = made(broken, LABELS)
+    assert not again.unchanged
+    assert document(broken, LABELS)["verdicts"] == document(executed, LABELS)["verdicts"]
