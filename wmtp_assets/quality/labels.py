@@ -48,6 +48,7 @@ Judging = Callable[[Iterator[tuple[int, Task]]], Iterable[tuple[int, Judged]]]
 
 NO_TESTS: Final = "upstream has no tests of this problem"
 _ROWS_AT_ONCE: Final = 256
+_DIGITS: Final = 4  # of seconds, as the cache keeps them
 
 
 class PairsOfTests:
@@ -198,7 +199,7 @@ class _Executing:
             "row": self._drawn.rows.tolist(),
             "verdict": [str(one.verdict) for one in judged],
             "reason": [one.reason for one in judged],
-            "seconds": [one.seconds for one in judged],
+            "seconds": [round(one.seconds, _DIGITS) for one in judged],
             "memory": [one.memory_bytes for one in judged],
             "tests": [one.tests for one in judged],
             "several_answers": [problem in several for problem in self._problems.tolist()],

@@ -1,4 +1,4 @@
-"""Executed rows as an artifact: made of the sample, checked, broken, and made where nothing runs."""
+"""Executed rows as an artifact: made of the sample, checked, broken, and where nothing runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made on request: no run of everything makes it, nobody misses it, and who asks gets it."""
+"""What is made on request: no run of everything makes it, and nobody misses it."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
@@ -46,9 +47,17 @@ def verdict_files(artifact: Artifact) -> tuple[str, str]:
     return f"{artifact.split}_verdicts.parquet", f"{artifact.split}_verdicts.json"
 
 
-def judge_of(project: Project, remembered: bool = True) -> Judge:
-    """What judges a project's rows, by what was judged before where it is `remembered`."""
-    return Judge(cache=VerdictCache(project.store.root / EXECUTED) if remembered else None)
+@contextmanager
+def judge_of(project: Project, remembered: bool = True) -> Iterator[Judge]:
+    """What judges a project's rows, by what was judged before where it is `remembered`.
+
+    Raises ConfinementError where this machine can confine nothing.
+    """
+    with ExitStack() as stack:
+        cache = None
+        if remembered:
+            cache = stack.enter_context(VerdictCache(project.store.root / EXECUTED))
+        yield stack.enter_context(Judge(cache=cache))
 
 
 def execute_rows(task: Task) -> Made:
