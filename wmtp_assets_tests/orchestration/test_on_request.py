@@ -50,6 +50,7 @@ def test_no_job_of_everything_and_no_sensor_makes_it(project: Project, tmp_path:
     assert isinstance(node.assets_def, dg.AssetsDefinition)
 
 
+@pytest.mark.slow
 def test_a_run_of_everything_leaves_it_and_a_run_of_its_group_makes_it(asked: Project) -> None:
     def row() -> str:
         (line,) = (one for one in table(rows(asked, [])).splitlines() if NAME in one)
