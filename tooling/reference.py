@@ -16,7 +16,7 @@ from wmtp_assets.artifacts.checks import ArtifactCheck, checks_of
 from wmtp_assets.artifacts.checks.common import EVERY
 from wmtp_assets.catalog import Catalog, UpstreamModel, load_catalog
 from wmtp_assets.catalog.artifacts import Kind
-from wmtp_assets.catalog.schema import File, Quality
+from wmtp_assets.catalog.schema import Execution, File, Quality
 from wmtp_assets.generations import CONTRACTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"
@@ -67,6 +67,8 @@ ONLY = {
     "overflow_waived": "models with `waive_overflow`, and what is cut from them",
     "tokenizer_shared": "models that share a tokenizer and have one upstream, too",
     "tokenizer_file_shared": "models that share a tokenizer and have one upstream, too",
+    "references_pass": "layouts with one solution per task",
+    "labels_hold": "layouts whose rows have a class",
     "tests_present": "layouts whose rows have tests: mbpp, humaneval, and those with a plus",
     "difficulty_in_training_range": "layouts whose rows have difficulties: code-contests and "
     "code-contests-plus",
@@ -170,9 +172,13 @@ def _widest(catalog: Catalog) -> Catalog:
             models[name] = model.model_copy(update=asked)
     plus = {"layout": "humaneval-plus", "package_file": File(path="test.jsonl")}
     datasets = {**catalog.datasets, "plus": catalog.datasets["humaneval"].model_copy(update=plus)}
-    asked_of_rows = Quality(leaks=("train",), duplicates=("train",))
-    codecontests = datasets["codecontests"].model_copy(update={"quality": asked_of_rows})
-    datasets["codecontests"] = codecontests
+    executed = Execution(rows={"test": "all"})
+    asked_of_rows = {
+        "codecontests": Quality(execute=executed, leaks=("train",), duplicates=("train",)),
+        "mbpp": Quality(execute=executed),
+    }
+    for name, asked_for in asked_of_rows.items():
+        datasets[name] = datasets[name].model_copy(update={"quality": asked_for})
     return catalog.model_copy(update={"models": models, "datasets": datasets})
 
 

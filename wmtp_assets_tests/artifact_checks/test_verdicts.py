@@ -150,7 +150,7 @@ def all_passed(columns: dict[str, list[Any]]) -> None:
 @pytest.mark.slow
 def test_each_check_finds_what_it_is_about(broken: Project) -> None:
     recommit(broken, LABELS, of_other_rows)
-    assert not findings(broken, LABELS)["verdicts_of_these_rows"].passed
+    assert not findings(broken, LABELS)["annotation_is_of_rows"].passed
     for change, wrong in (
         (one_less, {"every_drawn_row_judged", "rates_follow", "receipt_facts"}),
         (another_verdict, {"rates_follow"}),

@@ -115,7 +115,7 @@ def rows_executed(subject: VerdictsSubject) -> Outcome:
     )
 
 
-@check("Every reference passes its tests. Only of rows without a class.", blocking=False)
+@check("Every reference passes its tests.", blocking=False)
 def references_pass(subject: VerdictsSubject) -> Outcome:
     failing = subject.rates["failing"]
     counts = subject.rates["verdicts"].get("rows", dict.fromkeys(WORDS, 0))
@@ -207,7 +207,7 @@ def _executed_again(subject: VerdictsSubject, seed: int) -> list[str]:
     return found
 
 
-def _listed(project: Project, artifact: Artifact) -> list[Check[VerdictsSubject]]:
+def _listed(project: Project, artifact: Artifact) -> list[Check[Any]]:
     is_function = isinstance(format_of(project.catalog, artifact).execution, Functions)
     own = references_pass if is_function else labels_hold
     return [
