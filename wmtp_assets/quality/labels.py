@@ -112,6 +112,9 @@ class _Executing:
         self._parser = parser
         self.judged: dict[int, Judged] = {}
         self._parses: dict[int, bool] = {}
+        self._same: dict[int, int] = {}
+        """Of a place whose program is that of another row of the problem, that row's place: it is
+        executed once, so that both rows have one measurement."""
         self._several: set[int] = set()
         """Ordinals of problems of which the statement says so."""
 
@@ -160,13 +163,18 @@ class _Executing:
             caseless = said_to_be_caseless(problem.instruction)
             tests = PairsOfTests(problem)
             limits = _bounds(execution.limits(problem.facts))
+            seen: dict[tuple[str, int], int] = {}
             for place, row in self._outputs(range(begin, end)):
                 self._parses[place] = self._parser.parses(row["output"])
                 if not len(tests):
                     self.judged[place] = Judged(Verdict.NOT_RUNNABLE, NO_TESTS)
                     continue
-                compare = Compare.CASELESS if caseless else Compare.TOKENS
                 language = self._languages[place]
+                first = seen.setdefault((row["output"], language), place)
+                if first != place:
+                    self._same[place] = first
+                    continue
+                compare = Compare.CASELESS if caseless else Compare.TOKENS
                 yield place, ProgramTask(row["output"], tests, limits, compare, language)
 
     def _functions(
@@ -193,7 +201,7 @@ class _Executing:
     def lines(self) -> dict[str, list[Any]]:
         """The columns, once every task is judged."""
         count = self._drawn.rows.size
-        judged = [self.judged[place] for place in range(count)]
+        judged = [self.judged[self._same.get(place, place)] for place in range(count)]
         several = self._several | self._seen_to_be_several(judged)
         return {
             "row": self._drawn.rows.tolist(),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,10 +98,8 @@ def test_what_is_made_is_sound_and_readers_find_it(executed: Project) -> None:
     )
 
 
-def test_what_was_executed_is_not_executed_again(
-    executed: Project, broken: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert made(broken, LABELS).unchanged
+def executions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tasks each judge executes from now on, that were not in the cache."""
     seen: list[int] = []
     leave = Judge.__exit__
 
@@ -107,6 +108,14 @@ def test_what_was_executed_is_not_executed_again(
         leave(judge, *given)
 
     monkeypatch.setattr(Judge, "__exit__", counted)
+    return seen
+
+
+def test_what_was_executed_is_not_executed_again(
+    executed: Project, broken: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert made(broken, LABELS).unchanged
+    seen = executions(monkeypatch)
     again = made(broken, LABELS, force=True)
     assert seen == [0]
     assert again.receipt.digest == executed.store.current(LABELS).digest  # type: ignore[union-attr]
@@ -175,6 +184,46 @@ def test_a_reference_that_fails_is_named_with_its_output(broken: Project) -> Non
     assert not found.passed
     assert not found.blocking
     assert f"task {corpus[2]['task_id']}: failed, AssertionError: 3 is not 4" in str(found.found)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from wmtp_assets.artifacts import Project
+from wmtp_assets.catalog import load_catalog
+from wmtp_assets_tests.artifact_checks.test_verdicts import LABELS, made, with_execution
+sample = Project(load_catalog("sample"), Path(sys.argv[1]), sys.argv[2])
+made(with_execution(sample, sample.storage), LABELS, force=True)
+"""
+
+
+def lines_kept(project: Project) -> int:
+    files = (project.store.root / "executed").glob("*.verdicts")
+    return sum(len(line) > 0 for path in files for line in path.read_bytes().split(b"\n"))
+
+
+@pytest.mark.slow
+def test_what_was_killed_goes_on(
+    executed: Project, broken: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(broken.store.root / "executed")
+    command = [sys.executable, "-c", KILLED, str(broken.storage), str(broken.hub_spec)]
+    child = subprocess.Popen(command)
+    try:
+        while lines_kept(broken) < 10:
+            assert child.poll() is None
+            time.sleep(0.01)
+    finally:
+        child.kill()
+        child.wait()
+    known = lines_kept(broken)
+    assert document(broken, LABELS) == document(executed, LABELS)  # the version of before
+    numbers = executions(monkeypatch)
+    made(broken, LABELS, force=True)
+    total = lines_kept(broken)
+    assert numbers == [total - known]
+    assert 0 < numbers[0] < total
+    assert document(broken, LABELS) == document(executed, LABELS)
 
 
 def refused(*_: Any, **__: Any) -> None:
