@@ -88,10 +88,13 @@ def planted(project: Project, folder: Path, **changed: Any) -> Figures:
     names = ("row", "dataset", "split", "row_there", "how", "field", "score")
     columns = zip((*names, "excerpt", "excerpt_there"), zip(*pairs, strict=True), strict=True)
     leaks = folder / "train_leaks.parquet"
-    write_annotation(leaks, "leaks", {name: list(values) for name, values in columns}, index)
+    whole = {name: list(values) for name, values in columns}
+    searched = {"statistics": {"references": {"mbpp test": 500, HOSTILE: 1}}}
+    write_annotation(leaks, "leaks", whole, index, searched)
     duplicates = folder / "train_duplicates.parquet"
     clusters = [at - at % 4 if at < 200 else at for at in range(len(corpus))]
-    write_annotation(duplicates, "duplicates", {"cluster": clusters}, index)
+    both = {"statistics": {"label_conflicts": {"texts": 1, "correct": 2, "incorrect": 3}}}
+    write_annotation(duplicates, "duplicates", {"cluster": clusters}, index, both)
     artifact = project.artifacts["datasets/codecontests_train"]
     receipt = project.store.current(artifact.name)
     assert receipt is not None

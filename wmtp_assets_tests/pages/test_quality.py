@@ -66,6 +66,8 @@ def test_every_figure_is_on_the_page(
     assert all(one.excerpt_there.split("\n")[0] in words for one in figures.leaks.shown)
     assert figures.clusters is not None
     assert f"{figures.clusters.clusters}" in words
+    assert "mbpp test (500)" in words
+    assert figures.clusters.conflicts == {"texts": 1, "correct": 2, "incorrect": 3}
     for step in figures.funnel.steps.values():
         assert all(f"{count:,}" in words for count in step.values())
     assert page.classes["rate"] == sum(

@@ -169,7 +169,9 @@ def write_all(folder: Path, index: RowIndex, clusters: list[int]) -> dict[str, P
         "duplicates": folder / "train_duplicates.parquet",
     }
     paths["verdicts"].write_text(json.dumps(rates(index)))
-    write_annotation(paths["duplicates"], "duplicates", {"cluster": clusters}, index)
+    conflicts = {"texts": 2, "correct": 3, "incorrect": 2, "examples": [[1, 2]]}
+    facts = {"statistics": {"label_conflicts": conflicts}}
+    write_annotation(paths["duplicates"], "duplicates", {"cluster": clusters}, index, facts)
     pairs = [(at // 2, "mbpp", "test", at, "verbatim", "output") for at in range(50)]
     pairs += [(30, "humaneval", "test", 1, "renamed", "output")]
     whole = list(zip(*pairs, strict=True))
@@ -185,6 +187,7 @@ def write_all(folder: Path, index: RowIndex, clusters: list[int]) -> dict[str, P
             "excerpt_there": ["def f"] * count,
         },
         index,
+        {"statistics": {"references": {"mbpp test": 500}}},
     )
     return paths
 
@@ -215,6 +218,8 @@ def test_annotations_are_counted(
     assert found.clusters.classes == kinds
     assert (found.clusters.clusters, found.clusters.largest) == (400, 3)
     assert found.clusters.sizes == {1: 300, 3: 100}
+    assert found.clusters.conflicts == {"texts": 2, "correct": 3, "incorrect": 2}
+    assert found.leaks.references == {"mbpp test": 500}
     assert found.labels is not None
     assert found.labels.by("all")[None]["correct"].low == 0.699
     assert found.labels.by("source")[2]["correct"].rate is None

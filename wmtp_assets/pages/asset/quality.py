@@ -104,6 +104,7 @@ def of_leaks(project: Project, artifact: Artifact, folder: Path, receipt: Receip
     return {
         "leaks": f"{leaks.rows:,} of {len(index):,} rows ({share}), in {leaks.pairs:,} pairs",
         **({"by set": Table(counts), "some pairs": Table(pairs)} if leaks.pairs else {}),
+        **({"searched for": _counted(leaks.references)} if leaks.references else {}),
         "leaked_rows": leaks.rows,
         "pairs": leaks.pairs,
         **_all_rows(project, rows),
@@ -124,6 +125,7 @@ def of_duplicates(project: Project, artifact: Artifact, folder: Path, receipt: R
                 for least, count in clusters.sizes.items()
             ]
         ),
+        **({"both labels": _conflicts(clusters.conflicts)} if clusters.conflicts else {}),
         "clusters": clusters.clusters,
         "largest": clusters.largest,
         **_all_rows(project, rows),
@@ -170,6 +172,13 @@ def funnel_by_class(funnel: Funnel) -> Facts:
     return {"by class": Table(steps)}
 
 
+def _conflicts(stated: Mapping[str, int]) -> str:
+    return (
+        f"{stated.get('texts', 0):,} texts, the same but for white space, of "
+        f"{stated.get('correct', 0):,} correct and {stated.get('incorrect', 0):,} incorrect rows"
+    )
+
+
 def _by_source(grades: Sequence[Grade], row_format: DatasetFormat) -> list[Mapping[str, Cell]]:
     shown: list[Mapping[str, Cell]] = []
     for source, of_source in groupby(grades, key=lambda one: one.source):
@@ -179,7 +188,8 @@ def _by_source(grades: Sequence[Grade], row_format: DatasetFormat) -> list[Mappi
         ]
         scale = row_format.scales.get(source if source is not None else -1, "")
         named = value_name("source", source, row_format)
-        shown.append({"source": f"{named} {scale and f'({scale})'}", "rows": ", ".join(counted)})
+        named += f" ({scale})" if scale else ""
+        shown.append({"source": named, "rows": ", ".join(counted)})
     return shown
 
 

@@ -6,6 +6,7 @@
     labels     what executing rows gave, by the document of rates
     leaks      pairs of a row and a text of an evaluation set
     clusters   near-duplicates
+    footer     what annotations state of themselves
 
 The asset pages, the report and `wmtp report --json` state these and compute none of their own.
 """

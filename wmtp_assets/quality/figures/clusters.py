@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.corpora.row_index import RowIndex, as_numpy
+from wmtp_assets.quality.figures.footer import stated_counts
 
 SIZES: Final = (1, 2, 3, 5, 10, 100)
 """Where the ranges of cluster sizes begin; each ends before the next."""
@@ -20,13 +21,16 @@ BOTH: Final = "both"
 class Clusters:
     """`clusters` is how many rows remain with one per cluster. `classes` counts the clusters whose
     rows are all correct, all incorrect, or of `BOTH` classes (none where rows have no class), and
-    `sizes` counts them by the least size of their range in `SIZES`."""
+    `sizes` counts them by the least size of their range in `SIZES`. `conflicts` counts, as the file
+    states it, `texts` of one problem that are the same but for white space and have both classes,
+    and the rows of either class that have them; {} where it states nothing."""
 
     rows: int
     clusters: int
     largest: int
     classes: Mapping[str, int]
     sizes: Mapping[int, int]
+    conflicts: Mapping[str, int] = field(default_factory=dict)
 
 
 def clusters_of(file: AnnotationFile, index: RowIndex) -> Clusters:
@@ -54,4 +58,5 @@ def clusters_of(file: AnnotationFile, index: RowIndex) -> Clusters:
         int(sizes.max()),
         classes,
         {begin: int(times) for begin, times in zip(SIZES, ranges, strict=True) if times},
+        stated_counts(file, "label_conflicts"),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.corpora.row_index import as_numpy
+from wmtp_assets.quality.figures.footer import stated_counts
 
 SHOWN: Final = 20
 """Pairs that are given whole; all of them are in the file."""
@@ -49,12 +50,14 @@ class Leak:
 @dataclass(frozen=True)
 class Leaks:
     """`rows` of the split are in `pairs` pairs. `shown` are the first `SHOWN` pairs, each kind of
-    pair in turn, so that no frequent one hides the others."""
+    pair in turn, so that no frequent one hides the others. `references` counts the rows of each set
+    that was searched for, as the file states it."""
 
     rows: int
     pairs: int
     counts: Sequence[LeakCount]
     shown: Sequence[Leak]
+    references: Mapping[str, int] = field(default_factory=dict)
 
 
 def leaks_of(file: AnnotationFile) -> Leaks:
@@ -75,7 +78,8 @@ def leaks_of(file: AnnotationFile) -> Leaks:
     ]
     chosen = _in_turn([np.flatnonzero(of_kind == at)[:SHOWN].tolist() for at in number.values()])
     shown = [Leak(**pair) for pair in file.table().take(chosen).to_pylist()] if chosen else []
-    return Leaks(int(np.unique(rows).size), rows.size, counts, shown)
+    searched = stated_counts(file, "references")
+    return Leaks(int(np.unique(rows).size), rows.size, counts, shown, searched)
 
 
 def _in_turn(places: Sequence[Sequence[int]]) -> list[int]:
