@@ -7,7 +7,7 @@ is read only where its SHA-256 is the one in its artifact's receipt.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.types import Handle, Split, demand
-from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.catalog.identity import identify
 from wmtp_assets.corpora.row_index import RowIndex
@@ -26,12 +26,12 @@ from wmtp_assets.storage.digests import sha256_file
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import Receipt
 
-_PARTS: Final[Mapping[Kind, tuple[str, str]]] = {
-    Kind.VERDICTS: ("labels", ".json"),
-    Kind.LEAKS: ("leaks", ".parquet"),
-    Kind.DUPLICATES: ("clusters", ".parquet"),
+_PARTS: Final[Mapping[str, str]] = {
+    "_verdicts.json": "labels",
+    "_leaks.parquet": "leaks",
+    "_duplicates.parquet": "clusters",
 }
-"""By kind: which part of the figures it gives, and how the file's name ends."""
+"""By how an artifact's file is called: which part of the figures it gives."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,15 @@ class QualityFacts:
     unmade: Mapping[str, Artifact]
 
 
-def about_quality(project: Project, rows: Artifact) -> Sequence[Artifact]:
-    """The artifacts that say something of the rows of an artifact."""
-    return [
-        one
-        for one in project.artifacts.values()
-        if one.is_about_quality and one.inputs[0] == rows.name
-    ]
+def about_quality(project: Project, rows: Artifact) -> Iterator[tuple[str, Artifact, str]]:
+    """The artifacts that say something of the rows of an artifact: which part of the figures each
+    gives, and by which of its files."""
+    for one in project.artifacts.values():
+        if one.is_about_quality and one.inputs[0] == rows.name:
+            for file in dict.fromkeys(one.links.values()):
+                for ending, part in _PARTS.items():
+                    if file.endswith(ending):
+                        yield part, one, file
 
 
 def quality_of(
@@ -63,13 +65,12 @@ def quality_of(
     unmade: dict[str, Artifact] = {}
     troubles: dict[str, WmtpError] = {}
     files: dict[str, Path] = {}
-    for artifact in about_quality(project, rows):
-        part, ending = _PARTS[artifact.kind]
+    for part, artifact, file in about_quality(project, rows):
         try:
             if project.store.current(artifact.name) is None:
                 unmade[part] = artifact
                 continue
-            files[part] = _recorded(Handle.load(project.store, artifact.name), ending)
+            files[part] = _recorded(Handle.load(project.store, artifact.name), file)
         except WmtpError as error:
             troubles[part] = error
     digest = str(stats["index"]["sha256"])
@@ -116,11 +117,10 @@ def _scales(path: Path, digest: str) -> Scales:
     return scales_of(RowIndex(path))
 
 
-def _recorded(made: Handle, ending: str) -> Path:
-    """The file of an artifact with this ending, as its receipt says."""
-    (name,) = (name for name in made.receipt.files if name.endswith(ending))
+def _recorded(made: Handle, name: str) -> Path:
+    """A file of an artifact; of a document, the bytes that its receipt records."""
     path, recorded = made.folder / name, made.receipt.files[name]
-    if ending == ".json" and (found := sha256_file(path)) != recorded.sha256:
+    if path.suffix == ".json" and (found := sha256_file(path)) != recorded.sha256:
         raise StorageError(
             f"{name} of {made.name} is not as its receipt says",
             expected=f"SHA-256 {recorded.sha256[:12]}",
