@@ -8,7 +8,13 @@ from enum import StrEnum
 from typing import Final
 
 from wmtp_assets.corpora.row_parser import Row
-from wmtp_assets.quality.leaks.index import INSTRUCTION, OUTPUT, program_text, prompt_texts
+from wmtp_assets.quality.leaks.index import (
+    INSTRUCTION,
+    OUTPUT,
+    program_text,
+    prompt_texts,
+    with_names_alike,
+)
 from wmtp_assets.quality.leaks.parsing import Parser
 from wmtp_assets.quality.leaks.tokens import lex_code
 from wmtp_assets.quality.leaks.trees import Part, Program
@@ -50,6 +56,11 @@ def decide_prose(text: str, reference: str, share: float) -> Match | None:
         if at is not None:
             how = How.REFORMATTED if _find(text, wanted) is None else How.VERBATIM
             return Match(how, 1.0, excerpt(text[at:]), excerpt(wanted))
+    alike, alike_there = with_names_alike(text), with_names_alike(reference)
+    if alike is not None and alike_there is not None:
+        for wanted in prompt_texts(alike_there):
+            if _sentences(alike, wanted) is not None:
+                return Match(How.RENAMED, 1.0, _around(text, reference), excerpt(reference))
     if share < 1.0:
         return Match(How.RENAMED, round(share, 4), _around(text, reference), excerpt(reference))
     return None

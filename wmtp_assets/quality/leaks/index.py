@@ -33,14 +33,15 @@ ENOUGH: Final = 0.5  # of a pattern's weight, where not all is asked for
 _SHORT: Final = 120.0  # bits: of a pattern with less, all is asked for
 INFORMATIVE: Final = 30.0  # bits: a program with less must be the same with its names
 _TELLING: Final = 12.0  # bits: one with less says nothing
-_PROSE_WORDS: Final = 8  # fewer say nothing
+_PROSE_WORDS: Final = 6  # fewer say nothing
 _WHOLE_TOKENS: Final = 25  # of a program that is looked for as a whole
 _DOCUMENTS: Final = 4096  # of the corpus, that frequencies are counted in
 _SMOOTHING: Final = 1024  # documents: in a small corpus, nothing is rare by that alone
 _BITS: Final = 22  # of a shingle that the map of all has
 NAMED, SHAPED, PROSE = range(3)
 INSTRUCTION, OUTPUT = "instruction", "output"
-_DEFINES: Final = re.compile(r"^\s*(async\s+)?def\s+\w+\(", re.MULTILINE)
+_SIGNATURE: Final = re.compile(r"\bdef\s+(\w{1,80})\s*\(([^()]{0,400})\)")
+_PARAMETER: Final = re.compile(r"(?:^|,)\s*\*{0,2}(\w{1,80})")
 
 
 @dataclass(frozen=True)
@@ -209,15 +210,28 @@ def _add_prompt(found: list[Pattern], at: int, text: str, seen: set[bytes]) -> N
     if key in seen:
         return
     seen.add(key)
-    # The names in a prompt that is a program may be others.
-    perfect = not _DEFINES.search(text)
-    found.extend(_prose_patterns(at, INSTRUCTION, prompt_texts(text), perfect))
+    alike = with_names_alike(text)
+    found.extend(_prose_patterns(at, INSTRUCTION, prompt_texts(text), perfect=alike is None))
+    if alike is not None:
+        found.extend(_prose_patterns(at, INSTRUCTION, prompt_texts(alike)))
 
 
 def prompt_texts(text: str) -> list[str]:
     """An instruction, and the longest of its paragraphs where that is most of it."""
     longest = max(text.split("\n\n"), key=len)
     return [text, longest] if longest != text and 2 * len(longest) >= len(text) else [text]
+
+
+def with_names_alike(text: str) -> str | None:
+    """A prompt that is a program, with numbers in place of its functions' and parameters' names;
+    None where it defines no function."""
+    names: dict[str, str] = {}
+    for signature in _SIGNATURE.finditer(text):
+        for name in (signature[1], *_PARAMETER.findall(signature[2])):
+            names.setdefault(name, f"{len(names)}")
+    if not names:
+        return None
+    return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), text)
 
 
 def _prose_patterns(

@@ -69,11 +69,13 @@ class Parser:
     def _answer(self, process: subprocess.Popen[bytes]) -> bytes:
         """The line that it writes; less where it dies before the line ends, or takes too long."""
         descriptor = cast("IO[bytes]", process.stdout).fileno()
+        answers = select.poll()  # select.select knows no file beyond the 1,024th
+        answers.register(descriptor, select.POLLIN)
         until = time.monotonic() + _SECONDS
         parts: list[bytes] = []
         while not parts or not parts[-1].endswith(b"\n"):
             left = until - time.monotonic()
-            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            if left <= 0 or not answers.poll(1000 * left):
                 break
             part = os.read(descriptor, 1 << 16)
             if not part:

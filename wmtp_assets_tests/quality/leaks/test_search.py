@@ -118,11 +118,16 @@ def test_a_row_holds_what_it_holds(case: int, found_in_cases: list[Leak]) -> Non
 
 
 def test_a_prompt_is_found_with_other_names(references: Source, tmp_path: Path) -> None:
-    prompt = PROMPT["instruction"].replace("widest_gap", "f").replace("marks: ", "m: ")
-    corpus = corpus_of(tmp_path / "train", "train", [{"instruction": prompt}])
-    (leak,) = leaks(corpus, references)
-    assert (leak.field, leak.match.how) == ("instruction", "renamed")
-    assert 0.5 <= leak.match.score < 1
+    named = PROMPT["instruction"].replace("widest_gap", "f")
+    # All names changed; one of them not where it is a word of the sentence; another docstring.
+    texts = (named.replace("marks", "m"), named.replace("marks: ", "m: "), "def f(m):\n    'Sort.'")
+    rows = [{"instruction": text} for text in texts]
+    corpus = corpus_of(tmp_path / "train", "train", rows)
+    found = leaks(corpus, references)
+    assert told(found[:1]) == [(0, 1, "instruction", "renamed")]
+    assert found[0].match.score == 1.0
+    assert told(found[1:]) == [(1, 1, "instruction", "renamed")]
+    assert 0.5 <= found[1].match.score < 1
 
 
 def test_solutions_of_a_set_with_many_count_as_whole_programs(tmp_path: Path) -> None:
