@@ -13,6 +13,7 @@ from wmtp_assets.catalog import Catalog, UpstreamModel
 from wmtp_assets.catalog.artifacts import Artifact, model_artifact
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.execution.confinement import ConfinementError, available
 from wmtp_assets.hub.doctor import Fact, diagnose
 from wmtp_assets.hub.files import RemoteFile, WantedFile, WantedRepo
 from wmtp_assets.hub.source import Hub
@@ -49,7 +50,13 @@ def examine(project: Project) -> list[Fact]:
     disk = {project.storage: needed}
     repos = wanted_repos(project)
     facts = diagnose(spec, repos, disk, _MEMORY_BYTES, chosen, is_sample)
-    return [*facts, file_system(project.storage), *pins(project), notifications()]
+    return [
+        *facts,
+        file_system(project.storage),
+        *sandbox(project),
+        *pins(project),
+        notifications(),
+    ]
 
 
 def file_system(folder: Path) -> Fact:
@@ -73,6 +80,28 @@ def file_system(folder: Path) -> Fact:
         "read faster there.",
         place,
     )
+
+
+def sandbox(project: Project) -> list[Fact]:
+    """Whether this machine can confine the programs that rows are, where the catalog asks for
+    executed rows. No run needs it: without, nothing is executed."""
+    if not any(artifact.executes_rows for artifact in project.artifacts.values()):
+        return []
+    try:
+        means = available()
+    except ConfinementError as error:
+        return [
+            Fact(
+                "sandbox",
+                "warning",
+                f"{error.what()} No row is executed",
+                "a kernel with Landlock (Linux 5.13 or newer), or namespaces for users",
+                error.hint or "",
+            )
+        ]
+    landlock = f"Landlock {means.landlock}" if means.landlock else "no Landlock"
+    namespaces = "namespaces" if means.namespaces else "no namespaces"
+    return [Fact("sandbox", "ok", f"{landlock}, {namespaces}: rows can be executed")]
 
 
 def notifications() -> Fact:

@@ -116,6 +116,11 @@ class Artifact:
         return self.kind in (Kind.VERDICTS, Kind.LEAKS, Kind.DUPLICATES, Kind.QUALITY_CARD)
 
     @property
+    def executes_rows(self) -> bool:
+        """Whether making it runs the programs that rows are."""
+        return self.kind is Kind.VERDICTS
+
+    @property
     def is_raw_view(self) -> bool:
         """Whether it shows the fetched files of a model or dataset, in a folder."""
         return self.kind is Kind.RAW_VIEW

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import wmtp_assets
-from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts import Project, requirements
 from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.make import verdicts as making
 from wmtp_assets.artifacts.making import Outcome, load_inputs, make_artifact
@@ -261,3 +261,23 @@ def test_where_nothing_can_be_confined_nothing_runs_until_a_machine_can(
     shutil.rmtree(broken.store.path(LABELS).parent / before)
     assert not made(broken, LABELS).unchanged
     assert document(broken, LABELS) == document(executed, LABELS)
+
+
+def test_the_doctor_says_whether_rows_can_be_executed(
+    project: Project, executed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = project.catalog.model_copy(
+        update={
+            "datasets": {
+                name: dataset.model_copy(update={"quality": None})
+                for name, dataset in project.catalog.datasets.items()
+            }
+        }
+    )
+    assert requirements.sandbox(Project(plain, project.storage)) == []  # nobody asks for it
+    (fact,) = requirements.sandbox(executed)
+    assert (fact.name, fact.state) == ("sandbox", "ok")
+    monkeypatch.setattr(requirements, "available", refused)
+    (fact,) = requirements.sandbox(executed)
+    assert (fact.state, fact.hint) == ("warning", "Use another one.")
+    assert "No row is executed" in fact.found

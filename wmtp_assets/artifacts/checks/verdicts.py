@@ -31,8 +31,8 @@ _NAMED: Final = 4
 _SURE: Final = ("passed", "failed")
 """Verdicts that another try must give as well; time and memory depend on the machine."""
 _REMEDY: Final = (
-    "On a machine whose kernel has Landlock (Linux 5.13 or newer) or lets users have namespaces, "
-    "`wmtp doctor` says whether it does, `wmtp materialize {name}` executes them."
+    "Use a machine whose kernel has Landlock (Linux 5.13 or newer) or lets users have namespaces, as "
+    "`wmtp doctor` says; there `wmtp materialize {name}` executes them."
 )
 
 
@@ -189,7 +189,7 @@ def _executed_again(subject: VerdictsSubject, seed: int) -> list[str]:
     draw = random.Random(seed)  # noqa: S311 - a sample
     rows = sorted(draw.sample(sorted(stated), min(EXECUTED_AGAIN, len(stated))))
     found: list[str] = []
-    with judge_of(subject.project, remembered=False) as judge:
+    with judge_of(subject.project, remembered=False, workers=1) as judge:
         for _ in range(TRIES):  # a program may depend on the time, or on chance
             if not rows:
                 break

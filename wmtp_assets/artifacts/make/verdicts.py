@@ -48,8 +48,11 @@ def verdict_files(artifact: Artifact) -> tuple[str, str]:
 
 
 @contextmanager
-def judge_of(project: Project, remembered: bool = True) -> Iterator[Judge]:
-    """What judges a project's rows, by what was judged before where it is `remembered`.
+def judge_of(
+    project: Project, remembered: bool = True, workers: int | None = None
+) -> Iterator[Judge]:
+    """What judges a project's rows, by what was judged before where it is `remembered`; `workers`
+    as of `Judge`.
 
     Raises ConfinementError where this machine can confine nothing.
     """
@@ -57,7 +60,7 @@ def judge_of(project: Project, remembered: bool = True) -> Iterator[Judge]:
         cache = None
         if remembered:
             cache = stack.enter_context(VerdictCache(project.store.root / EXECUTED))
-        yield stack.enter_context(Judge(cache=cache))
+        yield stack.enter_context(Judge(workers, cache))
 
 
 def execute_rows(task: Task) -> Made:
