@@ -208,7 +208,7 @@ def test_what_was_killed_goes_on(
 ) -> None:
     shutil.rmtree(broken.store.root / "executed")
     command = [sys.executable, "-c", KILLED, str(broken.storage), str(broken.hub_spec)]
-    child = subprocess.Popen(command)
+    child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     try:
         while lines_kept(broken) < 10:
             assert child.poll() is None

@@ -31,8 +31,8 @@ _NAMED: Final = 4
 _SURE: Final = ("passed", "failed")
 """Verdicts that another try must give as well; time and memory depend on the machine."""
 _REMEDY: Final = (
-    "Use a machine whose kernel has Landlock (Linux 5.13 or newer) or lets users have namespaces, as "
-    "`wmtp doctor` says; there `wmtp materialize {name}` executes them."
+    "Use a machine whose kernel has Landlock (Linux 5.13 or newer) or lets users have namespaces, "
+    "as `wmtp doctor` says; there `wmtp materialize {name}` executes them."
 )
 
 
