@@ -8,6 +8,8 @@ that joins two clusters is verified by its exact index.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -24,7 +26,9 @@ _BAND = 4
 _SEED = 42
 # An index of 0.8 is estimated below this once in a thousand times.
 _ESTIMATE = round((THRESHOLD - 0.15) * HASHES)
-_NEIGHBOURS = 32  # texts of one bucket that are compared at a time
+_NEIGHBOURS = 32  # texts of one bucket whose pairs are listed; more are a crowd
+_MANY = 16  # texts that one is compared with, from which on a table pays
+_SLOT_BITS = 16  # such a table fits into the first cache
 _TEXTS_AT_ONCE = 1 << 13
 _KEPT = 1 << 20  # elements of sets that are kept for the next comparison: some 70 bytes each
 
@@ -32,8 +36,9 @@ _KEPT = 1 << 20  # elements of sets that are kept for the next comparison: some 
 def cluster_texts(shingles: Shingles) -> NDArray[np.int64]:
     """The cluster of each text: the number of the first text in it.
 
-    Time grows with the pairs that share a band. Memory is some three times that of the shingles,
-    and 256 bytes per text.
+    Time grows with the pairs that share a band: half a microsecond each at worst, where thousands
+    of texts are all nearly near-duplicates. Memory is some three times that of the shingles, and
+    some kilobytes per text.
     """
     _, first, text_of = np.unique(shingles.texts, return_index=True, return_inverse=True)
     first = first.astype(np.int64)
@@ -60,7 +65,7 @@ def signatures(shingles: Shingles) -> NDArray[np.uint32]:
 
 
 class _Clusters:
-    """Texts that are all different, joined band by band."""
+    """Texts that are all different, joined by verified pairs."""
 
     def __init__(self, shingles: Shingles) -> None:
         self._shingles = shingles
@@ -68,54 +73,104 @@ class _Clusters:
         self._signatures = signatures(shingles)
         self._sets: dict[int, frozenset[int]] = {}
         self._kept = 0
-        self._apart: set[tuple[int, int]] = set()
         self.labels = np.arange(shingles.ends.size)
         """The cluster of each text, as the number of one of them."""
         if self.labels.size > 1:
             # Four numbers of 32 bits as two of 64, and these as one.
             halves = np.ascontiguousarray(self._signatures).view(np.uint64)
-            for band in range(0, halves.shape[1], _BAND // 2):
-                low, high = halves[:, band], halves[:, band + 1]
-                self._join_bucketed(low * np.uint64(0x9E3779B97F4A7C15) ^ high)
+            bands = range(0, halves.shape[1], _BAND // 2)
+            self._join_bucketed(
+                halves[:, band] * np.uint64(0x9E3779B97F4A7C15) ^ halves[:, band + 1]
+                for band in bands
+            )
 
-    def _join_bucketed(self, keys: NDArray[np.uint64]) -> None:
-        """Join those that are near-duplicates among texts of the same key."""
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        same = keys[1:] == keys[:-1]
-        if not same.any():
-            return
-        for apart in range(1, _NEIGHBOURS + 1):
-            near = np.flatnonzero(keys[apart:] == keys[:-apart])
-            if not near.size:
-                return
-            self._join(order[near], order[near + apart])
-        bounds = np.flatnonzero(np.concatenate(([True], ~same, [True])))
+    def _join_bucketed(self, bands: Iterable[NDArray[np.uint64]]) -> None:
+        """Join the near-duplicates among texts that have the same key in one of the bands."""
+        pairs, crowds = [np.empty(0, np.int64)], list[NDArray[np.int64]]()
+        for keys in bands:
+            near, large = _neighbours(keys)
+            pairs += near
+            crowds += large
+        one, other = np.divmod(np.unique(np.concatenate(pairs)), self.labels.size)
+        likely = self._likely(one, other)
+        one, other = one[likely], other[likely]
+        bounds = np.flatnonzero(np.concatenate(([True], one[1:] != one[:-1], [one.size > 0])))
         for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-            members = order[begin:end]
-            for at in range(members.size - _NEIGHBOURS - 1):
-                rest = members[at + _NEIGHBOURS + 1 :]
-                rest = rest[self.labels[rest] != self.labels[members[at]]]
-                if rest.size:
-                    self._join(np.full(rest.size, members[at]), rest)
+            self._join(int(one[begin]), other[begin:end])
+        self._join_crowds(crowds)
 
-    def _join(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> None:
-        """Join those of these pairs that are near-duplicates."""
-        different = self.labels[one] != self.labels[other]
-        one, other = one[different], other[different]
-        if not one.size:
-            return
-        agreed = np.count_nonzero(self._signatures[one] == self._signatures[other], axis=1)
-        likely = agreed >= _ESTIMATE
-        for a, b in zip(one[likely].tolist(), other[likely].tolist(), strict=True):
-            here, there = int(self.labels[a]), int(self.labels[b])
-            pair = (a, b) if a < b else (b, a)
-            if here == there or pair in self._apart:
-                continue
-            if self._index(a, b) >= THRESHOLD:
+    def _join_crowds(self, crowds: Sequence[NDArray[np.int64]]) -> None:
+        """Join the near-duplicates within each crowd; a pair that meets in several is looked at
+        once."""
+        of_text: dict[int, list[int]] = {}
+        for number, crowd in enumerate(crowds):
+            for text in crowd.tolist():
+                of_text.setdefault(text, []).append(number)
+        for text in sorted(of_text):
+            met = np.zeros(self.labels.size, np.bool_)
+            for number in of_text[text]:
+                met[crowds[number]] = True
+            met[: text + 1] = False
+            met &= self.labels != self.labels[text]
+            others = np.flatnonzero(met)
+            if others.size:
+                self._join(text, others[self._likely(np.array([text]), others)])
+
+    def _likely(self, one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these pairs the signatures take for near-duplicates, or nearly so."""
+        found = np.empty(other.size, np.bool_)
+        for begin in range(0, other.size, _TEXTS_AT_ONCE):
+            part = slice(begin, begin + _TEXTS_AT_ONCE)
+            mine = self._signatures[one[part] if one.size > 1 else one]
+            agreed = np.count_nonzero(mine == self._signatures[other[part]], axis=1)
+            found[part] = agreed >= _ESTIMATE
+        return found
+
+    def _join(self, text: int, others: NDArray[np.int64]) -> None:
+        """Join a text with those of the others, which come after it, that are its duplicates."""
+        others = others[self.labels[others] != self.labels[text]]
+        # It is read for all texts between the first and the last.
+        if others.size > max(_MANY, (others[-1] - others[0]) // 16 if others.size else 0):
+            others = self._possible(text, others)
+        for other in others.tolist():
+            here, there = int(self.labels[text]), int(self.labels[other])
+            if here != there and self._index(text, other) >= THRESHOLD:
                 self.labels[self.labels == there] = here
-            else:
-                self._apart.add(pair)
+
+    def _possible(self, text: int, others: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of many others whose index with the text may be as high as the threshold.
+
+        Shingles are compared by 16 bits of them, so that a table says which the text has: what it
+        has in common with another is never less than that, and seldom more.
+        """
+        slots, ends = self._slots
+        begins = ends - self._distinct
+        table = np.zeros(1 << _SLOT_BITS, np.uint8)
+        table[slots[begins[text] : ends[text]]] = 1
+        first, last = int(others[0]), int(others[-1])
+        hits = table.take(slots[begins[first] : ends[last]])
+        common = np.add.reduceat(hits, begins[first : last + 1] - begins[first], dtype=np.int32)
+        common = common[others - first]
+        sizes = self._distinct[others]
+        common = np.minimum(common, np.minimum(sizes, self._distinct[text]))
+        enough = THRESHOLD * (sizes + self._distinct[text] - common) - 1e-6
+        found: NDArray[np.int64] = others[common >= enough]
+        return found
+
+    @cached_property
+    def _slots(self) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """The different shingles of each text, by some of their bits, and where they end."""
+        ends = np.cumsum(self._distinct)
+        found = np.empty(int(ends[-1]), np.uint16)
+        for text, end in enumerate(ends.tolist()):
+            values = np.unique(self._values(text))
+            found[end - values.size : end] = values >> np.uint64(64 - _SLOT_BITS)
+        return found, ends
+
+    @cached_property
+    def _distinct(self) -> NDArray[np.int64]:
+        """How many different shingles each text has."""
+        return np.array([np.unique(self._values(one)).size for one in range(self.labels.size)])
 
     def _index(self, one: int, other: int) -> float:
         """The exact Jaccard index of two texts; 0 where either has no shingle."""
@@ -126,11 +181,40 @@ class _Clusters:
     def _set(self, text: int) -> frozenset[int]:
         known = self._sets.get(text)
         if known is None:
-            begin, end = int(self._begins[text]), int(self._shingles.ends[text])
-            known = frozenset(self._shingles.values[begin:end].tolist())
+            known = frozenset(self._values(text).tolist())
             if self._kept > _KEPT:
                 self._sets.clear()
                 self._kept = 0
             self._sets[text] = known
             self._kept += len(known)
         return known
+
+    def _values(self, text: int) -> NDArray[np.uint64]:
+        return self._shingles.values[int(self._begins[text]) : int(self._shingles.ends[text])]
+
+
+def _neighbours(
+    keys: NDArray[np.uint64],
+) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+    """Pairs of texts with one key, each as lower * texts + higher; and where more than
+    `_NEIGHBOURS` have one, these texts instead, ascending."""
+    texts = keys.size
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    sizes = np.diff(starts, append=keys.size)
+    crowded = sizes > _NEIGHBOURS
+    crowds = [
+        order[begin : begin + size]
+        for begin, size in zip(starts[crowded].tolist(), sizes[crowded].tolist(), strict=True)
+    ]
+    if crowds:
+        kept = np.repeat(~crowded, sizes)
+        order, keys = order[kept], keys[kept]
+    pairs = []
+    for apart in range(1, min(_NEIGHBOURS, keys.size)):
+        near = np.flatnonzero(keys[apart:] == keys[:-apart])
+        if not near.size:
+            break
+        pairs.append(order[near] * texts + order[near + apart])
+    return pairs, crowds

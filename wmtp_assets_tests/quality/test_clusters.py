@@ -68,7 +68,7 @@ def test_many_of_one_bucket_are_all_compared() -> None:
     texts = [one.encode() for one in near_copies.solutions(draw, 4 * _NEIGHBOURS)]
     found = _Clusters(Shingles.of(texts))
     found.labels = np.arange(len(texts))
-    found._join_bucketed(np.zeros(len(texts), np.uint64))
+    found._join_bucketed([np.zeros(len(texts), np.uint64)] * 2)
     first = {label: at for at, label in reversed(list(enumerate(found.labels.tolist())))}
     assert [first[label] for label in found.labels.tolist()] == near_copies.clusters(texts)
 
