@@ -83,10 +83,13 @@ class ForkServer:
         self._socket = ours
 
     def close(self) -> None:
-        """Ends the server and its children."""
+        """Ends the server and its children: it ends itself when its socket does."""
         self._socket.close()
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(0.3)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def run(
         self,

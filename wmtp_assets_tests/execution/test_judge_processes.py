@@ -1,0 +1,127 @@
+"""Workers that die, a judge that is killed, and one that is interrupted: nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wmtp_assets.execution.cache import VerdictCache
+from wmtp_assets.execution.judge import Judge
+from wmtp_assets.execution.limits import Limits
+from wmtp_assets.execution.tasks import Judged, ProgramTask, Verdict
+from wmtp_assets.interrupts import descendants
+
+SLOW = "import time\ntime.sleep({})\nprint(1)"
+
+
+def task(seconds: float) -> ProgramTask:
+    return ProgramTask(SLOW.format(seconds), [("", "1")], Limits(cpu_seconds=30))
+
+
+def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def of_the_judge(pid: int, module: bytes) -> list[int]:
+    return [one for one in descendants(pid) if module in command(one)]
+
+
+@pytest.fixture
+def judging() -> Iterator[list[Judged]]:
+    """A judge in a thread, with one task of 0.8 seconds; the list that its verdict comes to."""
+    found: list[Judged] = []
+
+    def run() -> None:
+        with Judge(1) as judge:
+            found.extend(judged for _, judged in judge.judge([(0, task(0.8))]))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield found
+    thread.join()
+
+
+@pytest.mark.parametrize("module", [b"execution.worker", b"fork_server.py"])
+def test_a_task_whose_worker_is_killed_is_tried_once_more(
+    judging: list[Judged], module: bytes
+) -> None:
+    me = os.getpid()
+    until(lambda: len(of_the_judge(me, b"fork_server.py")) > 1)  # the server, and its child
+    first = of_the_judge(me, b"execution.worker")
+    for pid in of_the_judge(me, module):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not set(first) & set(of_the_judge(me, b"execution.worker")))
+    until(lambda: judging)
+    assert judging[0].verdict == Verdict.PASSED
+
+
+def test_a_task_whose_worker_is_killed_twice_is_not_runnable(judging: list[Judged]) -> None:
+    me = os.getpid()
+    killed = 0
+    while not judging:
+        if len(of_the_judge(me, b"fork_server.py")) > 1:
+            for pid in of_the_judge(me, b"execution.worker"):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+        time.sleep(0.05)
+    assert killed == 2
+    assert judging[0].verdict == Verdict.NOT_RUNNABLE
+    assert judging[0].reason.startswith("its worker ended twice (exit status -9)")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from wmtp_assets.execution.cache import VerdictCache
+from wmtp_assets.execution.judge import Judge
+from wmtp_assets.execution.limits import Limits
+from wmtp_assets.execution.tasks import ProgramTask
+
+limits = Limits(cpu_seconds=60)
+programs = [ProgramTask("print(1)", [("", "1")], limits)]
+programs += [ProgramTask(f"# {n}\\nwhile True: pass", [("", "1")], limits) for n in range(2)]
+with VerdictCache(Path(sys.argv[1])) as cache, Judge(2, cache) as judge:
+    for name, judged in judge.judge(enumerate(programs)):
+        print(name, judged.verdict, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_outlives_the_judge_and_what_it_had_judged_is_kept(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "cache")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "0 passed\n"
+        until(lambda: len(of_the_judge(process.pid, b"fork_server.py")) >= 4)
+        every = descendants(process.pid)
+        os.kill(process.pid, number)
+        process.wait(2)
+    until(lambda: not any(command(pid) for pid in every), 2)
+    assert list(tmp_path.glob("wmtp-judge-*/*/*")) == []  # the workers take their folders away
+    with VerdictCache(tmp_path / "cache") as cache:
+        assert len(cache) == 1
