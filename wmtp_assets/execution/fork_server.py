@@ -1,14 +1,15 @@
-"""A bare interpreter that forks: `python -P -S -s fork_server.py CONTROL SCRATCH MEANS FOLDER...`.
+"""A bare interpreter that forks: `python -P -S -s fork_server.py CONTROL SCRATCH MEANS KIND PATH`.
 
 CONTROL is the number of a socket, whose other end is `server_client.ForkServer`. SCRATCH is a
 folder for the children, each of which has one of its own in it while it runs; MEANS is
-`confinement.Means` as JSON. The server has
-imported a good part of the standard library, what programs use most, and packages found in each
-FOLDER. For each request it forks one child, which becomes what is asked for (`harness`); it watches
-time and memory, ends what exceeds them with all that it started, and reports. It never executes
-foreign code, and it never has an expected output: nothing of these is in a child's memory.
+`confinement.Means` as JSON. KIND and PATH may be missing. The server has imported a good part of
+the standard library, what programs use most. With KIND "numpy" it has imported that too, from the
+folder PATH; with "python2" its children become the interpreter PATH.
 
-When the other end of CONTROL is closed, the server and its children end.
+For each request it forks one child, which becomes what is asked for (`harness`); it watches time
+and memory, ends what exceeds them, and reports. It never executes foreign code, and it never has an
+expected output: nothing of these is in a child's memory. When the other end of CONTROL is closed,
+the server and its children end.
 """
 
 # ruff: noqa: E402, F401, I001  (what is imported is imported for those who are forked)
@@ -91,6 +92,7 @@ import encodings.utf_8
 
 from wmtp_assets.execution import harness, limits
 from wmtp_assets.execution.confinement import Means, isolate
+from wmtp_assets.execution.library import Interpreter
 
 _STOP = b"stop"
 _SIZES = struct.Struct("!II")
@@ -149,9 +151,17 @@ def _ticks(pid: int) -> int:
 class Server:
     """The loop of the server."""
 
-    def __init__(self, control: int, scratch: str, means: Means, readable: list[str]) -> None:
+    def __init__(
+        self,
+        control: int,
+        scratch: str,
+        means: Means,
+        readable: list[pathlib.Path],
+        interpreter: Interpreter | None,
+    ) -> None:
         self._means = means
-        self._readable = list(map(pathlib.Path, readable))
+        self._readable = readable
+        self._interpreter = interpreter
         self._scratch = scratch
         self._count = 0
         self._control = socket.socket(fileno=control)
@@ -205,7 +215,15 @@ class Server:
         self, request: harness.Request, folder: str, descriptors: list[int], ready: int
     ) -> None:
         try:
-            harness.become(request, folder, self._means, self._readable, descriptors, ready)
+            harness.become(
+                request,
+                folder,
+                self._means,
+                self._readable,
+                self._interpreter,
+                descriptors,
+                ready,
+            )
         except BaseException as error:
             harness.refuse(error)
             os._exit(1)
@@ -254,49 +272,50 @@ class Server:
         return b"".join(parts), list(descriptors)
 
 
-def _import_numpy(folders: list[str]) -> list[str]:
-    """Imports numpy, found in `folders`, with the parts that it would import when they are used.
+def _import_numpy(folder: str) -> list[pathlib.Path]:
+    """Imports numpy from a folder, with the parts that it would import when they are used.
 
-    A later import of another package in these folders fails, as it does where there is only numpy.
+    A later import of another package in that folder fails, as it does where there is only numpy.
     Returns the folders that it reads.
     """
-    sys.path += folders
+    sys.path.append(folder)
     import numpy
     import numpy.fft
     import numpy.linalg
     import numpy.polynomial
     import numpy.random
 
-    for folder in folders:
-        sys.path.remove(folder)
+    sys.path.remove(folder)
     own = pathlib.Path(numpy.__file__).parent
-    libraries = own.with_name("numpy.libs")
-    return [str(own), *([str(libraries)] if libraries.exists() else [])]
+    return [one for one in (own, own.with_name("numpy.libs")) if one.exists()]
 
 
-def _set_up(folders: list[str]) -> list[str]:
+def _serve(
+    control: str, scratch: str, means: str, kind: str = "", path: str = ""
+) -> tuple[harness.Request, str, Interpreter | None] | None:
+    """As `Server.run`."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     site.setquit()  # `exit` and `quit`, which -S leaves out
     site.sethelper()
-    readable = _import_numpy(folders) if folders else []
+    interpreter = Interpreter.at(pathlib.Path(path)) if kind == "python2" else None
+    readable = _import_numpy(path) if kind == "numpy" else []
+    readable += interpreter.files if interpreter else ()
     sys.path.remove(_ROOT)
     datetime.datetime.strptime("1", "%d")  # imports its module
-    return readable
+    isolated = isolate(Means.from_json(means), pathlib.Path(scratch), readable=readable)
+    gc.collect()
+    gc.freeze()  # a collection in a child writes to none of these objects' pages
+    asked = Server(int(control), scratch, isolated, readable, interpreter).run()
+    return None if asked is None else (*asked, interpreter)
 
 
 if __name__ == "__main__":
-    _readable = _set_up(sys.argv[4:])
-    _means = isolate(
-        Means.from_json(sys.argv[3]),
-        pathlib.Path(sys.argv[2]),
-        readable=list(map(pathlib.Path, _readable)),
-    )
-    gc.collect()
-    gc.freeze()  # a collection in a child writes to none of these objects' pages
-    _asked = Server(int(sys.argv[1]), sys.argv[2], _means, _readable).run()
+    _asked = _serve(*sys.argv[1:])
     if _asked is None:
         os._exit(0)
-    _request, _folder = _asked
+    _request, _folder, _interpreter = _asked
+    if _interpreter is not None:
+        harness.start(_interpreter)
     # From here on this is a child. Its code is executed at this level, so that it has as much of
     # the stack as a program of its own, but for two frames.
     _error: BaseException | None = None

@@ -27,14 +27,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from wmtp_assets.execution import plain_data
 from wmtp_assets.execution.confinement import Means, confine
+from wmtp_assets.execution.library import Interpreter
 from wmtp_assets.execution.limits import Limits
 from wmtp_assets.execution.plain_data import NotPlainError
 
-PROGRAM, SOLUTION, TESTS, TOGETHER = "program", "solution", "tests", "together"
+PROGRAM, PYTHON_2 = "program", "python2"
+SOLUTION, TESTS, TOGETHER = "solution", "tests", "together"
 PROGRAM_FILE: Final = "program.py"
 TESTS_FILE: Final = "<tests>"
 CALLS, REPORT = 3, 4
@@ -62,6 +64,7 @@ def become(
     folder: str,
     means: Means,
     readable: list[Path],
+    interpreter: Interpreter | None,
     descriptors: list[int],
     ready: int,
 ) -> None:
@@ -74,15 +77,22 @@ def become(
     for number, one in enumerate(high[:-1]):
         os.dup2(one, number)
     os.dup2(high[-1], _READY)
-    if request.role == PROGRAM:  # which may open its own file
+    if request.role in (PROGRAM, PYTHON_2):  # the former may open its own file
         with io.FileIO(f"{folder}/{PROGRAM_FILE}", "w") as file:
             file.write(request.source.encode("utf-8", "surrogateescape"))
     # Resident memory is what is bounded, by the server; threads' stacks need addresses.
     limits = replace(request.limits, memory_bytes=request.limits.memory_bytes + _ADDRESSES)
     kept = (*range(3, len(descriptors)), _READY)
-    confine(Path(folder), limits, means, readable=readable, keep=kept)
+    confine(Path(folder), limits, means, readable=readable, keep=kept, interpreter=interpreter)
     with io.FileIO(_READY, "w") as stream:
         stream.write(b"+")
+
+
+def start(interpreter: Interpreter) -> NoReturn:
+    """Becomes Python 2, which executes the program."""
+    environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG")}
+    arguments = ["python2", "-E", "-s", PROGRAM_FILE]
+    os.execve(interpreter.executable, arguments, environment)  # noqa: S606
 
 
 def refuse(error: BaseException) -> None:

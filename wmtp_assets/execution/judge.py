@@ -26,10 +26,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
+from wmtp_assets.errors import WmtpError
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.confinement import Layer, Means, available
 from wmtp_assets.execution.messages import Answer, End, Order, Taken, Test
 from wmtp_assets.execution.tasks import (
+    PYTHON_2,
     FunctionTask,
     Judged,
     ProgramTask,
@@ -41,10 +43,14 @@ from wmtp_assets.storage.digests import cores
 
 Name = TypeVar("Name")
 
-PYTHON_2: Final = 1
-"""The number of Python 2 among the languages of CodeContests."""
+PYTHON_2_SETTING: Final = "WMTP_PYTHON2"
+"""The environment variable with the path of a Python 2.7."""
 _TESTS_AHEAD, _BYTES_AHEAD = 16, 4 << 20
 _PYTHON_2_MISSING: Final = "Python 2: no interpreter"
+
+
+class InterpreterError(WmtpError):
+    """What was named as an interpreter of Python 2 is none."""
 
 
 @dataclass
@@ -61,8 +67,10 @@ class Judge:
     """Workers, and the cache that their verdicts go to; a context manager.
 
     `workers` is one per core if it is None; `without` narrows what confines, as `available` does.
-    Raises ConfinementError where this machine cannot confine what would be executed. Workers are
-    started when there is something to execute.
+    `python2` is a Python 2.7, by default the one that WMTP_PYTHON2 names; without it, programs in
+    Python 2 are not runnable. Workers are started when there is something to execute. Raises
+    ConfinementError where this machine cannot confine what would be executed, and InterpreterError
+    where `python2` is none.
     """
 
     def __init__(
@@ -71,16 +79,22 @@ class Judge:
         cache: VerdictCache | None = None,
         *,
         without: Collection[Layer] = (),
+        python2: Path | None = None,
     ) -> None:
         self._most = workers or cores()
         self._cache = cache
         self._without = without
+        given = python2 or os.environ.get(PYTHON_2_SETTING)
+        self._python2 = Path(given) if given else None
+        self.python2 = ""
+        """The version of the interpreter for Python 2; "" where there is none."""
         self._workers: list[_Worker] = []
         self.executed = 0
         """Tasks that were not in the cache."""
 
     def __enter__(self) -> Self:
         self._means = available(without=self._without)
+        self.python2 = _version_of(self._python2) if self._python2 else ""
         self._folder = Path(tempfile.mkdtemp(prefix="wmtp-judge-"))
         return self
 
@@ -167,11 +181,11 @@ class Judge:
                 jobs.appendleft(job)
 
     def _known(self, task: Task) -> tuple[Judged | None, str]:
-        if isinstance(task, ProgramTask) and task.language == PYTHON_2:
+        if isinstance(task, ProgramTask) and task.language == PYTHON_2 and not self.python2:
             return Judged(Verdict.NOT_RUNNABLE, _PYTHON_2_MISSING), ""
         if self._cache is None:
             return None, ""
-        key = key_of(task)
+        key = key_of(task, self.python2)
         return self._cache.get(key), key
 
     def _kept(self, job: _Job[Name], judged: Judged) -> Judged:
@@ -183,7 +197,7 @@ class Judge:
     def _begin(self, job: _Job[Name], busy: dict[_Worker, _Job[Name]]) -> None:
         free = next((one for one in self._workers if one not in busy), None)
         if free is None:
-            free = _Worker(self._folder, self._means)
+            free = _Worker(self._folder, self._means, self._python2)
             self._workers.append(free)
         busy[free] = job
         self.executed += 1
@@ -205,6 +219,29 @@ class Judge:
         self._workers.remove(worker)
 
 
+def _version_of(path: Path) -> str:
+    """The version of a Python 2.7. Raises InterpreterError: what is called python2 may be a script
+    that says what one could install."""
+    tells = "import sys; sys.stdout.write('.'.join(map(str, sys.version_info[:3])))"
+    try:
+        asked = subprocess.run(  # noqa: S603  (the path that the user gave)
+            [str(path), "-E", "-S", "-c", tells], capture_output=True, timeout=60, env={}
+        )
+        found = asked.stdout.decode("utf-8", "replace")[:100] or f"exit status {asked.returncode}"
+    except (OSError, subprocess.SubprocessError) as error:
+        found = str(error)
+    if not found.startswith("2.7."):
+        raise InterpreterError(
+            "There is no Python 2.7 where solutions in Python 2 should be executed by one",
+            expected="the path of its executable",
+            found=found,
+            where=path,
+            hint=f"Give that path in {PYTHON_2_SETTING}, or unset it: solutions in Python 2 are "
+            "not executed then, and not counted as wrong.",
+        )
+    return found
+
+
 def wait_for(busy: Iterable[_Worker]) -> list[_Worker]:
     """The workers that have an answer, or have died; waits for the first."""
     by_connection = {worker.connection: worker for worker in busy}
@@ -214,7 +251,7 @@ def wait_for(busy: Iterable[_Worker]) -> list[_Worker]:
 class _Worker:
     """A worker process, and the tests that it is being sent."""
 
-    def __init__(self, folder: Path, means: Means) -> None:
+    def __init__(self, folder: Path, means: Means, python2: Path | None) -> None:
         self._folder = Path(tempfile.mkdtemp(dir=folder))
         ours, theirs = socket.socketpair()
         self._process = subprocess.Popen(  # noqa: S603  (our own module, our own arguments)
@@ -225,6 +262,7 @@ class _Worker:
                 str(theirs.fileno()),
                 str(self._folder),
                 means.to_json(),
+                *([str(python2)] if python2 else []),
             ],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,

@@ -21,7 +21,14 @@ from wmtp_assets.execution.harness import Request
 from wmtp_assets.execution.limits import MEBIBYTE, Limits
 from wmtp_assets.execution.missing import what_is_missing
 from wmtp_assets.execution.server_client import Ended, ForkServer, Sink, in_memory
-from wmtp_assets.execution.tasks import FunctionTask, Judged, ProgramTask, Verdict, shortened
+from wmtp_assets.execution.tasks import (
+    PYTHON_2,
+    FunctionTask,
+    Judged,
+    ProgramTask,
+    Verdict,
+    shortened,
+)
 
 CERTAIN: Final = 2.0
 """Times the CPU seconds allowed: what took as many is too slow, however busy the machine was."""
@@ -38,7 +45,8 @@ def judge_program(
     Returns the verdict, and whether it is certain: False where a busy machine may have made it.
     """
     limits = task.limits
-    request = _request(harness.PROGRAM, task.source, limits)
+    role = harness.PYTHON_2 if task.language == PYTHON_2 else harness.PROGRAM
+    request = _request(role, task.source, limits)
     seconds, memory, count = 0.0, 0, 0
     for count, (given, expected) in enumerate(tests, 1):
         ended, output, errors = _run(server, request, given, limits)
@@ -66,7 +74,7 @@ def _run(
     (output, its_output), (errors, its_errors) = os.pipe(), os.pipe()
     sinks = {output: Sink(limits.output_bytes), errors: Sink(0, tail=True)}
     ended = server.run([(request, (stdin, its_output, its_errors))], sinks, limits.output_bytes)
-    return ended[harness.PROGRAM], sinks[output], sinks[errors]
+    return ended[request.role], sinks[output], sinks[errors]
 
 
 def judge_function(server: ForkServer, task: FunctionTask) -> tuple[Judged, bool]:

@@ -105,7 +105,7 @@ _REMOVED_NAMES: Final = {
     "os": frozenset({"errno"}),
     "typing": frozenset({"io", "re"}),
 }
-_NO_MODULE: Final = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '([\w.]+)'")
+_NO_MODULE: Final = re.compile(r"(?:ModuleNotFound|Import)Error: No module named '?([\w.]+)'?")
 _NO_NAME: Final = re.compile(r"ImportError: cannot import name '(\w+)' from '([\w.]+)'")
 _NO_ATTRIBUTE: Final = re.compile(
     r"AttributeError: (?:module )?'([\w.]+)'(?: object)? has no attribute '(\w+)'"

@@ -62,14 +62,14 @@ class ForkServer:
     """One bare interpreter that forks confined children, one test at a time.
 
     `folder`, which is empty, is where children write. `means` is
-    `confinement.Means` as JSON. `packages` are folders that numpy is imported
-    from.
+    `confinement.Means` as JSON; `kind` is empty, "numpy" and the folder that it is imported from,
+    or "python2" and the interpreter's path.
     """
 
-    def __init__(self, folder: Path, means: str, packages: Sequence[Path] = ()) -> None:
+    def __init__(self, folder: Path, means: str, *kind: str) -> None:
         ours, theirs = socket.socketpair()
         script = Path(__file__).with_name("fork_server.py")
-        arguments = [str(theirs.fileno()), str(folder), means, *map(str, packages)]
+        arguments = [str(theirs.fileno()), str(folder), means, *kind]
         self._process = subprocess.Popen(  # noqa: S603  (our own script, our own arguments)
             [sys.executable, "-P", "-S", "-s", str(script), *arguments],
             pass_fds=(theirs.fileno(),),

@@ -18,6 +18,8 @@ from wmtp_assets.execution.limits import Limits
 HARNESS = 1
 """The version of what decides a verdict here; verdicts of another one are not reused."""
 REASON_BYTES: Final = 1000
+PYTHON_2: Final = 1
+"""The number of Python 2 among the languages of CodeContests."""
 
 
 class Verdict(StrEnum):
@@ -92,8 +94,9 @@ class FunctionTask:
 Task = ProgramTask | FunctionTask
 
 
-def key_of(task: Task) -> str:
-    """The SHA-256 of everything that decides the verdict, in hexadecimal digits."""
+def key_of(task: Task, python2: str = "") -> str:
+    """The SHA-256 of everything that decides the verdict, in hexadecimal digits. `python2` is the
+    version of the interpreter for Python 2."""
     sha = hashlib.sha256()
 
     def add(*parts: object) -> None:
@@ -104,6 +107,8 @@ def key_of(task: Task) -> str:
 
     add(HARNESS, sys.version, platform.machine(), task.limits)
     if isinstance(task, ProgramTask):
+        if task.language == PYTHON_2:
+            add("python2", python2)
         add("program", task.language, task.compare, task.source, digest_of(task.tests))
     else:
         add("function", task.together, *task.entry_points, "", task.solution, task.tests)

@@ -1,8 +1,8 @@
 """A worker of the judge: takes a task from its connection, judges it, answers.
 
-Started as `python -m wmtp_assets.execution.worker CONNECTION FOLDER MEANS`, the first being the
-number of an open socket. Messages are pickled by the judge and by this module alone. When the
-connection ends, however the judge ended, the worker ends at once, and with it what it started.
+Started as `python -m wmtp_assets.execution.worker CONNECTION FOLDER MEANS [PYTHON2]`, the first
+being the number of an open socket. Messages are pickled by the judge and by this module alone. When
+the connection ends, however the judge ended, the worker ends at once, and with it what it started.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from typing import Any
 from wmtp_assets.execution.judging import judge_function, judge_program
 from wmtp_assets.execution.messages import Answer, End, Order, Taken, Test
 from wmtp_assets.execution.server_client import ForkServer
-from wmtp_assets.execution.tasks import ProgramTask, uses_numpy
+from wmtp_assets.execution.tasks import PYTHON_2, ProgramTask, Task, uses_numpy
 
 
 class _Worker:
-    def __init__(self, connection: int, folder: Path, means: str) -> None:
-        self._channel = Connection(connection)
-        self._folder = folder
+    def __init__(self, connection: str, folder: str, means: str, python2: str = "") -> None:
+        self._channel = Connection(int(connection))
+        self._folder = Path(folder)
         self._means = means
+        self._python2 = python2
         self._messages: SimpleQueue[Any] = SimpleQueue()
-        self._servers: dict[bool, ForkServer] = {}
+        self._servers: dict[tuple[str, ...], ForkServer] = {}
 
     def run(self) -> None:
         """Works until the connection ends."""
@@ -42,7 +43,7 @@ class _Worker:
             message = self._messages.get()
             if not isinstance(message, Order):
                 continue  # tests of a program that has failed already
-            server = self._server(uses_numpy(message.task))
+            server = self._server(message.task)
             if isinstance(message.task, ProgramTask):
                 tests = self._tests(message.number)
                 judged, certain = judge_program(server, message.task, tests)
@@ -50,15 +51,18 @@ class _Worker:
                 judged, certain = judge_function(server, message.task)
             self._send(Answer(message.number, judged, certain))
 
-    def _server(self, with_numpy: bool) -> ForkServer:
+    def _server(self, task: Task) -> ForkServer:
         """The fork server for a task. Programs that need numpy have one of their own, so that the
         memory that others are seen to use does not depend on who came before."""
-        if with_numpy not in self._servers:
+        kind: tuple[str, ...] = ()
+        if isinstance(task, ProgramTask) and task.language == PYTHON_2:
+            kind = ("python2", self._python2)
+        elif uses_numpy(task) and (spec := find_spec("numpy")) and spec.origin:
+            kind = ("numpy", str(Path(spec.origin).parents[1]))
+        if kind not in self._servers:
             folder = Path(tempfile.mkdtemp(dir=self._folder))
-            spec = find_spec("numpy") if with_numpy else None
-            packages = [Path(spec.origin).parents[1]] if spec and spec.origin else []
-            self._servers[with_numpy] = ForkServer(folder, self._means, packages)
-        return self._servers[with_numpy]
+            self._servers[kind] = ForkServer(folder, self._means, *kind)
+        return self._servers[kind]
 
     def _tests(self, number: int) -> Iterator[tuple[str, str]]:
         while True:
@@ -92,4 +96,4 @@ class _Worker:
 
 
 if __name__ == "__main__":
-    _Worker(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]).run()
+    _Worker(*sys.argv[1:]).run()

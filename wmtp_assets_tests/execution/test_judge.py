@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +12,16 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.execution.cache import VerdictCache
-from wmtp_assets.execution.judge import Judge, needs_one_process
+from wmtp_assets.execution.confinement import ConfinementError, Layer
+from wmtp_assets.execution.judge import (
+    PYTHON_2_SETTING,
+    InterpreterError,
+    Judge,
+    needs_one_process,
+)
 from wmtp_assets.execution.limits import MEBIBYTE, Limits
 from wmtp_assets.execution.tasks import (
+    PYTHON_2,
     Compare,
     FunctionTask,
     Judged,
@@ -256,9 +266,68 @@ def test_leaving_before_the_tests_is_no_pass_in_one_process_either(
     assert judged.reason == "the process of the tests ended before the last of them"
 
 
-def test_python_2_is_not_run_by_python_3(judge: Judge) -> None:
-    judged = verdict_of(judge, replace(program("print 3"), language=1))
+def test_python_2_is_not_run_by_python_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PYTHON_2_SETTING, raising=False)
+    with Judge(1) as judge:
+        judged = verdict_of(judge, replace(program("print 3"), language=PYTHON_2))
     assert (judged.verdict, judged.reason) == ("not_runnable", "Python 2: no interpreter")
+
+
+def _python_2() -> Path | None:
+    """A Python 2.7, where there is one: in the path, or beside this Python where versions are."""
+    named = shutil.which("python2.7")
+    beside = Path(sys.base_prefix).parent.glob("2.7.*/bin/python2.7")
+    return next(
+        (one for one in [*beside, *([Path(named)] if named else [])] if _is_python_2(one)), None
+    )
+
+
+def _is_python_2(path: Path) -> bool:
+    asked = subprocess.run([path, "-V"], capture_output=True, text=True)
+    return "Python 2.7" in asked.stdout + asked.stderr
+
+
+@pytest.mark.skipif(_python_2() is None, reason="there is no Python 2.7")
+def test_python_2_runs_where_an_interpreter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON_2_SETTING, str(_python_2()))
+    programs = {
+        "import sys\nprint sum(map(int, raw_input().split()))\nexit()": ("passed", ""),
+        "print x": ("failed", "test 1: NameError: name 'x' is not defined"),
+        "print open('/etc/passwd').read()": ("failed", "test 1: IOError: [Errno 2] No such"),
+        "import os\nprint os.environ['WMTP_PYTHON2']": ("failed", "test 1: KeyError"),
+        "import numpy": ("not_runnable", "needs the package numpy"),
+    }
+    with Judge(1) as judge:
+        assert judge.python2.startswith("2.7.")
+        tasks = ((text, replace(program(text), language=PYTHON_2)) for text in programs)
+        for text, judged in judge.judge(tasks):
+            verdict, reason = programs[text]
+            assert judged.verdict == verdict, judged
+            assert judged.reason.startswith(reason), judged
+
+
+def test_what_is_named_python_2_and_is_none_is_refused_at_once(tmp_path: Path) -> None:
+    shim = tmp_path / "python2"
+    shim.write_text("#!/bin/sh\necho 'python2: command not found' >&2\nexit 127\n")
+    shim.chmod(0o755)
+    for path in (shim, Path(sys.executable), tmp_path / "nowhere"):
+        with pytest.raises(InterpreterError, match="WMTP_PYTHON2"), Judge(1, python2=path):
+            pass
+
+
+@pytest.mark.parametrize("without", [("landlock",), ("namespaces",)])
+def test_verdicts_are_the_same_whatever_confines(without: tuple[Layer, ...]) -> None:
+    tasks: dict[str, Task] = {
+        "passed": program(RIGHT),
+        "failed": program("x"),
+        "function": function("def f(): return 1", "assert f() == 1"),
+    }
+    try:
+        with Judge(1, without=without) as judge:
+            found = {name: str(one.verdict) for name, one in judge.judge(tasks.items())}
+    except ConfinementError as error:
+        pytest.skip(f"this machine has nothing else: {error.found}")
+    assert found == {"passed": "passed", "failed": "failed", "function": "passed"}
 
 
 def test_a_second_run_executes_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Workers that die, a judge that is killed, and one that is interrupted: nothing is left running."""
+"""Workers that die, a judge that is killed or interrupted: nothing is left running."""
 
 from __future__ import annotations
 
