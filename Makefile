@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-evaluation bench-pairs bench-problem-map bench-rows
+.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-evaluation bench-pairs bench-problem-map bench-quality bench-rows
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -70,6 +70,9 @@ bench-evaluation: $(installed_dev) ## the tests of whole problems: SCALE=1 is up
 
 bench-problem-map: $(installed_dev) ## the metadata by problem at 3.7 million rows
 	@.venv/bin/python -m benchmarks.problem_map
+
+bench-quality: $(installed_dev) ## executed solutions, leaks and near-duplicates, against floors
+	@.venv/bin/python -m benchmarks.quality
 
 clean: ## removes the environment and caches; storage/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
