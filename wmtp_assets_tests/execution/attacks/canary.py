@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from wmtp_assets.execution import kernel
+from wmtp_assets.execution.confinement import Layer
+from wmtp_assets.execution.judge import Judge
+from wmtp_assets.execution.limits import Limits
 from wmtp_assets.execution.syscalls import NUMBERS
+from wmtp_assets.execution.tasks import ProgramTask
 
 HERE = Path(__file__).parent
 PACKAGE = Path(kernel.__file__).parents[1]
@@ -39,7 +43,13 @@ class Attack:
 
     @property
     def title(self) -> str:
-        return self.source.removeprefix('"""').partition("\n\n")[0].replace("\n", " ")
+        return self.source.partition('"""')[2].partition("\n\n")[0].replace("\n", " ")
+
+    @property
+    def row(self) -> str:
+        """Its line in docs/sandbox.md."""
+        says = self.states("Verdict").replace(" or failed: ", " or ")
+        return f"| {self.title} | {self.states('Stopped by')} | {says} |"
 
 
 def _attacks() -> dict[str, Attack]:
@@ -107,6 +117,39 @@ def _place(user: int) -> Iterator[Path]:
         shutil.rmtree(base, ignore_errors=True)
 
 
+def target_of(base: Path) -> dict[str, Any]:
+    """What an attack reads from its stdin: whom and what to aim at."""
+    return {
+        "numbers": NUMBERS[kernel.machine()],
+        "secret": str(base / "secret"),
+        "outside": str(base / "outside"),
+        "precious": str(base / "outside/precious"),
+        "readable": str(base / "readable/file"),
+        "parents": [os.getpid()],
+        "mark": "wmtp-attacks-",
+        "unix": str(base / "socket"),
+        "tcp": 1,
+        "udp": 1,
+        "abstract": "nobody",
+    }
+
+
+def judge(attacks: set[str], limits: Limits, without: tuple[Layer, ...] = ()) -> dict[str, str]:
+    """The verdict on each attack, as a program of a contest: `verdict: reason`."""
+    with _place(os.getuid()) as base, Judge(2, without=without) as judging:
+        given = json.dumps(target_of(base))
+        tasks = (
+            (name, ProgramTask(ATTACKS[name].source, [(given, "the end")], limits))
+            for name in sorted(attacks)
+        )
+        found = {
+            name: f"{said.verdict}: {said.reason.removeprefix('test 1: ')}"
+            for name, said in judging.judge(tasks)
+        }
+        assert _left_behind(base) == []
+    return found
+
+
 def run(
     attacks: set[str],
     *,
@@ -130,17 +173,9 @@ def run(
         abstract.bind(f"\0{name}")
         for one in (tcp, path, abstract):
             one.listen()
-        target = {
-            "numbers": NUMBERS[kernel.machine()],
-            "secret": str(base / "secret"),
-            "outside": str(base / "outside"),
-            "precious": str(base / "outside/precious"),
-            "readable": str(base / "readable/file"),
-            "parents": [os.getpid()],
-            "mark": "wmtp-attacks-",
+        target = target_of(base) | {
             "tcp": tcp.getsockname()[1],
             "udp": udp.getsockname()[1],
-            "unix": str(base / "socket"),
             "abstract": name,
         }
         job = {

@@ -8,22 +8,24 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from wmtp_assets.execution import kernel
-from wmtp_assets.execution.confinement import ConfinementError, available
-from wmtp_assets_tests.execution.attacks.canary import ATTACKS, PATIENT, run
+from wmtp_assets.execution.confinement import ConfinementError, Layer, available
+from wmtp_assets.execution.limits import Limits
+from wmtp_assets_tests.execution.attacks.canary import ATTACKS, PATIENT, judge, run
 
 pytestmark = pytest.mark.skipif(not kernel.machine(), reason="no sandbox on this machine")
 
 OTHERS_PYTHON = "/usr/bin/python3"
 
 
-def skip_unless_possible(without: tuple[str, ...], nobody: bool) -> None:
+def skip_unless_possible(without: tuple[Layer, ...], nobody: bool) -> None:
     """Skips where this machine lacks what is left."""
     try:
-        means = available(without=without)  # type: ignore[arg-type]
+        means = available(without=without)
     except ConfinementError as error:
         pytest.skip(str(error))
     left = {"landlock", "namespaces"} - set(without)
@@ -52,11 +54,52 @@ def test_attacks_end_and_get_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("nobody", [False, True], ids=["this user", "nobody"])
 @pytest.mark.parametrize("without", [(), ("landlock",), ("namespaces",)], ids=" ".join)
-def test_attacks_end_whatever_the_machine_offers(without: tuple[str, ...], nobody: bool) -> None:
+def test_attacks_end_whatever_the_machine_offers(without: tuple[Layer, ...], nobody: bool) -> None:
     skip_unless_possible(without, nobody)
     found = run(set(ATTACKS), without=without, nobody=nobody)
     assert found.unexpected == {}
     assert found.harm == []
+
+
+LIMITS = Limits(
+    cpu_seconds=1,
+    wall_seconds=3,
+    memory_bytes=384 << 20,
+    output_bytes=1 << 20,
+    file_bytes=1 << 20,
+    threads=32,
+    scratch_bytes=8 << 20,
+    scratch_files=200,
+)
+# A judge makes no further file readable, and this one is no attack.
+JUDGED = {name for name, one in ATTACKS.items() if '"readable"' not in one.source} - {"honest"}
+
+
+def names_it(name: str, verdict: str) -> bool:
+    """Whether a verdict is what the attack states."""
+    expected = ATTACKS[name].states("Verdict").replace(" or failed: ", "\n").replace(" or ", "\n")
+    kind, _, reason = verdict.partition(": ")
+    return any(
+        one.removeprefix("failed: ") in reason if kind == "failed" else one == kind
+        for one in expected.splitlines()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("without", [(), ("landlock",), ("namespaces",)], ids=" ".join)
+def test_every_verdict_names_what_ended_an_attack(without: tuple[Layer, ...]) -> None:
+    skip_unless_possible(without, nobody=False)
+    patient = set() if without else {"endless_loop", "sleeps"}  # the judge tries these twice
+    expected = JUDGED - PATIENT | patient
+    found = judge(expected, LIMITS, without)
+    assert {one: said for one, said in found.items() if not names_it(one, said)} == {}
+    assert found.keys() == expected
+
+
+def test_the_page_of_the_sandbox_has_every_attack() -> None:
+    page = (Path(__file__).parents[3] / "docs/sandbox.md").read_text(encoding="utf-8")
+    table = [line for line in page.splitlines() if line in {one.row for one in ATTACKS.values()}]
+    assert table == [one.row for name, one in ATTACKS.items() if name != "honest"]
 
 
 WITHOUT_A_LAYER = {

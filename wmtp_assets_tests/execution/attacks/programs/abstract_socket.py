@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, network of its own, Landlock from version 6
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import json

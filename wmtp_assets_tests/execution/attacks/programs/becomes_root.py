@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, privileges
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import ctypes

@@ -2,6 +2,7 @@
 
 Stopped by: limits (processor time; SIGKILL one second later)
 Says: time:
+Verdict: time
 """
 
 import contextlib

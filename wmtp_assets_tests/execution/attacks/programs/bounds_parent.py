@@ -2,6 +2,7 @@
 
 Stopped by: seccomp
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import os

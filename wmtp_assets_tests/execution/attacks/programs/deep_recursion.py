@@ -2,6 +2,7 @@
 
 Stopped by: limits (stack, address space)
 Says: SIGSEGV|MemoryError|RecursionError|SystemError|time:
+Verdict: memory or failed: ended by SIGSEGV or failed: RecursionError or failed: SystemError or time
 """
 
 import sys

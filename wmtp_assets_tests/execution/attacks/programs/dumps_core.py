@@ -2,6 +2,7 @@
 
 Stopped by: limits (core), and it is not dumpable
 Says: SIGABRT
+Verdict: failed: ended by SIGABRT
 """
 
 import os

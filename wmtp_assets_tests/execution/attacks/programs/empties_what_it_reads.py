@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, Landlock from version 3
 Says: PermissionError|Read-only
+Verdict: failed: PermissionError or failed: OSError: [Errno 30]
 """
 
 import json

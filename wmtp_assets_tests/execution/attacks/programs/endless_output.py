@@ -2,6 +2,7 @@
 
 Stopped by: whoever reads it (bytes of output)
 Says: printed more than 1048576 bytes
+Verdict: failed: more than 1,048,576 bytes of output
 """
 
 import os

@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, Landlock, view
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import json

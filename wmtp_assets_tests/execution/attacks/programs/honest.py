@@ -2,6 +2,7 @@
 
 Stopped by: nothing
 Says: ended by itself
+Verdict: none
 """
 
 import ctypes

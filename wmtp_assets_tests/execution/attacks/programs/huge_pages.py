@@ -2,6 +2,7 @@ r"""Takes pages of the pool that belongs to the whole machine.
 
 Stopped by: seccomp
 Says: PermissionError|OSError: \[Errno 1\]
+Verdict: failed: PermissionError
 """
 
 import mmap

@@ -2,6 +2,7 @@
 
 Stopped by: seccomp
 Says: SIGSYS
+Verdict: failed: ended by a system call that programs may not make
 """
 
 import ctypes

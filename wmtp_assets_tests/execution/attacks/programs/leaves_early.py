@@ -2,6 +2,7 @@
 
 Stopped by: the nonce that is printed after the last line
 Says: left before its last line
+Verdict: failed: no output
 """
 
 import os

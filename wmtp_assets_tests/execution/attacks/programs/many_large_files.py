@@ -2,6 +2,7 @@
 
 Stopped by: whoever waits for it (bytes in its folder), the size of the view's file system
 Says: more than 8388608 bytes in its folder|No space left
+Verdict: failed: more than 8388608 bytes in its folder or failed: OSError: [Errno 28]
 """
 
 import time

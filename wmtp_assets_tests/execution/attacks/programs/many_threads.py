@@ -2,6 +2,7 @@
 
 Stopped by: limits (threads of a user of its own, address space), whoever waits for it
 Says: can't start new thread|more than 32 threads
+Verdict: failed: RuntimeError: can't start new thread or failed: more than 32 threads
 """
 
 import threading

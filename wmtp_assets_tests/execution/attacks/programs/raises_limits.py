@@ -2,6 +2,7 @@
 
 Stopped by: limits (a bound cannot be raised)
 Says: ValueError
+Verdict: failed: ValueError
 """
 
 import resource

@@ -2,6 +2,7 @@
 
 Stopped by: Landlock, view
 Says: PermissionError|Read-only
+Verdict: failed: PermissionError or failed: OSError: [Errno 30]
 """
 
 import os

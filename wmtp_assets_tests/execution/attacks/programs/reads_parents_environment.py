@@ -2,6 +2,7 @@
 
 Stopped by: Landlock, view
 Says: PermissionError|FileNotFoundError
+Verdict: failed: PermissionError or failed: FileNotFoundError
 """
 
 import json

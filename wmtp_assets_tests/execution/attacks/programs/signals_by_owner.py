@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, Landlock from version 6
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import fcntl

@@ -2,6 +2,7 @@ r"""A file of a terabyte that holds nothing.
 
 Stopped by: limits (size of a file)
 Says: OSError: \[Errno 27\]
+Verdict: failed: OSError: [Errno 27]
 """
 
 with open("large", "wb") as file:

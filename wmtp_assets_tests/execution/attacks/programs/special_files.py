@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, Landlock
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import os

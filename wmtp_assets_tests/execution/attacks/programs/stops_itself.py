@@ -2,6 +2,7 @@
 
 Stopped by: whoever waits for it (the clock)
 Says: time: .* on the clock
+Verdict: time
 """
 
 import os

@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, view
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import ctypes

@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, network of its own, Landlock from version 4
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import json

@@ -2,6 +2,7 @@
 
 Stopped by: limits (address space)
 Says: MemoryError
+Verdict: memory
 """
 
 kept = []

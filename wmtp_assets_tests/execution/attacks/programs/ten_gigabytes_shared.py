@@ -2,6 +2,7 @@ r"""Takes memory by shared mappings, which are no heap.
 
 Stopped by: limits (address space)
 Says: OSError: \[Errno 12\]
+Verdict: failed: OSError: [Errno 12] or memory
 """
 
 import mmap

@@ -2,6 +2,7 @@
 
 Stopped by: limits (processor time)
 Says: time:
+Verdict: time
 """
 
 import ctypes

@@ -2,6 +2,7 @@
 
 Stopped by: seccomp, network of its own
 Says: PermissionError
+Verdict: failed: PermissionError
 """
 
 import json

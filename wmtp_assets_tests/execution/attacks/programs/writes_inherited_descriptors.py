@@ -2,6 +2,7 @@ r"""Writes into whatever its parent has open.
 
 Stopped by: descriptors
 Says: OSError: \[Errno 9\]
+Verdict: failed: OSError: [Errno 9]
 """
 
 import os

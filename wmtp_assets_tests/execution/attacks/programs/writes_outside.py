@@ -2,6 +2,7 @@
 
 Stopped by: Landlock, view
 Says: PermissionError|FileNotFoundError|Read-only
+Verdict: failed: PermissionError or failed: FileNotFoundError or failed: OSError: [Errno 30]
 """
 
 import json

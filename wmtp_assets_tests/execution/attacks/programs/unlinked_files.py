@@ -1,0 +1,15 @@
+r"""Fills the disk with files that have no name any more, and stay open.
+
+Stopped by: limits (open files, size of a file), the size of the view's file system
+Says: OSError: \[Errno 24\]|No space left
+Verdict: failed: OSError: [Errno 24] or failed: OSError: [Errno 28]
+"""
+
+import os
+
+kept = []
+for number in range(200):
+    kept.append(open("file", "wb", buffering=0))
+    kept[-1].write(b"x" * (1 << 20))
+    os.unlink("file")
+print("ESCAPED: holds 200 MB on the disk")
