@@ -174,7 +174,9 @@ def isolate(
             "This process could not be shut off", found=error.strerror, hint=_HINT
         ) from error
     _must_search((*library.folders(), *readable), scratch_root, enclosed)
-    return replace(means, enclosed=enclosed, server=os.getpid())
+    # A user namespace of this process's own has no other user than this one.
+    users = "same" if means.namespaces == "user" else means.users
+    return replace(means, enclosed=enclosed, users=users, server=os.getpid())
 
 
 def confine(
@@ -225,6 +227,8 @@ def _confine(
     may_read = (*library.folders(), *library.existing(also))
     user = privileges.user_for(means.users)
     searches = user is not None and _must_search(may_read, scratch.parent, means.enclosed)
+    if searches and not privileges.has(privileges.DAC_READ_SEARCH):
+        user = None  # another user could not import anything; of this one, no capability is left
     rules = _rules(means.landlock, may_read, may_run, scratch) if means.landlock else -1
     if user is not None:
         os.chown(scratch, user, user)
@@ -234,7 +238,7 @@ def _confine(
     os.environ["HOME"] = os.environ["TMPDIR"] = str(scratch)
     tempfile.tempdir = None  # what was found out about folders does not hold any more
     os.umask(0o077)
-    limits.impose(counts_threads=means.users == "own")
+    limits.impose(counts_threads=user is not None and means.users == "own")
     if not means.landlock:
         namespaces.see_only_own(scratch)
     privileges.drop(

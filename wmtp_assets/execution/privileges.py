@@ -3,6 +3,7 @@
 Whoever is root makes it a user whom nobody else is, without capabilities. Where that user could
 not read Python's own library (below /root, say), one capability stays, CAP_DAC_READ_SEARCH: it lets
 the process read files in spite of their permissions, and Landlock or the view still decides which.
+Root of a container, who lacks that one, stays root, without any.
 Whoever is not root stays who they are, and the program with them; what they own is then guarded by
 Landlock or the view alone.
 """

@@ -147,7 +147,7 @@ ALLOWED: Final = _names(
     # its own signals, timers and threads
     "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend "
     "sigaltstack pause restart_syscall alarm getitimer setitimer futex set_robust_list rseq "
-    "membarrier sched_yield sched_getaffinity exit exit_group wait4 waitid "
+    "sched_yield sched_getaffinity exit exit_group wait4 waitid "
     # clocks, chance, and what it is
     "nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times getrusage "
     "getrandom getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups "

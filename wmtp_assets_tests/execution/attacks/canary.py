@@ -27,6 +27,18 @@ HERE = Path(__file__).parent
 PACKAGE = Path(kernel.__file__).parents[1]
 TOKEN = "hf_secret-of-the-canary"  # noqa: S105
 NOBODY = 65534
+OTHERS_PYTHON = "/usr/bin/python3"
+OTHERS = {
+    "nobody": ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    "root of a container": (
+        "setpriv",
+        # what Docker leaves its root
+        "--bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,"
+        "+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap",
+        "--inh-caps=-all",
+    ),
+    "root without capabilities": ("setpriv", "--bounding-set=-all", "--inh-caps=-all"),
+}
 
 
 @dataclass(frozen=True)
@@ -155,10 +167,13 @@ def run(
     *,
     without: tuple[str, ...] = (),
     broken: tuple[str, ...] = (),
-    nobody: bool = False,
+    whom: str = "this user",
 ) -> Found:
-    """Runs attacks in a sandbox that lacks `without`, and of which `broken` is taken out."""
-    user = NOBODY if nobody else os.getuid()
+    """Runs attacks in a sandbox that lacks `without`, and of which `broken` is taken out.
+
+    `whom` is the user who runs it: "this user", or, by root, one of `OTHERS`.
+    """
+    user = NOBODY if whom == "nobody" else os.getuid()
     found = Found()
     with _place(user) as base, contextlib.ExitStack() as stack:
         name = f"canary-{base.name}"
@@ -189,9 +204,9 @@ def run(
             "target": target,
         }
         command = [sys.executable, "-P", "-S", "-s", "-B", str(base / "runner.py")]
-        if nobody:
-            others = ["--reuid=65534", "--regid=65534", "--clear-groups"]
-            command = ["setpriv", *others, "/usr/bin/python3", *command[1:]]
+        if whom == "nobody":
+            command[0] = OTHERS_PYTHON
+        command = [*OTHERS.get(whom, ()), *command]
         done = subprocess.run(
             command,
             input=json.dumps(job),
