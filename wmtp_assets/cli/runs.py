@@ -221,12 +221,15 @@ def _serve(given: argparse.Namespace, settings: Settings) -> int:
 
 
 def _list(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.requests import ON_REQUEST
+
     artifacts = open_project().artifacts.values()
     if given.json:
         print(json.dumps([asdict(artifact) for artifact in artifacts], indent=2))
         return DONE
     for artifact in artifacts:
-        print(f"{artifact.name}  (group {artifact.group})")
+        when = f", made {ON_REQUEST}" if artifact.on_request else ""
+        print(f"{artifact.name}  (group {artifact.group}{when})")
         if artifact.inputs:
             print(f"    made from {', '.join(artifact.inputs)}")
         for path in artifact.links:

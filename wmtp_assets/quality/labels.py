@@ -154,8 +154,9 @@ class _Executing:
         if source is None:
             raise TypeError(f"{self._drawn.row_format.name} has no tests of whole problems")
         ordinals, begins = np.unique(self._problems, return_index=True)
-        ends = [*begins.tolist()[1:], self._drawn.rows.size]
-        wanted = dict(zip(ordinals.tolist(), zip(begins.tolist(), ends, strict=True), strict=True))
+        ends = np.append(begins[1:], self._drawn.rows.size)[: begins.size]
+        places = zip(begins.tolist(), ends.tolist(), strict=True)
+        wanted = dict(zip(ordinals.tolist(), places, strict=True))
         found = source.problems(source.opened(self._drawn.shards), wanted.keys())
         for (ordinal, (begin, end)), problem in zip(wanted.items(), found, strict=True):
             if said_to_be_several(problem.instruction):

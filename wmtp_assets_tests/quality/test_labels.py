@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.judge import Judge
 from wmtp_assets.execution.tasks import Judged, Task, Verdict
 from wmtp_assets.quality.labels import NO_TESTS, DrawnRows, PairsOfTests, lines_of
+from wmtp_assets.quality.rates import rates_document
 from wmtp_assets_tests.corpora.conftest import (
     CODE_CONTESTS,
     MBPP,
@@ -149,6 +151,18 @@ def test_a_sample_executes_its_rows_alone(drawn: DrawnRows, lines: dict[str, lis
     assert found["row"] == [3, 9, 15]
     assert found["verdict"] == ["passed", "passed", "not_runnable"]
     assert seen == [0, 1]
+
+
+def test_of_no_rows_there_are_no_lines_and_no_rates(drawn: DrawnRows, tmp_path: Path) -> None:
+    nothing = DrawnRows(drawn.corpus, drawn.row_format, drawn.shards, np.zeros(0, np.int64))
+    with Judge(workers=1) as judge:
+        found = lines_of(nothing, judge.judge)
+        assert judge.executed == 0
+    assert set(map(len, found.values())) == {0}
+    path = tmp_path / "valid_verdicts.parquet"
+    write_annotation(path, "verdicts", found, drawn.corpus.row_index)
+    document = rates_document(AnnotationFile(path, "verdicts"), drawn.corpus, "code-contests")
+    assert (document["drawn"], document["rates"], document["verdicts"]) == (0, [], {})
 
 
 def test_tests_of_a_problem_are_all_sorts_in_the_sources_order(drawn: DrawnRows) -> None:

@@ -13,6 +13,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import checks_of
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.making import Outcome, make_artifact
+from wmtp_assets.artifacts.requests import ON_REQUEST
 from wmtp_assets.artifacts.types import Handle
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
@@ -107,6 +108,8 @@ def artifact_asset(project: Project, artifact: Artifact) -> dg.AssetsDefinition:
 
 def _metadata(project: Project, artifact: Artifact) -> Mapping[str, Any]:
     shown: dict[str, Any] = {"status": artifact.status}
+    if artifact.on_request:
+        shown["made"] = ON_REQUEST
     if artifact.settings:
         # One whole SHA-256 is wider than the page's column, and the whole table is cut off.
         shown["settings"] = json.loads(short_digests(json.dumps(artifact.settings)))
