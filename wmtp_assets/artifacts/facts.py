@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from wmtp_assets.artifacts.documents import certificate_facts, certificate_of
 from wmtp_assets.artifacts.evidence.files import stated_licence
@@ -230,12 +230,15 @@ def of_verdicts(project: Project, artifact: Artifact, made: Handle) -> Facts:
     return verdict_facts(made.read(name))
 
 
-def verdict_facts(rates: Mapping[str, object]) -> Facts:
-    """How many rows were drawn, what was found of them by class, and whether anything ran."""
+def verdict_facts(rates: Mapping[str, Any]) -> Facts:
+    """How many rows were drawn, what was found of them by class, whether anything ran, how many
+    rows are Python 2, and which interpreter ran those ("": none)."""
     return {
-        "rows": rates.get("drawn"),
-        "executed": rates.get("executed"),
-        "verdicts": rates.get("verdicts"),
+        "rows": rates["drawn"],
+        "executed": rates["executed"],
+        "verdicts": rates["verdicts"],
+        "python2_rows": sum(rates["apart"]["python2"].values()),
+        "python2": rates["protocol"].get("python2", ""),
     }
 
 

@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,8 +25,9 @@ from wmtp_assets.artifacts.staleness import stale_artifacts
 from wmtp_assets.catalog.schema import Execution, Quality
 from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
 from wmtp_assets.corpora.row_index import RowIndex
-from wmtp_assets.execution.confinement import ConfinementError
-from wmtp_assets.execution.judge import Judge
+from wmtp_assets.execution import judge as judge_module
+from wmtp_assets.execution.confinement import Layer, Means, available
+from wmtp_assets.execution.judge import PYTHON_2_SETTING, Judge
 from wmtp_assets.findings import Finding
 from wmtp_assets_tests.artifact_checks.breaking import recommit
 
@@ -226,24 +228,30 @@ def test_what_was_killed_goes_on(
     assert document(broken, LABELS) == document(executed, LABELS)
 
 
-def refused(*_: Any, **__: Any) -> None:
-    raise ConfinementError("This machine confines nothing", hint="Use another one.")
+def without_means(patched: pytest.MonkeyPatch) -> None:
+    """From now on this machine is taken for one without any means to confine."""
+    every = get_args(Layer)
+
+    def nothing(**_: object) -> Means:
+        return available(without=every)
+
+    for module in (making, judge_module, requirements):
+        patched.setattr(module, "available", nothing)
 
 
 def test_where_nothing_can_be_confined_nothing_runs_until_a_machine_can(
     executed: Project, broken: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`available` is what says so; it is put in place of a kernel without means."""
     making.can_execute.cache_clear()
     with monkeypatch.context() as patched:
-        patched.setattr(making, "available", refused)
-        patched.setattr(Judge, "__enter__", refused)
+        without_means(patched)
         # What was executed elsewhere stays.
         assert made(broken, LABELS).unchanged
         made(broken, LABELS, force=True)
         found = document(broken, LABELS)
         assert found["executed"] is False
-        assert set(found["reasons"]) == {"This machine confines nothing."}
+        assert len(found["reasons"]) == 1
+        assert "confine" in next(iter(found["reasons"]))
         said = findings(broken, LABELS)
         assert {one.name for one in said.values() if not one.passed} == {"rows_executed"}
         assert not said["rows_executed"].blocking
@@ -256,7 +264,7 @@ def test_where_nothing_can_be_confined_nothing_runs_until_a_machine_can(
     before = executed.store.path(LABELS).name
     assert made(broken, LABELS).receipt.version == before
     with monkeypatch.context() as patched:
-        patched.setattr(Judge, "__enter__", refused)
+        without_means(patched)
         made(broken, LABELS, force=True)
     shutil.rmtree(broken.store.path(LABELS).parent / before)
     assert not made(broken, LABELS).unchanged
@@ -277,7 +285,26 @@ def test_the_doctor_says_whether_rows_can_be_executed(
     assert requirements.sandbox(Project(plain, project.storage)) == []  # nobody asks for it
     (fact,) = requirements.sandbox(executed)
     assert (fact.name, fact.state) == ("sandbox", "ok")
-    monkeypatch.setattr(requirements, "available", refused)
+    without_means(monkeypatch)
     (fact,) = requirements.sandbox(executed)
-    assert (fact.state, fact.hint) == ("warning", "Use another one.")
+    assert fact.state == "warning"
+    assert fact.hint
     assert "No row is executed" in fact.found
+
+
+def test_an_interpreter_of_python_2_makes_its_rows_stale_and_its_loss_nothing(
+    executed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PYTHON_2_SETTING, raising=False)
+    facts = executed.store.current(LABELS).facts  # type: ignore[union-attr]
+    assert facts["python2_rows"] > 0
+    assert facts["python2"] == ""
+    assert stale_artifacts(executed, {LABELS, REFERENCES}) == set()
+    monkeypatch.setenv(PYTHON_2_SETTING, "/opt/python2.7")
+    assert stale_artifacts(executed, {LABELS, REFERENCES}) == {LABELS}
+    receipt = executed.store.current(LABELS)
+    assert receipt is not None
+    ran = replace(receipt, facts={**receipt.facts, "python2": "2.7.18"})
+    assert making.fit(ran)
+    monkeypatch.delenv(PYTHON_2_SETTING)
+    assert making.fit(ran)

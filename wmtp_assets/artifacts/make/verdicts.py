@@ -6,6 +6,7 @@ continues, and rows that were executed once are not executed again.
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.runnable import DEFAULT_MEMORY, DEFAULT_SECONDS, LEAST_MEMORY, TIME_FACTOR
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.confinement import ConfinementError, available
-from wmtp_assets.execution.judge import Judge
+from wmtp_assets.execution.judge import PYTHON_2_SETTING, Judge
 from wmtp_assets.execution.tasks import HARNESS, Judged, Verdict
 from wmtp_assets.execution.tasks import Task as JudgedTask
 from wmtp_assets.progress import following
@@ -75,10 +76,11 @@ def execute_rows(task: Task) -> Made:
     row_format = format_of(project.catalog, artifact)
     rows = drawn_rows(corpus.row_index, wanted, seed)
     drawn = DrawnRows(corpus, row_format, shards, rows)
-    why = ""
+    why = python2 = ""
     with following(artifact.name, rows.size, task.log.info, unit="rows") as at:
         try:
             with judge_of(project) as judge:
+                python2 = judge.python2
                 lines = lines_of(drawn, lambda tasks: _counted(judge.judge(tasks), at))
         except ConfinementError as error:
             why = error.what()
@@ -90,7 +92,11 @@ def execute_rows(task: Task) -> Made:
         "verdicts",
         lines,
         corpus.row_index,
-        {"protocol": _protocol(wanted, seed), "executed": not why, "why": why},
+        {
+            "protocol": {**_protocol(wanted, seed), "python2": python2},
+            "executed": not why,
+            "why": why,
+        },
     )
     verdicts = AnnotationFile(task.folder / table, "verdicts")
     rates = rates_document(verdicts, corpus, row_format.name)
@@ -130,9 +136,13 @@ def _nothing_runs(
 
 
 def fit(receipt: Receipt) -> bool:
-    """Whether verdicts will do: those of a machine that could execute nothing will not, where this
-    one can."""
-    return receipt.facts.get("executed") is True or not can_execute()
+    """Whether verdicts will do: those of a machine that could execute nothing, or no Python 2, will
+    not where this one can."""
+    facts = receipt.facts
+    if facts.get("executed") is not True:
+        return not can_execute()
+    wants_python2 = facts.get("python2_rows", 0) > 0 and not facts.get("python2")
+    return not (wants_python2 and os.environ.get(PYTHON_2_SETTING))
 
 
 @cache
