@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from wmtp_assets.quality.clusters import _NEIGHBOURS, _Clusters, cluster_texts
+from wmtp_assets.quality.clusters import _MANY, _NEIGHBOURS, _Clusters, cluster_texts
 from wmtp_assets.quality.shingles import _BLOCK, Shingles
 from wmtp_assets_tests.quality import near_copies
 
@@ -71,6 +71,24 @@ def test_many_of_one_bucket_are_all_compared() -> None:
     found._join_bucketed([np.zeros(len(texts), np.uint64)] * 2)
     first = {label: at for at, label in reversed(list(enumerate(found.labels.tolist())))}
     assert [first[label] for label in found.labels.tolist()] == near_copies.clusters(texts)
+
+
+def test_many_that_are_nearly_near_are_compared_by_a_table() -> None:
+    draw = random.Random(5)
+    core = [near_copies.line(draw) for _ in range(30)]
+    texts = []
+    for at in range(4 * _NEIGHBOURS):
+        copy = core[:]
+        for _ in range(1 + at % 5):
+            copy[draw.randrange(30)] = near_copies.line(draw) + str(draw.randrange(99))
+        texts.append("\n".join(copy).encode())
+    wanted = near_copies.clusters(texts)
+    assert _MANY < len(set(wanted)) < len(texts) - _MANY
+    assert cluster_texts(Shingles.of(texts)).tolist() == wanted
+    found = _Clusters(Shingles.of(texts))
+    found.labels = np.arange(len(texts))
+    found._join_bucketed([np.zeros(len(texts), np.uint64)])
+    assert len(set(found.labels.tolist())) == len(set(wanted))
 
 
 def test_of_no_text_there_are_no_clusters() -> None:
