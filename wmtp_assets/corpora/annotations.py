@@ -204,8 +204,8 @@ class AnnotationFile:
                 expected=_described(rows),
                 found=_described(stated),
                 where=self.path,
-                hint="Open the corpus anew with open_corpus; if that does not help, "
-                f"`wmtp materialize` makes the {self.kind} of the present rows.",
+                hint="Open the corpus anew with open_corpus; if that does not help, materialize "
+                f"the {self.kind} again.",
             )
 
     def by_row(self, name: str | None = None) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +20,11 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.catalog.schema import Quality
+from wmtp_assets.cli import main
 from wmtp_assets.corpora.annotations import SCHEMAS, AnnotationFile
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets_tests.artifact_checks.breaking import answers, failed, recommit
+from wmtp_assets_tests.orchestration.tiny import empty
 
 ROWS = "datasets/codecontests_train"
 NAME = f"{ROWS}_duplicates"
@@ -92,11 +95,21 @@ def test_what_the_sample_has_is_found(clustered: Project) -> None:
         assert corpus.column("cluster")[right] == corpus.column("cluster")[wrong]
 
 
-def test_without_them_the_error_names_what_makes_them(project: Project, copied: Project) -> None:
+@pytest.mark.slow
+def test_without_them_the_error_names_what_makes_them(
+    project: Project, copied: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(CorpusError) as error:
         open_corpus(copied.storage, "codecontests", "train").column("cluster")
-    assert f"`wmtp materialize {NAME}`" in str(error.value)
-    made(asking(project, copied.storage))  # the catalog as the hint says
+    (command,) = re.findall(r"`(wmtp [^`]+)`", str(error.value))
+    assert command == f"wmtp materialize {NAME}"
+    assert "`quality: {duplicates: [train]}`" in str(error.value)
+    world = empty(tmp_path / "world", asking(project, copied.storage).catalog, tmp_path)
+    for name, value in world.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("WMTP_STORAGE", str(copied.storage))
+    monkeypatch.setenv("WMTP_HUB", str(project.hub_spec))
+    assert main(command.split()[1:]) == 0
     assert open_corpus(copied.storage, "codecontests", "train").column("cluster").size
     small = open_corpus(copied.storage, "codecontests_small", "train")
     assert small.column("cluster").size == len(small)

@@ -230,9 +230,19 @@ def test_without_an_annotation_it_is_said_what_makes_it(store: Store, tmp_path: 
         corpus.column("clusters")
 
 
+def test_rows_of_todays_generation_are_named_as_such(editions: list[Path], tmp_path: Path) -> None:
+    store = Store(tmp_path / "storage")
+    place = "datasets/codecontests/processed"
+    publish(store, f"{ROWS}_current", {f"{place}/{name}": editions[0] / name for name in FILES})
+    with pytest.raises(CorpusError, match=r"`wmtp materialize \S+_train_current_leaks`"):
+        wmtp_assets.open_corpus(store.root, "codecontests", "train", "current").column("leaked")
+
+
 def test_an_annotation_of_other_rows_is_refused(store: Store, editions: list[Path]) -> None:
     annotate(store, editions[1], "duplicates")
-    with pytest.raises(CorpusError, match=r"about other rows.*12 rows.*wmtp materialize"):
+    with pytest.raises(
+        CorpusError, match=r"about other rows.*12 rows.*materialize the duplicates again"
+    ):
         opened(store).column("cluster")
     publish_rows(store, editions[1])
     assert opened(store).column("cluster").size == 12

@@ -496,6 +496,8 @@ ELSEWHERE = {
     "cli.moving.verify_exported": "what was called",
     "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
     "corpora.reader._again": "it says what `wmtp gc` has done",
+    "corpora.annotations._again": "as corpora.reader._again",
+    "corpora.annotated_rows.AnnotatedRows._missing": "executed in artifact_checks/test_duplicates",
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
     "pages.card.card_of": "the hint of its checks, for each kind: test_checks.py",
     "pages.card.source_card": "as orchestration.assets.sources._drift_text",
