@@ -24,7 +24,7 @@ HASHES: Final = 64
 
 _BAND = 4
 _SEED = 42
-# An index of 0.8 is estimated below this once in a thousand times.
+# An index of 0.8 is estimated below this twice in a thousand times.
 _ESTIMATE = round((THRESHOLD - 0.15) * HASHES)
 _NEIGHBOURS = 32  # texts of one bucket whose pairs are listed; more are a crowd
 _MANY = 16  # texts that one is compared with, from which on a table pays
@@ -36,7 +36,7 @@ _KEPT = 1 << 20  # elements of sets that are kept for the next comparison: some 
 def cluster_texts(shingles: Shingles) -> NDArray[np.int64]:
     """The cluster of each text: the number of the first text in it.
 
-    Time grows with the pairs that share a band: half a microsecond each at worst, where thousands
+    Time grows with the pairs that share a band: 0.75 microseconds each where thousands
     of texts are all nearly near-duplicates. Memory is some three times that of the shingles, and
     some kilobytes per text.
     """
