@@ -91,7 +91,7 @@ import encodings.latin_1
 import encodings.utf_8
 
 from wmtp_assets.execution import harness, limits
-from wmtp_assets.execution.confinement import Means, isolate
+from wmtp_assets.execution.confinement import ConfinementError, Means, isolate
 from wmtp_assets.execution.library import Interpreter
 
 _STOP = b"stop"
@@ -146,6 +146,12 @@ def _ticks(pid: int) -> int:
             fields = file.read(2000).rpartition(b")")[2].split()
         return int(fields[11]) + int(fields[12])
     return 0
+
+
+def _reply(control: socket.socket, reply: dict[str, object]) -> None:
+    data = json.dumps(reply).encode()
+    with contextlib.suppress(ConnectionError):
+        control.sendall(_SIZES.pack(len(data), 0) + data)
 
 
 class Server:
@@ -251,9 +257,7 @@ class Server:
             "how": how,
             "refused": f"{ready!r}, status {code}" if refused else "",
         }
-        data = json.dumps(reply).encode()
-        with contextlib.suppress(ConnectionError):
-            self._control.sendall(_SIZES.pack(len(data), 0) + data)
+        _reply(self._control, reply)
 
     def _receive(self) -> tuple[bytes, list[int]] | None:
         head, descriptors, _, _ = socket.recv_fds(self._control, _SIZES.size, 8)
@@ -302,7 +306,11 @@ def _serve(
     readable += interpreter.files if interpreter else ()
     sys.path.remove(_ROOT)
     datetime.datetime.strptime("1", "%d")  # imports its module
-    isolated = isolate(Means.from_json(means), pathlib.Path(scratch), readable=readable)
+    try:
+        isolated = isolate(Means.from_json(means), pathlib.Path(scratch), readable=readable)
+    except ConfinementError as error:
+        _reply(socket.socket(fileno=int(control)), {"role": "", "refused": str(error)})
+        return None
     gc.collect()
     gc.freeze()  # a collection in a child writes to none of these objects' pages
     asked = Server(int(control), scratch, isolated, readable, interpreter).run()

@@ -19,17 +19,18 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
+from wmtp_assets import interrupts
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.execution.cache import VerdictCache
-from wmtp_assets.execution.confinement import Layer, Means, available
-from wmtp_assets.execution.messages import Answer, End, Order, Taken, Test
+from wmtp_assets.execution.confinement import ConfinementError, Layer, Means, available
+from wmtp_assets.execution.messages import Answer, End, Order, Refused, Taken, Test
 from wmtp_assets.execution.tasks import (
     PYTHON_2,
     FunctionTask,
@@ -96,6 +97,8 @@ class Judge:
         self._means = available(without=self._without)
         self.python2 = _version_of(self._python2) if self._python2 else ""
         self._folder = Path(tempfile.mkdtemp(prefix="wmtp-judge-"))
+        self._stack = ExitStack()  # a command that is interrupted ends without `__exit__`
+        self._stack.enter_context(interrupts.before_ending(self._remove_folder))
         return self
 
     def __exit__(
@@ -104,9 +107,20 @@ class Judge:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for worker in self._workers:
+        self._end(list(self._workers))
+        self._remove_folder()
+        self._stack.close()
+
+    def _end(self, workers: Iterable[_Worker]) -> None:
+        """All at once, and then waits for each."""
+        workers = list(workers)
+        for worker in workers:
+            worker.connection.close()
+        for worker in workers:
             worker.kill()
-        self._workers.clear()
+            self._workers.remove(worker)
+
+    def _remove_folder(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def judge(self, tasks: Iterable[tuple[Name, Task]]) -> Iterator[tuple[Name, Judged]]:
@@ -157,8 +171,7 @@ class Judge:
                         else:
                             alone.append(job)
         finally:
-            for worker in busy:
-                self._drop(worker)
+            self._end(busy)
 
     def _alone(self, jobs: deque[_Job[Name]]) -> Iterator[tuple[Name, Judged]]:
         while jobs:
@@ -171,8 +184,7 @@ class Judge:
                     pass
                 busy.clear()
             finally:
-                for worker in busy:
-                    self._drop(worker)
+                self._end(busy)
             if isinstance(answer, Answer):
                 yield job.name, self._kept(job, answer.judged)
             elif (judged := self._died(worker, job)) is not None:
@@ -205,7 +217,7 @@ class Judge:
 
     def _died(self, worker: _Worker, job: _Job[Name]) -> Judged | None:
         """None where the task is to be tried once more."""
-        self._drop(worker)
+        self._end([worker])
         job.deaths += 1
         if job.deaths < 2:
             return None
@@ -213,10 +225,6 @@ class Judge:
             Verdict.NOT_RUNNABLE,
             f"its worker ended twice ({worker.status}); the machine's memory may have run out",
         )
-
-    def _drop(self, worker: _Worker) -> None:
-        worker.kill()
-        self._workers.remove(worker)
 
 
 def _version_of(path: Path) -> str:
@@ -294,7 +302,7 @@ class _Worker:
 
     def receive(self) -> Answer | Taken | None:
         """What the worker says of its task; None where it has died. To be called when there is
-        something to be received."""
+        something to be received. Raises ConfinementError."""
         try:
             message: Any = pickle.loads(self.connection.recv_bytes())  # noqa: S301  (ours)
         except (EOFError, OSError):
@@ -302,6 +310,12 @@ class _Worker:
         if isinstance(message, Taken) and message.number == self._number:
             self._ahead.popleft()
             self._send_tests()
+        if isinstance(message, Refused):
+            raise ConfinementError(
+                "Programs cannot be confined here after all, and nothing was executed",
+                found=message.why,
+                hint="Run `python -m wmtp_assets.execution`, which says what this machine offers.",
+            )
         if isinstance(message, Answer):
             self._tests = None  # those that are left are not read
         return message  # type: ignore[no-any-return]

@@ -39,6 +39,13 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Nothing can be executed: what keeps programs from being confined."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Answer:
     """The verdict on a task; not certain where a busy machine may have made it."""
 

@@ -26,6 +26,10 @@ class ServerEndedError(Exception):
     """The fork server has ended: killed for memory, most likely."""
 
 
+class NotConfinedError(Exception):
+    """The fork server, or a child of it, could not be confined; nothing was executed."""
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a child ended: its exit status (negative: a signal), CPU seconds, its peak of resident
@@ -102,8 +106,8 @@ class ForkServer:
         reads the pipes `sinks` to their ends and closes them.
 
         Returns how each role ended. All are stopped when the sinks have more than `output_bytes`
-        together, and when the role `until` has ended. Raises ServerEndedError, and RuntimeError
-        where a child could not be confined.
+        together, and when the role `until` has ended. Raises ServerEndedError, and
+        NotConfinedError.
         """
         for request, descriptors in children:
             self._send(json.dumps(dataclasses.asdict(request)).encode(), descriptors)
@@ -169,7 +173,7 @@ class ForkServer:
 
 def _ended(reply: Mapping[str, Any]) -> Ended:
     if reply["refused"]:
-        raise RuntimeError(f"A child could not be confined: {reply['refused']}")
+        raise NotConfinedError(reply["refused"])
     return Ended(reply["status"], reply["cpu"], reply["memory"], reply["how"])
 
 

@@ -22,8 +22,12 @@ from queue import SimpleQueue
 from typing import Any
 
 from wmtp_assets.execution.judging import judge_function, judge_program
-from wmtp_assets.execution.messages import Answer, End, Order, Taken, Test
-from wmtp_assets.execution.server_client import ForkServer
+from wmtp_assets.execution.messages import Answer, End, Order, Refused, Taken, Test
+from wmtp_assets.execution.server_client import (
+    ForkServer,
+    NotConfinedError,
+    ServerEndedError,
+)
 from wmtp_assets.execution.tasks import PYTHON_2, ProgramTask, Task, uses_numpy
 
 
@@ -43,13 +47,20 @@ class _Worker:
             message = self._messages.get()
             if not isinstance(message, Order):
                 continue  # tests of a program that has failed already
-            server = self._server(message.task)
-            if isinstance(message.task, ProgramTask):
-                tests = self._tests(message.number)
-                judged, certain = judge_program(server, message.task, tests)
-            else:
-                judged, certain = judge_function(server, message.task)
-            self._send(Answer(message.number, judged, certain))
+            try:
+                self._send(self._answer(message))
+            except NotConfinedError as error:
+                self._send(Refused(str(error)))
+            except ServerEndedError:  # the judge replaces this worker, and tries the task again
+                self._leave(1)
+
+    def _answer(self, order: Order) -> Answer:
+        server = self._server(order.task)
+        if isinstance(order.task, ProgramTask):
+            found = judge_program(server, order.task, self._tests(order.number))
+        else:
+            found = judge_function(server, order.task)
+        return Answer(order.number, *found)
 
     def _server(self, task: Task) -> ForkServer:
         """The fork server for a task. Programs that need numpy have one of their own, so that the
@@ -73,7 +84,7 @@ class _Worker:
                 case End(number=this) if this == number:
                     return
 
-    def _send(self, message: Taken | Answer) -> None:
+    def _send(self, message: Taken | Answer | Refused) -> None:
         try:
             self._channel.send_bytes(pickle.dumps(message, protocol=5))
         except OSError:  # the judge is gone
@@ -87,9 +98,9 @@ class _Worker:
         except (EOFError, OSError):
             self._leave()
 
-    def _leave(self) -> None:
+    def _leave(self, status: int = 0) -> None:
         with ExitStack() as every:
-            every.callback(os._exit, 0)
+            every.callback(os._exit, status)
             every.callback(shutil.rmtree, self._folder, ignore_errors=True)
             for server in list(self._servers.values()):
                 every.callback(server.close)

@@ -357,3 +357,10 @@ def test_tests_are_read_as_they_are_run_and_no_further_than_the_first_that_fails
         judged = verdict_of(judge, ProgramTask("print(len(input()))", Many(), LIMITS))
     assert (judged.verdict, judged.tests) == ("failed", 4)
     assert len(read) <= 4 + 4 + 1  # four megabytes ahead
+
+
+def test_where_a_child_is_not_confined_nothing_is_executed_and_it_is_said() -> None:
+    with Judge(1) as judge:
+        judge._means = replace(judge._means, landlock=0, namespaces="")
+        with pytest.raises(ConfinementError, match="Nothing keeps this program from files"):
+            verdict_of(judge, program(RIGHT))

@@ -117,11 +117,14 @@ def test_nothing_outlives_the_judge_and_what_it_had_judged_is_kept(
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "0 passed\n"
-        until(lambda: len(of_the_judge(process.pid, b"fork_server.py")) >= 4)
-        every = descendants(process.pid)
-        os.kill(process.pid, number)
-        process.wait(2)
-    until(lambda: not any(command(pid) for pid in every), 2)
+        try:
+            until(lambda: len(of_the_judge(process.pid, b"fork_server.py")) >= 4)
+            every = descendants(process.pid)
+            os.kill(process.pid, number)
+            process.wait(20)
+        finally:
+            process.kill()
+    until(lambda: not any(command(pid) for pid in every))
     assert list(tmp_path.glob("wmtp-judge-*/*/*")) == []  # the workers take their folders away
     with VerdictCache(tmp_path / "cache") as cache:
         assert len(cache) == 1
