@@ -28,7 +28,7 @@ from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.generations import Contract, dataset_folder, model_folder
 from wmtp_assets.hub.files import RepoId, is_commit
 from wmtp_assets.pages.report import READING, READING_PLAIN
-from wmtp_assets.pages.rows import rows_of
+from wmtp_assets.pages.rows import SplitOfRows, rows_of
 from wmtp_assets.pages.text import as_code, as_markdown, size
 
 SAMPLE: Final = "**Generated sample, not the real data.**"
@@ -63,6 +63,16 @@ _SHARDED_TENSORS: Final = """\
 from pathlib import Path; from safetensors import safe_open
 shards = sorted(Path("storage/{path}").glob("*.safetensors"))
 names = [name for shard in shards for name in safe_open(shard, "pt").keys()]"""
+_COLUMN: Final = """\
+import wmtp_assets
+corpus = wmtp_assets.open_corpus("storage", {asked})
+found = corpus.column("{column}")"""
+_FOUND_OUT: Final = {
+    "_verdicts.parquet": "verdict",
+    "_leaks.parquet": "leaked",
+    "_duplicates.parquet": "cluster",
+}
+"""By how a file on quality is called: the column of a corpus that it gives."""
 _LINES: Final = """\
 import json; from pathlib import Path
 lines = Path("storage/{path}").read_bytes().split(b"\\n")
@@ -348,6 +358,13 @@ def _loading(catalog: Catalog, artifact: Artifact) -> str:
         return lines.format(path=path)
     if artifact.is_raw_view:
         return _FOLDER.format(path=path)
+    for ending, column in _FOUND_OUT.items():
+        if path.endswith(ending) and artifact.split is not None:
+            limit = catalog.datasets[artifact.owner].max_tokens
+            rows = SplitOfRows(
+                artifact.owner, artifact.split, artifact, limit, format_of(catalog, artifact)
+            )
+            return _COLUMN.format(asked=rows.asked, column=column)
     if path.endswith("_tests.json"):
         return _TESTS.format(dataset=artifact.owner, split=artifact.split)
     if path.endswith(".md"):

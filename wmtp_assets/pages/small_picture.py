@@ -83,11 +83,13 @@ def whiskers(chart: RateChart, legend: str) -> str | None:
                 path += f"M{x},{low}V{high}M{x - 3},{rate}h6"
         drawn += f"<path stroke='{_COLOURS[series % len(_COLOURS)]}' stroke-width='2' d='{path}'/>"
     right = _LEFT + step * len(chart.groups) * (most + 1)
+    # Two lines: one with a corner would be filled.
+    axis = f"M{_LEFT},{_BASE - _RISE}V{_BASE}M{_LEFT},{_BASE}H{right}"
     svg = (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{right + 6}' height='{_BASE + 6}' "
         f"font-family='Arial' font-size='9' fill='{_GREY}'>"
         f"<text y='{_BASE - _RISE + 6}'>100</text><text y='{_BASE}'>0 %25</text>"
-        f"<path stroke='{_GREY}' d='M{_LEFT},{_BASE - _RISE}V{_BASE}H{right}'/>{drawn}</svg>"
+        f"<path stroke='{_GREY}' d='{axis}'/>{drawn}</svg>"
     )
     return _markdown(chart.title, svg, legend)
 

@@ -214,7 +214,7 @@ def test_the_lines_that_load_an_asset_load_it(
         assert given[loaded] is not None, artifact.name
         if loaded == "files":
             assert {file.is_file() for file in given["files"].values()} == {True}, artifact.name
-        if loaded in ("document", "easy", "row", "names", "problem", "files"):
+        if loaded in ("document", "easy", "row", "names", "problem", "files", "found"):
             assert len(given[loaded]) > 0, artifact.name
         kinds.add(artifact.kind)
     assert set(Kind) - kinds == {Kind.PACKAGE_FILE}  # of datasets that the sample does not have

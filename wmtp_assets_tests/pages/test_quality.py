@@ -156,6 +156,7 @@ def test_intervals_are_drawn_where_they_are(groups: int) -> None:
     small = whiskers(chart, "legend")
     assert (small is None) == (groups in (0, 80)), "what is too long is not shown in place"
     assert small is None or len(small) < LIMIT
+    assert not re.search(r"V\d+H|H\d+V", small or ""), "a line with a corner would be filled"
 
 
 def test_rates_stand_in_upstreams_order_behind_those_of_all_rows(figures: Figures) -> None:
