@@ -12,6 +12,7 @@ from typing import Final
 
 from wmtp_assets.artifacts.evidence.terms import SAMPLE, table
 from wmtp_assets.corpora.dataset_format import DatasetFormat
+from wmtp_assets.corpora.records import LANGUAGES
 from wmtp_assets.markdown import as_code, as_markdown
 from wmtp_assets.quality.figures.clusters import Clusters
 from wmtp_assets.quality.figures.labels import Labels, Rate
@@ -97,9 +98,9 @@ def _labels(dataset: QualityEvidence, labels: Labels) -> list[str]:
         (as_markdown(of), *(f"{counts.get(name, 0):,}" for name in _names(labels.verdicts)))
         for of, counts in labels.verdicts.items()
     ]
-    parts.append(table(("class", *map(as_markdown, _names(labels.verdicts))), counted))
+    parts.append(table(("class", *map(_words, _names(labels.verdicts))), counted))
     apart = [
-        (as_markdown(why.replace("_", " ")), as_markdown(of), f"{count:,}")
+        (_words(why), as_markdown(of), f"{count:,}")
         for why, counts in labels.apart.items()
         for of, count in counts.items()
         if count
@@ -118,8 +119,7 @@ def _published(labels: Labels) -> str:
             (
                 as_markdown(one.what, _WORDS),
                 ", ".join(
-                    f"{as_markdown(name.replace('_', ' '))} {_percent(value)}"
-                    for name, value in one.figures.items()
+                    f"{_words(name)} {_percent(value)}" for name, value in one.figures.items()
                 ),
                 as_markdown(one.protocol, _WORDS),
             )
@@ -159,7 +159,11 @@ def _value(row_format: DatasetFormat, rate: Rate) -> str:
     """Which rows a rate is of: all, or those of a source, difficulty or language."""
     if rate.by == "all" or rate.value is None:
         return "all" if rate.by == "all" else f"{as_markdown(rate.by)} unknown"
-    names = {"source": row_format.source_names, "difficulty": row_format.difficulty_names}
+    names = {
+        "source": row_format.source_names,
+        "difficulty": row_format.difficulty_names,
+        "language": LANGUAGES,
+    }
     name = names.get(rate.by, {}).get(rate.value)
     shown = f" ({as_markdown(name)})" if name else ""
     return f"{as_markdown(rate.by)} {rate.value}{shown}"
@@ -171,3 +175,8 @@ def _names(verdicts: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 def _percent(fraction: float | None) -> str:
     return "unknown" if fraction is None else f"{fraction:.2%}".replace("%", " %")
+
+
+def _words(name: str) -> str:
+    """A name of the documents as words."""
+    return as_markdown(name.replace("_", " "))
