@@ -23,6 +23,7 @@ EXCERPT: Final = 200  # characters
 _WORD: Final = re.compile(r"[a-z0-9]+|[^\x00-\x7f]+")
 _BEGINS: Final = re.compile(r"[.!?:#\n]|\"{3}|'{3}")
 _ENDS: Final = re.compile(r"[.!?\n]|\"{3}|'{3}")
+_LEAST_SIZE: Final = 7  # of anything: `def f(a): return b` is nothing that one has from anywhere
 _RENAMED_SIZE: Final = 12  # of a function (`Part.size`); everybody writes smaller ones
 _RENAMED_WHOLE: Final = 60  # of a program that is compared as a whole
 
@@ -150,7 +151,7 @@ def _by_trees(
     if any(mine.renamed != wanted.renamed for mine, wanted in pairs):
         return None
     same = all(mine.exact == wanted.exact for mine, wanted in pairs)
-    if not same and sum(wanted.size for _, wanted in pairs) < least:
+    if sum(wanted.size for _, wanted in pairs) < (_LEAST_SIZE if same else least):
         return None
     mine, wanted = max(pairs, key=lambda pair: pair[1].size)
     return same, mine, wanted
