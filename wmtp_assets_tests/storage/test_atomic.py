@@ -129,7 +129,6 @@ ELSEWHERE = {
     "execution/fork_server.py": "a folder of a program's own, in the judge's temporary one",
     "execution/judge.py": "a temporary folder of its own",
     "execution/judging.py": "/dev/null",
-    "execution/worker.py": "a temporary folder of its own",
     "hub/partial.py": "descriptors that `disk` opened",
     "mtp/checks.py": "a temporary folder of its own",
     "storage/disk.py": "the one module",
