@@ -137,6 +137,12 @@ def test_nothing_is_left_for_the_next_test(judge: Judge) -> None:
     assert verdict_of(judge, program(source, TESTS * 2)).verdict == "passed"
 
 
+def test_what_programs_write_takes_no_place_after_them(judge: Judge) -> None:
+    # More, all together, than the folders of programs may hold.
+    source = f"open('file', 'wb').write(bytes({7 * MEBIBYTE}))\n{RIGHT}"
+    assert verdict_of(judge, program(source, TESTS * 12)).verdict == "passed"
+
+
 def test_the_expected_output_and_the_environment_are_nowhere_in_the_child(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
