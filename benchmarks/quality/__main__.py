@@ -42,6 +42,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "leaks.cpu_over_build": ("leaks: CPU time, relative to building the rows", "at most"),
     "leaks.peak_mb": ("leaks: greatest memory, MB", "at most"),
     "leaks.recall": ("leaks: recall of 120 planted rows of three kinds", "at least"),
+    "leaks.precision_of_reviewed": (
+        "leaks: precision of 480 pairs that were found and read", "at least",
+    ),
     "duplicates.cpu_over_build": (
         "near-duplicates: CPU time, relative to building the rows", "at most",
     ),
