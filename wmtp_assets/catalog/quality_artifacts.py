@@ -90,7 +90,7 @@ class _OfRows:
             inputs=(*rows, *(one.name for one in about)),
             status="optional",
             links={
-                f"{at}/{file}": file for at in folders for file in ("README.md", "figures.json")
+                f"{at}/{file}": file for at in folders for file in ("figures.json", "README.md")
             },
             settings={**sample_mark(self.catalog), "files": files},
             contract=self.own,

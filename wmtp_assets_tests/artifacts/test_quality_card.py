@@ -182,7 +182,7 @@ def test_it_is_on_request_where_what_it_is_about_is(project: Project, on_request
         f"{CODE}_train_duplicates",
     }
     assert list(card.links) == [
-        "datasets_v2/codecontests/quality/README.md",
         "datasets_v2/codecontests/quality/figures.json",
+        "datasets_v2/codecontests/quality/README.md",
     ]
     assert CARD not in project.artifacts
