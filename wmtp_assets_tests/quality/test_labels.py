@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
+from wmtp_assets.corpora.build import build_split
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.judge import Judge
@@ -240,3 +242,62 @@ def test_labels_of_a_real_problem(small_tokenizer: Path, tmp_path: Path) -> None
             of = python3 & (corpus.column("is_correct") == label)
             assert np.count_nonzero(found[of] == "passed") == passing[name]
         assert set(found[~python3]) <= {"not_runnable"}
+
+
+EVALPLUS = """import numpy as np
+
+def is_floats(x) -> bool:
+    if isinstance(x, float):
+        return True
+    if isinstance(x, (list, tuple)):
+        return all(isinstance(i, float) for i in x)
+    return False
+
+def assertion(out, exp, atol):
+    if atol == 0 and is_floats(exp):
+        atol = 1e-6
+    if out != exp and atol != 0:
+        np.testing.assert_allclose(out, exp, rtol=1e-07, atol=atol)
+    else:
+        assert out == exp, f"out: {out}, exp: {exp}"
+
+"""
+INPUTS = "inputs = [[[1.0, 2.0]], [[]], [[0.1, 0.2]]]\nresults = [1.5, 0.0, 0.15]\n"
+LOOP = "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion({0}(*inp), exp, 0)\n"
+
+
+@pytest.mark.parametrize("name", ["mbpp-plus", "humaneval-plus"])
+def test_references_of_evalplus_run_against_its_tests(
+    name: str, small_tokenizer: Path, tmp_path: Path
+) -> None:
+    """The tests are in the form of EvalPlus's Parquet, with numpy and a loop over all inputs."""
+    row_format = FORMATS[name]
+    bodies = ["return sum(x) / len(x) if x else 0.0", "return max(x, default=0.0)"]
+    if name == "mbpp-plus":
+        source: dict[str, list[Any]] = {
+            "task_id": [1, 2],
+            "prompt": ["Mean.", "Mean."],
+            "code": [f"def mean(x):\n    {body}\n" for body in bodies],
+            "test_imports": [["import math"]] * 2,
+            "test_list": [["assert mean([1]) == 1"]] * 2,
+            "test": [EVALPLUS + INPUTS + LOOP.format("mean")] * 2,
+        }
+    else:
+        check = "".join(
+            f"    {line}\n" for line in (INPUTS + LOOP.format("candidate")).splitlines()
+        )
+        source = {
+            "task_id": ["HumanEval/0", "HumanEval/1"],
+            "prompt": ['def mean(x):\n    """Mean."""\n'] * 2,
+            "canonical_solution": [f"    {body}\n" for body in bodies],
+            "test": [f"{EVALPLUS}def check(candidate):\n{check}"] * 2,
+            "entry_point": ["mean"] * 2,
+        }
+    shard = tmp_path / "test.parquet"
+    pq.write_table(pa.table(source), shard)
+    built = build_split(row_format, [shard], small_tokenizer, tmp_path / "out", "test")
+    drawn = DrawnRows(Corpus(built.jsonl), row_format, [shard], np.arange(2))
+    with Judge(workers=1) as judge:
+        found = lines_of(drawn, judge.judge)
+    assert found["verdict"] == ["passed", "failed"], found["reason"]
+    assert "1.5" in found["reason"][1]  # what was expected
