@@ -48,7 +48,9 @@ CODE, MBPP, HUMANEVAL = (
 # What a person decides, or reads: nothing needs to be done about it.
 DECISIONS = {
     "difficulty_in_training_range",
+    "labels_hold",
     "overlap_between_splits",
+    "references_pass",
     "training_apart_from_evaluation",
     "weights_kept",
 }

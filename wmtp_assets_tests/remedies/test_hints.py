@@ -498,7 +498,13 @@ ELSEWHERE = {
     "corpora.reader._again": "it says what `wmtp gc` has done",
     "corpora.annotations._again": "as corpora.reader._again",
     "corpora.annotated_rows.AnnotatedRows._missing": "executed in artifact_checks/test_duplicates",
+    "artifacts.checks._waiting": "executed in orchestration/test_on_request",
+    "artifacts.checks.verdicts": "what another machine does: artifact_checks/test_verdicts",
+    "artifacts.checks.verdicts.rows_executed": "artifact_checks/test_verdicts makes them",
+    "execution.confinement": "executed in execution/test_confinement",
+    "execution.judge._Worker.receive": "as execution.confinement",
     # What a check prints when an artifact itself is wrong: test_checks.py breaks each.
+    "pages.quality_facts._recorded": "as artifacts.checks.common.files_unchanged, on a page",
     "pages.card.card_of": "the hint of its checks, for each kind: test_checks.py",
     "pages.card.source_card": "as orchestration.assets.sources._drift_text",
     "pages.card._origin": "as how_to_pin: which commit, a person decides",

@@ -92,7 +92,7 @@ def labels_of(path: Path, rows: Mapping[str, Any]) -> Labels:
                 expected=f"SHA-256 {rows['jsonl']['sha256'][:12]}",
                 found=str(stated["jsonl"].get("sha256"))[:12],
                 where=path,
-                hint="`wmtp materialize` makes the verdicts of the present rows.",
+                hint="Materialize the verdicts by their name; they may be made on request only.",
             )
         return _labels(document)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
