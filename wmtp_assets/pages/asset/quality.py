@@ -34,6 +34,8 @@ from wmtp_assets.quality.figures.leaks import leaks_of
 from wmtp_assets.quality.figures.scales import Grade, Scales
 from wmtp_assets.storage.receipts import Receipt
 
+PLOTTED: Final = {"correct": "true_positive", "incorrect": "true_negative", "rows": "rows_pass"}
+"""By the class of a rate: what it is called where it is plotted over time."""
 _TEXT: Final = 70  # characters of a row's text in a table
 _PAIRS: Final = 8  # of leaks
 _FAILING: Final = 12
@@ -72,9 +74,9 @@ def of_verdicts(project: Project, artifact: Artifact, folder: Path, receipt: Rec
         **_failing(labels),
         "drawn": labels.drawn,
         **{
-            f"{of}_hold": rate.rate
+            PLOTTED[of]: rate.rate
             for of, rate in labels.by("all").get(None, {}).items()
-            if rate.rate is not None
+            if rate.rate is not None and of in PLOTTED
         },
         **_all_rows(project, rows),
     }
