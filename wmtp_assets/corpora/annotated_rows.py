@@ -117,8 +117,7 @@ class AnnotatedRows:
                 refused = refused or error
             else:
                 return file
-        assert refused is not None  # noqa: S101 (of those there, one was returned or refused)
-        raise refused
+        raise refused or self._missing(kind, places)
 
     def _about(self) -> dict[str, Any]:
         """The rows that an annotation must be about: these, or those that they are chosen from."""
