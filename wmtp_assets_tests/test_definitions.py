@@ -71,7 +71,11 @@ def test_both_catalogs_give_the_missions_assets(defs: dg.Definitions, name: str)
     expected |= {f"datasets/{split}{part}" for split in SMALL for part in ("", "_metadata")}
     expected |= READY
     for dataset in ("codecontests", "mbpp", "humaneval"):
-        expected |= {f"datasets/{dataset}_schema", f"datasets/{dataset}_card"}
+        parts = ["_schema", "_card", "_quality_card"]
+        expected |= {f"datasets/{dataset}{part}" for part in parts}
+    expected |= {f"datasets/{split}_verdicts" for split in SPLITS}
+    expected |= {f"datasets/{dataset}_train_leaks" for dataset in ("codecontests", "mbpp")}
+    expected |= {"datasets/codecontests_train_duplicates"}
     hubs = {key for key in names if key.startswith("hub/")}
     assert names - hubs == expected
     assert len(hubs) == 6

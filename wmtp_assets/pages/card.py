@@ -367,6 +367,8 @@ def _loading(catalog: Catalog, artifact: Artifact) -> str:
             return _COLUMN.format(asked=rows.asked, column=column)
     if path.endswith("_tests.json"):
         return _TESTS.format(dataset=artifact.owner, split=artifact.split)
+    if artifact.is_about_quality and path.endswith("README.md"):
+        return _DOCUMENT.format(path=path.removesuffix("README.md") + "figures.json")
     if path.endswith(".md"):
         return _CARD.format(path=path)
     if path.endswith(".jsonl"):

@@ -149,7 +149,7 @@ class DatasetFacts:
 @dataclass(frozen=True)
 class ReportFacts:
     """All of it. `verdict` is the gate's last one, None where it was never asked; `newer` names
-    artifacts that were made after it."""
+    required artifacts that were made after it."""
 
     catalog: Identity
     storage: Path
@@ -186,7 +186,9 @@ def _newer(project: Project, verdict: Verdict | None) -> list[str]:
         return []
     return [
         name
-        for name in project.artifacts
+        for name, artifact in project.artifacts.items()
+        # The gate looks at no other, and what is found out about rows is often made after it.
+        if artifact.status == "required"
         if (receipt := _receipt(project, name)) and receipt.made_at > verdict.evaluated_at
     ]
 

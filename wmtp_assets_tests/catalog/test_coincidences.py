@@ -35,6 +35,7 @@ def catalog_of(models: tuple[str, ...], datasets: tuple[str, ...], splits: tuple
     catalog["models"] |= {name: copy.deepcopy(sliced) for name in models}
     dataset["splits"] = {name: {"files": [f"data/{name}.parquet"]} for name in splits}
     dataset["small"] = {"rows": dict.fromkeys(splits, 2), "seed": 1}
+    del dataset["quality"]  # it is of other splits
     catalog["datasets"] = {name: copy.deepcopy(dataset) for name in datasets}
     return catalog
 

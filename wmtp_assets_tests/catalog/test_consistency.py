@@ -265,6 +265,7 @@ def test_a_file_may_be_called_otherwise_than_its_split(
 ) -> None:
     catalog = yaml.safe_load(SAMPLE)
     catalog["datasets"]["mbpp"]["splits"] = {split: {"files": [file]}}
+    del catalog["datasets"]["mbpp"]["quality"]  # it is of other splits
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(catalog), encoding="utf-8")
     assert list(load_catalog(path).datasets["mbpp"].splits) == [split]

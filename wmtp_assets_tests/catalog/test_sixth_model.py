@@ -28,7 +28,7 @@ SIXTH = """\
     expected: {parameters: 367424, tensors: 57}
 
 """
-PARTS = ("_raw", "", "_config", "_certificate", "_metadata")
+PARTS = ("_raw", "", "_config", "_certificate", "_metadata", "_card")
 
 
 @pytest.fixture

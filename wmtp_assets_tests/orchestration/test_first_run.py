@@ -32,6 +32,10 @@ def test_one_run_makes_every_artifact_and_the_gates_report(
     assert report["open"] is True
 
 
+# What the sample holds on purpose is warned of.
+WARNED = {(f"datasets/{name}_train_leaks", "no_leaks") for name in ("codecontests", "mbpp")}
+
+
 def test_every_check_ran_and_passed(said: dict[str, Any], project: Project) -> None:
     asked = {(check["asset"], check["name"]) for check in said["checks"]}
     wanted = {
@@ -39,7 +43,9 @@ def test_every_check_ran_and_passed(said: dict[str, Any], project: Project) -> N
     }
     ready = {(name, "is_ready") for name in READY}
     assert asked == wanted | ready | {("phase2_readiness", "gate_is_open")}
-    assert [check for check in said["checks"] if not check["passed"]] == []
+    failed = [check for check in said["checks"] if not check["passed"]]
+    assert {(check["asset"], check["name"]) for check in failed} == WARNED
+    assert {check["severity"] for check in failed} == {"WARN"}
 
 
 def test_every_check_shows_the_expected_beside_the_found(said: dict[str, Any]) -> None:

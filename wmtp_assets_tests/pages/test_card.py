@@ -326,7 +326,7 @@ def test_what_is_made_of_the_sample_says_so_in_its_documents(project: Project) -
         assert document.get("revision", sample_revision()) == sample_revision(), model
         assert "no licence of the real" in document.get("licence", "no licence of the real"), model
     cards = list(project.storage.glob("datasets_*/*/**/README.md"))
-    assert len(cards) == 4 + 3, "of folders of rows, and of datasets"
+    assert len(cards) == 4 + 3 + 3, "of folders of rows, of datasets and of what is known of rows"
     assert all(SAMPLE in card.read_text(encoding="utf-8") for card in cards)
 
 

@@ -74,7 +74,25 @@ def test_every_check_of_the_shipped_catalogs_has_a_fault(tmp_path: Path) -> None
         for name in fault.checks
     }
     assert len(broken) > 50
-    assert every_check(*shipped) - broken == set()
+    known = {name for _, name in broken}
+    others: dict[str, set[str]] = {}
+    for where, name in every_check(*shipped) - broken:
+        others.setdefault(where, set()).add(name)
+    assert others.keys() == ABOUT_ROWS.keys()
+    for where, names in others.items():
+        text = "".join((TESTS / file).read_text("utf-8") for file in ABOUT_ROWS[where])
+        assert {name for name in names - known if name not in text} == set(), where
+
+
+# What is known of rows is broken, and made again, by the tests of its own checks; those checks that
+# every kind has are broken here, of other kinds.
+TESTS = Path(__file__).parents[1] / "artifact_checks"
+ABOUT_ROWS = {
+    "wmtp_assets.artifacts.checks.cards:QUALITY_CARDS": (),
+    "wmtp_assets.artifacts.checks.duplicates:DUPLICATES": ("test_duplicates.py",),
+    "wmtp_assets.artifacts.checks.leaks:LEAKS": ("test_leaks.py",),
+    "wmtp_assets.artifacts.checks.verdicts:VERDICTS": ("test_verdicts.py",),
+}
 
 
 def command_of(hint: str) -> str:
