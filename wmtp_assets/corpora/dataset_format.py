@@ -103,6 +103,10 @@ class DatasetFormat(ABC):
     """Python solutions per problem by split, as the publication of the source counts them; {} where
     there is none."""
 
+    published_rates: ClassVar[Sequence[Mapping[str, object]]] = ()
+    """How often labels hold, as others published it: `what` it is of, its `figures` as fractions by
+    name, and their `protocol`. They stand beside what is found out here."""
+
     index_columns: ClassVar[Sequence[str]] = ()
     """Columns of the source that go into the row index under the same name, null as 0; any of
     difficulty, source and cf_rating."""

@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.annotations import VERDICTS, AnnotationFile
+from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.records import PYTHON3
 from wmtp_assets.corpora.row_index import as_numpy
@@ -37,39 +38,6 @@ CLASSES: Final = {1: "correct", 0: "incorrect", -1: "rows"}
 _Z: Final = 1.959963984540054  # of 95 %
 _SHOWN: Final = 50
 _DIGITS: Final = 6
-
-_ALPHACODE: Final = "AlphaCode (Li et al. 2022), table 2"
-_O: Final = "CodeContests-O's README"
-PUBLISHED: Final[Mapping[str, tuple[Mapping[str, object], ...]]] = {
-    "code-contests": (
-        {
-            "what": f"{_ALPHACODE}, the tests as scraped",
-            "figures": {"false_positive": 0.62},
-            "protocol": "of problems that a model solved by these tests, the share whose accepted "
-            "sample was wrong when people looked at it; samples of a model, not upstream's "
-            "solutions",
-        },
-        {
-            "what": f"{_ALPHACODE}, with generated tests",
-            "figures": {"false_positive": 0.04, "false_positive_or_slow": 0.46},
-            "protocol": "as before, with all of code_contests' tests; the second figure also "
-            "counts samples that are correct and too slow",
-        },
-        {
-            "what": f"{_O}, of CodeContests",
-            "figures": {"true_positive": 0.8505, "true_negative": 0.8152},
-            "protocol": "upstream's labelled solutions against the dataset's tests, as its authors "
-            "ran them; languages, limits and machine are theirs",
-        },
-        {
-            "what": f"{_O}, of CodeContests+",
-            "figures": {"true_positive": 0.79, "true_negative": 0.8304},
-            "protocol": "as before, of CodeContests+'s tests and solutions; the paper of "
-            "CodeContests+ (arXiv:2506.05817) states other figures, by a protocol of its own",
-        },
-    ),
-}
-"""What others have published, by the format's name. None of it is about the rows executed here."""
 
 
 def wilson(agree: int, judged: int) -> tuple[float, float]:
@@ -121,7 +89,7 @@ def rates_document(verdicts: AnnotationFile, corpus: Corpus, row_format: str) ->
             for name, of in lines.classes.items()
         },
         "reasons": lines.reasons(),
-        "published": [dict(one) for one in PUBLISHED.get(row_format, ())],
+        "published": [dict(one) for one in FORMATS[row_format].published_rates],
         "failing": list(lines.failing()),
     }
 

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,38 @@ _SOLUTIONS = Parallel({"language": Integer(), "solution": Text()})
 # Problems decoded at a time. A shard is one row group of some 340 problems; so few at a time keep
 # their blocks in the processor's cache and memory flat.
 _PROBLEMS_AT_A_TIME = 4
+
+
+# How often labels hold, by others: none of it is about the rows that are made here.
+_ALPHACODE: Final = "AlphaCode (Li et al. 2022), table 2"
+_O: Final = "CodeContests-O's README"
+_PUBLISHED_RATES: Final[Sequence[Mapping[str, object]]] = (
+    {
+        "what": f"{_ALPHACODE}, the tests as scraped",
+        "figures": {"false_positive": 0.62},
+        "protocol": "of problems that a model solved by these tests, the share whose accepted "
+        "sample was wrong when people looked at it; samples of a model, not upstream's "
+        "solutions",
+    },
+    {
+        "what": f"{_ALPHACODE}, with generated tests",
+        "figures": {"false_positive": 0.04, "false_positive_or_slow": 0.46},
+        "protocol": "as before, with all of code_contests' tests; the second figure also "
+        "counts samples that are correct and too slow",
+    },
+    {
+        "what": f"{_O}, of CodeContests",
+        "figures": {"true_positive": 0.8505, "true_negative": 0.8152},
+        "protocol": "upstream's labelled solutions against the dataset's tests, as its authors "
+        "ran them; languages, limits and machine are theirs",
+    },
+    {
+        "what": f"{_O}, of CodeContests+",
+        "figures": {"true_positive": 0.79, "true_negative": 0.8304},
+        "protocol": "as before, of CodeContests+'s tests and solutions; the paper of "
+        "CodeContests+ (arXiv:2506.05817) states other figures, by a protocol of its own",
+    },
+)
 
 
 class CodeContests(DatasetFormat):
@@ -88,6 +120,7 @@ class CodeContests(DatasetFormat):
     scales: ClassVar[Mapping[int, str]] = {1: "levels", 2: "letters"}
     # AlphaCode (Li et al., 2022), table 1.
     python_solutions: ClassVar[Mapping[str, float]] = {"train": 281.1, "valid": 137.2, "test": 97.3}
+    published_rates = _PUBLISHED_RATES
     index_columns = ("difficulty", "source", "cf_rating")
     checks = (difficulty_in_training_range,)
     relatives: ClassVar[Sequence[Relative]] = (
