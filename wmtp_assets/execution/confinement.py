@@ -229,14 +229,14 @@ def _confine(
     searches = user is not None and _must_search(may_read, scratch.parent, means.enclosed)
     if searches and not privileges.has(privileges.DAC_READ_SEARCH):
         user = None  # another user could not import anything; of this one, no capability is left
-    rules = _rules(means.landlock, may_read, may_run, scratch) if means.landlock else -1
+    rules = _rules(means, may_read, may_run, scratch) if means.landlock else -1
     if user is not None:
         os.chown(scratch, user, user)
         scratch.chmod(0o700)
         _give_pipes(user)
     os.chdir(scratch)
     os.environ["HOME"] = os.environ["TMPDIR"] = str(scratch)
-    tempfile.tempdir = None  # what was found out about folders does not hold any more
+    tempfile.tempdir = str(scratch)  # it would try others, and remove what it tried with
     os.umask(0o077)
     limits.impose(counts_threads=user is not None and means.users == "own")
     if not means.landlock:
@@ -263,11 +263,14 @@ def _give_pipes(user: int) -> None:
                 os.fchown(number, user, user)
 
 
-def _rules(abi: int, may_read: Iterable[Path], may_run: Iterable[Path], scratch: Path) -> int:
+def _rules(means: Means, may_read: Iterable[Path], may_run: Iterable[Path], scratch: Path) -> int:
     exceptions = [(path, landlock.READ) for path in may_read]
     exceptions += [(path, landlock.RUN) for path in may_run]
-    exceptions += [(library.NULL, landlock.DEVICE), (scratch, landlock.SCRATCH)]
-    return landlock.ruleset(abi, exceptions)
+    # A file without a name that is open or mapped takes space that whoever looks into the folder
+    # does not find. Only a view bounds that.
+    own = landlock.SCRATCH if means.enclosed else landlock.KEEPS
+    exceptions += [(library.NULL, landlock.DEVICE), (scratch, own)]
+    return landlock.ruleset(means.landlock, exceptions)
 
 
 def _must_search(may_read: Iterable[Path], above: Path, enclosed: bool) -> bool:

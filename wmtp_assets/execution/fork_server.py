@@ -7,9 +7,9 @@ the standard library, what programs use most. With KIND "numpy" it has imported 
 folder PATH; with "python2" its children become the interpreter PATH.
 
 For each request it forks one child, which becomes what is asked for (`harness`); it watches time
-and memory, ends what exceeds them, and reports. It never executes foreign code, and it never has an
-expected output: nothing of these is in a child's memory. When the other end of CONTROL is closed,
-the server and its children end.
+and memory, ends what exceeds them, and reports. It never executes foreign code, and it never has a
+source, a test or an expected output: these would be in the memory of children forked later. When
+the other end of CONTROL is closed, the server and its children end.
 """
 
 # ruff: noqa: E402, F401, I001  (what is imported is imported for those who are forked)
@@ -90,7 +90,7 @@ import encodings.idna
 import encodings.latin_1
 import encodings.utf_8
 
-from wmtp_assets.execution import harness, limits
+from wmtp_assets.execution import calls, harness, limits
 from wmtp_assets.execution.confinement import ConfinementError, Means, isolate
 from wmtp_assets.execution.library import Interpreter
 
@@ -204,8 +204,7 @@ class Server:
                     pid = os.fork()
                     if pid == 0:
                         self._control.detach()
-                        self._confined(request, folder, descriptors, theirs)
-                        return request, folder
+                        return self._confined(request, folder, descriptors, theirs), folder
                     os.close(theirs)
                     for one in descriptors:
                         os.close(one)
@@ -219,9 +218,9 @@ class Server:
 
     def _confined(
         self, request: harness.Request, folder: str, descriptors: list[int], ready: int
-    ) -> None:
+    ) -> harness.Request:
         try:
-            harness.become(
+            return harness.become(
                 request,
                 folder,
                 self._means,
@@ -334,5 +333,5 @@ if __name__ == "__main__":
     except BaseException as error:
         _error = error
         if _request.role == harness.TESTS:
-            harness.report_failure(error)
+            calls.report_failure(error)
     harness.leave(_error)

@@ -9,7 +9,6 @@ PYTHONHASHSEED=0, and integers of any length can be read and printed, as before 
 
 from __future__ import annotations
 
-import ast
 import atexit
 import builtins
 import fcntl
@@ -19,31 +18,31 @@ import json
 import linecache
 import os
 import random
-import struct
 import sys
 import threading
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Final, NoReturn
 
-from wmtp_assets.execution import plain_data
+from wmtp_assets.execution.calls import (
+    REPORT,
+    TESTS_FILE,
+    Calls,
+    answer,
+    names_used,
+    report_failure,
+)
 from wmtp_assets.execution.confinement import Means, confine
 from wmtp_assets.execution.library import Interpreter
 from wmtp_assets.execution.limits import Limits
-from wmtp_assets.execution.plain_data import NotPlainError
 
 PROGRAM, PYTHON_2 = "program", "python2"
 SOLUTION, TESTS, TOGETHER = "solution", "tests", "together"
 PROGRAM_FILE: Final = "program.py"
-TESTS_FILE: Final = "<tests>"
-CALLS, REPORT = 3, 4
-"""The descriptors of what connects tests with the solution, and of what the tests report to."""
 _READY: Final = 9  # where the child says that it is confined; closed before foreign code runs
 _ADDRESSES: Final = 1 << 30
-_HEADER: Final = struct.Struct("!I")
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,19 @@ class Request:
     names: tuple[str, ...] = ()
     nonce: str = ""
 
+    def head(self) -> bytes:
+        """What the server has to know; of it, `request_of` makes a request without texts."""
+        return json.dumps({"role": self.role, "limits": asdict(self.limits)}).encode()
+
+    def texts(self) -> bytes:
+        """What only the child may know."""
+        return json.dumps([self.source, self.tests, self.names, self.nonce]).encode()
+
+    def with_texts(self, data: bytes) -> Request:
+        """This request, with what another one's `texts` gave."""
+        source, tests, names, nonce = json.loads(data)
+        return replace(self, source=source, tests=tests, names=tuple(names), nonce=nonce)
+
 
 def become(
     request: Request,
@@ -67,25 +79,39 @@ def become(
     interpreter: Interpreter | None,
     descriptors: list[int],
     ready: int,
-) -> None:
+) -> Request:
     """Gives this process, just forked, the descriptors of its role and no other, and confines it.
 
+    The last descriptor is of a file with the request's texts; returns the request with them.
     Writes "+" to `ready` when that is done, and closes it; what it raises is the caller's to write
     there.
     """
+    *descriptors, texts = descriptors
+    with io.FileIO(texts) as file:
+        request = request.with_texts(file.readall())
     high = [fcntl.fcntl(one, fcntl.F_DUPFD, 64) for one in (*descriptors, ready)]
     for number, one in enumerate(high[:-1]):
         os.dup2(one, number)
     os.dup2(high[-1], _READY)
     if request.role in (PROGRAM, PYTHON_2):  # the former may open its own file
         with io.FileIO(f"{folder}/{PROGRAM_FILE}", "w") as file:
-            file.write(request.source.encode("utf-8", "surrogateescape"))
+            file.write(as_bytes(request.source))
     # Resident memory is what is bounded, by the server; threads' stacks need addresses.
     limits = replace(request.limits, memory_bytes=request.limits.memory_bytes + _ADDRESSES)
     kept = (*range(3, len(descriptors)), _READY)
     confine(Path(folder), limits, means, readable=readable, keep=kept, interpreter=interpreter)
     with io.FileIO(_READY, "w") as stream:
         stream.write(b"+")
+    return request
+
+
+def as_bytes(text: str) -> bytes:
+    """`text` in UTF-8, whatever it is. Halves of surrogate pairs, which JSON can hold and UTF-8 has
+    no place for, become the bytes that they stand for, or else three bytes each."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def start(interpreter: Interpreter) -> NoReturn:
@@ -121,8 +147,8 @@ def prepare(request: Request, folder: str) -> tuple[CodeType, dict[str, Any]]:
     sys.modules["__main__"] = main
     if request.role == TESTS:
         _remember(TESTS_FILE, request.tests)
-        names = {*request.names, *_names_used(request.tests)}
-        calls = _Calls()
+        names = {*request.names, *names_used(request.tests)}
+        calls = Calls()
         main.__dict__.update((name, calls.function(name)) for name in names)
         return compile(request.tests, TESTS_FILE, "exec", dont_inherit=True), main.__dict__
     source = request.source.removeprefix("\ufeff")
@@ -132,7 +158,7 @@ def prepare(request: Request, folder: str) -> tuple[CodeType, dict[str, Any]]:
 def after(request: Request, namespace: dict[str, Any]) -> None:
     """What follows when the code of a role has ended well."""
     if request.role == SOLUTION:
-        _answer(namespace)
+        answer(namespace)
     elif request.role == TOGETHER:
         _remember(TESTS_FILE, request.tests)
         code = compile(request.tests, TESTS_FILE, "exec", dont_inherit=True)
@@ -143,11 +169,6 @@ def after(request: Request, namespace: dict[str, Any]) -> None:
             raise
     if request.role in (TESTS, TOGETHER):
         io.FileIO(REPORT, "w", closefd=False).write(b"+" + request.nonce.encode())
-
-
-def report_failure(error: BaseException) -> None:
-    """Writes which test failed, and how, to `REPORT`."""
-    io.FileIO(REPORT, "w", closefd=False).write(_described(error).encode("utf-8", "replace"))
 
 
 def leave(error: BaseException | None) -> None:
@@ -223,149 +244,12 @@ def _stream(descriptor: int, name: str, mode: str, errors: str) -> io.TextIOWrap
     return text
 
 
-# Tests and the solution that they call.
-
-
-def _names_used(source: str) -> set[str]:
-    """The names that a source uses, and neither binds anywhere nor has from Python."""
-    used, bound = set(), set(dir(builtins))
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Name(id=name, ctx=ast.Load()):
-                used.add(name)
-            case ast.Name(id=name) | ast.arg(arg=name):
-                bound.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                bound.add(name)
-            case ast.ClassDef(name=name) | ast.ExceptHandler(name=str(name)):
-                bound.add(name)
-            case ast.alias(name=name, asname=other):
-                bound.add(other or name.partition(".")[0])
-    return used - bound
-
-
-class _Calls:
-    """The tests' side of the connection to the solution."""
-
-    def __init__(self) -> None:
-        self._stream = io.FileIO(CALLS, "r+", closefd=False)
-
-    def function(self, name: str) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            message = plain_data.encoded([name, list(arguments), named])
-            try:
-                _send(self._stream, message)
-                received = _receive(self._stream)
-            except ConnectionError:
-                received = None
-            if received is None:
-                raise RuntimeError("the solution's process has ended")
-            how, result, changed = plain_data.decoded(received)
-            for place, value in changed:
-                which = arguments[place] if isinstance(place, int) else named[place]
-                plain_data.update(which, value)
-            if how == "value":
-                return result
-            if how == "not plain":
-                raise NotPlainError(f"{name}(...) gave what cannot be compared here: {result}")
-            kind, text = result
-            found = getattr(builtins, str(kind), None)
-            if isinstance(found, type) and issubclass(found, Exception):
-                try:
-                    error = found(text)
-                except TypeError:  # UnicodeDecodeError and its like take more
-                    error = RuntimeError(f"{kind}: {text}")
-            else:
-                error = RuntimeError(f"{kind}: {text}")
-            raise error
-
-        call.__name__ = call.__qualname__ = name
-        return call
-
-
-def _answer(namespace: dict[str, Any]) -> None:
-    """Answers the tests' calls until they have ended."""
-    stream = io.FileIO(CALLS, "r+", closefd=False)
-    while (received := _receive(stream)) is not None:
-        name, arguments, named = plain_data.decoded(received)
-        places = [*enumerate(arguments), *named.items()]
-        mutable = {place: one for place, one in places if type(one) in plain_data.MUTABLE}
-        before = {place: plain_data.encoded(one) for place, one in mutable.items()}
-        try:
-            if name not in namespace:
-                raise NameError(f"name {name!r} is not defined")
-            answer = ["value", namespace[name](*arguments, **named)]
-        except BaseException as error:
-            answer = ["raised", [type(error).__name__, _text_of(error)]]
-        try:
-            changed = [
-                [place, one]
-                for place, one in mutable.items()
-                if plain_data.encoded(one) != before[place]
-            ]
-            data = plain_data.encoded([*answer, changed])
-        except NotPlainError as error:
-            data = plain_data.encoded(["not plain", str(error), []])
-        _send(stream, data)
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)[:1000]
-    except BaseException:
-        return ""
-
-
-def _send(stream: io.FileIO, data: bytes) -> None:
-    rest = memoryview(_HEADER.pack(len(data)) + data)
-    while rest:
-        rest = rest[stream.write(rest) :]
-
-
-def _receive(stream: io.FileIO) -> bytes | None:
-    """The next message; None where the other side has ended. Raises NotPlainError."""
-    header = _exactly(stream, _HEADER.size)
-    if header is None:
-        return None
-    (size,) = _HEADER.unpack(header)
-    if size > plain_data.MOST_BYTES:
-        raise NotPlainError(f"a message of {size:,} bytes")
-    return _exactly(stream, size)
-
-
-def _exactly(stream: io.FileIO, size: int) -> bytes | None:
-    parts = []
-    while size:
-        try:
-            part = stream.read(min(size, 1 << 20))
-        except ConnectionError:
-            return None
-        if not part:
-            return None
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
 def _remember(name: str, source: str) -> None:
     """Lets tracebacks quote the source."""
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
 
 
-def _described(error: BaseException) -> str:
-    """The error and, where the tests' source has one, the line that it was raised at."""
-    text = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    last = text[-1].removeprefix(f"{NotPlainError.__module__}.") if text else ""
-    lines = [
-        frame.line
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == TESTS_FILE and frame.line
-    ]
-    return f"{last} at: {lines[-1]}" if lines else last
-
-
-def request_of(data: bytes) -> Request:
-    """The request of its text, the JSON of its fields."""
-    values = json.loads(data)
-    values.update(names=tuple(values["names"]), limits=Limits(**values["limits"]))
-    return Request(**values)
+def request_of(head: bytes) -> Request:
+    """The request, without texts, that `Request.head` describes."""
+    values = json.loads(head)
+    return Request(role=values["role"], source="", limits=Limits(**values["limits"]))

@@ -56,7 +56,7 @@ def judge_program(
             verdict, reason = Verdict.FAILED, f"more than {limits.output_bytes:,} bytes of output"
         answer = ""
         if verdict is Verdict.PASSED:
-            wanted = expected.encode("utf-8", "surrogateescape")
+            wanted = harness.as_bytes(expected)
             if same_answer(output.data, wanted, task.compare):
                 continue
             answer = answer_of(output.data, task.compare)
@@ -70,7 +70,7 @@ def judge_program(
 def _run(
     server: ForkServer, request: Request, given: str, limits: Limits
 ) -> tuple[Ended, Sink, Sink]:
-    stdin = in_memory(given.encode("utf-8", "surrogateescape"))
+    stdin = in_memory(harness.as_bytes(given))
     (output, its_output), (errors, its_errors) = os.pipe(), os.pipe()
     sinks = {output: Sink(limits.output_bytes), errors: Sink(0, tail=True)}
     ended = server.run([(request, (stdin, its_output, its_errors))], sinks, limits.output_bytes)
@@ -92,7 +92,6 @@ def judge_function(server: ForkServer, task: FunctionTask) -> tuple[Judged, bool
         ended = server.run([(request, descriptors)], sinks, task.limits.output_bytes)
         tests = solution = ended[harness.TOGETHER]
     else:
-        # The solution's process is forked first: at no time was the nonce in the server's memory.
         ours, theirs = (one.detach() for one in socket.socketpair())
         to_solve = _request(harness.SOLUTION, task.solution, task.limits)
         to_test = _request(

@@ -70,16 +70,17 @@ _QUIET: Final = 1  # LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF: refusals are no e
 READ: Final = Files.READ_FILE | Files.READ_DIR
 RUN: Final = READ | Files.EXECUTE
 DEVICE: Final = Files.READ_FILE | Files.WRITE_FILE | Files.TRUNCATE
-SCRATCH: Final = (
+KEEPS: Final = (
     READ
     | Files.WRITE_FILE
     | Files.TRUNCATE
     | Files.MAKE_REG
     | Files.MAKE_DIR
-    | Files.REMOVE_FILE
     | Files.REMOVE_DIR
     | Files.REFER
 )
+"""To write into a folder what keeps its name, so that it can be counted."""
+SCRATCH: Final = KEEPS | Files.REMOVE_FILE
 _OF_A_FILE: Final = (
     Files.EXECUTE | Files.WRITE_FILE | Files.READ_FILE | Files.TRUNCATE | Files.IOCTL_DEV
 )

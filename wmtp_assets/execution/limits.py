@@ -115,7 +115,10 @@ def overstepped(pid: int, scratch: Path | None, limits: Limits) -> str:
     if threads > limits.threads:
         return f"more than {limits.threads} threads"
     if scratch is not None:
-        held, files = held_in(scratch, most=limits.scratch_files)
+        try:
+            held, files = held_in(scratch, most=limits.scratch_files)
+        except OSError as error:
+            return f"a folder that cannot be counted ({error.strerror})"
         if files > limits.scratch_files:
             return f"more than {limits.scratch_files} files"
         if held > limits.scratch_bytes:
@@ -126,7 +129,8 @@ def overstepped(pid: int, scratch: Path | None, limits: Limits) -> str:
 def held_in(folder: Path, most: int) -> tuple[int, int]:
     """(bytes on the disk, files and folders) below a folder; stops counting above `most` files.
 
-    Follows no link; what vanishes meanwhile does not count.
+    Follows no link; what vanishes meanwhile does not count. Raises OSError for a folder that cannot
+    be looked into, by its permissions or because its path is too long: more could hide there.
     """
     held = files = 0
     waiting = [str(folder)]
@@ -140,7 +144,7 @@ def held_in(folder: Path, most: int) -> tuple[int, int]:
                     held += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
     return held, files
 

@@ -23,7 +23,11 @@ from typing import Final, Literal
 
 from . import kernel
 
+CHOWN: Final = 0
+DAC_OVERRIDE: Final = 1
 DAC_READ_SEARCH: Final = 2
+FOWNER: Final = 3
+KILL: Final = 5
 SETGID: Final = 6
 SETUID: Final = 7
 SYS_ADMIN: Final = 21
@@ -55,7 +59,8 @@ def has(*capabilities: int) -> bool:
 
 def users() -> Users:
     """Whom this process can let programs run as."""
-    if has(SETUID, SETGID):
+    # It also has to give that user a folder, look into it, empty it, and end what runs there.
+    if has(SETUID, SETGID, CHOWN, DAC_OVERRIDE, FOWNER, KILL):
         if _mean_something(_OWN_USERS):
             return "own"
         if _mean_something(range(_NOBODY, _NOBODY + 1)):  # a container with few users

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import os
@@ -48,18 +47,19 @@ class Sink:
     most: int
     tail: bool = False
     total: int = 0
-    parts: list[bytes] = field(default_factory=list)
+    kept: bytearray = field(default_factory=bytearray)  # whoever writes decides how it is parted
 
     def add(self, data: bytes) -> None:
         self.total += len(data)
         if self.tail:
-            self.parts = [(b"".join(self.parts) + data)[-_TAIL:]]
+            self.kept += data
+            del self.kept[:-_TAIL]
         elif self.total <= self.most:
-            self.parts.append(data)
+            self.kept += data
 
     @property
     def data(self) -> bytes:
-        return b"".join(self.parts)
+        return bytes(self.kept)
 
 
 class ForkServer:
@@ -110,8 +110,11 @@ class ForkServer:
         NotConfinedError.
         """
         for request, descriptors in children:
-            self._send(json.dumps(dataclasses.asdict(request)).encode(), descriptors)
-            for one in descriptors:
+            # Sources go past the server: what it has read stays in its memory, and so in that of
+            # all whom it forks later.
+            given = (*descriptors, in_memory(request.texts()))
+            self._send(request.head(), given)
+            for one in given:
                 os.close(one)
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)

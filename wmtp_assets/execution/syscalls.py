@@ -151,7 +151,7 @@ ALLOWED: Final = _names(
     # clocks, chance, and what it is
     "nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times getrusage "
     "getrandom getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups "
-    "getpgrp getpgid getsid uname sysinfo getcpu getrlimit setrlimit"
+    "getpgrp getpgid getsid uname sysinfo getcpu getrlimit"
 )
 
 FATAL: Final = _names(
@@ -196,10 +196,16 @@ _FLAGS_OF_A_THREAD: Final = _OF_A_THREAD | 0x100000 | 0x200000 | 0x400000
 
 # O_TRUNC without the right to write: Landlock before its third version did not see it.
 _READS_AND_EMPTIES: Final = (0o1003, 0o1000)
+# Of O_TMPFILE, on both machines: a file without a name, which nobody who looks finds.
+_NAMELESS: Final = 0o20000000
+# Whoever kills itself would look as if the machine's memory had run out, and get no verdict.
+_NOT_SIGKILL: Final = (0xFFFFFFFF, 9)
+# FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS: not CPU, which ends in SIGKILL as well
+_LIMITS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 _CONDITIONS: Final[dict[str, tuple[Condition, ...]]] = {
-    "open": (Masked(1, *_READS_AND_EMPTIES, equal=False),),
-    "openat": (Masked(2, *_READS_AND_EMPTIES, equal=False),),
+    "open": (Masked(1, *_READS_AND_EMPTIES, equal=False), Masked(1, _NAMELESS, 0)),
+    "openat": (Masked(2, *_READS_AND_EMPTIES, equal=False), Masked(2, _NAMELESS, 0)),
     # Not MAP_LOCKED nor MAP_HUGETLB, which take what belongs to the whole machine.
     "mmap": (Masked(3, 0x2000 | 0x40000, 0),),
     # NORMAL RANDOM SEQUENTIAL WILLNEED DONTNEED FREE HUGEPAGE NOHUGEPAGE
@@ -209,9 +215,10 @@ _CONDITIONS: Final[dict[str, tuple[Condition, ...]]] = {
     # TCGETS (is this a terminal?) TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
     "ioctl": (OneOf(1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),),
     "clone": (Masked(0, 0xFFFFFFFF & ~_FLAGS_OF_A_THREAD, 0), Masked(0, _THREAD, _THREAD)),
-    "kill": (OneOf(0, (_OWN,)),),
-    "tgkill": (OneOf(0, (_OWN,)),),
-    "prlimit64": (OneOf(0, (0, _OWN)),),
+    "kill": (OneOf(0, (_OWN,)), Masked(1, *_NOT_SIGKILL, equal=False)),
+    "tgkill": (OneOf(0, (_OWN,)), Masked(2, *_NOT_SIGKILL, equal=False)),
+    "setrlimit": (OneOf(0, _LIMITS),),
+    "prlimit64": (OneOf(0, (0, _OWN)), OneOf(1, _LIMITS)),
     # GET_DUMPABLE SET_NAME GET_NAME SET_VMA (names of mappings)
     "prctl": (OneOf(0, (3, 15, 16, 0x53564D41)),),
 }

@@ -15,7 +15,7 @@ from typing import Final
 from wmtp_assets.errors import printable
 from wmtp_assets.execution.limits import Limits
 
-HARNESS = 1
+HARNESS = 2
 """The version of what decides a verdict here; verdicts of another one are not reused."""
 REASON_BYTES: Final = 1000
 PYTHON_2: Final = 1

@@ -249,6 +249,98 @@ def test_why_a_function_does_not_pass(
     assert judged.reason.startswith(reason)
 
 
+ENDS_IT = "the solution's process has ended at: f(1)"
+RAW = "import os, time\ndef f(a):\n    os.write(3, {0!r})\n    time.sleep(9)"
+
+
+@pytest.mark.parametrize(
+    ("solution", "reason"),
+    [
+        ("import os\ndef f(a): os._exit(0)", f"RuntimeError: {ENDS_IT}"),
+        ("def f(a): return object()", "NotPlainError: f(...) gave what cannot be compared here"),
+        (RAW.format(b"\0\0\0\2[]"), "NotPlainError: no plain data"),
+        (RAW.format(b"\0\0\0\1" + b"3"), "TypeError: cannot unpack"),
+        (RAW.format(b"\xff\xff\xff\xff[]"), "NotPlainError: a message of 4,294,967,295 bytes"),
+        (RAW.format(b'\0\0\0\x17["l",["no",1,["l",[]]]]'), "NotPlainError: f(...) gave no answer"),
+    ],
+)
+def test_what_is_no_answer_is_no_exception_that_tests_could_expect(
+    judge: Judge, solution: str, reason: str
+) -> None:
+    tests = "try:\n    f(1)\nexcept BaseException:\n    pass\nelse:\n    assert 0"
+    judged = verdict_of(judge, function(solution, tests))
+    assert judged.verdict == "failed"
+    assert judged.reason.startswith(reason)
+
+
+def test_a_solution_does_not_end_the_iteration_of_its_tests(judge: Judge) -> None:
+    task = function("def f(a): raise StopIteration", "assert all(map(lambda a: f(a) == a, [1]))")
+    judged = verdict_of(judge, task)
+    assert judged.reason.startswith("RuntimeError: StopIteration:")
+
+
+@pytest.mark.parametrize(
+    ("task", "verdict"),
+    [
+        (program("print('\ud800')"), "failed"),
+        (program("input(); print(1)", [("\ud800", "1")]), "passed"),
+        (program("print(1)", [("", "\ud800")]), "failed"),
+        (function("def f(): return '\ud800'", "assert 0"), "failed"),
+        (function("def f(): return '\\ud800'", "assert f() == '\\ud800'"), "passed"),
+        (function("def f(): 0", "assert f() == '\ud800'"), "failed"),
+    ],
+)
+def test_half_a_surrogate_pair_ends_neither_worker_nor_run(
+    judge: Judge, task: Task, verdict: str
+) -> None:
+    assert verdict_of(judge, task).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nos.kill(os.getpid(), 9)",
+        "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (0, 0))\nwhile True: pass",
+    ],
+)
+def test_whoever_kills_itself_is_judged(judge: Judge, source: str) -> None:
+    assert verdict_of(judge, program(source)).verdict == "failed"
+
+
+# Reads all memory around what it has, by a call that says where there is none.
+SCANS = """
+import ctypes, gc, os
+libc = ctypes.CDLL(None)
+libc.write.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+reading, writing = os.pipe()
+starts = {libc.sbrk(0) - 4096, *map(id, gc.get_objects())}
+starts |= {libc.malloc(ctypes.c_size_t(10 ** size)) for size in range(2, 7)}
+mark, seen, found = b"".join([b"of-an", b"-earlier-task"]), set(), 0
+for start in starts:
+    for step in (4096, -4096):
+        at = start & -4096
+        while at not in seen:
+            seen.add(at)
+            if libc.write(writing, at, 4096) != 4096:
+                break
+            found += os.read(reading, 4096).count(mark) - (at <= id(mark) < at + 4096)
+            at += step
+assert len(seen) > 1000
+print("found" if found > 0 else "nothing")
+"""
+
+
+def test_earlier_tests_and_solutions_are_not_in_the_memory_of_later_programs() -> None:
+    tests = "\n".join(f"assert f({a}) == {a * 7919}  # test-of-an-earlier-task" for a in range(30))
+    solution = "def f(a): return a * 7919\n" + "# source-of-an-earlier-task\n" * 30
+    with Judge(1) as one_worker:
+        for _ in range(2):
+            assert verdict_of(one_worker, function(solution, tests)).verdict == "passed"
+        judged = verdict_of(one_worker, program(SCANS, [("", "nothing")]))
+    assert (judged.verdict, judged.reason) == ("passed", "")
+
+
 OBJECTS = "class P:\n    def __init__(self, a): self.a = a\ndef f(p): return p.a"
 
 

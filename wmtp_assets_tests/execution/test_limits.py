@@ -49,6 +49,22 @@ def test_what_is_written_is_watched(tmp_path: Path) -> None:
     assert held_in(tmp_path, most=2)[1] == 3
 
 
+def test_a_folder_too_deep_to_be_counted_is_not_taken_for_an_empty_one(in_memory: Path) -> None:
+    before = Path.cwd()
+    try:
+        os.chdir(in_memory)
+        for _ in range(17):
+            Path("d" * 250).mkdir()
+            os.chdir("d" * 250)
+        Path("hidden").write_bytes(b"x" * (2 << 20))
+    finally:
+        os.chdir(before)
+    said = overstepped(os.getpid(), in_memory, Limits(scratch_bytes=1 << 20))
+    assert said == "a folder that cannot be counted (File name too long)"
+    clear(in_memory)
+    in_memory.mkdir()
+
+
 def test_threads_are_watched() -> None:
     done = threading.Event()
     threads = [threading.Thread(target=done.wait) for _ in range(9)]

@@ -40,6 +40,11 @@ def test_users_are_those_that_this_process_can_become(monkeypatch: pytest.Monkey
     assert privileges.users() == "nobody"
     monkeypatch.setattr(privileges, "_extents", lambda kind: [(0, 1)])
     assert privileges.users() == "same"
+    monkeypatch.setattr(privileges, "_extents", lambda _: [(0, 4294967295)])
+    for lacking in ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID"):
+        number = getattr(privileges, lacking)
+        monkeypatch.setattr(privileges, "has", lambda *asked, number=number: number not in asked)
+        assert privileges.users() == "same", lacking
     monkeypatch.setattr(privileges, "has", lambda *_: False)
     monkeypatch.setattr(privileges, "_extents", lambda _: [(0, 4294967295)])
     assert privileges.users() == "same"

@@ -112,15 +112,22 @@ ARGUMENTS = [
     ("clone", (SIGCHLD,), False),
     ("clone", (CLONE_OF_A_THREAD | 0x10000000,), False),  # CLONE_NEWUSER
     ("clone", (CLONE_OF_A_THREAD | 0x00002000,), False),  # CLONE_PTRACE
-    ("kill", (PID, 9), True),
+    ("kill", (PID, 15), True),
+    ("kill", (PID, 9), False),
+    ("kill", (PID, 9 | 1 << 32), False),
     ("kill", (PID - 1, 9), False),
     ("kill", (-1, 9), False),
     ("kill", (0, 9), False),
     ("kill", (-PID, 9), False),
-    ("tgkill", (PID, 1, 9), True),
+    ("tgkill", (PID, 1, 15), True),
+    ("tgkill", (PID, 1, 9), False),
     ("tgkill", (1, 1, 9), False),
     ("prlimit64", (0, 7, 0, 0), True),
     ("prlimit64", (1, 7, 0, 0), False),
+    ("prlimit64", (0, 0, 0, 0), False),  # RLIMIT_CPU
+    ("setrlimit", (3, 0), True),
+    ("setrlimit", (0, 0), False),
+    ("openat", (-100, 0, os.O_TMPFILE | os.O_RDWR), False),
     ("openat", (-100, 0, 0o2000000), True),
     ("openat", (-100, 0, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), True),
     ("openat", (-100, 0, os.O_RDWR | os.O_TRUNC), True),
@@ -153,6 +160,7 @@ def test_arguments_decide(machine: str) -> None:
     if machine == "x86_64":
         assert answer(machine, 2, 0, os.O_TRUNC) == seccomp.REFUSE
         assert answer(machine, 2, 0, os.O_TRUNC | os.O_WRONLY) == seccomp.ALLOW
+        assert answer(machine, 2, 0, os.O_TMPFILE | os.O_RDWR) == seccomp.REFUSE
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -1,8 +1,8 @@
 r"""Fills the disk with files that have no name any more, and stay open.
 
-Stopped by: limits (open files, size of a file), the size of the view's file system
-Says: OSError: \[Errno 24\]|No space left
-Verdict: failed: OSError: [Errno 24] or failed: OSError: [Errno 28]
+Stopped by: Landlock where there is no view, limits (open files), the size of the view's file system
+Says: OSError: \[Errno 24\]|No space left|PermissionError
+Verdict: failed: OSError: [Errno 24] or failed: OSError: [Errno 28] or failed: PermissionError
 """
 
 import os

@@ -1,0 +1,16 @@
+"""Writes files into a folder that may be written and not listed.
+
+Stopped by: whoever waits for it (what it cannot count), the size of the view's file system
+Says: a folder that cannot be counted|more than 200 files|No space left
+Verdict: failed: more than 200 files or failed: a folder that cannot be counted
+"""
+
+import os
+import time
+
+os.mkdir("closed", 0o300)
+for number in range(2000):
+    with open(f"closed/{number}", "wb", buffering=0) as file:
+        file.write(b"x")
+    time.sleep(0.001)
+print("ESCAPED: wrote 2,000 files that nobody counts")

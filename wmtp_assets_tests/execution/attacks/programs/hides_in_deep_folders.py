@@ -1,0 +1,18 @@
+"""Writes files below a path that is too long for whoever counts them.
+
+Stopped by: whoever waits for it (what it cannot count), the size of the view's file system
+Says: a folder that cannot be counted|No space left
+Verdict: failed: a folder that cannot be counted or failed: OSError: [Errno 28]
+"""
+
+import os
+import time
+
+for _ in range(17):
+    os.mkdir("d" * 250)
+    os.chdir("d" * 250)
+for number in range(2000):
+    with open(str(number), "wb", buffering=0) as file:
+        file.write(b"x" * 50_000)
+    time.sleep(0.001)
+print("ESCAPED: wrote 100 MB that nobody counts")
