@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from wmtp_assets.execution.tasks import Compare
@@ -19,6 +20,7 @@ from wmtp_assets.execution.tasks import Compare
 TOLERANCE: Final = 1e-6
 _NUMBER: Final = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
 _LONGEST: Final = 400  # bytes of a number; the largest float has 309 digits before its point
+_AT_ONCE: Final = 1 << 16  # tokens; each takes some 40 bytes more than its text
 
 
 def same_answer(output: bytes, expected: bytes, compare: Compare = Compare.TOKENS) -> bool:
@@ -31,7 +33,9 @@ def same_answer(output: bytes, expected: bytes, compare: Compare = Compare.TOKEN
         return True
     if compare is Compare.CASELESS:
         output, expected = output.lower(), expected.lower()
-    found, wanted = output.split(), expected.split()
+    wanted = expected.split()
+    # An output that is much longer is not taken apart: what is left stays one piece, one too many.
+    found = output.split(None, len(wanted))
     if found == wanted:
         return True
     if compare is Compare.TEXT or len(found) != len(wanted):
@@ -41,8 +45,20 @@ def same_answer(output: bytes, expected: bytes, compare: Compare = Compare.TOKEN
 
 def answer_of(output: bytes, compare: Compare = Compare.TOKENS) -> str:
     """16 hexadecimal digits that stand for the tokens of an output."""
-    tokens = (output.lower() if compare is Compare.CASELESS else output).split()
-    return hashlib.sha256(b" ".join(tokens)).hexdigest()[:16]
+    sha, between = hashlib.sha256(), b""
+    for tokens in token_lists(output.lower() if compare is Compare.CASELESS else output):
+        sha.update(between + b" ".join(tokens))
+        between = b" "
+    return sha.hexdigest()[:16]
+
+
+def token_lists(output: bytes) -> Iterator[list[bytes]]:
+    """The tokens of an output, a bounded number of them at a time."""
+    while output:
+        tokens = output.split(None, _AT_ONCE)
+        output = tokens.pop() if len(tokens) > _AT_ONCE else b""
+        if tokens:
+            yield tokens
 
 
 def _close(found: bytes, wanted: bytes) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from wmtp_assets.execution import harness
-from wmtp_assets.execution.comparison import answer_of, same_answer
+from wmtp_assets.execution.comparison import answer_of, same_answer, token_lists
 from wmtp_assets.execution.harness import Request
 from wmtp_assets.execution.limits import MEBIBYTE, Limits
 from wmtp_assets.execution.missing import what_is_missing
@@ -200,13 +200,15 @@ def _by_signal(number: int) -> str:
 
 def _difference(output: bytes, expected: bytes) -> str:
     """Where two outputs differ first, by tokens."""
-    found, wanted = output.split(), expected.split()
+    wanted = expected.split()
+    found = output.split(None, len(wanted))
     if not found:
         return "no output"
     for at, (one, other) in enumerate(zip(found, wanted, strict=False), 1):
         if one != other:
             return f"token {at} is {_quoted(one)}, expected {_quoted(other)}"
-    return f"{len(found):,} tokens, expected {len(wanted):,}"
+    count = sum(map(len, token_lists(output)))
+    return f"{count:,} tokens, expected {len(wanted):,}"
 
 
 def _quoted(token: bytes) -> str:

@@ -146,7 +146,7 @@ ALLOWED: Final = _names(
     "brk munmap mprotect mremap msync "
     # its own signals, timers and threads
     "rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend "
-    "sigaltstack pause restart_syscall alarm getitimer setitimer futex set_robust_list rseq "
+    "sigaltstack pause restart_syscall alarm getitimer setitimer set_robust_list rseq "
     "sched_yield sched_getaffinity exit exit_group wait4 waitid "
     # clocks, chance, and what it is
     "nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times getrusage "
@@ -200,6 +200,10 @@ _READS_AND_EMPTIES: Final = (0o1003, 0o1000)
 _NAMELESS: Final = 0o20000000
 # Whoever kills itself would look as if the machine's memory had run out, and get no verdict.
 _NOT_SIGKILL: Final = (0xFFFFFFFF, 9)
+_FUTEX: Final = (
+    *(one | private for one in (0, 1, 3, 4, 5, 9, 10) for private in (0, 128)),
+    *(9 | 256 | private for private in (0, 128)),
+)
 # FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS: not CPU, which ends in SIGKILL as well
 _LIMITS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 
@@ -208,6 +212,9 @@ _CONDITIONS: Final[dict[str, tuple[Condition, ...]]] = {
     "openat": (Masked(2, *_READS_AND_EMPTIES, equal=False), Masked(2, _NAMELESS, 0)),
     # Not MAP_LOCKED nor MAP_HUGETLB, which take what belongs to the whole machine.
     "mmap": (Masked(3, 0x2000 | 0x40000, 0),),
+    # WAIT WAKE REQUEUE CMP_REQUEUE WAKE_OP WAIT_BITSET WAKE_BITSET, between processes or private,
+    # with either clock: not the locks that pass on precedence, which nothing here uses
+    "futex": (OneOf(1, _FUTEX),),
     # NORMAL RANDOM SEQUENTIAL WILLNEED DONTNEED FREE HUGEPAGE NOHUGEPAGE
     "madvise": (OneOf(2, (0, 1, 2, 3, 4, 8, 14, 15)),),
     # DUPFD GETFD SETFD GETFL SETFL DUPFD_CLOEXEC: no locks, no owner that is sent signals

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wmtp_assets.execution.comparison import answer_of, same_answer
+from wmtp_assets.execution.comparison import answer_of, same_answer, token_lists
 from wmtp_assets.execution.tasks import Compare
 
 
@@ -46,6 +49,21 @@ def test_case_and_texts_alone_are_compared_where_it_is_asked() -> None:
     assert same_answer(b"YES 0.5", b"Yes 0.50", Compare.CASELESS)
     assert not same_answer(b"0.5", b"0.50", Compare.TEXT)
     assert same_answer(b"0.5\n", b" 0.5", Compare.TEXT)
+
+
+def test_an_output_of_many_tokens_takes_no_more_memory_than_its_size() -> None:
+    output = b"ab " * (1 << 20)
+    tracemalloc.start()
+    try:
+        assert not same_answer(output, b"ab ab")
+        assert not same_answer(output, b"ab ab", Compare.TEXT)
+        answer = answer_of(output)
+        assert sum(map(len, token_lists(output))) == 1 << 20
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(output)
+    assert answer == hashlib.sha256(b" ".join(output.split())).hexdigest()[:16]
 
 
 TOKENS = st.lists(

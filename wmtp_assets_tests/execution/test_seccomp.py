@@ -125,6 +125,10 @@ ARGUMENTS = [
     ("prlimit64", (0, 7, 0, 0), True),
     ("prlimit64", (1, 7, 0, 0), False),
     ("prlimit64", (0, 0, 0, 0), False),  # RLIMIT_CPU
+    ("futex", (0, 128), True),
+    ("futex", (0, 9 | 128 | 256), True),
+    ("futex", (0, 6), False),  # FUTEX_LOCK_PI
+    ("futex", (0, 12 | 128), False),  # FUTEX_CMP_REQUEUE_PI
     ("setrlimit", (3, 0), True),
     ("setrlimit", (0, 0), False),
     ("openat", (-100, 0, os.O_TMPFILE | os.O_RDWR), False),
