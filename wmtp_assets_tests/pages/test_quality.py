@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pyarrow.parquet as pq
 import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.pages.asset import asset_facts
+from wmtp_assets.pages.asset.quality import PLOTTED
 from wmtp_assets.pages.charts_of_quality import interval_of, percent, rates_chart, size_range
 from wmtp_assets.pages.facts import ReportFacts, facts_of
 from wmtp_assets.pages.language import LANGUAGES, Language
@@ -190,3 +194,60 @@ def test_numbers_are_said_as_people_say_them() -> None:
     none = Rate("all", None, "correct", 0, 0, None, None, None)
     assert interval_of(none) == "–"
     assert [size_range(least) for least in SIZES] == ["1", "2", "3–4", "5–9", "10–99", "100+"]
+
+
+def test_pages_of_what_was_found_out_are_those_of_the_files(project: Project) -> None:
+    about = [one for one in project.artifacts.values() if one.is_about_quality]
+    seen = set()
+    for artifact in about:
+        receipt = project.store.current(artifact.name)
+        assert receipt is not None, artifact.name
+        page: dict[str, Any] = asset_facts(project, receipt)
+        folder = project.store.path(artifact.name)
+        for path in sorted(folder.glob("*_verdicts.json")):
+            document = json.loads(path.read_bytes())
+            every = next(one for one in document["rates"] if one["by"] == "all")
+            assert page["drawn"] == document["drawn"]
+            assert page[PLOTTED[every["class"]]] == every["rate"]
+            said = page["labels hold"].rows[0]["rate"]
+            assert said.startswith(f"{percent(every['rate'])} (")
+            assert page["labels"].markdown.startswith("![Labels that hold](data:image/svg+xml,")
+            seen.add("verdicts")
+        for path in folder.glob("*_leaks.parquet"):
+            rows = pq.read_table(path, columns=["row"])["row"].to_pylist()
+            assert (page["leaked_rows"], page["pairs"]) == (len(set(rows)), len(rows))
+            assert sum(row["rows"] for row in page["by set"].rows) >= len(set(rows))
+            seen.add("leaks")
+        for path in folder.glob("*_duplicates.parquet"):
+            clusters = pq.read_table(path)["cluster"].to_pylist()
+            assert page["clusters"] == len(set(clusters))
+            assert sum(row["clusters"] for row in page["sizes"].rows) == page["clusters"]
+            seen.add("duplicates")
+    assert seen == {"verdicts", "leaks", "duplicates"}
+
+
+def test_the_report_states_what_the_storage_holds(project: Project) -> None:
+    facts = facts_of(project)
+    split = facts.datasets[0].splits[0]
+    assert split.quality is not None
+    figures = split.quality.figures
+    assert not split.quality.unmade
+    assert not figures.troubles
+    assert figures.labels is not None
+    assert figures.leaks is not None
+    assert figures.clusters is not None
+    words = check_harmless(report_page(facts, "en")).words
+    assert f"{percent(figures.labels.by('all')[None]['correct'].rate)}" in words
+    assert f"{figures.leaks.rows} rows" in re.sub(r"\s+", " ", words)
+
+
+def test_rates_that_were_changed_are_not_passed_on(copied: Project) -> None:
+    (path,) = copied.store.path("datasets/codecontests_train_verdicts").glob("*_verdicts.json")
+    path.chmod(0o644)
+    path.write_text(path.read_text().replace('"rate": ', '"rate": 0.0'))
+    split = facts_of(copied).datasets[0].splits[0]
+    assert split.quality is not None
+    assert split.quality.figures.labels is None
+    trouble = split.quality.figures.troubles["labels"]
+    assert "not as its receipt says" in trouble.problem
+    assert trouble.hint == "wmtp materialize datasets/codecontests_train_verdicts --force"
