@@ -143,17 +143,17 @@ def isolate(
     Raises ConfinementError, also where there is another thread, or where the environment holds
     anything but what Python needs: a program could find it in its memory.
     """
-    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208  # only how many
-        raise ConfinementError(
-            "The server of confined programs has more than one thread, which it cannot fork",
-            hint="numpy's OpenBLAS starts none with OPENBLAS_NUM_THREADS=1 in the environment.",
-        )
     foreign = [name for name in os.environ if not _ENVIRONMENT.fullmatch(name)]
     if foreign:
         raise ConfinementError(
             "The server of confined programs was started with an environment that is not empty",
             expected="none, or PATH, TZ, LANG, LC_..., and variables of Python's own",
             found=", ".join(sorted(foreign)[:5]),
+        )
+    if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208  # only how many
+        raise ConfinementError(
+            "The server of confined programs has more than one thread, which it cannot fork",
+            hint="numpy's OpenBLAS starts none with OPENBLAS_NUM_THREADS=1 in the environment.",
         )
     # What children would otherwise find out, each of them anew.
     seccomp.prepare()
