@@ -40,6 +40,7 @@ from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.catalog.tokenizers import published_files
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets.execution.tasks import HARNESS
 from wmtp_assets.storage.receipts import Receipt
 
 
@@ -464,6 +465,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="the verdicts are not about these rows, or do not follow from executing them",
         icon="python",
         page="wmtp_assets.pages.asset.quality:of_verdicts",
+        code_version=str(HARNESS),
         fit=verdicts.fit,
         counted="rows",
         long_checks=True,

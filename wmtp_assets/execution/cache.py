@@ -3,32 +3,43 @@
 A folder of segments, files of one line per verdict that are only appended to. Each process appends
 to a segment of its own, locked for as long as it does, and reads those of all. A line begins with
 the checksum of its rest: what a killed process or a full disk left of a line is not read, and the
-next line begins after a line break of its own.
+next line begins after a line break of its own. Nor is a line that another version of this package
+wrote in another form.
+
+Whoever may write here may state any verdict, as whoever may write into the storage may; checks
+execute some rows anew (`artifacts/checks/verdicts.py`).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from wmtp_assets.execution.tasks import Judged, Verdict
+from wmtp_assets.execution.tasks import Judged, Verdict, shortened
 from wmtp_assets.storage import disk, locks
 from wmtp_assets.storage.errors import storage_errors
 
 _SUFFIX: Final = ".verdicts"
 _LARGEST: Final = 256 << 20  # bytes of a segment before another one is begun
+_LINE: Final = 64 << 10  # bytes: several times what the longest reason takes
+_MOST_SECONDS: Final = 1e9
+_KEPT: Final = frozenset(Verdict) - {Verdict.NOT_RUNNABLE}
+"""Another machine may execute what was not runnable here."""
+_KEY: Final = re.compile("[0-9a-f]{64}")
+_ANSWER: Final = re.compile("(?:[0-9a-f]{16})?")
 
 
 class VerdictCache:
     """The verdicts in a folder, which is made where it is missing; a context manager.
 
     What other processes add is seen by those that open the cache afterwards. Raises StorageError
-    where the folder cannot be written.
+    where the folder cannot be written, or holds a link, a pipe or a folder called as a segment.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +48,7 @@ class VerdictCache:
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
-        with storage_errors("Opening the verdicts", self.folder, disk_only=True):
+        with storage_errors("Opening the verdicts", self.folder):
             disk.make_folders(self.folder)
             for path in self._segments():
                 for key, judged in _read(path):
@@ -66,7 +77,7 @@ class VerdictCache:
     def put(self, key: str, judged: Judged) -> None:
         """Adds a verdict. It survives the death of this process at once, and of the machine when
         the cache is closed."""
-        with storage_errors("Adding a verdict", self.folder, disk_only=True):
+        with storage_errors("Adding a verdict", self.folder):
             if self._descriptor is None:
                 self._descriptor = self._own_segment()
             rest = memoryview(_line(key, judged))
@@ -107,10 +118,45 @@ def _line(key: str, judged: Judged) -> bytes:
 
 
 def _read(path: Path) -> Iterator[tuple[bytes, Judged]]:
-    with path.open("rb") as file:
-        for line in file:
+    begins = True  # of a line: longer ones come in parts
+    with storage_errors("Opening the verdicts", path):
+        file = os.fdopen(disk.open_existing(path), "rb")
+    with file:
+        while line := file.readline(_LINE):
+            whole = begins and line.endswith(b"\n")
+            begins = line.endswith(b"\n")
             checksum, _, text = line.rstrip(b"\n").partition(b" ")
-            if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
-                continue
-            key, verdict, *rest = json.loads(text)
-            yield bytes.fromhex(key), Judged(Verdict(verdict), *rest)
+            if whole and checksum == b"%08x" % zlib.crc32(text):
+                found = _parsed(text)
+                if found is not None:
+                    yield found
+
+
+def _parsed(text: bytes) -> tuple[bytes, Judged] | None:
+    """A key and its verdict; None where these are no values that `_line` writes."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    match values:
+        case [
+            str(key),
+            str(verdict),
+            str(reason),
+            int() | float() as seconds,
+            int(memory),
+            int(tests),
+            str(answer),
+        ]:
+            if (
+                _KEY.fullmatch(key)
+                and verdict in _KEPT
+                and reason == shortened(reason)
+                and 0 <= seconds < _MOST_SECONDS
+                and 0 <= memory < 1 << 63
+                and 0 <= tests < 1 << 31
+                and _ANSWER.fullmatch(answer)
+            ):
+                judged = Judged(Verdict(verdict), reason, float(seconds), memory, tests, answer)
+                return bytes.fromhex(key), judged
+    return None

@@ -19,7 +19,11 @@ from wmtp_assets.execution import harness
 from wmtp_assets.execution.comparison import answer_of, same_answer, token_lists
 from wmtp_assets.execution.harness import Request
 from wmtp_assets.execution.limits import MEBIBYTE, Limits
-from wmtp_assets.execution.missing import what_is_missing
+from wmtp_assets.execution.missing import (
+    prints_as_numpy_2,
+    what_is_missing,
+    what_was_not_started,
+)
 from wmtp_assets.execution.server_client import Ended, ForkServer, Sink, in_memory
 from wmtp_assets.execution.tasks import (
     PYTHON_2,
@@ -32,6 +36,8 @@ from wmtp_assets.execution.tasks import (
 
 CERTAIN: Final = 2.0
 """Times the CPU seconds allowed: what took as many is too slow, however busy the machine was."""
+_TRACEBACK: Final = "Traceback (most recent call last):"
+_IGNORED: Final = "Exception ignored in"
 _REPORT_BYTES: Final = 4096
 _ONE_PROCESS: Final = "solution and tests in one process"
 _FROM_OUTSIDE: Final = "killed from outside; the machine's memory may have run out"
@@ -49,31 +55,38 @@ def judge_program(
     request = _request(role, task.source, limits)
     seconds, memory, count = 0.0, 0, 0
     for count, (given, expected) in enumerate(tests, 1):
-        ended, output, errors = _run(server, request, given, limits)
+        wanted = harness.as_bytes(expected)
+        # Who prints what is expected may print as much, and some more for other white space.
+        room = max(limits.output_bytes, 2 * len(wanted))
+        ended, output, errors = _run(server, request, given, room)
         seconds, memory = max(seconds, ended.cpu), max(memory, ended.memory)
-        verdict, reason, certain = _of_process(ended, errors, limits)
-        if output.total + errors.total > limits.output_bytes:
-            verdict, reason = Verdict.FAILED, f"more than {limits.output_bytes:,} bytes of output"
-        answer = ""
+        verdict, reason, certain = _of_process(ended, errors, limits, task.source)
+        if output.total + errors.total > room:
+            verdict, reason = Verdict.FAILED, f"more than {room:,} bytes of output"
+        answer, missing = "", None
         if verdict is Verdict.PASSED:
-            wanted = harness.as_bytes(expected)
             if same_answer(output.data, wanted, task.compare):
                 continue
             answer = answer_of(output.data, task.compare)
-            verdict, reason = Verdict.FAILED, f"test {count}: {_difference(output.data, wanted)}"
-        elif verdict is not Verdict.NOT_RUNNABLE:
+            verdict, reason = Verdict.FAILED, _difference(output.data, wanted)
+            missing = prints_as_numpy_2(output.data, wanted)
+        if verdict is Verdict.FAILED:
+            missing = missing or what_was_not_started(task.source)
+        if missing is not None:
+            answer, verdict, reason = "", Verdict.NOT_RUNNABLE, missing
+        if verdict is not Verdict.NOT_RUNNABLE:
             reason = f"test {count}: {reason}"
         return Judged(verdict, shortened(reason), seconds, memory, count, answer), certain
     return Judged(Verdict.PASSED, "", seconds, memory, count), True
 
 
 def _run(
-    server: ForkServer, request: Request, given: str, limits: Limits
+    server: ForkServer, request: Request, given: str, output_bytes: int
 ) -> tuple[Ended, Sink, Sink]:
     stdin = in_memory(harness.as_bytes(given))
     (output, its_output), (errors, its_errors) = os.pipe(), os.pipe()
-    sinks = {output: Sink(limits.output_bytes), errors: Sink(0, tail=True)}
-    ended = server.run([(request, (stdin, its_output, its_errors))], sinks, limits.output_bytes)
+    sinks = {output: Sink(output_bytes), errors: Sink(0, tail=True)}
+    ended = server.run([(request, (stdin, its_output, its_errors))], sinks, output_bytes)
     return ended[request.role], sinks[output], sinks[errors]
 
 
@@ -115,16 +128,17 @@ def judge_function(server: ForkServer, task: FunctionTask) -> tuple[Judged, bool
     def judged(verdict: Verdict, reason: str) -> Judged:
         return Judged(verdict, shortened(reason), seconds, memory, 1)
 
+    source = f"{task.solution}\n{task.tests}"
     passed = tests.status == 0 and told == f"+{nonce}"
     for process in (solution, tests):
-        verdict, reason, certain = _of_process(process, sinks[errors], task.limits)
+        verdict, reason, certain = _of_process(process, sinks[errors], task.limits, source)
         if verdict in (Verdict.TIME, Verdict.MEMORY):
             return judged(verdict, reason), certain
         if verdict is Verdict.NOT_RUNNABLE and not passed:
             return judged(verdict, reason), certain
     if passed:
         return judged(Verdict.PASSED, _ONE_PROCESS if task.together else ""), True
-    if (missing := what_is_missing(told)) is not None:
+    if (missing := what_is_missing(told, source)) is not None:
         return judged(Verdict.NOT_RUNNABLE, missing), True
     if solution.how == "exit" and solution.status and solution is not tests:
         reason = f"the solution: {_of_process(solution, sinks[errors], task.limits)[1]}"
@@ -158,15 +172,17 @@ def _request(
     )
 
 
-def _of_process(ended: Ended, errors: Sink, limits: Limits) -> tuple[Verdict, str, bool]:
+def _of_process(
+    ended: Ended, errors: Sink, limits: Limits, source: str = ""
+) -> tuple[Verdict, str, bool]:
     """What the end of a process alone says: PASSED where it ended well."""
-    last = last_line(errors.data)
+    last = error_in(errors.data)
     if ended.how == "wall" or ended.cpu > limits.cpu_seconds or ended.status == -signal.SIGXCPU:
         certain = ended.cpu >= CERTAIN * limits.cpu_seconds
         if ended.how == "wall" and ended.cpu <= limits.cpu_seconds:
             return Verdict.TIME, f"no end after {limits.wall:g} s", certain
         return Verdict.TIME, f"more than {limits.cpu_seconds:g} s of the processor", certain
-    out_of_memory = last.partition(":")[0] == "MemoryError" and ended.status > 0
+    out_of_memory = last.partition(":")[0].endswith("MemoryError") and ended.status > 0
     if ended.how == "memory" or ended.memory > limits.memory_bytes or out_of_memory:
         return Verdict.MEMORY, f"more than {limits.memory_bytes / MEBIBYTE:,.0f} MiB", True
     if ended.how not in ("exit", "stopped"):
@@ -176,16 +192,26 @@ def _of_process(ended: Ended, errors: Sink, limits: Limits) -> tuple[Verdict, st
     if ended.how == "exit" and ended.status < 0:
         return Verdict.FAILED, _by_signal(-ended.status), True
     if ended.how == "exit" and ended.status > 0:
-        missing = what_is_missing(last)
+        missing = what_is_missing(last, source)
         if missing is not None:
             return Verdict.NOT_RUNNABLE, missing, True
         return Verdict.FAILED, last or f"exit status {ended.status}", True
     return Verdict.PASSED, "", True
 
 
-def last_line(errors: bytes) -> str:
-    """The last line of what a process wrote to standard error: of a traceback, the error."""
+def error_in(errors: bytes) -> str:
+    """The line of a traceback with the error's type and message, of what a process wrote to
+    standard error; without a traceback the last line.
+
+    More lines may follow: of the message, and about objects that could not be removed.
+    """
     lines = errors.decode("utf-8", "replace").strip().splitlines()
+    for at in reversed(range(len(lines))):
+        if lines[at] == _TRACEBACK and not (at and lines[at - 1].startswith(_IGNORED)):
+            said = (one for one in lines[at + 1 :] if one.strip() and not one[0].isspace())
+            if (error := next(said, "")) and not error.startswith(_IGNORED):
+                return error.strip()
+            break
     return lines[-1].strip() if lines else ""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from wmtp_assets.execution.tasks import (
     digest_of,
     key_of,
 )
+from wmtp_assets.storage.errors import StorageError
 
 PROGRAM = ProgramTask("print(1)", [("", "1"), ("2", "3")])
 FUNCTION = FunctionTask("def f(): pass", "f()", ("f",))
@@ -107,3 +110,65 @@ def test_what_was_put_survives_the_death_of_its_process(tmp_path: Path) -> None:
     assert ended.returncode == -9
     with VerdictCache(tmp_path) as cache:
         assert cache.get("ab" * 32) == Judged(Verdict.PASSED)
+
+
+def line_of(values: object) -> bytes:
+    text = values if isinstance(values, bytes) else json.dumps(values).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+KEY = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [KEY, "passed", "", 0.1, 5, 2, "", "a later version's"],
+        [KEY, "passed"],
+        [KEY, "perhaps", "", 0.1, 5, 2, ""],
+        [KEY, "not_runnable", "elsewhere", 0.1, 5, 2, ""],
+        ["zz" * 32, "passed", "", 0.1, 5, 2, ""],
+        [3, "passed", "", 0.1, 5, 2, ""],
+        [KEY, "passed", None, 0.1, 5, 2, ""],
+        [KEY, "passed", "a\x1b[31m\nb\ud800", 0.1, 5, 2, ""],
+        [KEY, "passed", "", float("nan"), 5, 2, ""],
+        [KEY, "passed", "", 0.1, 1 << 63, 2, ""],
+        [KEY, "passed", "", 0.1, 5, -1, ""],
+        [KEY, "passed", "", 0.1, 5, 2, "no digest"],
+        {"key": KEY},
+        None,
+        b"{",
+        b'["\xff"]',
+        b"[" * 50_000,
+        b"1" * 5000,
+        b'"' + b" " * (1 << 20) + b'"',
+    ],
+    ids=lambda values: repr(values)[:60],
+)
+def test_a_line_of_another_form_is_not_read_and_spoils_no_other(
+    values: object, tmp_path: Path
+) -> None:
+    good = [KEY.replace("a", "c"), "failed", "test 1: é", 0.25, 1 << 40, 3, "0123456789abcdef"]
+    (tmp_path / "0000.verdicts").write_bytes(line_of(values) + line_of(good))
+    with VerdictCache(tmp_path) as cache:
+        assert len(cache) == 1
+        assert cache.get(str(good[0])) == JUDGED
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder", "link"])
+def test_what_is_no_file_of_its_own_is_refused_by_name(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "executed" / "0000.verdicts"
+    path.parent.mkdir()
+    match what:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "link":
+            path.symlink_to("/dev/zero")
+    with pytest.raises(StorageError) as refused, VerdictCache(path.parent):
+        pass
+    assert str(path) in str(refused.value)
+    path.rename(tmp_path / "moved out")  # what the hint says, or removes a link
+    with VerdictCache(path.parent) as cache:
+        cache.put(KEY, JUDGED)

@@ -2,7 +2,7 @@
 
 Stopped by: seccomp
 Says: PermissionError
-Verdict: failed: PermissionError
+Verdict: not_runnable
 """
 
 import os
