@@ -126,6 +126,12 @@ def test_functions_that_the_sandbox_keeps_from_their_work_are_not_runnable(
     assert judged.reason == "needs asyncio, which the sandbox does not allow"
 
 
+def test_of_a_message_of_several_lines_functions_are_told_the_first(judge: Judge) -> None:
+    task = FunctionTask("def f(): raise ValueError('one\\ntwo')", "assert f() == 3", ("f",), LIMITS)
+    ((_, judged),) = judge.judge([(0, task)])
+    assert judged.reason == "ValueError: one at: assert f() == 3"
+
+
 def test_an_array_without_memory_is_a_matter_of_memory(judge: Judge) -> None:
     source = "import numpy as np\nnp.ones(10**11)"
     assert verdict_on(judge, source).verdict is Verdict.MEMORY
