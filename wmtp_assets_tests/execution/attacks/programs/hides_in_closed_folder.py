@@ -9,8 +9,8 @@ import os
 import time
 
 os.mkdir("closed", 0o300)
-for number in range(2000):
+for number in range(300):
     with open(f"closed/{number}", "wb", buffering=0) as file:
         file.write(b"x")
-    time.sleep(0.001)
-print("ESCAPED: wrote 2,000 files that nobody counts")
+    time.sleep(0.005)
+print("ESCAPED: wrote 300 files that nobody counts")
