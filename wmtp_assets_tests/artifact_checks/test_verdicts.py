@@ -308,3 +308,14 @@ def test_an_interpreter_of_python_2_makes_its_rows_stale_and_its_loss_nothing(
     assert making.fit(ran)
     monkeypatch.delenv(PYTHON_2_SETTING)
     assert making.fit(ran)
+
+
+def test_how_often_labels_hold_is_said_and_no_failure(project: Project) -> None:
+    found = findings(project, LABELS, "labels_hold")["labels_hold"]
+    assert (found.passed, found.blocking) == (True, False)
+    for one in document(project, LABELS)["rates"]:
+        if one["by"] == "all":
+            does = "pass" if one["class"] == "correct" else "fail"
+            said = f"of {one['class']} rows {does} {one['rate']:.1%} of {one['judged']} ("
+            assert said in str(found.found)
+    assert found.details["apart"] == document(project, LABELS)["apart"]
