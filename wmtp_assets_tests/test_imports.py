@@ -143,7 +143,9 @@ def test_domain_code_imports_no_dagster() -> None:
 def test_every_distribution_that_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    declared = {_plain(line) for line in [*project["dependencies"], *extras["sign"]]}
+    declared = {
+        _plain(line) for line in [*project["dependencies"], *extras["sign"], *extras["lineage"]]
+    }
     distributions = packages_distributions()
     missing = {
         f"{module} imports {top}"
