@@ -22,7 +22,7 @@ from wmtp_assets.artifacts.types import Handle, demand
 from wmtp_assets.artifacts.verification import start
 from wmtp_assets.catalog import Catalog
 from wmtp_assets.orchestration.assets.common import RESULT, result_of
-from wmtp_assets.orchestration.lineage import tell_lineage
+from wmtp_assets.orchestration.lineage import tell_lineage, wanted
 from wmtp_assets.orchestration.presentation import CHANGED, shown_facts
 from wmtp_assets.orchestration.resources import project_of
 from wmtp_assets.pages.asset import asset_facts, file_facts
@@ -61,7 +61,8 @@ class ArtifactIOManager(dg.IOManager):
         context.add_output_metadata(
             shown_of(self._project, obj.receipt, context.log, unchanged=obj.unchanged)
         )
-        tell_lineage(obj.receipt, context.run_id, context.job_name, context.log)
+        if wanted():
+            tell_lineage(obj.receipt, context.run_id, context.job_name, context.log)
         if self._verify_early:
             start(self._project, [self._project.artifacts[name]], context.run_id)
 

@@ -44,8 +44,11 @@ def wanted(environment: Mapping[str, str] | None = None) -> bool:
 
 
 def tell_lineage(receipt: Receipt, run_id: str, job: str, log: logging.Logger) -> None:
-    """Sends what `run_id`, a run of `job`, made or found unchanged. Raises nothing."""
-    if not wanted() or run_id in _UNSENT:
+    """Sends what `run_id`, a run of `job`, made or found unchanged, where that is `wanted`.
+
+    Raises nothing.
+    """
+    if run_id in _UNSENT:
         return
     try:
         for event in events(receipt, run_id, job, datetime.now(UTC)):
