@@ -16,13 +16,21 @@ from wmtp_assets.quality.leaks.index import (
     with_names_alike,
 )
 from wmtp_assets.quality.leaks.parsing import Parser
+from wmtp_assets.quality.leaks.spelling import plain
 from wmtp_assets.quality.leaks.tokens import lex_code
 from wmtp_assets.quality.leaks.trees import Part, Program
 
 EXCERPT: Final = 200  # characters
 _WORD: Final = re.compile(r"[a-z0-9]+|[^\x00-\x7f]+")
-_BEGINS: Final = re.compile(r"[.!?:#\n]|\"{3}|'{3}")
-_ENDS: Final = re.compile(r"[.!?\n]|\"{3}|'{3}")
+_BEGINS: Final = re.compile(r"[.!?:;#\n|>\"*]|'{3}|\)\s+$")
+_ENDS: Final = re.compile(r"[.!?;\n|]|</|\"{3}|'{3}")
+_ENCLOSED: Final = (  # before and after a sentence that something encloses
+    (re.compile(r"\"$"), re.compile(r"\"")),
+    (re.compile(r"\($"), re.compile(r"[.!?]?\)")),
+    (re.compile(r"\[$"), re.compile(r"\]")),
+    (re.compile(r"\*$"), re.compile(r"\*")),
+    (re.compile(r"_$"), re.compile(r"_")),
+)
 _LEAST_SIZE: Final = 7  # of anything: `def f(a): return b` is nothing that one has from anywhere
 _RENAMED_SIZE: Final = 12  # of a function (`Part.size`); everybody writes smaller ones
 _RENAMED_WHOLE: Final = 60  # of a program that is compared as a whole
@@ -69,17 +77,24 @@ def decide_prose(text: str, reference: str, share: float) -> Match | None:
 
 def _sentences(text: str, wanted: str) -> int | None:
     """Where the words of `wanted` begin in `text`, ignoring case, as whole sentences."""
-    words = list(_WORD.finditer(text.lower()))
+    text = plain(text)
+    words = list(_WORD.finditer(text))
     own = [word[0] for word in words]
-    there = _WORD.findall(wanted.lower())
+    there = _WORD.findall(plain(wanted))
     for at in (at for at in range(len(own) - len(there) + 1) if own[at] == there[0]):
         if own[at : at + len(there)] == there:
             end = at + len(there)
             before = text[words[at - 1].end() if at else 0 : words[at].start()]
             after = text[words[end - 1].end() : words[end].start() if end < len(own) else None]
-            if (not at or _BEGINS.search(before)) and (end == len(own) or _ENDS.search(after)):
+            begins = not at or _BEGINS.search(before)
+            ends = end == len(own) or _ENDS.search(after)
+            if (begins and ends) or _enclosed(before, after):
                 return words[at].start()
     return None
+
+
+def _enclosed(before: str, after: str) -> bool:
+    return any(begin.search(before) and end.match(after) for begin, end in _ENCLOSED)
 
 
 def _find(text: str, wanted: str) -> int | None:
@@ -91,10 +106,10 @@ def _find(text: str, wanted: str) -> int | None:
 
 def _around(text: str, wanted: str) -> str:
     """The text from where it begins to say what `wanted` says."""
-    words = _WORD.findall(wanted.lower())
+    words, own = _WORD.findall(plain(wanted)), plain(text)
     for begin in range(0, max(1, len(words) - 3)):
         pattern = r"[^a-z0-9]+".join(map(re.escape, words[begin : begin + 4]))
-        found = re.search(pattern, text.lower()) if pattern else None
+        found = re.search(pattern, own) if pattern else None
         if found is not None:
             return excerpt(text[found.start() :])
     return excerpt(text)
@@ -137,13 +152,13 @@ def _by_trees(
         least = _RENAMED_WHOLE
     else:
         by_renamed: dict[str, Part] = {}
-        by_exact: dict[str, Part] = {}
+        by_both: dict[tuple[str, str], Part] = {}
         for part in program.parts:
             by_renamed.setdefault(part.renamed, part)
-            by_exact.setdefault(part.exact, part)
+            by_both.setdefault((part.exact, part.renamed), part)
         pairs = []
         for wanted in outermost:
-            mine = by_exact.get(wanted.exact) or by_renamed.get(wanted.renamed)
+            mine = by_both.get((wanted.exact, wanted.renamed)) or by_renamed.get(wanted.renamed)
             if mine is None:
                 return None
             pairs.append((mine, wanted))

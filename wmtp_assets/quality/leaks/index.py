@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.quality.leaks.parsing import Parser
 from wmtp_assets.quality.leaks.references import References
+from wmtp_assets.quality.leaks.spelling import plain, undressed
 from wmtp_assets.quality.leaks.tokens import (
     Hashes,
     Numbers,
@@ -27,6 +28,7 @@ from wmtp_assets.quality.leaks.tokens import (
     lex_prose,
     shingles,
     wholes,
+    without_unseen,
 )
 
 ENOUGH: Final = 0.5  # of a pattern's weight, where not all is asked for
@@ -170,7 +172,7 @@ class Index:
         prose = [
             lex_prose(
                 [
-                    row[name].encode(errors="replace")
+                    plain(row[name]).encode(errors="replace")
                     for row in rows
                     for name in (INSTRUCTION, OUTPUT)
                 ]
@@ -238,7 +240,7 @@ def _prose_patterns(
     at: int, field: str, texts: Sequence[str], perfect: bool = True
 ) -> Iterator[Pattern]:
     for text in texts:
-        words = lex_prose([text.encode(errors="replace")]).of(0)
+        words = lex_prose([plain(text).encode(errors="replace")]).of(0)
         if words.size >= _PROSE_WORDS:
             yield Pattern(at, field, np.unique(shingles(words)), perfect)
 
@@ -253,12 +255,14 @@ def _add_solution(
         return
     program = parser.program(text)
     bare = program.bare if program else ""
-    texts = {text, bare} if bare else {text}
+    encoded = [one.encode(errors="replace") for one in (text, bare) if one]
+    bare_texts = [undressed(without_unseen(one), imports=True) for one in encoded]
+    texts = {*encoded, *filter(None, bare_texts)}
     rebound = frozenset(name.encode() for name in (program.rebound if program else ()))
     known: set[bytes] = set()
     for one in sorted(texts):
         for renamed in {frozenset[bytes](), rebound}:
-            streams = lex_code([one.encode(errors="replace")], renamed=renamed)
+            streams = lex_code([one], renamed=renamed)
             for kind, stream in ((NAMED, streams.named), (SHAPED, streams.shaped)):
                 keys = np.unique(shingles(stream.of(0)))
                 if keys.size and (digest := bytes([kind]) + keys.tobytes()) not in known:
@@ -277,6 +281,17 @@ def program_text(row: dict[str, str], parser: Parser) -> str | None:
 
 
 def _whole_programs(outputs: Sequence[str], first: int) -> tuple[Hashes, Numbers]:
-    stream = lex_code([text.encode(errors="replace") for text in outputs]).bare
+    encoded = [text.encode(errors="replace") for text in outputs]
+    places, texts = undressed_of(encoded)
+    stream = lex_code([*encoded, *texts]).bare
     enough = np.flatnonzero(np.diff(stream.bounds) > _WHOLE_TOKENS)
-    return wholes(stream)[enough], enough + first
+    return wholes(stream)[enough], np.array([*range(len(encoded)), *places], np.int64)[
+        enough
+    ] + first
+
+
+def undressed_of(programs: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
+    """Which of some programs hold what their syntax trees do not count, and these without it."""
+    found = [(at, undressed(without_unseen(one))) for at, one in enumerate(programs)]
+    some = [(at, text) for at, text in found if text is not None]
+    return [at for at, _ in some], [text for _, text in some]

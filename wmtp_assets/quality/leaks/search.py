@@ -19,9 +19,16 @@ from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.row_parser import Row
 from wmtp_assets.corpora.selection import Rows
 from wmtp_assets.quality.leaks.deciding import Match, decide_code, decide_prose
-from wmtp_assets.quality.leaks.index import INSTRUCTION, OUTPUT, Index, with_names_alike
+from wmtp_assets.quality.leaks.index import (
+    INSTRUCTION,
+    OUTPUT,
+    Index,
+    undressed_of,
+    with_names_alike,
+)
 from wmtp_assets.quality.leaks.parsing import Parser
 from wmtp_assets.quality.leaks.references import References, Source
+from wmtp_assets.quality.leaks.spelling import plain
 from wmtp_assets.quality.leaks.tokens import Stream, lex_code, lex_prose
 from wmtp_assets.storage.digests import cores
 
@@ -127,38 +134,38 @@ def _candidates(block: _Block, index: Index) -> dict[str, list[Candidate]]:
         encoded = [text.encode(errors="replace") for text in texts]
         own = found[field] = []
         shares: dict[tuple[int, int, str], float] = {}
-        for places, stream in _prose(field, list(texts), encoded):
+        for of, stream in _prose(field, list(texts)):
             for at, pattern, share in index.prose.candidates(stream):
-                key = (places[at], pattern.reference, pattern.field)
+                key = (of[at], pattern.reference, pattern.field)
                 shares[key] = max(share, shares.get(key, 0.0))
         own += [(*key, share) for key, share in sorted(shares.items())]
         if field == OUTPUT:
-            streams = lex_code(encoded)
+            again, bare = undressed_of(encoded)
+            places = [*range(len(encoded)), *again]
+            streams = lex_code([*encoded, *bare])
             known: set[tuple[int, int]] = set()
             for patterns, stream in (
                 (index.named, streams.named),
                 (index.shaped, streams.shaped),
             ):
                 for text, pattern, _ in patterns.candidates(stream):
-                    known.add((text, pattern.reference))
+                    known.add((places[text], pattern.reference))
             for text, whole in index.programs(streams.bare):
-                known.update((text, reference) for reference in whole)
+                known.update((places[text], reference) for reference in whole)
             own += [(text, reference, "", 1.0) for text, reference in sorted(known)]
     return found
 
 
-def _prose(
-    field: str, texts: Sequence[str], encoded: Sequence[bytes]
-) -> Iterator[tuple[Sequence[int], Stream]]:
+def _prose(field: str, texts: Sequence[str]) -> Iterator[tuple[Sequence[int], Stream]]:
     """The words of texts, and which text each of the stream's is; of instructions that define a
     function, also with their names alike."""
-    yield range(len(texts)), lex_prose(encoded)
+    yield range(len(texts)), lex_prose([plain(text).encode(errors="replace") for text in texts])
     if field == INSTRUCTION:
         alike = {at: with_names_alike(text) for at, text in enumerate(texts)}
         some = [(at, text) for at, text in alike.items() if text is not None]
         yield (
             [at for at, _ in some],
-            lex_prose([text.encode(errors="replace") for _, text in some]),
+            lex_prose([plain(text).encode(errors="replace") for _, text in some]),
         )
 
 

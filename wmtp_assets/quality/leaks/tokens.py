@@ -154,7 +154,7 @@ class CodeStreams:
 def lex_code(texts: Sequence[bytes], *, renamed: frozenset[bytes] = frozenset()) -> CodeStreams:
     """The tokens of programs in UTF-8, well-formed or not. `renamed` are built-in names that stand
     for something else in these."""
-    joined = _UNSEEN.sub(b" ", _joined(texts))
+    joined = without_unseen(_joined(texts))
     tokens = _words(np.frombuffer(joined, np.uint8), joined, _OF_CODE)
     first = tokens.first_bytes
     sort = np.where(tokens.is_word, _sorts(tokens.hashes), np.uint8(_KEYWORD))
@@ -172,6 +172,11 @@ def lex_code(texts: Sequence[bytes], *, renamed: frozenset[bytes] = frozenset())
     shaped = np.where(free & ~built_in & ~attribute, _ANY_NAME, hashes)
     bounds = _bounds(first)
     return CodeStreams(Stream(hashes, bounds), Stream(shaped, bounds), Stream(bare, bounds))
+
+
+def without_unseen(code: bytes) -> bytes:
+    """Programs (in UTF-8, parted by zero bytes) without comments and strings."""
+    return _UNSEEN.sub(b" ", code)
 
 
 def lex_prose(texts: Sequence[bytes]) -> Stream:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import hashlib
 import textwrap
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 MOST_BYTES: Final = 64 << 10  # of a program that is parsed
@@ -127,15 +128,64 @@ def _program(tree: ast.Module) -> Program | None:
         return None
     scope = _Scope.of(tree)
     outermost = {id(node) for node in tree.body if not _only_shows(node)}
+    beside = {id(node) for node in _beside_definitions(tree) if not _only_shows(node)}
     parts = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.stmt) and (isinstance(node, _DEFINITIONS) or id(node) in outermost):
+        if isinstance(node, ast.stmt) and (isinstance(node, _DEFINITIONS) or id(node) in beside):
             lines = (node.lineno, node.end_lineno or node.lineno)
             parts.append(scope.part(node, *lines, outermost=id(node) in outermost))
+            if own := scope.within(node):
+                parts.append(own.part(node, *lines))
+        if isinstance(node, ast.ClassDef):
+            for method in _as_functions(node):
+                lines = (method.lineno, method.end_lineno or method.lineno)
+                parts.append(scope.part(method, *lines))
     ends = [node.end_lineno or 1 for node in tree.body]
     whole = scope.part(tree, 1, max(ends, default=1))
     rebound = sorted((scope.given - scope.modules.keys()) & _BUILTINS)
     return Program(whole, parts, _bare(tree), rebound)
+
+
+def _beside_definitions(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The statements of a program's own level, and those that stand beside functions in another
+    one, as of a program that is written as a function."""
+    yield from tree.body
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and any(isinstance(one, _DEFINITIONS) for one in body):
+            yield from body
+
+
+def _as_functions(unit: ast.ClassDef) -> Iterator[ast.FunctionDef]:
+    """The methods that are functions but for where they stand: of their object, they use other
+    methods at most."""
+    methods = [node for node in unit.body if isinstance(node, ast.FunctionDef)]
+    names = {method.name for method in methods}
+    for method in methods:
+        decorators = [node.id for node in method.decorator_list if isinstance(node, ast.Name)]
+        static = "staticmethod" in decorators
+        if len(decorators) < len(method.decorator_list) or not (static or method.args.args):
+            continue
+        changed = copy.deepcopy(method)
+        changed.decorator_list = []
+        of = {unit.name} if static else {unit.name, changed.args.args.pop(0).arg}
+        changed.body = [_Unbound(of, names).visit(node) for node in changed.body]
+        left = {node.id for node in ast.walk(changed) if isinstance(node, ast.Name)}
+        if set(decorators) <= {"staticmethod", "classmethod"} and not left & of:
+            yield changed
+
+
+class _Unbound(ast.NodeTransformer):
+    """Puts `name` in place of `self.name`, where it is a method."""
+
+    def __init__(self, of: set[str], names: set[str]) -> None:
+        self._of, self._names = of, names
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        of = node.value
+        if isinstance(of, ast.Name) and of.id in self._of and node.attr in self._names:
+            return ast.copy_location(ast.Name(node.attr, node.ctx), node)
+        return self.generic_visit(node)
 
 
 def _imported(tree: ast.Module) -> dict[str, str]:
@@ -147,6 +197,11 @@ def _imported(tree: ast.Module) -> dict[str, str]:
             for one in node.names:
                 found[one.asname or one.name.partition(".")[0]] = of + one.name
     return found
+
+
+def _members(every: Sequence[ast.AST]) -> set[str]:
+    """The functions and classes that a program defines, by what it may have after a point."""
+    return {node.name for node in every if isinstance(node, _DEFINITIONS)}
 
 
 def _bound(unit: ast.AST) -> set[str]:
@@ -169,7 +224,7 @@ class _Scope:
     its parameters, and all that it gives a meaning."""
 
     modules: dict[str, str]
-    definitions: set[str]
+    members: set[str]
     parameters: set[str]
     given: set[str]
 
@@ -178,10 +233,22 @@ class _Scope:
         every = list(ast.walk(tree))
         return cls(
             _imported(tree),
-            {node.name for node in every if isinstance(node, _DEFINITIONS)},
+            _members(every),
             {node.arg for node in every if isinstance(node, ast.arg)},
             _bound(tree),
         )
+
+    def within(self, unit: ast.AST) -> _Scope | None:
+        """What names are for a unit that stands in a program by chance, whose methods have other
+        objects' names (`append`), and its parameters those of other functions (`key`). None where
+        that makes no difference."""
+        every = list(ast.walk(unit))
+        used = {node.attr for node in every if isinstance(node, ast.Attribute)} & self.members
+        given = {node.arg for node in every if isinstance(node, ast.keyword)} & self.parameters
+        members, parameters = _members(every), {n.arg for n in every if isinstance(n, ast.arg)}
+        if used <= members and given <= parameters:
+            return None
+        return replace(self, members=members, parameters=parameters)
 
     def part(self, unit: ast.AST, first: int, last: int, outermost: bool = False) -> Part:
         """What a unit is compared by."""
@@ -209,7 +276,7 @@ class _Scope:
                 stack += reversed(kept)
             elif isinstance(node, _Name):
                 fixed = self._elsewhere(node.name, bound)
-                put(node.name, fixed or numbers.setdefault(node.name, f"#{len(numbers)}"))
+                put(node.exact, fixed or numbers.setdefault(node.name, f"#{len(numbers)}"))
             else:
                 if isinstance(node, (str, bytes)):
                     size += min(len(node), _LONG_TEXT) // 2
@@ -234,22 +301,28 @@ class _Scope:
         for name, value in ast.iter_fields(node):
             if name in _PASSED_OVER:
                 continue
-            if isinstance(value, str) and (
-                _NAMES.get(type(node)) == name
-                # A method of a class of the program, an argument of a function of it.
-                or (isinstance(node, ast.Attribute) and value in self.definitions)
+            if isinstance(value, str) and _NAMES.get(type(node)) == name:
+                yield _Name(value, value)
+            # A method of a class of the program, an argument of a function of it.
+            elif isinstance(value, str) and (
+                (isinstance(node, ast.Attribute) and value in self.members)
                 or (isinstance(node, ast.keyword) and value in self.parameters)
             ):
-                yield _Name(value)
+                yield _Name(value, f"str {value!r}")
+            elif isinstance(node, ast.Delete):  # which formatters write without parentheses
+                yield [part for one in node.targets for part in getattr(one, "elts", [one])]
             elif isinstance(node, (ast.Global, ast.Nonlocal)):
-                yield list(map(_Name, value))
+                yield [_Name(one, one) for one in value]
             else:
                 yield value
 
 
 @dataclass(frozen=True)
 class _Name:
+    """A name, and what it is with its spelling: the same as where it must not change."""
+
     name: str
+    exact: str
 
 
 def _means_nothing(statement: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,17 @@ WHOLE_PROMPT = PROMPT["instruction"] + PROMPT["output"]
 PRINTED = TASK["output"].replace("changes += 1", "changes += 1\n            print changes")
 
 
+HINTED = (
+    TASK["output"]
+    .replace("(values)", "(values: 'dict[int, list[int]]') -> int | None")
+    .replace("changes = 0", "changes: int = 0")
+)
+
+
+def indented(text: str) -> str:
+    return textwrap.indent(text, "    ")
+
+
 CASES: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
     (TASK, [("instruction", "verbatim"), ("output", "verbatim")]),
     ({"output": f"import sys\n{TASK['output']}\nprint(sign_changes([1]))"},
@@ -87,6 +99,39 @@ CASES: list[tuple[dict[str, Any], list[tuple[str, str]]]] = [
      [("instruction", "verbatim"), ("output", "verbatim")]),
     ({"output": "def g(m):\n    d = [y - x for x, y in zip(m, m[1:])]\n"
       "    return max(d, default=0)\n"}, [("output", "renamed")]),
+    # What a syntax tree does not count does not hide a program: annotations, where imports stand,
+    # being a method, or written in a function.
+    ({"output": HINTED}, [("output", "reformatted")]),
+    ({"output": HINTED.replace("changes", "n").replace("values", "given")},
+     [("output", "renamed")]),
+    ({"output": f"class Solution:\n    @staticmethod\n{indented(TASK['output'])}"},
+     [("output", "reformatted")]),
+    ({"output": "class Solution(object):\n"
+      + indented(TASK["output"].replace("(values)", "(self, values)"))},
+     [("output", "reformatted")]),
+    ({"output": "class Solution:\n    # of its own\n    least = 0\n" + indented(
+        TASK["output"].replace("(values)", "(self, values)").replace("< 0", "< self.least"))}, []),
+    ({"output": f"def main():\n{indented(TASK['output'])}    print(sign_changes([1]))\nmain()\n"},
+     [("output", "reformatted")]),
+    ({"output": TASK["output"].replace(":\n", ":\n    import os, sys\n", 1)},
+     [("output", "reformatted")]),
+    # Nor does what others in the program are called.
+    ({"output": f"class Heap:\n    def max(self, default): pass\n\n{WHOLE_PROMPT}"},
+     [("output", "verbatim"), ("output", "verbatim")]),
+    ({"output": "class Heap:\n    def push(self, default): self.gaps = default\n\ndef g(m):\n"
+      "    d = [y - x for x, y in zip(m, m[1:])]\n    return max(d, default=0)\n"},
+     [("output", "renamed")]),
+    # Other characters for white space and punctuation are no other words.
+    ({"instruction": TASK["instruction"].replace(" ", "\u00a0")}, [("instruction", "reformatted")]),
+    ({"instruction": f"It says \u201c{TASK['instruction'][:-1]}\u201d here"},
+     [("instruction", "reformatted")]),
+    ({"instruction": "\ufeff" + TASK["instruction"].replace(".", "\uff01")},
+     [("instruction", "reformatted")]),
+    ({"instruction": "\u0130\u0130\u0130! " + TASK["instruction"]}, [("instruction", "verbatim")]),
+    ({"instruction": f"<p>{TASK['instruction'][:-1]}</p>"}, [("instruction", "reformatted")]),
+    ({"instruction": f"({TASK['instruction'][:-1]}) \"of z\"."}, [("instruction", "reformatted")]),
+    ({"instruction": TASK["instruction"][:-1] + ' "of z".'}, []),
+    ({"instruction": TASK["instruction"][:-1] + "\u2019s value."}, []),
     # A short one is the same with its names, or is none.
     ({"output": "def twice(x):\n    return 2*x\n"}, [("output", "reformatted")]),
     ({"output": "def double(n):\n    return 2*n\n"}, []),
