@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.quality.leaks.parsing import Parser
 from wmtp_assets.quality.leaks.references import References
-from wmtp_assets.quality.leaks.spelling import plain, undressed
+from wmtp_assets.quality.leaks.spelling import dressed, plain, undressed
 from wmtp_assets.quality.leaks.tokens import (
     Hashes,
     Numbers,
@@ -292,6 +292,7 @@ def _whole_programs(outputs: Sequence[str], first: int) -> tuple[Hashes, Numbers
 
 def undressed_of(programs: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
     """Which of some programs hold what their syntax trees do not count, and these without it."""
-    found = [(at, undressed(without_unseen(one))) for at, one in enumerate(programs)]
+    dressed_ones = [(at, one) for at, one in enumerate(programs) if dressed(one)]
+    found = [(at, undressed(without_unseen(one))) for at, one in dressed_ones]
     some = [(at, text) for at, text in found if text is not None]
     return [at for at, _ in some], [text for _, text in some]

@@ -74,18 +74,24 @@ _BARE: Final = re.compile(
 _ANNOTATED: Final = re.compile(rb"\s*(\*{0,2}\s*\w+)\s*:[^=]*")
 
 
+def dressed(code: bytes, imports: bool = False) -> bool:
+    """Whether `undressed` may change a program; fast, and also right where `code` still has its
+    strings and comments."""
+    return (
+        any(hint in code for hint in _HINTS)
+        or (_IMPORT if imports else _WITHIN).search(code) is not None
+        or _PARAMETER.search(code) is not None
+        or _ASSIGNED.search(code) is not None
+    )
+
+
 def undressed(code: bytes, imports: bool = False) -> bytes | None:
     """A program without strings and comments (`code`) once more, without annotations and imports,
     and its methods as functions: without their class, `self` and decorators. None where that
     changes nothing; imports count where they are indented, or as `imports` says. Not exact: what it
     gives is compared with what it gives of others."""
     code = b"\n" + code
-    if not (
-        any(hint in code for hint in _HINTS)
-        or _PARAMETER.search(code)
-        or _ASSIGNED.search(code)
-        or (_IMPORT if imports else _WITHIN).search(code)
-    ):
+    if not dressed(code, imports):
         return None
     text = _CLASS.sub(b" ", _STATIC.sub(b" ", _IMPORT.sub(b"\n", code)))
     text = _SIGNATURE.sub(_signature, _FIRST.sub(b"(", text))
