@@ -144,7 +144,11 @@ def test_every_distribution_that_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = {
-        _plain(line) for line in [*project["dependencies"], *extras["sign"], *extras["lineage"]]
+        _plain(line)
+        for line in [
+            *project["dependencies"],
+            *(one for name in ("sign", "lineage", "postgres") for one in extras[name]),
+        ]
     }
     distributions = packages_distributions()
     missing = {

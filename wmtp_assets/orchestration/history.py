@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -40,6 +40,7 @@ _UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_of_the_last = ExitStack()  # the lock of `execute_until_exit`
 _BEGUN = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
@@ -58,10 +59,22 @@ def shown_in_history(instance: dg.DagsterInstance) -> Iterator[str]:
     ended = threading.Event()
 
     def show() -> None:
-        while not ended.wait(1) and not show_in_timeline(instance, run_id):
-            continue
+        while not ended.wait(1):
+            with suppress(Exception):  # a database that is restarted: tried again
+                if show_in_timeline(instance, run_id):
+                    return
 
-    with interrupts.before_ending(cancel), executing(run_id):
+    def end() -> bool:
+        """Whether the history knows the run's end; one that it could not be told is told now."""
+        with suppress(Exception):
+            show_in_timeline(instance, run_id)
+            run = instance.get_run_by_id(run_id)
+            if run is not None and not run.is_finished:
+                report_gone(instance, run)
+            return True
+        return False  # the next start tells it, of a lock that nobody holds
+
+    with interrupts.before_ending(cancel), executing(run_id, has_ended=end):
         thread = threading.Thread(target=show, daemon=True)
         thread.start()
         try:
@@ -69,26 +82,45 @@ def shown_in_history(instance: dg.DagsterInstance) -> Iterator[str]:
         finally:
             ended.set()
             thread.join()
-            show_in_timeline(instance, run_id)
 
 
 @contextmanager
-def executing(run_id: str) -> Iterator[None]:
+def executing(run_id: str, *, has_ended: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """While the block runs, this process is known to be the one that executes the run.
 
-    Not where the disk refuses the lock: a run goes on without.
+    Not where the disk refuses the lock: a run goes on without. Where the run `has_ended` no trace
+    is left; else it `is_gone` from then on.
     """
-    path, ours = _lock_of(run_id), False
     with ExitStack() as stack:
-        if path is not None:
-            with suppress(OSError, WmtpError):
-                claim = stack.enter_context(exclusive_now(path, machines=False))
-                ours = claim is not None
+        ours = _hold(run_id, stack)
         try:
             yield
         finally:
-            if ours and path is not None:
-                _remove(path)
+            if ours and has_ended():
+                _remove(ours)
+
+
+def execute_until_exit(run_id: str) -> None:
+    """From now until it ends, or executes another run, this process is the one that executes this.
+
+    For a run whose end is written by others, after all that we can wrap. The lock is removed when
+    `wmtp` or the page starts next.
+    """
+    global _of_the_last
+    stack = ExitStack()
+    if _hold(run_id, stack):
+        _of_the_last.close()
+        _of_the_last = stack
+
+
+def _hold(run_id: str, stack: ExitStack) -> Path | None:
+    """Takes the lock of a run until the stack is closed; None where that is refused."""
+    path = _lock_of(run_id)
+    if path is not None:
+        with suppress(OSError, WmtpError):
+            if stack.enter_context(exclusive_now(path, machines=False)) is not None:
+                return path
+    return None
 
 
 def show_in_timeline(instance: dg.DagsterInstance, run_id: str) -> bool:
@@ -134,7 +166,7 @@ def end_dead_runs(instance: dg.DagsterInstance, *, none_is_launched: bool = Fals
             continue
         report_gone(instance, run)
         ended.append(run.run_id)
-    _remove_locks_of_the_dead(instance)
+    remove_locks_of_the_dead(instance)
     return ended
 
 
@@ -146,7 +178,8 @@ def report_gone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
         instance.report_run_failed(run, GONE)
 
 
-def _remove_locks_of_the_dead(instance: dg.DagsterInstance) -> None:
+def remove_locks_of_the_dead(instance: dg.DagsterInstance) -> None:
+    """Removes the locks, which nobody holds any more, of runs that have ended."""
     there = os.environ.get("DAGSTER_HOME")
     for path in running_folder(Path(there)).glob("*") if there else ():
         run = instance.get_run_by_id(path.name)

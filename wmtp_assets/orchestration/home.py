@@ -14,7 +14,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -23,6 +23,13 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.settings import absolute
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.orchestration.names import STATE, state_of
+from wmtp_assets.orchestration.postgres import (
+    connections_kept,
+    is_package_missing,
+    one_warning,
+    other_owner,
+    problem_of,
+)
 from wmtp_assets.orchestration.quick_history import quick_history
 from wmtp_assets.storage.locks import exclusive
 
@@ -96,21 +103,60 @@ def open_instance(*, for_good: bool = False) -> Iterator[dg.DagsterInstance]:
     keep them all open.
 
     One process at a time opens a home: the first makes its databases, and two that make them at
-    once leave ones that no later process can open.
+    once leave ones that no later process can open. HomeError is also raised from the block, for
+    a history in Postgres whose server fails.
     """
     where = Path(os.environ.get("DAGSTER_HOME", "."))
-    with _locked(where):
+    with ExitStack() as stack:
+        with _locked(where):
+            try:
+                with one_warning():
+                    instance = stack.enter_context(dg.DagsterInstance.get())
+                owner = other_owner(instance, state_of(where))
+            except Exception as error:  # YAML's, Dagster's, SQLAlchemy's: a person wrote it
+                raise _unusable(where, error) from error
+        if owner is not None:
+            raise _of_another_home(where, *owner)
+        if not for_good:
+            stack.enter_context(quick_history())
+            stack.enter_context(connections_kept(instance))
         try:
-            instance = dg.DagsterInstance.get()
-        except Exception as error:  # YAML's, Dagster's, SQLAlchemy's: a person wrote it
-            raise HomeError(
-                "Dagster cannot use its home",
-                found=" ".join(str(error).split()) or type(error).__name__,
-                where=where,
-                hint=_remedy(where, str(error)),
-            ) from error
-    with instance, nullcontext() if for_good else quick_history():
-        yield instance
+            yield instance
+        except Exception as error:
+            if isinstance(error, WmtpError) or problem_of(error) is None:
+                raise
+            raise _unusable(where, error) from error
+
+
+def _unusable(where: Path, error: Exception) -> HomeError:
+    said = problem_of(error)
+    if said is not None:
+        hint = (
+            "PGHOST, PGPORT, PGDATABASE, PGUSER and PGPASSWORD (or PGPASSFILE) say where the "
+            "server is and who asks; they are right when `psql -c 'select 1'` answers. "
+            "What was made is kept: the same command continues."
+        )
+    elif is_package_missing(error):
+        hint = "`pip install 'wmtp-assets[postgres]'`"
+    else:
+        hint = _remedy(where, str(error))
+    return HomeError(
+        "Dagster cannot use its home" if said is None else "Dagster's history in Postgres fails",
+        found=said or " ".join(str(error).split()) or type(error).__name__,
+        where=where,
+        hint=hint,
+    )
+
+
+def _of_another_home(where: Path, owner: str, command: str) -> HomeError:
+    return HomeError(
+        "The history in this Postgres database belongs to another Dagster home",
+        expected="a database for each home: the page of one would end the runs of the other",
+        found=f"the history of {owner}",
+        where=where,
+        hint="`createdb wmtp_2 && export PGDATABASE=wmtp_2` (with a name of your choice). Where "
+        f"that home is gone, or this is a copy of it: `{command}`",
+    )
 
 
 def _base(values: Mapping[str, str]) -> Path:

@@ -10,7 +10,8 @@ import dagster as dg
 
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.orchestration.gate_status import GateWatch
-from wmtp_assets.orchestration.history import executing
+from wmtp_assets.orchestration.history import execute_until_exit
+from wmtp_assets.orchestration.postgres import connections_kept
 from wmtp_assets.orchestration.quick_history import quick_history
 
 
@@ -34,7 +35,9 @@ class OneProcess(dg.Executor):
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         """Runs the steps. Raises RunConfigError, before the first, for an unknown name."""
         check_names(plan_context.run_config, self._known)
-        with executing(plan_context.run_id), quick_history():
+        # Dagster writes the run's end after this: killed before that, it must not stay "started".
+        execute_until_exit(plan_context.run_id)
+        with quick_history(), connections_kept(plan_context.instance):
             for event in self._inner.execute(plan_context, execution_plan):
                 self._gate.see(event)
                 yield event

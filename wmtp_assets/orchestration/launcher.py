@@ -12,12 +12,18 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 import dagster as dg
 
 from wmtp_assets import interrupts
 from wmtp_assets.orchestration.dagster_internals import CheckRunHealthResult, WorkerStatus
-from wmtp_assets.orchestration.history import GONE, is_gone, process_of
+from wmtp_assets.orchestration.history import (
+    GONE,
+    is_gone,
+    process_of,
+    remove_locks_of_the_dead,
+)
 
 _GRACE_SECONDS = 10  # between asking a run to end and killing it
 
@@ -29,6 +35,12 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
     def supports_check_run_worker_health(self) -> bool:
         """True: Dagster's monitoring then marks a run as failed whose process is gone."""
         return True
+
+    def launch_run(self, context: Any) -> None:
+        """Starts the run. The locks of those that have ended are removed on this occasion."""
+        if self.has_instance:
+            remove_locks_of_the_dead(self._instance)
+        super().launch_run(context)
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run's process is there; a run that is just being started has none yet."""

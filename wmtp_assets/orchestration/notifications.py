@@ -30,6 +30,7 @@ from wmtp_assets.orchestration.dagster_internals import RUNLESS_RUN_ID
 from wmtp_assets.orchestration.failures import words_of
 from wmtp_assets.orchestration.gate_status import CHECK as GATE
 from wmtp_assets.orchestration.gate_status import READY_CHECK
+from wmtp_assets.orchestration.postgres import is_in_postgres
 from wmtp_assets.orchestration.presentation import WHAT_TO_DO
 from wmtp_assets.storage.digests import digest_of
 
@@ -39,6 +40,9 @@ _EVERY_SECONDS = 30
 _TRIES = 6
 _FIRST_WAIT, _LONGEST_WAIT = 60.0, 3600.0  # seconds; doubled after each failure
 _AT_ONCE = 5  # messages per tick, accepted or not
+# Postgres gives an event its id before others can see it: one with a lower id may appear after it,
+# below the cursor. An event waits that long, in seconds, for those before it.
+_SETTLED = 5.0
 _TICK_SECONDS = 20.0  # when no further message is begun: a tick may take a minute
 _End = Literal[
     dg.DagsterEventType.RUN_FAILURE,
@@ -245,7 +249,11 @@ def _next(instance: dg.DagsterInstance, place: Place) -> _Event | None:
     entry, cursor = _outside(instance, cursor)
     if entry is not None:
         events.append(_Event(_OUTSIDE, cursor, entry))
-    return min(events, key=lambda event: event.entry.timestamp, default=None)
+    oldest_new = min(events, key=lambda event: event.entry.timestamp, default=None)
+    if oldest_new is not None and is_in_postgres(instance):
+        settled = oldest_new.entry.timestamp <= time.time() - _SETTLED
+        return oldest_new if settled else None
+    return oldest_new
 
 
 def _message_of(

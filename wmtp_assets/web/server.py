@@ -18,6 +18,7 @@ from wmtp_assets.artifacts.settings import Settings
 from wmtp_assets.orchestration.history import end_dead_runs
 from wmtp_assets.orchestration.home import open_instance
 from wmtp_assets.orchestration.names import LOCATION
+from wmtp_assets.orchestration.postgres import connections_kept
 from wmtp_assets.web.application import page_application
 from wmtp_assets.web.code_location import keep_loaded
 from wmtp_assets.web.dagster_internals import (
@@ -50,6 +51,7 @@ def main() -> None:
     )
     with (
         open_instance(for_good=True) as instance,
+        connections_kept(instance, statement_ms=15_000),
         WorkspaceProcessContext(
             instance,
             version="",
@@ -63,9 +65,6 @@ def main() -> None:
         keep_loaded(
             lambda: client.get_server_id(timeout=ANSWER_WITHIN_SECONDS),
             lambda: workspace.reload_code_location(LOCATION),
-        )
-        instance.optimize_for_webserver(
-            statement_timeout=15_000, pool_recycle=3_600, max_overflow=20
         )
         app: ASGIApp = page_application(workspace, own_routes(project))
         if not arguments.no_token:

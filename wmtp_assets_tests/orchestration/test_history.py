@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -19,9 +20,11 @@ from dagster._core.launcher.base import WorkerStatus
 from wmtp_assets.orchestration import launcher as launcher_module
 from wmtp_assets.orchestration.history import (
     end_dead_runs,
+    execute_until_exit,
     executing,
     is_gone,
     process_of,
+    shown_in_history,
 )
 from wmtp_assets.orchestration.launcher import LocalRunLauncher
 
@@ -95,6 +98,42 @@ def test_a_run_whose_process_was_killed_is_ended_and_no_other(
     assert status_of(instance, starting) == "STARTING"
     assert status_of(instance, alive) == "STARTED"
     assert list((tmp_path / ".dagster" / "running").iterdir()) == []
+
+
+def test_a_run_whose_end_the_history_could_not_be_told_is_ended_later(
+    instance: dg.DagsterInstance,
+) -> None:
+    run_id = a_run(instance)
+    with executing(run_id, has_ended=lambda: False):  # the database failed
+        assert not is_gone(run_id)
+    assert is_gone(run_id)
+    assert end_dead_runs(instance) == [run_id]
+
+
+def test_an_error_that_ends_a_command_ends_its_run(instance: dg.DagsterInstance) -> None:
+    with suppress(OSError), shown_in_history(instance) as run_id:
+        instance.create_run_for_job(idle, run_id=run_id, status=STARTED)
+        raise OSError("lost")
+    assert status_of(instance, run_id) == "FAILURE"
+    assert process_of(run_id) is None
+    assert not is_gone(run_id)
+
+
+def test_a_process_executes_a_run_until_it_ends_or_executes_another(
+    instance: dg.DagsterInstance,
+) -> None:
+    """What executes steps does not see the run's end, which must be written before it is over."""
+    first, second = a_run(instance), a_run(instance)
+    execute_until_exit(first)
+    assert process_of(first) == os.getpid()
+    execute_until_exit(second)
+    assert is_gone(first)
+    assert end_dead_runs(instance) == [first]
+    process = FORK.Process(target=os._exit, args=(0,))  # holds none of it
+    process.start()
+    process.join()
+    assert process_of(second) == os.getpid()
+    execute_until_exit(first)
 
 
 def test_dagsters_monitoring_is_told_whether_a_run_lives(instance: dg.DagsterInstance) -> None:

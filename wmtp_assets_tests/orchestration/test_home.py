@@ -15,6 +15,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
@@ -246,7 +247,18 @@ def test_a_home_with_settings_for_the_page_alone_is_refused_and_the_remedy_works
 
 
 def test_the_checkout_and_the_package_ship_one_configuration() -> None:
-    assert (CHECKOUT / "dagster.yaml").read_bytes() == OURS.read_bytes()
+    for path in (OURS, OURS.with_name("dagster.postgres.yaml")):
+        assert (CHECKOUT / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_configuration_for_postgres_differs_in_the_storage_alone() -> None:
+    usual = yaml.safe_load(OURS.read_bytes())
+    other = yaml.safe_load(OURS.with_name("dagster.postgres.yaml").read_bytes())
+    del usual["storage"]
+    (url,) = other.pop("storage")["postgres"].values()
+    assert other == usual
+    # Who asks, and with which password, is said by the environment.
+    assert re.fullmatch(r"postgresql\+psycopg2:///\?[a-z_=&0-9]*", url)
 
 
 def test_an_installed_package_keeps_its_history_with_the_user(tmp_path: Path) -> None:

@@ -119,25 +119,30 @@ def wmtp() -> str:
 
 @contextlib.contextmanager
 def running_page(
-    root: Path, *options: str, poll_seconds: int | None = None, **environment: str
+    root: Path,
+    *options: str,
+    poll_seconds: int | None = None,
+    config: str = "dagster.yaml",
+    **environment: str,
 ) -> Iterator[Page]:
     """Starts `wmtp ui` below `root` and ends it; the environment is the given one and no more.
 
-    `poll_seconds`: how often the daemon looks whether runs live.
+    `poll_seconds`: how often the daemon looks whether runs live. `config`: the checkout's file that
+    becomes the home's dagster.yaml.
     """
     for name in ("home", "storage", "user", "outside", "tmp"):
         (root / name).mkdir()
-    for name in ("dagster.yaml", "workspace.yaml"):
-        shutil.copy(CHECKOUT / name, root / "home")
+    shutil.copy(CHECKOUT / config, root / "home" / "dagster.yaml")
+    shutil.copy(CHECKOUT / "workspace.yaml", root / "home")
     if poll_seconds is not None:
-        config = root / "home" / "dagster.yaml"
+        written = root / "home" / "dagster.yaml"
         text, count = re.subn(
             r"poll_interval_seconds: \d+",
             f"poll_interval_seconds: {poll_seconds}",
-            config.read_text(encoding="utf-8"),
+            written.read_text(encoding="utf-8"),
         )
         assert count == 1
-        config.write_text(text, encoding="utf-8")
+        written.write_text(text, encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
