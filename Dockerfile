@@ -4,9 +4,10 @@
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
-# Where torch comes from. With an empty value it is the package index's own build: for Linux on the
-# public index that is CUDA's, and the image grows by some gigabytes.
-ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+# Where torch comes from, beside the package index: give PyTorch's index of CPU builds. The public index
+# serves CUDA's build for Linux, with which the image grows by some gigabytes: TORCH=any takes it.
+ARG PIP_EXTRA_INDEX_URL=
+ARG TORCH=cpu
 ARG EXTRAS=sign
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
@@ -16,6 +17,9 @@ RUN python -m venv /opt/wmtp \
     && mkdir wmtp_assets && touch wmtp_assets/__init__.py \
     && /opt/wmtp/bin/python -m pip install --constraint constraints.txt ".[${EXTRAS}]" \
     && /opt/wmtp/bin/python -m pip uninstall --yes wmtp-assets
+RUN [ "$TORCH" != cpu ] \
+    || /opt/wmtp/bin/python -c "import sys, torch; sys.exit(torch.version.cuda and \
+'This is the CUDA build of torch: give --build-arg PIP_EXTRA_INDEX_URL= with the index of CPU builds, or --build-arg TORCH=any')"
 COPY wmtp_assets wmtp_assets
 RUN /opt/wmtp/bin/python -m pip install --no-deps --constraint constraints.txt . \
     && /opt/wmtp/bin/wmtp --help > /dev/null

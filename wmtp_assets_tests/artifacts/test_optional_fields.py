@@ -46,7 +46,9 @@ def everything(known: dict[str, Any]) -> dict[str, Any]:
             "commits_only": True,
             "models": {name: catalog.models[name] for name in MODELS},
             "datasets": {
-                "codecontests": kept.model_copy(update={"splits": {"valid": kept.splits["valid"]}}),
+                "codecontests": kept.model_copy(
+                    update={"splits": {"valid": kept.splits["valid"]}, "quality": None}
+                ),
                 "humaneval": catalog.datasets["humaneval"],
             },
         }
@@ -67,6 +69,10 @@ def everything(known: dict[str, Any]) -> dict[str, Any]:
                 file |= {key: files[file["path"]][key] for key in ("size", "sha256")}
     code, human = value["datasets"]["codecontests"], value["datasets"]["humaneval"]
     code["small"] = {"rows": {"valid": 32}, "seed": 7}
+    code["quality"] = {
+        "execute": {"rows": {"valid": 8}, "seed": 7, "on_request": True},
+        "duplicates": ["valid"],
+    }
     human |= {"max_tokens": 4096, "status": "optional"}
     human["upstream"]["gated"] = True
     files = known[f"datasets/{human['upstream']['repository']}"]["files"]
