@@ -49,6 +49,7 @@ CODE, MBPP, HUMANEVAL = (
 DECISIONS = {
     "difficulty_in_training_range",
     "labels_hold",
+    "no_leaks",
     "overlap_between_splits",
     "references_pass",
     "training_apart_from_evaluation",
@@ -121,16 +122,19 @@ def miscounted(fault: Fault) -> Fault:
 # Faults of the disk.
 
 
-def also_flipped(fault: Fault, file: str) -> Fault:
+def also_flipped(fault: Fault, file: str, behind: bytes = b"") -> Fault:
     """`fault`, with a fact more in the receipt, and then a byte of one of the files flipped below
-    it: its last digit, so that JSON and YAML stay what they are."""
+    it: its last digit, so that JSON and YAML stay what they are, or the first one that follows
+    `behind`."""
     fault = miscounted(fault)
 
     def apply(project: Project) -> None:
         fault.apply(project)
         path = project.store.path(fault.artifact) / file
-        digits = [at for at, byte in enumerate(path.read_bytes()) if byte in b"0123456789"]
-        flip(path, digits[-1])
+        data = path.read_bytes()
+        start = data.rindex(behind) if behind else 0
+        digits = [at for at, byte in enumerate(data) if at >= start and byte in b"0123456789"]
+        flip(path, digits[0 if behind else -1])
 
     return replace(fault, apply=apply, checks=(*fault.checks, "files_unchanged"))
 
