@@ -368,6 +368,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     ),
     Kind.DATASET_CARD: ArtifactKind(
         make=cards.write_dataset_card,
+        code_version="2",  # what every field means
         loaded_as=Handle,
         facts=facts.of_dataset_card,
         checks="wmtp_assets.artifacts.checks.cards:DATASET_CARDS",
@@ -445,6 +446,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
     ),
     Kind.QUALITY_CARD: ArtifactKind(
         make=cards.write_quality_card,
+        code_version="2",  # what verdicts mean, the protocol, rows per cluster and class
         loaded_as=Handle,
         facts=facts.of_quality_card,
         checks="wmtp_assets.artifacts.checks.cards:QUALITY_CARDS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -235,6 +236,24 @@ def metadata(name: str, catalog: Catalog) -> Mapping[str, Any]:
             "dropped": {f"{HOSTILE}{number}": HOSTILE for number in range(25)},
         },
     }
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_a_card_says_what_every_field_means(layout: str) -> None:
+    whole = evidence(terms_of(load_catalog("full"), "codecontests"))
+    for row_format in (FORMATS[layout], FORMATS[layout].of("current")):
+        dataset = dataclasses.replace(whole, row_format=row_format)
+        fields = dataset_card(dataset).decode().partition("## Fields")[2].partition("\n## ")[0]
+        assert [one for one in fields.splitlines() if one.endswith("|  |")] == []
+        sets = json.loads(croissant_json(dataset))["recordSet"]
+        (rows,) = (one for one in sets if one["name"] == "train")
+        described = [
+            field["name"]
+            for one in rows["field"]
+            for field in one.get("subField", [one])
+            if not field.get("description")
+        ]
+        assert described == []
 
 
 def test_a_card_of_the_real_thing_states_its_licence_in_the_hubs_words() -> None:

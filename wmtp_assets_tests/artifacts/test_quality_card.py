@@ -22,6 +22,7 @@ from wmtp_assets.catalog.schema import Execution, Quality
 from wmtp_assets.corpora.annotations import about, write_annotation
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.row_index import RowIndex
+from wmtp_assets.execution.tasks import Verdict
 from wmtp_assets.storage.errors import StorageError
 
 CODE = "datasets/codecontests"
@@ -58,6 +59,7 @@ def rates(rows: RowIndex) -> dict[str, Any]:
             | {"rate": None, "low": None, "high": None},
         ],
         "apart": {"several_answers": {"correct": 3, "incorrect": 0}},
+        "protocol": {"seed": 42, "interpreter": HOSTILE, "python2": ""},
         "published": [{"what": HOSTILE, "figures": {"true_positive": 0.8505}, "protocol": HOSTILE}],
     }
 
@@ -109,10 +111,12 @@ def test_it_states_what_the_files_say_and_nothing_else(found_out: Project, tmp_p
     assert "**Generated sample, not the real data.**" in text
     assert "| all | correct, and pass | 36 of 40 | 90.00 % | 76.95 % to 96.04 % |" in text
     assert "source 2" not in text, "no row of it was judged"
-    assert "| several answers | correct | 3 |" in text
-    assert "1 rows hold texts of evaluation sets, in 1 pairs." in text
+    assert "| problem with several correct answers | correct | 3 |" in text
+    assert "1 rows hold texts of evaluation sets, in 1 pairs: `train_leaks.parquet`" in text
     assert "| mbpp test | renamed | output | 1 | 1 |" in text
     assert "381 rows are in 380 clusters; the largest has 2." in text
+    kept = "one per cluster and class leaves 380, 187 correct and 193 incorrect."
+    assert f"One row per cluster leaves 380; {kept}" in text
     train, valid = text.partition("## train")[2].split("## valid")
     assert "No row was executed." in train
     assert "No row was compared with evaluation sets." in valid
@@ -124,6 +128,21 @@ def test_it_states_what_the_files_say_and_nothing_else(found_out: Project, tmp_p
         assert receipt.files[f"{split}.jsonl"].sha256 in text
     assert figures["valid"]["labels"]["rates"][0]["rate"] == 0.9
     assert figures["valid"]["clusters"] is None
+
+
+def test_it_says_what_a_verdict_means_and_how_rows_were_executed(
+    found_out: Project, tmp_path: Path
+) -> None:
+    """Who quotes a rate from this page has its protocol, and what "failed" is, on this page."""
+    written(found_out, tmp_path / "card")
+    text = (tmp_path / "card/README.md").read_text("utf-8")
+    defined = text.partition("| verdict | meaning |")[2].partition("\n\n")[0]
+    for verdict in Verdict:
+        assert str(verdict).replace("_", " ") in defined
+    assert "| seed | 42 |" in text
+    assert "| Python 2 | none |" in text
+    assert text.count("What others published") == 1
+    assert "python2" not in text
 
 
 def test_words_in_the_files_stay_text(found_out: Project, tmp_path: Path) -> None:
@@ -146,8 +165,12 @@ def test_what_is_about_other_rows_is_not_stated(found_out: Project, tmp_path: Pa
 
 
 def test_it_waits_for_what_it_is_about(copied: Project, tmp_path: Path) -> None:
-    asked = Project(asking(copied.catalog), copied.storage, copied.hub_spec)
-    with pytest.raises(StorageError, match="codecontests_train_leaks"):
+    dataset = copied.catalog.datasets["codecontests"]
+    quality = Quality(duplicates=("train", "valid"))  # those of valid are not there
+    wanted = {"codecontests": dataset.model_copy(update={"quality": quality})}
+    catalog = copied.catalog.model_copy(update={"datasets": {**copied.catalog.datasets, **wanted}})
+    asked = Project(catalog, copied.storage, copied.hub_spec)
+    with pytest.raises(StorageError, match="codecontests_valid_duplicates"):
         written(asked, tmp_path / "card")
 
 
@@ -185,4 +208,7 @@ def test_it_is_on_request_where_what_it_is_about_is(project: Project, on_request
         "datasets_v2/codecontests/quality/figures.json",
         "datasets_v2/codecontests/quality/README.md",
     ]
-    assert CARD not in project.artifacts
+    dataset = project.catalog.datasets["codecontests"].model_copy(update={"quality": None})
+    datasets = {**project.catalog.datasets, "codecontests": dataset}
+    nothing = project.catalog.model_copy(update={"datasets": datasets})
+    assert CARD not in Project(nothing, project.storage).artifacts

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from wmtp_assets.artifacts.evidence.dataset_card import DatasetEvidence, SplitEvidence
+from wmtp_assets.artifacts.evidence.dataset_card import DatasetEvidence, SplitEvidence, meaning_of
 from wmtp_assets.catalog.licences import OwnerTerms
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.storage.atomic import json_bytes
@@ -204,11 +204,12 @@ def _record_set(dataset: DatasetEvidence, split: SplitEvidence) -> dict[str, obj
 def _field(split: SplitEvidence, path: Sequence[str], rule: Mapping[str, Any]) -> dict[str, object]:
     """A field of a row, or one within another: the column that has it, and where in its value."""
     column, *inner = path
+    meaning = meaning_of(".".join(path), rule)
     field: dict[str, object] = {
         "@type": "cr:Field",
         "@id": f"{split.name}/{'/'.join(path)}",
         "name": path[-1],
-        **({"description": rule["description"]} if "description" in rule else {}),
+        **({"description": meaning} if meaning else {}),
     }
     if rule.get("type") == "object":
         within = [_field(split, (*path, name), one) for name, one in rule["properties"].items()]

@@ -35,6 +35,13 @@ _REASONS: Final[Mapping[str, str]] = {
     "too_long_by_count": "too long",
     "other_reasons": "for other reasons",
 }
+# What a field is that every format with it declares by its type alone; schema.json says no more.
+_MEANINGS: Final[Mapping[str, str]] = {
+    "is_correct": "The source's own verdict on the solution.",
+    "metadata.source": "The dataset that the row is from.",
+    "metadata.difficulty": "The source's number; of code_contests it is no scale across sites.",
+    "metadata.has_tests": "Whether the source has tests, or a checker, for the problem.",
+}
 _SIZES: Final = (
     *((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K")),
     *((1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M")),
@@ -202,8 +209,10 @@ def _fields(dataset: DatasetEvidence) -> str:
     for name, rule in rules.items():
         within = rule["properties"] if rule.get("type") == "object" else {"": rule}
         lines += [
-            (as_code(f"{name}.{one}".rstrip(".")), _type(inner), _meaning(inner))
-            for one, inner in within.items()
+            (as_code(field), _type(inner), meaning_of(field, inner))
+            for field, inner in (
+                (f"{name}.{one}".rstrip("."), inner) for one, inner in within.items()
+            )
         ]
     return "## Fields\n\n" + table(("field", "type", "meaning"), lines)
 
@@ -214,8 +223,9 @@ def _type(rule: Mapping[str, Any]) -> str:
     return "list of strings" if rule["type"] == "array" else str(rule["type"])
 
 
-def _meaning(rule: Mapping[str, Any]) -> str:
-    return str(rule.get("description", ""))
+def meaning_of(field: str, rule: Mapping[str, Any]) -> str:
+    """What a field is, in words: by its rule, or by its name, such as metadata.difficulty."""
+    return str(rule.get("description") or _MEANINGS.get(field, ""))
 
 
 def _left_out(dataset: DatasetEvidence) -> str:

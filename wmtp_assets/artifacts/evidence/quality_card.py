@@ -21,6 +21,37 @@ from wmtp_assets.quality.figures.split import Figures, as_json
 from wmtp_assets.storage.atomic import json_bytes
 
 _WORDS: Final = 1000  # characters of a protocol
+_READING: Final = """## How to read this, and how to cite it
+
+The true positive rate is the share that passes, of judged rows that are labelled correct; the true
+negative rate the share that does not pass, of judged rows that are labelled incorrect; of rows
+without a class the share that passes is given. A rate says that labels and tests agree; where they
+do not, either may be wrong. Intervals are Wilson's, at 95 %: they take rows for independent, which
+solutions of one problem are not.
+
+| verdict | meaning |
+| --- | --- |
+| passed | every test |
+| failed | another output than the stored one, an error, or a forbidden system call |
+| time, memory | over the limit |
+| not runnable | it could not be tried: neither right nor wrong, and in no rate |
+
+Outputs of programs are compared token by token, white space aside; decimal numbers within 1e-6.
+Cite a figure with its interval, how many rows were judged and drawn, the protocol, and the SHA-256
+of the rows. Every figure is in `figures.json`; every drawn row's verdict, and the reason for it, in
+`{split}_verdicts.parquet`.
+"""
+_PROTOCOL: Final[Mapping[str, str]] = {
+    "rows": "rows drawn",
+    "strata": "drawn by",
+    "passes": "a row passes",
+    "harness": "version of the harness",
+    "python2": "Python 2",
+}
+_APART: Final[Mapping[str, str]] = {
+    "several_answers": "problem with several correct answers",
+    "python2": "Python 2",
+}
 _AGREES: Final[Mapping[str, str]] = {
     "correct": "correct, and pass",
     "incorrect": "incorrect, and do not pass",
@@ -54,10 +85,9 @@ def quality_card(dataset: QualityEvidence) -> bytes:
     parts = [
         f"# {dataset.name}: what was found out about its rows\n",
         *([f"{SAMPLE}\n"] if dataset.sample else []),
-        "Rates have 95 % Wilson intervals; each file states the protocol that it was made by. Cite "
-        "figures with the SHA-256 of the rows that they are of. All of them are in "
-        "`figures.json`.\n",
+        *([_READING] if any(split.labels for split in dataset.splits) else []),
         *(_split(dataset, split) for split in dataset.splits),
+        *_published(dataset.splits),
     ]
     return "\n".join(parts).encode()
 
@@ -67,7 +97,9 @@ def _split(dataset: QualityEvidence, split: Figures) -> str:
         f"## {split.split}\n",
         f"{split.rows:,} rows, SHA-256 {as_code(dataset.rows[split.split])}.\n",
         *(_labels(dataset, split.labels) if split.labels else ["No row was executed.\n"]),
-        _leaks(split.leaks) if split.leaks else "No row was compared with evaluation sets.\n",
+        _leaks(split.split, split.leaks)
+        if split.leaks
+        else "No row was compared with evaluation sets.\n",
         _clusters(split.clusters) if split.clusters else "No rows were compared with each other.\n",
     ]
     return "\n".join(parts)
@@ -100,38 +132,40 @@ def _labels(dataset: QualityEvidence, labels: Labels) -> list[str]:
     ]
     parts.append(table(("class", *map(_words, _names(labels.verdicts))), counted))
     apart = [
-        (_words(why), as_markdown(of), f"{count:,}")
+        (_APART.get(why) or _words(why), as_markdown(of), f"{count:,}")
         for why, counts in labels.apart.items()
         for of, count in counts.items()
         if count
     ]
     if apart:
         parts += ["Counted in no rate:\n", table(("why", "class", "rows"), apart)]
-    if labels.published:
-        parts += ["What others published, by protocols of their own:\n", _published(labels)]
-    return parts
+    stated = [
+        (_PROTOCOL.get(name) or _words(name), as_markdown(str(value), _WORDS) or "none")
+        for name, value in labels.protocol.items()
+    ]
+    return [*parts, *([table(("protocol", ""), stated)] if stated else [])]
 
 
-def _published(labels: Labels) -> str:
-    return table(
-        ("of", "figures", "protocol"),
-        [
-            (
-                as_markdown(one.what, _WORDS),
-                ", ".join(
-                    f"{_words(name)} {_percent(value)}" for name, value in one.figures.items()
-                ),
-                as_markdown(one.protocol, _WORDS),
-            )
-            for one in labels.published
-        ],
+def _published(splits: Sequence[Figures]) -> list[str]:
+    """Rates of others, which are the same beside every split."""
+    known = dict.fromkeys(
+        (
+            as_markdown(one.what, _WORDS),
+            ", ".join(f"{_words(name)} {_percent(value)}" for name, value in one.figures.items()),
+            as_markdown(one.protocol, _WORDS),
+        )
+        for split in splits
+        if split.labels
+        for one in split.labels.published
     )
+    head = "## What others published, by protocols of their own\n"
+    return [head, table(("of", "figures", "protocol"), known)] if known else []
 
 
-def _leaks(leaks: Leaks) -> str:
+def _leaks(split: str, leaks: Leaks) -> str:
     head = (
         f"### Leaks\n\n{leaks.rows:,} rows hold texts of evaluation sets, in {leaks.pairs:,} "
-        "pairs.\n"
+        f"pairs: `{split}_leaks.parquet` has a line for each.\n"
     )
     if not leaks.counts:
         return head
@@ -149,10 +183,14 @@ def _leaks(leaks: Leaks) -> str:
 
 
 def _clusters(clusters: Clusters) -> str:
-    return (
+    said = (
         f"### Near-duplicates\n\n{clusters.rows:,} rows are in {clusters.clusters:,} clusters; the "
-        f"largest has {clusters.largest:,}. One row per cluster leaves {clusters.clusters:,}.\n"
+        f"largest has {clusters.largest:,}. One row per cluster leaves {clusters.clusters:,}"
     )
+    if kept := clusters.per_class:
+        counts = " and ".join(f"{count:,} {name}" for name, count in kept.items())
+        said += f"; one per cluster and class leaves {sum(kept.values()):,}, {counts}"
+    return f"{said}.\n"
 
 
 def _value(row_format: DatasetFormat, rate: Rate) -> str:

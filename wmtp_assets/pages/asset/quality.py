@@ -120,6 +120,9 @@ def of_duplicates(project: Project, artifact: Artifact, folder: Path, receipt: R
     share = percent(clusters.clusters / clusters.rows if clusters.rows else None)
     return {
         "with one of each": f"{clusters.clusters:,} of {clusters.rows:,} rows remain ({share})",
+        **(
+            {"with one of each and class": _counted(clusters.per_class)} if clusters.classes else {}
+        ),
         **({"of classes": _counted(clusters.classes)} if clusters.classes else {}),
         "sizes": Table(
             [

@@ -32,6 +32,13 @@ class Clusters:
     sizes: Mapping[int, int]
     conflicts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def per_class(self) -> dict[str, int]:
+        """How many rows of each class remain with one per cluster and class, which is what
+        `Corpus.select(one_per_cluster=True)` keeps; {} where rows have no class."""
+        both = self.classes.get(BOTH, 0)
+        return {name: count + both for name, count in self.classes.items() if name != BOTH}
+
 
 def clusters_of(file: AnnotationFile, index: RowIndex) -> Clusters:
     """Counts the clusters of the rows that `index` is of. Raises CorpusError for a file that does
