@@ -16,7 +16,7 @@ from wmtp_assets_tests.remedies.breaks import also_flipped, made_from_others, re
 
 VERDICTS, NOT_EXECUTED = "datasets/codecontests_test_verdicts", "datasets/mbpp_validation_verdicts"
 LEAKS, DUPLICATES = "datasets/mbpp_train_leaks", "datasets/codecontests_train_duplicates"
-CARD = "datasets/codecontests_quality_card"
+CARD = "datasets/humaneval_quality_card"  # of other verdicts than those that are broken
 
 # Parquet's footer names the program that wrote it: its version may change, and all can be read.
 WRITTEN_BY = b"parquet-cpp-arrow version "

@@ -64,7 +64,9 @@ WORLDS = {
         ("ref-sheared-llama-2.7b", "starling-rm-7b"), (), REFERENCES, ("starling-rm-7b",)
     ),
     "rows": World((), ("codecontests", "mbpp", "humaneval"), ROWS),
-    "quality": World((), ("codecontests", "mbpp", "humaneval"), QUALITY, ("codecontests", "mbpp")),
+    "quality": World(
+        (), ("codecontests", "mbpp", "humaneval"), QUALITY, ("codecontests", "mbpp", "humaneval")
+    ),
 }
 
 
