@@ -22,6 +22,7 @@ from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.facts import ENDS, ends_as_facts
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.types import Handle
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.ranges import largest_names, value_range
 from wmtp_assets.checkpoints.safetensors_file import read_header
@@ -33,6 +34,14 @@ from wmtp_assets.storage.receipts import Receipt
 
 Change = Callable[[Path], None]
 WEIGHTS = "model.safetensors"
+
+
+def unmake(storage: Path, artifact: Artifact) -> None:
+    """Removes an artifact that is published alone, as if it had never been made."""
+    for folder in ("versions", "published"):
+        shutil.rmtree(storage / folder / artifact.name, ignore_errors=True)
+    for link in artifact.links:
+        (storage / link).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from wmtp_assets.catalog.schema import Quality
 from wmtp_assets.cli import main
 from wmtp_assets.corpora.annotations import SCHEMAS, AnnotationFile
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets_tests.artifact_checks.breaking import answers, failed, recommit
+from wmtp_assets_tests.artifact_checks.breaking import answers, failed, recommit, unmake
 from wmtp_assets_tests.orchestration.tiny import empty
 
 ROWS = "datasets/codecontests_train"
@@ -54,6 +54,7 @@ def clustered(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Pro
     storage = tmp_path_factory.mktemp("clustered") / "storage"
     shutil.copytree(project.storage, storage, symlinks=True)
     found = asking(project, storage)
+    unmake(storage, found.artifacts[NAME])
     made(found)
     return found
 
@@ -99,6 +100,7 @@ def test_what_the_sample_has_is_found(clustered: Project) -> None:
 def test_without_them_the_error_names_what_makes_them(
     project: Project, copied: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    unmake(copied.storage, copied.artifacts[NAME])
     with pytest.raises(CorpusError) as error:
         open_corpus(copied.storage, "codecontests", "train").column("cluster")
     (command,) = re.findall(r"`(wmtp [^`]+)`", str(error.value))

@@ -20,7 +20,7 @@ from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.catalog.schema import Quality
 from wmtp_assets.corpora.annotations import SCHEMAS, AnnotationFile
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets_tests.artifact_checks.breaking import answers, failed, recommit
+from wmtp_assets_tests.artifact_checks.breaking import answers, failed, recommit, unmake
 
 NAMES = {name: f"datasets/{name}_train_leaks" for name in ("codecontests", "mbpp")}
 NAME = NAMES["codecontests"]
@@ -51,6 +51,7 @@ def searched(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
     shutil.copytree(project.storage, storage, symlinks=True)
     found = asking(project, storage)
     for name in NAMES.values():
+        unmake(storage, found.artifacts[name])
         made(found, name)
     return found
 
@@ -105,6 +106,7 @@ def test_what_is_planted_in_the_sample_is_found(searched: Project) -> None:
 
 
 def test_without_them_the_error_names_what_makes_them(project: Project, copied: Project) -> None:
+    unmake(copied.storage, copied.artifacts[NAME])
     with pytest.raises(CorpusError) as error:
         open_corpus(copied.storage, "codecontests", "train").column("leaked")
     assert f"`wmtp materialize {NAME}`" in str(error.value)

@@ -29,7 +29,7 @@ from wmtp_assets.execution import judge as judge_module
 from wmtp_assets.execution.confinement import Layer, Means, available
 from wmtp_assets.execution.judge import PYTHON_2_SETTING, Judge
 from wmtp_assets.findings import Finding
-from wmtp_assets_tests.artifact_checks.breaking import recommit
+from wmtp_assets_tests.artifact_checks.breaking import recommit, unmake
 
 LABELS = "datasets/codecontests_test_verdicts"
 REFERENCES = "datasets/mbpp_test_verdicts"
@@ -62,6 +62,7 @@ def executed(
     shutil.copytree(sample / "storage", folder / "storage", symlinks=True)
     found = with_execution(project, folder / "storage")
     for name in (LABELS, REFERENCES):
+        unmake(found.storage, found.artifacts[name])
         assert not made(found, name).unchanged
     yield found
     shutil.rmtree(folder)
