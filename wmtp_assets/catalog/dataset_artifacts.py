@@ -242,7 +242,6 @@ class _Dataset:
                         "folder": folders[0],
                         "max_tokens": self.dataset.max_tokens,
                         "terms": self.terms,
-                        "quality": self.dataset.quality is not None,
                         # Of each split its files' places in the folder, the rows first.
                         "files": {
                             split: {

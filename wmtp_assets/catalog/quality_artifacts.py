@@ -16,6 +16,8 @@ from wmtp_assets.corpora.evaluation import is_training_split
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.generations import Contract, dataset_folder
 
+QUALITY = "quality"  # the folder of them, in a dataset's
+
 
 def quality_artifacts(
     catalog: Catalog, name: str, served: Mapping[Contract, Sequence[Contract]]
@@ -80,7 +82,7 @@ class _OfRows:
             }
             for split in splits
         }
-        folders = [f"{dataset_folder(one, self.name)}/quality" for one in self.contracts]
+        folders = [f"{dataset_folder(one, self.name)}/{QUALITY}" for one in self.contracts]
         rows = (split_artifact(self.name, split, contract=self.own) for split in splits)
         return Artifact(
             split_artifact(self.name, "quality_card", contract=self.own),
@@ -125,7 +127,7 @@ class _OfRows:
         settings: Mapping[str, object] | None = None,
         on_request: bool = False,
     ) -> Artifact:
-        folders = [f"{dataset_folder(one, self.name)}/quality" for one in self.contracts]
+        folders = [f"{dataset_folder(one, self.name)}/{QUALITY}" for one in self.contracts]
         return Artifact(
             split_artifact(self.name, split, kind, contract=self.own),
             kind,

@@ -83,7 +83,7 @@ class DatasetEvidence:
     """A dataset with the rows of one generation: all that its card and Croissant file say.
 
     `folder` is its folder below the storage, `max_tokens` the limit of a row's tokens; `generation`
-    counts from 1. `quality` says whether the catalog asks for what is found out about rows.
+    counts from 1.
     """
 
     name: str
@@ -93,7 +93,6 @@ class DatasetEvidence:
     splits: Sequence[SplitEvidence]
     max_tokens: int
     terms: OwnerTerms
-    quality: bool = False
     sample: bool = False
 
     @property
@@ -252,9 +251,6 @@ def _labels(dataset: DatasetEvidence) -> str:
         said = "Each task has its source's one solution, taken as correct; rows have no class."
     where = (
         " What executing solutions, comparing with evaluation sets and comparing rows with each "
-        "other found is in `quality/`, where it was computed: nothing of it is repeated here."
-        if dataset.quality
-        else " This card states nothing of whether solutions pass their tests: none was executed "
-        "for it."
+        "other found is in `quality/`, if the catalog asked for it: nothing of it is repeated here."
     )
     return f"## Labels\n\n{said}{where}\n"

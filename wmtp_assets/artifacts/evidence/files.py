@@ -113,7 +113,6 @@ def _evidence(catalog: Catalog, store: Store, artifact: Artifact) -> DatasetEvid
         splits,
         int(str(settings["max_tokens"])),
         terms_of(catalog, artifact.owner),
-        quality=bool(settings.get("quality")),
         sample=bool(settings.get("sample")),
     )
 
