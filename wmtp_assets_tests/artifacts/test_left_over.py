@@ -36,7 +36,7 @@ def test_what_another_generation_left_is_named_and_its_removal_leaves_the_rest(
     assert set(found) == {root / "datasets_v2/codecontests", root / "datasets_v2/mbpp"}
     assert not any(one.blocking for one in found.values())
     stale = found[root / "datasets_v2/codecontests"]
-    assert "12 paths" in str(stale.found)
+    assert "24 paths" in str(stale.found)
     assert open_corpus(root, "codecontests", "train").jsonl.is_relative_to(
         root / "published/datasets/codecontests_train"
     )

@@ -201,7 +201,7 @@ def test_a_tokenizer_model_may_be_a_models_own_and_others_may_name_it(
     bench, own = Workbench(ours), f"models/{reference}_tokenizer"
     needed = [f"{own}_raw", own]
     for name in (reference, "again"):
-        parts = ("_raw", "", "_config", "_certificate", "_metadata")
+        parts = ("_raw", "", "_config", "_certificate", "_metadata", "_card")
         needed += [f"models/{name}{part}" for part in parts]
     bench.make(needed)
     for name in [own, f"models/{reference}_metadata", "models/again_metadata"]:
