@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,15 @@ FOLDERS = tuple(
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     for flag in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         monkeypatch.setattr(f"datasets.config.{flag}", True, raising=False)
+
+
+@pytest.fixture(scope="module")
+def mlcroissant() -> Any:
+    """MLCommons' own reader. Its absl closes the standard error that it was imported with, when
+    logging is configured anew: pytest's, which no later test in this process would get over."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", sys.__stderr__)
+        return importlib.import_module("mlcroissant")
 
 
 def python_of(card: str) -> str:
@@ -150,12 +161,10 @@ def plain(value: Any) -> Any:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_mlcroissant_validates_the_file_and_reads_every_row_by_it(
-    current_project: Project, monkeypatch: pytest.MonkeyPatch, folder: str
+    current_project: Project, mlcroissant: Any, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
     def refused(*_: object) -> None:
         raise AssertionError("something is fetched")
-
-    import mlcroissant
 
     monkeypatch.setattr(socket.socket, "connect", refused)
     path = current_project.storage / folder
@@ -181,9 +190,9 @@ def test_mlcroissant_validates_the_file_and_reads_every_row_by_it(
         assert [plain(row) for row in dataset.records(split)] == rows
 
 
-def test_croissant_of_rows_that_are_others_is_refused(project: Project, tmp_path: Path) -> None:
-    import mlcroissant
-
+def test_croissant_of_rows_that_are_others_is_refused(
+    project: Project, mlcroissant: Any, tmp_path: Path
+) -> None:
     shutil.copytree(project.storage / "datasets_v2/humaneval", tmp_path / "humaneval")
     rows = tmp_path / "humaneval/processed/test.jsonl"
     rows.write_bytes(rows.read_bytes().replace(b"HumanEval/0", b"HumanEval/9"))

@@ -88,6 +88,7 @@ def test_a_task_whose_worker_is_killed_twice_is_not_runnable(judging: list[Judge
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from wmtp_assets.execution.cache import VerdictCache
@@ -95,6 +96,8 @@ from wmtp_assets.execution.judge import Judge
 from wmtp_assets.execution.limits import Limits
 from wmtp_assets.execution.tasks import ProgramTask
 
+# Who starts the tests in the background of a shell has had it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 limits = Limits(cpu_seconds=60)
 programs = [ProgramTask("print(1)", [("", "1")], limits)]
 programs += [ProgramTask(f"# {n}\\nwhile True: pass", [("", "1")], limits) for n in range(2)]
