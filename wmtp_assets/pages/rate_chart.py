@@ -1,5 +1,7 @@
 """Fractions with their intervals as SVG: a dot for each, a line from one end to the other.
 
+A group has a row of its own, so that each is named, however many there are.
+
 Colours and sizes of text come from classes, as in `chart`.
 """
 
@@ -10,11 +12,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-_WIDTH, _HEIGHT = 480, 198
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 26, 40
-_BASE, _RISE = _HEIGHT - _BOTTOM, _HEIGHT - _TOP - _BOTTOM
+_WIDTH = 480
+_TOP, _RIGHT, _BOTTOM = 20, 16, 36
+_ROW, _APART = 12, 11  # height around the series of a row, and from one series to the next
 _DOT, _CAP = 4, 3  # half of a dot's side and of the line that ends an interval
-_LETTER = 6.2  # the width of one, about
+_LETTER, _LONGEST = 6.2, 24  # the width of a letter, about; letters that have room
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class RateGroup:
-    """What stands above one `label`: an interval for each series, None where there is none."""
+    """What stands beside one `label`: an interval for each series, None where there is none."""
 
     label: str
     intervals: Sequence[Interval | None]
@@ -38,66 +40,84 @@ class RateGroup:
 
 @dataclass(frozen=True)
 class RateChart:
-    """`title` is read aloud in place of the picture; `x` and `y` name the axes."""
+    """`title` is read aloud in place of the picture; `groups_are` says what the labels name, and
+    `rates_are` what the fractions are of."""
 
     title: str
-    x: str
-    y: str
+    groups_are: str
+    rates_are: str
     groups: Sequence[RateGroup]
 
 
 def rate_chart(chart: RateChart) -> Markup:
     """The chart as an SVG element."""
+    series = max((len(group.intervals) for group in chart.groups), default=0)
+    row = _ROW + _APART * max(1, series)
+    base = _TOP + row * len(chart.groups)
+    longest = max((len(group.label) for group in chart.groups), default=0)
+    left = round(min(longest, _LONGEST) * _LETTER) + 14
+    scale = _Scale(left, _WIDTH - _RIGHT)
     parts = [
         Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(
-            _WIDTH, _HEIGHT, chart.title
+            _WIDTH, base + _BOTTOM, chart.title
         )
     ]
     for percent in (0, 25, 50, 75, 100):
-        y = _y(percent / 100)
         parts.append(
             Markup(
-                '<path class="grid" d="M{} {:.1f}H{}"/>'
-                '<text class="number" x="{}" y="{:.1f}" text-anchor="end">{} %</text>'
-            ).format(_LEFT, y, _WIDTH - _RIGHT, _LEFT - 6, y + 4, percent)
+                '<path class="grid" d="M{0:.1f} {1}V{2}"/>'
+                '<text class="number" x="{0:.1f}" y="{3}" text-anchor="middle">{4} %</text>'
+            ).format(scale.x(percent / 100), _TOP, base, base + 14, percent)
         )
-    slot = (_WIDTH - _LEFT - _RIGHT) / max(1, len(chart.groups))
-    longest = max((len(group.label) for group in chart.groups), default=0)
-    every = max(1, -(-int(longest * _LETTER + 6) // int(slot)))  # so that no label covers another
     for number, group in enumerate(chart.groups):
-        middle = _LEFT + (number + 0.5) * slot
-        if number % every == 0:
-            parts.append(
-                Markup(
-                    '<text class="number" x="{:.1f}" y="{}" text-anchor="middle">{}</text>'
-                ).format(middle, _BASE + 15, group.label)
+        middle = _TOP + (number + 0.5) * row
+        parts.append(
+            Markup('<text class="number" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+                left - 8, middle + 4, _shortened(group.label)
             )
-        apart = min(16.0, slot / (len(group.intervals) + 1))
-        for series, interval in enumerate(group.intervals):
+        )
+        for place, interval in enumerate(group.intervals):
             if interval is not None:
-                x = middle + (series - (len(group.intervals) - 1) / 2) * apart
-                parts.append(_drawn(interval, series, x))
+                y = middle + (place - (series - 1) / 2) * _APART
+                parts.append(_drawn(interval, place, y, scale))
     parts.append(
         Markup(
-            '<path class="axis" d="M{0} {1}H{2}"/>'
+            '<path class="axis" d="M{0} {1}V{2}"/>'
             '<text class="label" x="{3}" y="{4}" text-anchor="middle">{5}</text>'
             '<text class="label" x="2" y="10">{6}</text></svg>'
         ).format(
-            _LEFT, _BASE, _WIDTH - _RIGHT, (_LEFT + _WIDTH) // 2, _HEIGHT - 6, chart.x, chart.y
+            left,
+            _TOP,
+            base,
+            (left + _WIDTH - _RIGHT) // 2,
+            base + 30,
+            chart.rates_are,
+            chart.groups_are,
         )
     )
     return Markup("").join(parts)
 
 
-def _y(fraction: float) -> float:
-    return _BASE - _RISE * fraction
+@dataclass(frozen=True)
+class _Scale:
+    """Where fractions stand, from 0 at `left` to 1 at `right`."""
+
+    left: float
+    right: float
+
+    def x(self, fraction: float) -> float:
+        return self.left + (self.right - self.left) * fraction
 
 
-def _drawn(interval: Interval, series: int, x: float) -> Markup:
-    low, high, rate = (_y(one) for one in (interval.low, interval.high, interval.rate))
-    caps = "".join(f"M{x - _CAP:.1f} {end:.1f}h{2 * _CAP}" for end in (low, high))
+def _shortened(label: str) -> str:
+    return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
+
+
+def _drawn(interval: Interval, series: int, y: float, scale: _Scale) -> Markup:
+    low, high, rate = (scale.x(one) for one in (interval.low, interval.high, interval.rate))
+    caps = "".join(f"M{end:.1f} {y - _CAP:.1f}v{2 * _CAP}" for end in (low, high))
     return Markup(
         '<g class="rate"><title>{0}</title>'
-        '<path class="whisker series-{1}" d="M{2:.1f} {3:.1f}V{4:.1f}{5}"/>'
+        '<path class="whisker series-{1}" d="M{2:.1f} {3:.1f}H{4:.1f}{5}"/>'
         '<rect class="series-{1}" x="{6:.1f}" y="{7:.1f}" width="{8}" height="{8}"/></g>'
-    ).format(interval.title, series, x, low, high, caps, x - _DOT, rate - _DOT, 2 * _DOT)
+    ).format(interval.title, series, low, y, high, caps, rate - _DOT, y - _DOT, 2 * _DOT)

@@ -162,16 +162,19 @@ def test_intervals_are_drawn_where_they_are(groups: int) -> None:
     assert len(drawn) == groups
     for each in drawn:
         line = next(each.iter("path")).get("d") or ""
-        found = re.match(r"M([\d.]+) ([\d.]+)V([\d.]+)", line)
+        found = re.match(r"M([\d.]+) ([\d.]+)H([\d.]+)", line)
         assert found
-        low, high = float(found[2]), float(found[3])
+        low, high = float(found[1]), float(found[3])
         dot = next(each.iter("rect"))
-        middle = float(dot.get("y") or 0) + float(dot.get("height") or 0) / 2
-        assert high < middle < low, "downwards"
-        assert (low - middle) / (low - high) == pytest.approx(1 / 3, abs=0.02)
+        middle = float(dot.get("x") or 0) + float(dot.get("width") or 0) / 2
+        assert low < middle < high
+        assert (middle - low) / (high - low) == pytest.approx(1 / 3, abs=0.02)
     labels = [text for text in svg.iter("text") if (text.text or "").startswith("label")]
-    places = [float(text.get("x") or 0) for text in labels]
-    assert all(b - a > 6.2 * 7 for a, b in pairwise(places)), "none covers another"
+    assert [text.text for text in labels] == [f"label {n}" for n in range(groups)], "every one"
+    places = [float(text.get("y") or 0) for text in labels]
+    assert all(b - a > 11 for a, b in pairwise(places)), "none covers another"
+    height = float((svg.get("viewBox") or "").split()[3])
+    assert all(place < height for place in places)
     small = whiskers(chart, "legend")
     assert (small is None) == (groups in (0, 80)), "what is too long is not shown in place"
     assert small is None or len(small) < LIMIT
