@@ -5,12 +5,12 @@ Nothing is guessed: what neither the catalog nor a known licence's text says is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
 from wmtp_assets.catalog import spdx
-from wmtp_assets.catalog.artifact import Artifact
+from wmtp_assets.catalog.artifact import Artifact, Kind
 from wmtp_assets.catalog.schema import Catalog, MicroModel, Upstream
 from wmtp_assets.catalog.tokenizers import origin_of, raw_of, tokenizer_of
 
@@ -62,7 +62,7 @@ def link_of(upstream: Upstream) -> str | None:
     return f"https://spdx.org/licenses/{known.text}.html"
 
 
-What = Literal["weights", "tokenizer", "rows", "difficulties"]
+What = Literal["weights", "tokenizer", "rows", "difficulties", "excerpts"]
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,13 @@ def terms_of(catalog: Catalog, owner: str) -> OwnerTerms:
 
 
 def every_terms(catalog: Catalog, artifacts: Iterable[Artifact]) -> list[OwnerTerms]:
-    """The terms of every model and dataset, with those of its `artifacts` that are under them."""
+    """The terms of every model and dataset, with those of its `artifacts` that are under them.
+
+    Beside what is in its own files, a dataset has excerpts of those that its rows are compared with
+    in its files on leaks.
+    """
     every = list(artifacts)
+    owner_of = {one.name: one.owner for one in every}
     tokenizers = {name for one in every if one.is_shared for name in (one.name, raw_of(one.name))}
     found = []
     for owner in (*catalog.models, *catalog.datasets):
@@ -154,8 +159,25 @@ def every_terms(catalog: Catalog, artifacts: Iterable[Artifact]) -> list[OwnerTe
             "tokenizer": (raw_of(tokenizer), tokenizer),
         }
         parts = tuple(replace(part, artifacts=held[part.what]) for part in terms.parts)
-        found.append(replace(terms, parts=parts))
+        parts += tuple(_excerpts(catalog, own, owner_of))
+        licence = spdx.combined([part.licence for part in parts])
+        found.append(replace(terms, licence=licence, parts=parts))
     return found
+
+
+def _excerpts(
+    catalog: Catalog, own: Iterable[Artifact], owner_of: Mapping[str, str]
+) -> Iterator[Terms]:
+    """The terms of other datasets' texts, by the artifacts of a dataset that quote them."""
+    quoting: dict[str, list[str]] = {}
+    for artifact in own:
+        if artifact.kind is Kind.LEAKS:
+            quoted = dict.fromkeys(owner_of[name] for name in artifact.inputs)
+            for other in quoted:
+                if other != artifact.owner:
+                    quoting.setdefault(other, []).append(artifact.name)
+    for other, names in quoting.items():
+        yield replace(_terms("excerpts", catalog.datasets[other].upstream), artifacts=tuple(names))
 
 
 def _origins(catalog: Catalog, owner: str) -> list[tuple[What, str]]:

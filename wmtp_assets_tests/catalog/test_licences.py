@@ -146,6 +146,19 @@ def test_every_asset_of_a_catalog_is_under_somebody_s_terms() -> None:
         assert held == set(every)
 
 
+def test_files_on_leaks_are_under_the_terms_of_what_they_quote() -> None:
+    catalog = load_catalog("full")
+    every = {one.owner: one for one in every_terms(catalog, artifacts_of(catalog).values())}
+    quoted = [one for one in every["codecontests"].parts if one.what == "excerpts"]
+    assert [(one.repository, one.licence, one.artifacts) for one in quoted] == [
+        ("google-research-datasets/mbpp", "CC-BY-4.0", ("datasets/codecontests_train_leaks",)),
+        ("openai/openai_humaneval", "MIT", ("datasets/codecontests_train_leaks",)),
+    ]
+    assert every["codecontests"].licence == "CC-BY-4.0 AND MIT"
+    assert terms_of(catalog, "codecontests").licence == "CC-BY-4.0", "of the rows"
+    assert every["humaneval"].licence == "MIT"
+
+
 def test_noncommercial_use_is_never_guessed() -> None:
     assert noncommercial(upstream("MIT")) is False
     assert noncommercial(upstream("CC-BY-NC-4.0")) is True
