@@ -25,7 +25,7 @@ LAYERS = (
     ("errors", "findings", "generations", "interrupts", "markdown"),
     ("storage",),
     ("progress",),
-    ("export", "execution"),
+    ("export", "execution", "engines"),
     ("hub",),
     ("catalog", "checkpoints", "corpora", "mtp", "notify", "sample"),
     ("quality",),
@@ -147,7 +147,7 @@ def test_every_distribution_that_is_imported_is_declared() -> None:
         _plain(line)
         for line in [
             *project["dependencies"],
-            *(one for name in ("sign", "lineage", "postgres") for one in extras[name]),
+            *(one for name in ("sign", "lineage", "postgres", "ray") for one in extras[name]),
         ]
     }
     distributions = packages_distributions()

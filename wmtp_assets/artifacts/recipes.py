@@ -77,6 +77,11 @@ def inputs_of(project: Project, hub: Hub, artifact: Artifact) -> dict[str, str]:
     """
     if artifact.is_fetched:
         return upstream_inputs(hub, artifact, project.lock)
+    return stored_inputs(project, artifact)
+
+
+def stored_inputs(project: Project, artifact: Artifact) -> dict[str, str]:
+    """Of an artifact that is not fetched, the inputs that exist, as of `inputs_of`."""
     receipts = {name: project.store.current(name) for name in artifact.inputs}
     return {name: made.digest for name, made in receipts.items() if made is not None}
 

@@ -5,6 +5,7 @@
 | WMTP_CATALOG | `sample`, `full`, or the path of a catalog | `sample` |
 | WMTP_STORAGE | the root of the files | `storage` |
 | WMTP_HUB | a directory mirror that bytes come from | the Hub; for `sample`, the sample |
+| WMTP_ENGINE | where what is heavy and divisible is done: `local` or `ray` | `local` |
 
 Paths are made absolute here, once: Dagster's processes work in another folder than the user does.
 """
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wmtp_assets.catalog.reader import SHIPPED
+from wmtp_assets.engines.engine import SETTING as ENGINE
+from wmtp_assets.engines.engine import EngineName, chosen_engine
 from wmtp_assets.errors import WmtpError
 
 # Bytes. Linux takes paths of 4,095, and what is made below needs some of them.
@@ -39,12 +42,14 @@ class Settings:
     catalog: str
     storage: Path
     hub: str | None = None
+    engine: EngineName = "local"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Reads WMTP_CATALOG, WMTP_STORAGE and WMTP_HUB; an empty value counts as unset.
+        """Reads WMTP_CATALOG, WMTP_STORAGE, WMTP_HUB and WMTP_ENGINE; an empty value counts as
+        unset.
 
-        `~` is the user's home folder, in a shell or not. Raises SettingsError.
+        `~` is the user's home folder, in a shell or not. Raises SettingsError, EngineError.
         """
         values = os.environ if environment is None else environment
         catalog = values.get("WMTP_CATALOG") or "sample"
@@ -53,12 +58,14 @@ class Settings:
             catalog=catalog if catalog in SHIPPED else str(absolute(catalog, "WMTP_CATALOG")),
             storage=absolute(values.get("WMTP_STORAGE") or "storage", "WMTP_STORAGE"),
             hub=str(absolute(hub, "WMTP_HUB")) if hub else None,
+            engine=chosen_engine(values),
         )
 
     def environment(self) -> dict[str, str]:
         """The variables that make another process read the same, wherever it works."""
         given = {"WMTP_CATALOG": self.catalog, "WMTP_STORAGE": str(self.storage)}
-        return given | ({"WMTP_HUB": self.hub} if self.hub else {})
+        given |= {"WMTP_HUB": self.hub} if self.hub else {}
+        return given | ({ENGINE: self.engine} if self.engine != "local" else {})
 
 
 def absolute(path: str, variable: str) -> Path:

@@ -1,4 +1,5 @@
-"""Fetched files that may go: what nothing names any more, and weights verified as converted."""
+"""Files that may go: fetched ones that nothing names any more, weights verified as converted, and
+parts of what is made."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.conversion import weights_of
+from wmtp_assets.artifacts.divided import DIVIDED
+from wmtp_assets.artifacts.recipes import Recipe, stored_inputs
 from wmtp_assets.artifacts.released_weights import release
 from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
@@ -16,6 +19,7 @@ from wmtp_assets.catalog.artifacts import model_artifact
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
 from wmtp_assets.storage import claims, locks
+from wmtp_assets.storage.preflight import PARTS
 
 
 def orphans(project: Project) -> list[Path]:
@@ -58,6 +62,18 @@ def _takes(wanted: UpstreamFiles, name: str) -> bool:
 def _emptied(path: Path) -> bool:
     """Whether this is a journal without bytes: they were published, and then the process died."""
     return path.suffix == JOURNAL and not path.with_suffix(BYTES).exists()
+
+
+def joined_parts(project: Project) -> list[Path]:
+    """What others left of work in parts, of artifacts that are made: nobody looks at it again."""
+    found: list[Path] = []
+    for artifact in project.artifacts.values():
+        folder = project.store.root / PARTS / artifact.name
+        if artifact.kind in DIVIDED and folder.is_dir():
+            recipe = Recipe.of(artifact, stored_inputs(project, artifact))
+            if recipe.made(project.store, artifact.name) is not None:
+                found += [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return found
 
 
 def release_weights(project: Project, dry_run: bool) -> list[Path]:

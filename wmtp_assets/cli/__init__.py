@@ -38,6 +38,7 @@ the environment:
   WMTP_STORAGE   the folder that everything is written to; default: storage
   WMTP_HUB       a directory mirror to fetch from; default: the Hub, or the generated sample
                  where the catalog says so (hub: sample)
+  WMTP_ENGINE    where what is heavy and divisible is done: local (the default), or ray
   HF_TOKEN       the token for gated repositories; default: the one that hf auth login saved
   PORT           the port of the page; default: 3000
   DAGSTER_HOME   the folder of Dagster's history; default: one for each storage and catalog
@@ -153,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     import argparse
 
     from wmtp_assets.cli import (
+        cluster,
         licences,
         models,
         moving,
@@ -171,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in (runs, pages, upstream, licences, versions, moving, models, signing, notify):
+    groups = (runs, pages, upstream, licences, versions, moving, models, signing, notify, cluster)
+    for group in groups:
         group.register(commands)
     return parser

@@ -73,12 +73,13 @@ def _rollback(given: argparse.Namespace) -> int:
 
 
 def _gc(given: argparse.Namespace) -> int:
-    from wmtp_assets.artifacts.unneeded_files import orphans, release_weights
+    from wmtp_assets.artifacts.unneeded_files import joined_parts, orphans, release_weights
     from wmtp_assets.storage.preflight import gigabytes, require_storage
 
     project = open_project()
     require_storage(project.storage, "Removing what is not needed")
-    also = [*orphans(project), *(release_weights(project, given.dry_run) if given.raw else [])]
+    also = [*orphans(project), *joined_parts(project)]
+    also += release_weights(project, given.dry_run) if given.raw else []
     done = project.store.gc(keep=given.keep, dry_run=given.dry_run, also=also)
     word = "would be removed" if given.dry_run else "removed"
     lines = [f"{one.path}: {gigabytes(one.size)}, {one.reason}" for one in done.removed]

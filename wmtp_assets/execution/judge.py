@@ -68,6 +68,8 @@ class Judge:
     """Workers, and the cache that their verdicts go to; a context manager.
 
     `workers` is one per core if it is None; `without` narrows what confines, as `available` does.
+    Where others execute beside this judge, it must not `settle`: no verdict is then given on a task
+    whose verdict a busy machine may have made; one that settles gives it when they have ended.
     `python2` is a Python 2.7, by default the one that WMTP_PYTHON2 names; without it, programs in
     Python 2 are not runnable. Workers are started when there is something to execute. Raises
     ConfinementError where this machine cannot confine what would be executed, and InterpreterError
@@ -81,12 +83,13 @@ class Judge:
         *,
         without: Collection[Layer] = (),
         python2: Path | None = None,
+        settle: bool = True,
     ) -> None:
         self._most = workers or cores()
+        self._settle = settle
         self._cache = cache
         self._without = without
-        given = python2 or os.environ.get(PYTHON_2_SETTING)
-        self._python2 = Path(given) if given else None
+        self._python2 = python2 or named_python2()
         self.python2 = ""
         """The version of the interpreter for Python 2; "" where there is none."""
         self._workers: list[_Worker] = []
@@ -95,7 +98,7 @@ class Judge:
 
     def __enter__(self) -> Self:
         self._means = available(without=self._without)
-        self.python2 = _version_of(self._python2) if self._python2 else ""
+        self.python2 = version_of(self._python2)
         self._folder = Path(tempfile.mkdtemp(prefix="wmtp-judge-"))
         self._stack = ExitStack()  # a command that is interrupted ends without `__exit__`
         self._stack.enter_context(interrupts.before_ending(self._remove_folder))
@@ -124,7 +127,8 @@ class Judge:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def judge(self, tasks: Iterable[tuple[Name, Task]]) -> Iterator[tuple[Name, Judged]]:
-        """The verdict on each task, with the name that it came with, as they are reached.
+        """The verdict on each task, with the name that it came with, as they are reached; on some
+        none, unless this judge settles.
 
         A task is asked for when a worker is free for it. What `tasks` raises is raised.
         """
@@ -168,7 +172,7 @@ class Judge:
                         del busy[worker]
                         if answer.certain:
                             yield job.name, self._kept(job, answer.judged)
-                        else:
+                        elif self._settle:
                             alone.append(job)
         finally:
             self._end(busy)
@@ -227,9 +231,17 @@ class Judge:
         )
 
 
-def _version_of(path: Path) -> str:
-    """The version of a Python 2.7. Raises InterpreterError: what is called python2 may be a script
-    that says what one could install."""
+def named_python2() -> Path | None:
+    """The Python 2.7 that WMTP_PYTHON2 names."""
+    given = os.environ.get(PYTHON_2_SETTING)
+    return Path(given) if given else None
+
+
+def version_of(path: Path | None) -> str:
+    """The version of a Python 2.7; "" of none. Raises InterpreterError: what is called python2 may
+    be a script that says what one could install."""
+    if path is None:
+        return ""
     tells = "import sys; sys.stdout.write('.'.join(map(str, sys.version_info[:3])))"
     try:
         asked = subprocess.run(  # noqa: S603  (the path that the user gave)

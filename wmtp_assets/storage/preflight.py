@@ -23,10 +23,13 @@ MARKS = frozenset(
 )
 EXECUTED = "executed"
 """The folder of what executing rows gave, by contents; it outlives what is made from it."""
+PARTS = "parts"
+"""The folder of work that is done in parts elsewhere, and of what is finished of it."""
 OWN = MARKS | {
     ".set-aside",
     EXECUTED,
     "model.sig",
+    PARTS,
     "published",
     "report.html",
     "report.ko.html",

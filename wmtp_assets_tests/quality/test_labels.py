@@ -25,50 +25,9 @@ from wmtp_assets_tests.corpora.conftest import (
     MBPP,
     build_codecontests,
     build_mbpp,
-    problem,
     real,
-    write_shard,
 )
 
-_TWO = {"input": ["1 2\n", "4 5\n"], "output": ["3\n", "9\n"]}
-_SUM = "print(sum(map(int, input().split())))"
-PROBLEMS = [
-    problem(
-        name="1_A. Sum",
-        public_tests=_TWO,
-        time_limit={"seconds": 0, "nanos": 250_000_000},
-        solutions=[(3, _SUM), (3, "print(3)"), (1, "print 3")],
-        incorrect_solutions=[(3, _SUM), (3, "while True: pass"), (3, "print(1"), (3, "1 / 0")],
-    ),
-    problem(name="2_A. Nobody", solutions=[], incorrect_solutions=[]),
-    problem(
-        name="3_A. Any",
-        description="Print any of them.",
-        solutions=[(3, "print(0)")],
-        incorrect_solutions=[(3, _SUM)],
-    ),
-    problem(
-        name="4_A. Case",
-        description="Print YES or NO in any case.",
-        public_tests={"input": ["1\n"], "output": ["YES\n"]},
-        generated_tests={"input": [], "output": []},
-        solutions=[(3, "print('yes')")],
-        incorrect_solutions=[(3, "print('No')")],
-    ),
-    problem(
-        name="5_A. Seen",
-        public_tests=_TWO,
-        solutions=[(3, "print(7)"), (3, "print(8)"), (3, _SUM)],
-        incorrect_solutions=[(3, "print(6)")],
-    ),
-    problem(
-        name="6_A. Untested",
-        public_tests={"input": [], "output": []},
-        generated_tests=None,
-        solutions=[(3, _SUM)],
-        incorrect_solutions=[],
-    ),
-]
 # By row: verdict, tests run, several answers, parses.
 EXPECTED = [
     ("passed", 5, False, True),
@@ -88,18 +47,6 @@ EXPECTED = [
     ("failed", 1, True, True),
     ("not_runnable", 0, False, True),
 ]
-
-
-@pytest.fixture(scope="module")
-def drawn(small_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> DrawnRows:
-    folder = tmp_path_factory.mktemp("labels")
-    shards = [
-        write_shard(folder / f"{at}.parquet", some)
-        for at, some in enumerate((PROBLEMS[:3], PROBLEMS[3:]))
-    ]
-    built = build_codecontests(shards, small_tokenizer, folder / "out", "valid")
-    corpus = Corpus(built.jsonl)
-    return DrawnRows(corpus, CODE_CONTESTS, shards, np.arange(len(corpus)))
 
 
 @pytest.fixture(scope="module")
@@ -144,15 +91,15 @@ def test_a_sample_executes_its_rows_alone(drawn: DrawnRows, lines: dict[str, lis
     seen: list[int] = []
 
     def judging(tasks: Iterator[tuple[int, Task]]) -> Iterable[tuple[int, Judged]]:
-        for place, _ in tasks:
-            seen.append(place)
-            yield place, Judged(Verdict.PASSED)
+        for row, _ in tasks:
+            seen.append(row)
+            yield row, Judged(Verdict.PASSED)
 
     some = DrawnRows(drawn.corpus, drawn.row_format, drawn.shards, np.array([3, 9, 15]))
     found = lines_of(some, judging)
     assert found["row"] == [3, 9, 15]
     assert found["verdict"] == ["passed", "passed", "not_runnable"]
-    assert seen == [0, 1]
+    assert seen == [3, 9]
 
 
 def test_of_no_rows_there_are_no_lines_and_no_rates(drawn: DrawnRows, tmp_path: Path) -> None:

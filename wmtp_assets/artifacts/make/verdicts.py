@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from typing import Any
 
 from wmtp_assets.artifacts.facts import verdict_facts
 from wmtp_assets.artifacts.make.task import Made, Task
+from wmtp_assets.artifacts.plans import plan_of
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import Fetched, Split
 from wmtp_assets.catalog.artifacts import Artifact
@@ -23,14 +23,17 @@ from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.runnable import DEFAULT_MEMORY, DEFAULT_SECONDS, LEAST_MEMORY, TIME_FACTOR
+from wmtp_assets.engines.engine import chosen_engine, nobody, open_engine
+from wmtp_assets.engines.whole import Plan, results_of
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.confinement import ConfinementError, available
-from wmtp_assets.execution.judge import PYTHON_2_SETTING, Judge
+from wmtp_assets.execution.judge import PYTHON_2_SETTING, Judge, named_python2, version_of
 from wmtp_assets.execution.tasks import HARNESS, Judged, Verdict
 from wmtp_assets.execution.tasks import Task as JudgedTask
 from wmtp_assets.progress import following
 from wmtp_assets.quality.drawing import Wanted, drawn_rows
-from wmtp_assets.quality.labels import DrawnRows, lines_of
+from wmtp_assets.quality.judged_parts import RowsToExecute, joined
+from wmtp_assets.quality.labels import DrawnRows, Executed, executed, lines
 from wmtp_assets.quality.rates import rates_document
 from wmtp_assets.storage.atomic import write_json
 from wmtp_assets.storage.preflight import EXECUTED
@@ -65,32 +68,35 @@ def judge_of(
 
 
 def execute_rows(task: Task) -> Made:
-    """The verdicts and the rates that follow from them. Raises CorpusError.
+    """The verdicts and the rates that follow from them. Raises CorpusError; EngineError where the
+    engine that was chosen cannot do it.
 
-    Where this machine cannot confine programs nothing is executed: every row is `not_runnable`.
+    Where this machine executes and cannot confine programs nothing is executed: every row is
+    `not_runnable`.
     """
     artifact, project = task.artifact, task.project
-    corpus = Corpus(task.input(artifact.inputs[0], Split).jsonl)
-    shards = list(task.input(artifact.inputs[1], Fetched).paths().values())
     wanted, seed = wanted_rows(artifact)
     row_format = format_of(project.catalog, artifact)
-    rows = drawn_rows(corpus.row_index, wanted, seed)
-    drawn = DrawnRows(corpus, row_format, shards, rows)
+    whole = rows_to_execute(task)
+    corpus, rows = Corpus(whole.corpus), whole.rows
+    plan = plan_of(project, artifact, whole)
     why = python2 = ""
     with following(artifact.name, rows.size, task.log.info, unit="rows") as at:
         try:
-            with judge_of(project) as judge:
-                python2 = judge.python2
-                lines = lines_of(drawn, lambda tasks: _counted(judge.judge(tasks), at))
+            found = executed_rows(whole, plan, at)
+            python2 = version_of(named_python2())
         except ConfinementError as error:
+            if plan.parts:  # others have executed some of them, or will
+                raise
             why = error.what()
             task.log.warning(f"No row of {artifact.name} is executed. {error}")
-            lines = lines_of(drawn, lambda tasks: _nothing_runs(tasks, why))
+            drawn = DrawnRows(corpus, row_format, whole.shards, rows)
+            found = executed(drawn, lambda tasks: _nothing_runs(tasks, why))
     table, document = verdict_files(artifact)
     write_annotation(
         task.folder / table,
         "verdicts",
-        lines,
+        lines(corpus, rows, found),
         corpus.row_index,
         {
             "protocol": {**_protocol(wanted, seed), "python2": python2},
@@ -102,6 +108,33 @@ def execute_rows(task: Task) -> Made:
     rates = rates_document(verdicts, corpus, row_format.name)
     write_json(task.folder / document, rates)
     return Made(verdict_facts(rates))
+
+
+def rows_to_execute(task: Task) -> RowsToExecute:
+    """The rows of an artifact, with their files and what was executed before."""
+    artifact, project = task.artifact, task.project
+    split = task.input(artifact.inputs[0], Split)
+    return RowsToExecute(
+        rows=drawn_rows(Corpus(split.jsonl).row_index, *wanted_rows(artifact)),
+        corpus=split.jsonl,
+        layout=str(artifact.settings["layout"]),
+        contract=artifact.contract,
+        shards=list(task.input(artifact.inputs[1], Fetched).paths().values()),
+        known=project.store.root / EXECUTED,
+    )
+
+
+def executed_rows(whole: RowsToExecute, plan: Plan, at: Callable[[int], None] = nobody) -> Executed:
+    """What executing rows gives, by the engine that is chosen; `at` is told how many are done.
+
+    Raises EngineError; ConfinementError where this machine executes and can confine nothing.
+    """
+    with open_engine(chosen_engine()) as engine:
+        found = joined(results_of(whole, plan, engine, at))
+        if uncertain := found.uncertain():
+            last = whole.only(uncertain)
+            found.add(joined(engine.map(last.function, last.tasks(1))))
+    return found
 
 
 def _protocol(wanted: Wanted, seed: int) -> dict[str, object]:
@@ -122,12 +155,6 @@ def _protocol(wanted: Wanted, seed: int) -> dict[str, object]:
     }
 
 
-def _counted(judged: Iterable[tuple[int, Judged]], at: Any) -> Iterator[tuple[int, Judged]]:
-    for done, one in enumerate(judged, 1):
-        at(done)
-        yield one
-
-
 def _nothing_runs(
     tasks: Iterator[tuple[int, JudgedTask]], why: str
 ) -> Iterator[tuple[int, Judged]]:
@@ -140,7 +167,7 @@ def fit(receipt: Receipt) -> bool:
     not where this one can."""
     facts = receipt.facts
     if facts.get("executed") is not True:
-        return not can_execute()
+        return not can_execute() and chosen_engine() == "local"
     wants_python2 = facts.get("python2_rows", 0) > 0 and not facts.get("python2")
     return not (wants_python2 and os.environ.get(PYTHON_2_SETTING))
 

@@ -1,0 +1,51 @@
+"""Results of tasks in a folder, each under the digest of what it is the result of.
+
+A result appears whole or not at all, and is the same whoever wrote it, in which attempt: what a
+killed worker leaves is a temporary file that nobody reads. Whoever may write here may state any
+result, as whoever may write into the storage may; a file that is not as it was written is no
+result, and its task is worked on again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from wmtp_assets.engines.engine import Function, Result, Task
+from wmtp_assets.storage import disk
+from wmtp_assets.storage.atomic import write_bytes
+from wmtp_assets.storage.digests import digest_of
+
+_SUFFIX: Final = ".json"
+
+
+class Finished:
+    """The results in a folder, which need not be there yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, function: Function, task: Task) -> Path:
+        """Where the result of a task lies, or will lie."""
+        name = digest_of({"function": function.__name__, "task": task})
+        return self.folder / f"{name}{_SUFFIX}"
+
+    def get(self, function: Function, task: Task) -> Result | None:
+        """The result of a task; None where there is none, or no whole one."""
+        path = self.path(function, task)
+        try:
+            stated = json.loads(path.read_bytes())
+            result, digest = stated["result"], stated["sha256"]
+            whole = isinstance(result, dict) and digest_of(result) == digest
+        except (OSError, ValueError, RecursionError, LookupError, TypeError):
+            return None
+        return result if whole else None
+
+    def put(self, function: Function, task: Task, result: Result) -> None:
+        """Adds the result of a task, unless it is there. Raises StorageError."""
+        if self.get(function, task) is None:
+            disk.make_folders(self.folder)
+            stated = {"sha256": digest_of(result), "result": result}
+            text = json.dumps(stated, separators=(",", ":"), allow_nan=False)
+            write_bytes(self.path(function, task), text.encode("ascii"))

@@ -1,0 +1,175 @@
+"""Work that is divided into parts, and the plan by which others have begun it.
+
+A plan is a folder below a storage's `parts/`, named by what the whole is: `tasks.jsonl` has a line
+per part, and beside it is the result of each part that is finished (`finished`). As long as it is
+there the whole is divided as it says, so that what Slurm's array jobs have finished is found.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from wmtp_assets.engines.engine import Engine, EngineError, Function, Result, Task, counted, nobody
+from wmtp_assets.engines.finished import Finished
+from wmtp_assets.storage import disk
+from wmtp_assets.storage.atomic import write_bytes
+from wmtp_assets.storage.digests import digest_of
+
+LIST: Final = "tasks.jsonl"
+_DIGITS: Final = 16
+
+
+class Whole(Protocol):
+    """Work that can be divided. Its tasks are in order; results joined in that order do not depend
+    on how many there are."""
+
+    @property
+    def function(self) -> Function:
+        """What gives a task's result."""
+        ...
+
+    def identity(self) -> Task:
+        """What the result of the whole depends on, as plain data; but for `conditions` of tasks,
+        under which it is worked out."""
+        ...
+
+    def tasks(self, parts: int) -> list[Task]:
+        """At most so many tasks."""
+        ...
+
+    def size(self, task: Task) -> int:
+        """How many units of progress a task has."""
+        ...
+
+
+class Plan:
+    """The plan of a whole; `parts` is 0 where there is none. `root` is the folder of those of the
+    same artifact. Raises EngineError where it is no plan of this package's."""
+
+    def __init__(self, root: Path, whole: Whole) -> None:
+        self.folder = root / digest_of(whole.identity())[:_DIGITS]
+        self.list = self.folder / LIST
+        self.finished = Finished(self.folder)
+        self._whole = whole
+        self.parts = 0
+        if self.list.exists():
+            self.parts = sum(1 for _ in self._lines())
+
+    def _lines(self) -> Iterator[Task]:
+        with self.list.open("rb") as file:
+            for line in file:
+                yield read_line(line, self.list, self._whole.function)[0]
+
+    def write(self, parts: int) -> list[Task]:
+        """Divides the whole into at most `parts` parts, if it is not divided yet; its tasks.
+
+        Raises EngineError where it is divided into another number of parts.
+        """
+        tasks = self._whole.tasks(parts)
+        while len(tasks) != parts:  # until that many parts are possible: others divide again
+            parts = len(tasks)
+            tasks = self._whole.tasks(parts)
+        if self.parts and self.parts != parts:
+            raise EngineError(
+                "This work is divided already, and parts of it may be finished",
+                expected=f"{self.parts} parts",
+                found=f"{parts} are asked for",
+                where=self.folder,
+                hint="leave --parts out to go on with those; to divide it anew, end its jobs and "
+                f"`rm -r {shlex.quote(str(self.folder))}`.",
+            )
+        if not self.parts:
+            disk.make_folders(self.folder)
+            lines = (line_of(self._whole.function, task) for task in tasks)
+            write_bytes(self.list, b"".join(lines))
+            self.parts = len(tasks)
+        return tasks
+
+    def missing(self, tasks: Sequence[Task]) -> list[int]:
+        """The numbers of those tasks that have no result."""
+        function = self._whole.function
+        return [at for at, task in enumerate(tasks) if self.finished.get(function, task) is None]
+
+    def require_conditions(self, tasks: Sequence[Task]) -> None:
+        """Raises EngineError where the parts were to be worked out under other conditions than
+        those of this process: their results would not be found."""
+        for line, task in zip(islice(self._lines(), 1), tasks, strict=False):
+            for name, wanted in line.get("conditions", {}).items():
+                if (found := task["conditions"].get(name)) != wanted:
+                    raise EngineError(
+                        f"Parts of this work were begun elsewhere, where {name} differs",
+                        expected=wanted or "none",
+                        found=found or "none",
+                        where=self.folder,
+                        hint="join them by the same installation; to begin anew with this one, "
+                        f"`rm -r {shlex.quote(str(self.folder))}`.",
+                    )
+
+
+def line_of(function: Function, task: Task) -> bytes:
+    """The line of a list."""
+    value = {"function": function.__name__, "task": task}
+    return json.dumps(value, allow_nan=False).encode("ascii") + b"\n"
+
+
+def read_line(line: bytes, where: Path, *functions: Function) -> tuple[Task, str]:
+    """The task of a line of a list, and the name of its function.
+
+    Raises EngineError where it is none for one of `functions`.
+    """
+    try:
+        value: Any = json.loads(line)
+        task, name = value["task"], value["function"]
+        if isinstance(task, dict) and name in {one.__name__ for one in functions}:
+            return task, name
+    except (ValueError, RecursionError, LookupError, TypeError):
+        pass
+    raise EngineError(
+        "This is no list of tasks",
+        expected=f"lines that `wmtp slurm` wrote, for {' or '.join(f.__name__ for f in functions)}",
+        found=f"{line[:100]!a}",
+        where=where,
+        hint=f"`rm -r {shlex.quote(str(where.parent))}`, and have it written anew.",
+    )
+
+
+def results_of(
+    whole: Whole,
+    plan: Plan,
+    engine: Engine,
+    at: Callable[[int], None] = nobody,
+) -> Iterator[Result]:
+    """The results of all parts, in order: those that are finished, and what the engine gives for
+    the others. Raises EngineError, and what the function of the whole raises."""
+    tasks = whole.tasks(plan.parts or engine.parts)
+    if plan.parts:
+        plan.require_conditions(tasks)
+    return counted(_Resuming(engine, plan.finished), whole.function, tasks, whole.size, at)
+
+
+class _Resuming:
+    """An engine to which only those tasks go that are not finished."""
+
+    def __init__(self, engine: Engine, finished: Finished) -> None:
+        self.name = engine.name
+        self.parts = engine.parts
+        self._engine = engine
+        self._finished = finished
+
+    def map(
+        self, function: Function, tasks: Sequence[Task], tell: Callable[[int], None] = nobody
+    ) -> Iterator[Result]:
+        """As of `Engine`."""
+        there = [self._finished.path(function, task).is_file() for task in tasks]
+        missing = [task for task, is_there in zip(tasks, there, strict=True) if not is_there]
+        coming = self._engine.map(function, missing, tell)
+        for task, is_there in zip(tasks, there, strict=True):
+            found = self._finished.get(function, task) if is_there else next(coming)
+            if found is None:  # damaged
+                (found,) = self._engine.map(function, [task], tell)
+            yield found

@@ -1,0 +1,68 @@
+"""What is the same for every engine, and the one that is this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from wmtp_assets.engines.engine import EngineError, chosen_engine, counted, open_engine
+from wmtp_assets.engines.finished import Finished
+from wmtp_assets.storage.digests import cores
+from wmtp_assets_tests.engines.work import doubled, refuses
+
+TASKS = [{"number": number} for number in range(5)]
+
+
+def test_the_variable_chooses_and_names_what_it_may_be() -> None:
+    assert chosen_engine({}) == chosen_engine({"WMTP_ENGINE": ""}) == "local"
+    assert chosen_engine({"WMTP_ENGINE": "ray"}) == "ray"
+    with pytest.raises(EngineError, match=r"local or ray.*'spark'.*unset"):
+        chosen_engine({"WMTP_ENGINE": "spark"})
+
+
+def test_this_process_works_with_every_core_and_tells() -> None:
+    told: list[int] = []
+    with open_engine("local") as engine:
+        found = list(engine.map(doubled, TASKS, told.append))
+        assert engine.parts == 1
+        with pytest.raises(EngineError, match="No"):
+            list(engine.map(refuses, TASKS))
+    assert [one["twice"] for one in found] == [0, 2, 4, 6, 8]
+    assert {one["cores"] for one in found} == {cores()}
+    assert told == [1] * 5
+
+
+def test_what_is_done_is_counted_over_all_tasks() -> None:
+    told: list[int] = []
+    with open_engine("local") as engine:
+        assert len(list(counted(engine, doubled, TASKS[:3], lambda _: 4, told.append))) == 3
+    assert told == [1, 4, 5, 8, 9, 12]
+
+
+def test_a_finished_result_is_found_by_the_contents_of_its_task(tmp_path: Path) -> None:
+    finished = Finished(tmp_path / "parts")
+    assert finished.get(doubled, {"number": 1}) is None
+    finished.put(doubled, {"number": 1}, {"twice": 2})
+    finished.put(doubled, {"number": 1}, {"twice": 3})  # another attempt: the first one stands
+    assert finished.get(doubled, {"number": 1}) == {"twice": 2}
+    assert finished.get(doubled, {"number": 2}) is None
+    assert finished.get(refuses, {"number": 1}) is None
+    assert [path.suffix for path in finished.folder.iterdir()] == [".json"]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"[]", b'{"result": {}}', b"\xff", b"[" * 5000, None], ids=repr
+)
+def test_a_damaged_result_is_none(tmp_path: Path, damage: bytes | None) -> None:
+    finished, task = Finished(tmp_path), {"number": 1}
+    finished.put(doubled, task, {"twice": 2})
+    path = finished.path(doubled, task)
+    if damage is None:
+        stated = json.loads(path.read_bytes())
+        damage = json.dumps(stated | {"result": {"twice": 4}}).encode()
+    path.write_bytes(damage)
+    assert finished.get(doubled, task) is None
+    finished.put(doubled, task, {"twice": 2})
+    assert finished.get(doubled, task) == {"twice": 2}

@@ -1,0 +1,181 @@
+"""Rows executed by an array job, joined by `wmtp materialize`; Slurm is a stand-in of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.divided import main as work_on_part
+from wmtp_assets.catalog.schema import Execution, Quality
+from wmtp_assets.cli import main
+from wmtp_assets.corpora.annotations import AnnotationFile
+from wmtp_assets.storage.preflight import EXECUTED
+from wmtp_assets_tests.artifacts.editions import planted, small
+from wmtp_assets_tests.orchestration import tiny
+
+DATASET = "codecontests"
+VERDICTS = f"datasets/{DATASET}_train_verdicts"
+STAND_IN = Path(__file__).with_name("sbatch.py")
+
+
+@pytest.fixture
+def world(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tiny.Tiny:
+    """The rows of the sample's code_contests, 80 of which are to be executed, and `sbatch`."""
+    dataset = project.catalog.datasets[DATASET]
+    quality = Quality(execute=Execution(rows={"train": 80}))
+    datasets = {DATASET: dataset.model_copy(update={"quality": quality})}
+    catalog = small(project.catalog, "optional").model_copy(update={"datasets": datasets})
+    made = tiny.empty(tmp_path / "world", catalog, Path(str(project.hub_spec)))
+    planted(project, catalog, made.storage)
+    shutil.copytree(project.storage / EXECUTED, made.storage / EXECUTED)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/sbatch").symlink_to(STAND_IN)
+    (tmp_path / "slurm").mkdir()
+    for name, value in made.environment(SBATCH_STANDIN=str(tmp_path / "slurm")).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("WMTP_ENGINE", raising=False)
+    return made
+
+
+def submission(capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, Any]:
+    """What `wmtp slurm` says that it wrote."""
+    assert main(["slurm", VERDICTS, "--json", *more]) == 0
+    (value,) = json.loads(capsys.readouterr().out)
+    return dict(value)
+
+
+def jobs(tmp_path: Path) -> list[dict[str, Any]]:
+    lines = (tmp_path / "slurm/jobs.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def columns(storage: Path) -> dict[str, Any]:
+    path = storage / f"datasets_v2/{DATASET}/quality/train_verdicts.parquet"
+    found: dict[str, Any] = AnnotationFile(path, "verdicts").table().to_pydict()
+    return found
+
+
+@pytest.mark.slow
+def test_an_array_job_does_the_parts_and_a_second_job_joins_them(
+    world: tiny.Tiny,
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = submission(capsys, "--parts", "50")
+    assert (told["artifact"], told["parts"], told["missing"]) == (VERDICTS, 2, 2)
+    folder = Path(told["folder"])
+    script = (folder / "array.sbatch").read_text()
+    assert "#SBATCH --array=0-1\n" in script
+    for one in ("array.sbatch", "join.sbatch", "submit.sh"):
+        assert subprocess.run(["sh", "-n", folder / one], check=False).returncode == 0
+
+    monkeypatch.setenv("SBATCH_KILL", "1 0.7")  # a node fails while the second element runs
+    done = subprocess.run(
+        ["sh", folder / "submit.sh", "--partition=short"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    array, join = jobs(tmp_path)
+    assert array["options"]["partition"] == join["options"]["partition"] == "short"
+    assert array["ran"] == {"0": [0], "1": [-9, 0]}
+    assert join["options"]["dependency"] == "afterany:1"
+    log = (folder / "logs/join_2.log").read_text()
+    assert join["ran"] == {"None": [0]}, log
+    assert f"made {VERDICTS}" in log
+    assert len(list(folder.glob("*.json"))) == 2
+    # The same bytes as the local run's, since what was measured is kept by contents.
+    assert columns(world.storage) == columns(project.storage)
+
+    assert submission(capsys)["missing"] == 0
+    assert main(["gc"]) == 0  # nothing asks for the parts of what is made
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.slow
+def test_what_is_not_finished_is_executed_by_whoever_joins(
+    world: tiny.Tiny, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(submission(capsys)["folder"])
+    assert work_on_part([str(folder / "tasks.jsonl"), "1"]) == 0
+    assert "finished" in capsys.readouterr().out
+    again = submission(capsys)
+    assert again["missing"] == 1
+    assert "#SBATCH --array=0\n" in (folder / "array.sbatch").read_text()
+    assert work_on_part([str(folder / "tasks.jsonl"), "1"]) == 0
+    assert "was finished already" in capsys.readouterr().out
+    assert main(["materialize", VERDICTS]) == 0
+    assert columns(world.storage) == columns(project.storage)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["slurm", *arguments]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_refusals(world: tiny.Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = f"datasets/{DATASET}_train"
+    assert f"`wmtp materialize {rows}`" in refused(capsys, rows)
+    assert "`wmtp list` names" in refused(capsys, "datasets/nothing")
+
+    folder = Path(submission(capsys)["folder"])
+    assert submission(capsys, "--parts", "90")["parts"] == 2  # as many as are possible
+    said = refused(capsys, VERDICTS, "--parts", "1")
+    assert "Expected: 2 parts. Found: 1" in said
+    tasks = folder / "tasks.jsonl"
+    assert work_on_part([str(tasks), "2"]) == 2
+    assert "The list of tasks is shorter" in capsys.readouterr().err
+
+    good = tasks.read_bytes()
+    tasks.write_bytes(good.replace(b'"judge_rows"', b'"system"'))
+    assert work_on_part([str(tasks), "0"]) == 2
+    told = capsys.readouterr().err
+    assert "for judge_rows" in told
+    assert main(["materialize", VERDICTS]) != 0
+    capsys.readouterr()
+
+    tasks.write_bytes(good.replace(platform.machine().encode(), b"sparc"))
+    assert work_on_part([str(tasks), "0"]) == 2
+    assert "machine differs. Expected: sparc" in capsys.readouterr().err
+    assert main(["materialize", VERDICTS]) != 0
+    said = capsys.readouterr().out
+    assert "begun elsewhere, where machine differs" in said
+    (command,) = {one for one in said.split("`") if one.startswith("rm -r ")}
+    subprocess.run(["sh", "-c", command], check=True)
+    assert submission(capsys, "--parts", "1")["parts"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the filter is for x86-64")
+def test_a_node_without_a_sandbox_refuses_with_its_words(
+    world: tiny.Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(submission(capsys)["folder"])
+    shutil.rmtree(world.storage / EXECUTED)
+    without = [sys.executable, "-m", "wmtp_assets_tests.orchestration.without_sandbox"]
+    part = [sys.executable, "-m", "wmtp_assets.artifacts.divided", str(folder / "tasks.jsonl"), "0"]
+    done = subprocess.run(
+        [*without, *part],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 2
+    assert f"on {platform.node()}: " in done.stderr
+    assert "andlock" in done.stderr
+    assert not list(folder.glob("*.json"))
