@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-evaluation bench-pairs bench-problem-map bench-quality bench-rows
+.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-engine bench-evaluation bench-pairs bench-problem-map bench-quality bench-rows
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -64,6 +64,9 @@ bench-pairs: $(installed_dev) ## pairs for training at 3.7 million rows, against
 
 bench-rows: $(installed_dev) ## how soon a page of rows is answered at 3.7 million rows
 	@.venv/bin/python -m benchmarks.rows
+
+bench-engine: $(installed_dev) ## rows executed by Ray and by array jobs, against one process
+	@.venv/bin/python -m benchmarks.engine
 
 bench-evaluation: $(installed_dev) ## the tests of whole problems: SCALE=1 is upstream's 13,328 problems
 	@.venv/bin/python -m benchmarks.evaluation

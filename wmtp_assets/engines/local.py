@@ -12,10 +12,14 @@ from wmtp_assets.storage.digests import cores
 
 class LocalEngine:
     """See the module. Functions that use several cores divide the work among processes of their
-    own, and waste none at the end of a part: one part is best."""
+    own, and waste none at the end of a part: one part is best. `workers` None is one per core.
+    """
 
     name: Final[EngineName] = "local"
     parts: Final = 1
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._cores = workers or cores()
 
     def __enter__(self) -> Self:
         return self
@@ -32,6 +36,6 @@ class LocalEngine:
         self, function: Function, tasks: Sequence[Task], tell: Callable[[int], None] = nobody
     ) -> Iterator[Result]:
         """As of `Engine`."""
-        worker = Worker(cores(), tell)
+        worker = Worker(self._cores, tell)
         for task in tasks:
             yield function(task, worker)

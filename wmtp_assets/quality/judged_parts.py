@@ -170,7 +170,7 @@ class RowsToExecute:
     def tasks(self, parts: int) -> list[Task]:
         """As of `Whole`: divided between problems. A task that is alone settles what is uncertain,
         since nothing else is at work then."""
-        problems = Corpus(self.corpus).column("problem")[self.rows]
+        problems = self.opened().column("problem")[self.rows]
         found = divided(self.rows, problems, parts, self.least)
         more = {"settle": len(found) == 1, "conditions": conditions()}
         return [{**self.identity(), **more, "rows": runs_of(part)} for part in found]
@@ -178,6 +178,10 @@ class RowsToExecute:
     def size(self, task: Task) -> int:
         """As of `Whole`: rows."""
         return sum(size for _, size in task["rows"])
+
+    def opened(self) -> Corpus:
+        """The split. Raises CorpusError."""
+        return Corpus(self.corpus)
 
     def only(self, rows: list[int]) -> RowsToExecute:
         """Some of these rows."""

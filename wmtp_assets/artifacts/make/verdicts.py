@@ -78,7 +78,7 @@ def execute_rows(task: Task) -> Made:
     wanted, seed = wanted_rows(artifact)
     row_format = format_of(project.catalog, artifact)
     whole = rows_to_execute(task)
-    corpus, rows = Corpus(whole.corpus), whole.rows
+    corpus, rows = whole.opened(), whole.rows
     plan = plan_of(project, artifact, whole)
     why = python2 = ""
     with following(artifact.name, rows.size, task.log.info, unit="rows") as at:
