@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from wmtp_assets import interrupts
-from wmtp_assets.artifacts.make import verdicts
+from wmtp_assets.artifacts.make import leaks, verdicts
 from wmtp_assets.artifacts.make.task import Task
 from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.engines.engine import EngineError, Function, Worker
@@ -25,6 +25,7 @@ from wmtp_assets.engines.finished import Finished
 from wmtp_assets.engines.whole import Whole, read_line
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.quality.judged_parts import judge_rows
+from wmtp_assets.quality.leaks.parts import search_rows
 
 CORES: Final = "SLURM_CPUS_PER_TASK"
 """The variable in which Slurm says how many cores a task has."""
@@ -40,6 +41,7 @@ class Divided:
 
 DIVIDED: Final[Mapping[Kind, Divided]] = {
     Kind.VERDICTS: Divided(verdicts.rows_to_execute, judge_rows),
+    Kind.LEAKS: Divided(leaks.rows_to_search, search_rows),
 }
 
 

@@ -7,12 +7,9 @@ a part: their rows make up one last part, which is executed when all others have
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +18,8 @@ from numpy.typing import NDArray
 
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.reader import Corpus
-from wmtp_assets.engines.engine import EngineError, Function, Result, Task, Worker
+from wmtp_assets.engines.conditions import Conditions, installation, require
+from wmtp_assets.engines.engine import Function, Result, Task, Worker
 from wmtp_assets.engines.parts import divided, rows_of, runs_of
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.judge import Judge, named_python2, version_of
@@ -34,22 +32,12 @@ LEAST_ROWS: Final = 32
 """Of a part: workers take a second to start."""
 
 
-def conditions() -> dict[str, str]:
-    """What verdicts depend on beside program, tests and limits, of this interpreter and machine.
-
-    Raises InterpreterError.
-    """
-    try:
-        numpy = metadata.version("numpy")
-    except metadata.PackageNotFoundError:
-        numpy = ""
+def conditions() -> Conditions:
+    """What verdicts depend on beside program, tests and limits. Raises InterpreterError."""
     return {
-        "wmtp-assets": metadata.version("wmtp-assets"),
+        **installation(),
         "harness": str(HARNESS),
-        "python": sys.version,
         "python2": version_of(named_python2()),
-        "machine": platform.machine(),
-        "numpy": numpy,
     }
 
 
@@ -59,17 +47,7 @@ def judge_rows(task: Task, worker: Worker) -> Result:
     Raises EngineError where conditions are others here, ConfinementError where programs cannot be
     confined, CorpusError and StorageError where the files are not those of the rows.
     """
-    here = conditions()
-    for name, wanted in task["conditions"].items():
-        if here.get(name) != wanted:
-            raise EngineError(
-                f"Rows are executed under the conditions of the whole run, and {name} differs",
-                expected=wanted or "none",
-                found=here.get(name) or "none",
-                where=platform.node(),
-                hint="install the same there, from the same constraints.txt; for Python 2 set "
-                "WMTP_PYTHON2 on both, or on neither.",
-            )
+    require(task["conditions"], conditions())
     rows = rows_of(task["rows"])
     drawn = DrawnRows(
         Corpus(Path(task["corpus"])),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from wmtp_assets.engines.engine import EngineError, chosen_engine, open_engine
 from wmtp_assets.engines.on_ray import TRIES, RayEngine
 from wmtp_assets_tests.engines.work import dies, doubled, fails, refuses
 
+ROOT = Path(__file__).parents[2]
 LOG = logging.getLogger(__name__)
 pytestmark = [
     pytest.mark.slow,
@@ -55,10 +58,10 @@ def test_words_of_a_refusal_come_with_the_node_and_bugs_as_they_are(ray: RayEngi
 def test_a_worker_that_is_killed_is_replaced_and_its_part_tried_again(
     ray: RayEngine, tmp_path: Path
 ) -> None:
-    tasks = [{"number": n, "deaths": 2 * (n == 1), "folder": str(tmp_path)} for n in range(4)]
+    tasks = [{"number": n, "deaths": n == 1, "folder": str(tmp_path)} for n in range(4)]
     found = list(ray.map(dies, tasks))
     assert [one["twice"] for one in found] == [0, 2, 4, 6]
-    assert [one["tries"] for one in found] == [1, 3, 1, 1]
+    assert [one["tries"] for one in found] == [1, 2, 1, 1]
     always = [{"number": 9, "deaths": 99, "folder": str(tmp_path)}]
     with pytest.raises(EngineError, match=f"each of the {TRIES} times.*WMTP_ENGINE=local"):
         list(ray.map(dies, always))
@@ -68,17 +71,22 @@ def test_whoever_has_no_token_is_not_let_in(ray: RayEngine) -> None:
     import ray as module
 
     address = module.get_runtime_context().gcs_address
-    done = subprocess.run(
+    stranger = subprocess.Popen(
         [sys.executable, "-c", f"import ray; ray.init(address={address!r}); print('joined')"],
         env={n: v for n, v in os.environ.items() if not n.startswith("RAY_")},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        check=False,
-        timeout=60,
     )
-    assert done.returncode != 0
-    assert "joined" not in done.stdout
-    assert "token" in done.stderr.lower()
+    assert stranger.stdout is not None
+    said = ""
+    for line in stranger.stdout:  # it would ask again for 20 seconds
+        said = line.lower()
+        if "unauthenticated" in said or "joined" in said:
+            break
+    stranger.kill()
+    stranger.wait()
+    assert "token is missing" in said
 
 
 def test_a_missing_package_is_named_and_the_remedies_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +100,56 @@ def test_a_missing_package_is_named_and_the_remedies_work(monkeypatch: pytest.Mo
             assert engine.name == "local"
     with open_engine(chosen_engine()) as engine:  # installed
         assert engine.name == "ray"
+
+
+JOINING = """
+from wmtp_assets.engines.engine import open_engine
+from wmtp_assets_tests.engines.work import doubled
+with open_engine("ray") as engine:
+    found = engine.map(doubled, [{"number": n, "seconds": 0.5} for n in range(4)])
+    print(engine.workers, *(one["twice"] for one in found))
+"""
+
+
+def test_a_cluster_that_is_started_as_documented_is_joined(tmp_path: Path) -> None:
+    page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    (block,) = (one for one in re.findall(r"```sh\n(.*?)```", page, re.S) if "--head" in one)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for there, here in {
+        "first-machine": "127.0.0.1",
+        "6379": port,
+        "--num-cpus=16": "--num-cpus=1",
+        "/data/ray-token": str(tmp_path / "token"),
+    }.items():
+        assert there in block
+        block = block.replace(there, here)
+    begin, generate, head, other, join = block.strip().splitlines()
+    address = re.match(r"RAY_ADDRESS=(\S+) WMTP_ENGINE=ray wmtp materialize ", join)
+    assert address is not None
+    prepare = f"export PATH={Path(sys.executable).parent}:$PATH\n{begin}\n"
+    subprocess.run(["bash", "-ec", prepare + generate], check=True)
+    assert (tmp_path / "token").stat().st_mode & 0o077 == 0
+    nodes = []
+    try:
+        for command in (head, other):
+            line = f"{prepare}exec {command}"
+            nodes.append(subprocess.Popen(["bash", "-ec", line], stdout=subprocess.PIPE, text=True))
+            assert nodes[-1].stdout is not None
+            assert any("Ray runtime started" in said for said in nodes[-1].stdout), command
+        done = subprocess.run(
+            ["bash", "-ec", f"{prepare}RAY_ADDRESS={address[1]} exec python -c '{JOINING}'"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
+        assert done.stdout.split() == ["2", "0", "2", "4", "6"]
+    finally:
+        for node in reversed(nodes):
+            node.terminate()
+            node.communicate(timeout=30)
 
 
 def _killing(name: str, stop: threading.Event, killed: list[int]) -> None:

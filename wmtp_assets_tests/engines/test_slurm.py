@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,9 +17,11 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.divided import main as work_on_part
+from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.catalog.schema import Execution, Quality
 from wmtp_assets.cli import main
 from wmtp_assets.corpora.annotations import AnnotationFile
+from wmtp_assets.engines.engine import EngineError
 from wmtp_assets.storage.preflight import EXECUTED
 from wmtp_assets_tests.artifacts.editions import planted, small
 from wmtp_assets_tests.orchestration import tiny
@@ -59,10 +63,15 @@ def jobs(tmp_path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def columns(storage: Path) -> dict[str, Any]:
-    path = storage / f"datasets_v2/{DATASET}/quality/train_verdicts.parquet"
+def columns(made: Project) -> dict[str, Any]:
+    path = made.store.path(VERDICTS) / "train_verdicts.parquet"
     found: dict[str, Any] = AnnotationFile(path, "verdicts").table().to_pydict()
     return found
+
+
+def make(made: Project) -> None:
+    artifact = made.artifacts[VERDICTS]
+    make_artifact(made, artifact, load_inputs(made, artifact), logging.getLogger(__name__))
 
 
 @pytest.mark.slow
@@ -98,7 +107,7 @@ def test_an_array_job_does_the_parts_and_a_second_job_joins_them(
     assert f"made {VERDICTS}" in log
     assert len(list(folder.glob("*.json"))) == 2
     # The same bytes as the local run's, since what was measured is kept by contents.
-    assert columns(world.storage) == columns(project.storage)
+    assert columns(world.project) == columns(project)
 
     assert submission(capsys)["missing"] == 0
     assert main(["gc"]) == 0  # nothing asks for the parts of what is made
@@ -117,8 +126,8 @@ def test_what_is_not_finished_is_executed_by_whoever_joins(
     assert "#SBATCH --array=0\n" in (folder / "array.sbatch").read_text()
     assert work_on_part([str(folder / "tasks.jsonl"), "1"]) == 0
     assert "was finished already" in capsys.readouterr().out
-    assert main(["materialize", VERDICTS]) == 0
-    assert columns(world.storage) == columns(project.storage)
+    make(world.project)
+    assert columns(world.project) == columns(project)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -145,16 +154,15 @@ def test_refusals(world: tiny.Tiny, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert work_on_part([str(tasks), "0"]) == 2
     told = capsys.readouterr().err
     assert "for judge_rows" in told
-    assert main(["materialize", VERDICTS]) != 0
-    capsys.readouterr()
+    with pytest.raises(EngineError, match="no list of tasks"):
+        make(world.project)
 
     tasks.write_bytes(good.replace(platform.machine().encode(), b"sparc"))
     assert work_on_part([str(tasks), "0"]) == 2
     assert "machine differs. Expected: sparc" in capsys.readouterr().err
-    assert main(["materialize", VERDICTS]) != 0
-    said = capsys.readouterr().out
-    assert "begun elsewhere, where machine differs" in said
-    (command,) = {one for one in said.split("`") if one.startswith("rm -r ")}
+    with pytest.raises(EngineError, match="begun elsewhere, where machine differs") as differs:
+        make(world.project)
+    (command,) = re.findall("`(rm -r [^`]*)`", str(differs.value))
     subprocess.run(["sh", "-c", command], check=True)
     assert submission(capsys, "--parts", "1")["parts"] == 1
 

@@ -27,8 +27,8 @@ class Parser:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._known: OrderedDict[bytes, Program | None] = OrderedDict()
-        self.crashes = 0
-        """Texts at which the process died or did not answer."""
+        self.not_parsed: set[str] = set()
+        """Digests of the texts at which the process died or did not answer."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,12 +44,12 @@ class Parser:
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        found = self._known[key] = self._ask(text)
+        found = self._known[key] = self._ask(text, key)
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
         return found
 
-    def _ask(self, text: str) -> Program | None:
+    def _ask(self, text: str, key: bytes) -> Program | None:
         process = self._process or self._begin()
         source = cast("IO[bytes]", process.stdin)
         try:
@@ -60,7 +60,7 @@ class Parser:
         else:
             answer = self._answer(process)
         if not answer.endswith(b"\n"):
-            self.crashes += 1
+            self.not_parsed.add(key.hex())
             self._end()
             return None
         document = json.loads(answer)

@@ -7,6 +7,7 @@ what is found is looked at closely in the order of the rows.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -60,7 +61,8 @@ class Counts:
     rows: int = 0
     texts: int = 0
     candidates: int = 0
-    crashes: int = 0
+    not_parsed: set[str] = dataclasses.field(default_factory=set)
+    """Digests of the texts at which a parser died or did not answer."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,12 @@ def find_leaks(
     counts: Counts | None = None,
     log: Callable[[str], None] = lambda _: None,
     rows: Rows | None = None,
+    workers: int | None = None,
 ) -> Iterator[Leak]:
     """The rows of `corpus` that hold a row of `sources`, in the order of the rows; `counts` says
     afterwards how much was looked at. At most eight references are named of a row's field. With
-    `rows` (int64, ascending), only these are searched, with the same result for each.
+    `rows` (int64, ascending), only these are searched, with the same result for each. `workers` is
+    one per core if it is None.
 
     Memory: some hundred megabytes, whatever the corpus' size.
     """
@@ -93,7 +97,7 @@ def find_leaks(
     with Parser() as parser:
         index = Index(references, corpus, parser)
         log(f"{len(references):,} rows of {len(sources)} splits are indexed")
-        workers = cores()
+        workers = workers or cores()
         waiting: deque[tuple[_Block, Future[dict[str, list[Candidate]]]]] = deque()
         closer = _Closer(references, parser, counts)
         with ThreadPoolExecutor(workers) as pool:
@@ -106,7 +110,7 @@ def find_leaks(
                     yield from closer.leaks(done, future.result())
             for done, future in waiting:
                 yield from closer.leaks(done, future.result())
-        counts.crashes = parser.crashes
+        counts.not_parsed |= parser.not_parsed
 
 
 def _blocks(corpus: Corpus, wanted: Rows | None) -> Iterator[_Block]:

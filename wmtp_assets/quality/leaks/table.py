@@ -7,7 +7,7 @@ rows hold what, by dataset, split and kind.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from wmtp_assets.quality.leaks.search import Counts, Leak, find_leaks
 
 _SCHEMA: Final = SCHEMAS["leaks"]
 _AT_ONCE: Final = 1 << 14  # lines
-_WITH_EXCERPTS: Final = 100_000  # lines; both excerpts of all of a corpus would fill the memory
+WITH_EXCERPTS: Final = 100_000  # lines; both excerpts of all of a corpus would fill the memory
 
 
 def leaks_table(
@@ -37,8 +37,14 @@ def leaks_table(
     Raises CorpusError where a file is damaged.
     """
     counts = Counts()
+    return table_of(find_leaks(corpus, sources, counts, log, rows), counts, sources)
+
+
+def table_of(
+    found: Iterable[Leak], counts: Counts, sources: Sequence[Source]
+) -> tuple[pa.Table, dict[str, Any]]:
+    """As `leaks_table`, of leaks in the order of rows; `counts` are read after the last."""
     lines = _Lines()
-    found = find_leaks(corpus, sources, counts, log, rows)
     with_leaks = 0
     by: Counter[str] = Counter()
     for _, of_row in groupby(found, lambda leak: leak.row):
@@ -53,7 +59,7 @@ def leaks_table(
         "pairs": lines.count,
         "by": dict(sorted(by.items())),
         "references": {f"{one.dataset} {one.split}": len(one.corpus) for one in sources},
-        "not_parsed": counts.crashes,
+        "not_parsed": len(counts.not_parsed),
     }
     return lines.table(), facts
 
@@ -65,7 +71,14 @@ def write_leaks(
     log: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Write what `leaks_table` gives; returns the facts."""
-    table, facts = leaks_table(corpus, sources, log)
+    return write_table(corpus, path, leaks_table(corpus, sources, log))
+
+
+def write_table(
+    corpus: Corpus, path: Path, made: tuple[pa.Table, dict[str, Any]]
+) -> dict[str, Any]:
+    """Write a table with its facts, which are returned."""
+    table, facts = made
     columns = {name: table[name] for name in table.column_names}
     write_annotation(path, "leaks", columns, corpus.row_index, {"statistics": facts})
     return facts
@@ -82,7 +95,7 @@ class _Lines:
     def add(self, leak: Leak) -> None:
         self.count += 1
         self._pending.append(
-            _line(leak if self.count <= _WITH_EXCERPTS else leak.without_excerpts())
+            _line(leak if self.count <= WITH_EXCERPTS else leak.without_excerpts())
         )
         if len(self._pending) >= _AT_ONCE:
             self._flush()

@@ -118,6 +118,6 @@ def test_a_parser_that_dies_loses_one_text() -> None:
         os.kill(process.pid, signal.SIGSTOP)  # as if it were reading the next text
         os.kill(process.pid, signal.SIGKILL)
         assert parser.program(RENAMED) is None
-        assert parser.crashes == 1
+        assert len(parser.not_parsed) == 1
         assert parser.program(FUNCTION) == program(FUNCTION)
     assert parser._process is None
