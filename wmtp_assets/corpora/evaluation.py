@@ -14,7 +14,7 @@ it gave rows, under the name that its rows' task ids begin with. Odd values read
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -99,20 +99,20 @@ class EvaluationSource:
         return sum(file.decoded_bytes for file in self.opened(shards))
 
     def problems(
-        self, files: Sequence[Shard], wanted: Collection[int] | None = None
+        self, files: Sequence[Shard], wanted: Set[int] | None = None
     ) -> Iterator[ProblemTests]:
         """The problems of all shards (see `opened`) in their order, one in memory at a time; only
-        those whose ordinals are `wanted`, if any are named.
+        those whose ordinals are `wanted`, if any are named. Shards without such are not decoded.
 
         Raises CorpusError if a shard is not what upstream publishes.
         """
-        last = None if wanted is None else max(wanted, default=-1)
         names, tasks = task_names(files, self.name, self.source)
         ordinal = 0
         for file in files:
             first = ordinal
-            if last is not None and first > last:
-                return
+            if wanted is not None and wanted.isdisjoint(range(first, first + file.rows)):
+                ordinal += file.rows
+                continue
             for batch in file.batches(list(self.columns), 1):
                 if ordinal == len(tasks):
                     raise CorpusError(

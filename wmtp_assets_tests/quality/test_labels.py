@@ -14,6 +14,7 @@ import pytest
 from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.corpora.parquet_file import Shard
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.judge import Judge
@@ -27,6 +28,7 @@ from wmtp_assets_tests.corpora.conftest import (
     build_mbpp,
     real,
 )
+from wmtp_assets_tests.quality.six_problems import PROBLEMS
 
 # By row: verdict, tests run, several answers, parses.
 EXPECTED = [
@@ -248,3 +250,25 @@ def test_references_of_evalplus_run_against_its_tests(
         found = lines_of(drawn, judge.judge)
     assert found["verdict"] == ["passed", "failed"], found["reason"]
     assert "1.5" in found["reason"][1]  # what was expected
+
+
+def test_tests_of_shards_without_a_drawn_row_are_not_decoded(
+    drawn: DrawnRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+    batches = Shard.batches
+
+    def noting(shard: Shard, names: list[str], size: int) -> Iterator[pa.RecordBatch]:
+        if "public_tests" in names:
+            decoded.append(shard.path)
+        return batches(shard, names, size)
+
+    monkeypatch.setattr(Shard, "batches", noting)
+    source = CODE_CONTESTS.evaluation
+    assert source is not None
+    for wanted, shards in (({1}, [0]), ({4}, [1]), ({0, 5}, [0, 1]), (set(), []), (None, [0, 1])):
+        found = list(source.problems(source.opened(drawn.shards), wanted))
+        names = [PROBLEMS[at]["name"] for at in (range(6) if wanted is None else sorted(wanted))]
+        assert [one.name for one in found] == names
+        assert decoded == [drawn.shards[at] for at in shards]
+        decoded.clear()
