@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol, get_args
 
@@ -99,15 +98,3 @@ def chosen_engine(environment: Mapping[str, str] | None = None) -> EngineName:
             hint=f"correct {SETTING}, or unset it.",
         )
     return given
-
-
-def open_engine(name: EngineName) -> AbstractContextManager[Engine]:
-    """The engine of that name, for as long as the block runs. Raises EngineError where its packages
-    are missing, or its cluster does not answer."""
-    if name == "ray":
-        from wmtp_assets.engines.on_ray import RayEngine
-
-        return RayEngine()
-    from wmtp_assets.engines.local import LocalEngine
-
-    return LocalEngine()

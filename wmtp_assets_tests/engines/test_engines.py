@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.engines.engine import EngineError, chosen_engine, counted, open_engine
+from wmtp_assets.engines.engine import EngineError, chosen_engine, counted
 from wmtp_assets.engines.finished import Finished
+from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.storage.digests import cores
 from wmtp_assets_tests.engines.work import doubled, refuses
 

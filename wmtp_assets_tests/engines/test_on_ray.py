@@ -18,8 +18,9 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
-from wmtp_assets.engines.engine import EngineError, chosen_engine, open_engine
+from wmtp_assets.engines.engine import EngineError, chosen_engine
 from wmtp_assets.engines.on_ray import TRIES, RayEngine
+from wmtp_assets.engines.opening import open_engine
 from wmtp_assets_tests.engines.work import dies, doubled, fails, refuses
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +104,7 @@ def test_a_missing_package_is_named_and_the_remedies_work(monkeypatch: pytest.Mo
 
 
 JOINING = """
-from wmtp_assets.engines.engine import open_engine
+from wmtp_assets.engines.opening import open_engine
 from wmtp_assets_tests.engines.work import doubled
 with open_engine("ray") as engine:
     found = engine.map(doubled, [{"number": n, "seconds": 0.5} for n in range(4)])
@@ -146,6 +147,9 @@ def test_a_cluster_that_is_started_as_documented_is_joined(tmp_path: Path) -> No
             cwd=ROOT,
         )
         assert done.stdout.split() == ["2", "0", "2", "4", "6"]
+        ask = f"{prepare}RAY_ADDRESS={address[1]} exec ray status"
+        told = subprocess.run(["bash", "-ec", ask], capture_output=True, text=True, check=True)
+        assert "/2.0 CPU" in told.stdout
     finally:
         for node in reversed(nodes):
             node.terminate()

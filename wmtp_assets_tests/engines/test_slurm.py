@@ -35,7 +35,7 @@ STAND_IN = Path(__file__).with_name("sbatch.py")
 def world(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tiny.Tiny:
     """The rows of the sample's code_contests, 80 of which are to be executed, and `sbatch`."""
     dataset = project.catalog.datasets[DATASET]
-    quality = Quality(execute=Execution(rows={"train": 80}))
+    quality = Quality(execute=Execution(rows={"train": 80}), duplicates=("train",))
     datasets = {DATASET: dataset.model_copy(update={"quality": quality})}
     catalog = small(project.catalog, "optional").model_copy(update={"datasets": datasets})
     made = tiny.empty(tmp_path / "world", catalog, Path(str(project.hub_spec)))
@@ -137,9 +137,13 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 @pytest.mark.slow
 def test_refusals(world: tiny.Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = f"datasets/{DATASET}_train"
-    assert f"`wmtp materialize {rows}`" in refused(capsys, rows)
+    rows = f"datasets/{DATASET}_train_duplicates"
+    assert f"`wmtp materialize {rows}` makes" in refused(capsys, rows)
     assert "`wmtp list` names" in refused(capsys, "datasets/nothing")
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert VERDICTS in listed
+    assert rows in listed
 
     folder = Path(submission(capsys)["folder"])
     assert submission(capsys, "--parts", "90")["parts"] == 2  # as many as are possible
@@ -165,6 +169,10 @@ def test_refusals(world: tiny.Tiny, tmp_path: Path, capsys: pytest.CaptureFixtur
     (command,) = re.findall("`(rm -r [^`]*)`", str(differs.value))
     subprocess.run(["sh", "-c", command], check=True)
     assert submission(capsys, "--parts", "1")["parts"] == 1
+
+    (command,) = re.findall("`(rm -r [^`]*)`", refused(capsys, VERDICTS, "--parts", "2"))
+    subprocess.run(["sh", "-c", command], check=True)
+    assert submission(capsys, "--parts", "2")["parts"] == 2
 
 
 @pytest.mark.slow

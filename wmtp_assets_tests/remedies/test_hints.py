@@ -439,6 +439,15 @@ OTHERS = [
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
+    "artifacts.divided.work_on": "engines/test_slurm.py executes it",
+    "artifacts.slurm._divisible": "engines/test_slurm.py executes both",
+    "cli.cluster._slurm": "no error: what comes next, which engines/test_slurm.py executes",
+    "engines.on_ray.RayEngine._start": "engines/test_on_ray.py executes `ray status`",
+    "engines.on_ray.RayEngine._received": "a cluster of the person's; engines/test_on_ray.py",
+    "engines.on_ray._imported": "a package that is missing; engines/test_on_ray.py",
+    "engines.whole.Plan.write": "engines/test_slurm.py executes it",
+    "engines.whole.Plan.require_conditions": "engines/test_slurm.py executes it",
+    "engines.whole.read_line": "engines/test_slurm.py executes it",
     "corpora.row_index.RowIndex.__init__": "corpora/test_reader.py executes it",
     "export.verify._of_one_edition": "export/test_writer.py exports again, as it says",
     "corpora.resume.Order._advance": "Python, not a command: a new loop over the stream",

@@ -13,7 +13,8 @@ from wmtp_assets.artifacts.types import Split
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.reader import Corpus
-from wmtp_assets.engines.engine import chosen_engine, open_engine
+from wmtp_assets.engines.engine import chosen_engine
+from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.engines.whole import results_of
 from wmtp_assets.progress import following
 from wmtp_assets.quality.leaks.parts import RowsToSearch, joined

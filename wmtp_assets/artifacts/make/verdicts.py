@@ -23,7 +23,8 @@ from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.runnable import DEFAULT_MEMORY, DEFAULT_SECONDS, LEAST_MEMORY, TIME_FACTOR
-from wmtp_assets.engines.engine import chosen_engine, nobody, open_engine
+from wmtp_assets.engines.engine import chosen_engine, nobody
+from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.engines.whole import Plan, results_of
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.confinement import ConfinementError, available
