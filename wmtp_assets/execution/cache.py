@@ -6,6 +6,9 @@ the checksum of its rest: what a killed process or a full disk left of a line is
 next line begins after a line break of its own. Nor is a line that another version of this package
 wrote in another form.
 
+In memory there are 16 bytes of each verdict, and those of this process as a whole: many workers of
+a machine may have the same millions of them open.
+
 Whoever may write here may state any verdict, as whoever may write into the storage may; checks
 execute some rows anew (`artifacts/checks/verdicts.py`).
 """
@@ -16,10 +19,13 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
+
+import numpy as np
 
 from wmtp_assets.execution.tasks import Judged, Verdict, shortened
 from wmtp_assets.storage import disk, locks
@@ -28,6 +34,7 @@ from wmtp_assets.storage.errors import storage_errors
 _SUFFIX: Final = ".verdicts"
 _LARGEST: Final = 256 << 20  # bytes of a segment before another one is begun
 _LINE: Final = 64 << 10  # bytes: several times what the longest reason takes
+_PLACE_BITS: Final = 40  # of a place in a segment; the number of the segment is above them
 _MOST_SECONDS: Final = 1e9
 _KEPT: Final = frozenset(Verdict) - {Verdict.NOT_RUNNABLE}
 """Another machine may execute what was not runnable here."""
@@ -44,15 +51,14 @@ class VerdictCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._known: dict[bytes, Judged] = {}
+        self._own: dict[bytes, Judged] = {}
+        self._index = _Index()
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
         with storage_errors("Opening the verdicts", self.folder):
             disk.make_folders(self.folder)
-            for path in self._segments():
-                for key, judged in _read(path):
-                    self._known[key] = judged
+            self._index = _Index(self._segments())
         return self
 
     def __exit__(
@@ -65,14 +71,17 @@ class VerdictCache:
             disk.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
-        self._known.clear()
+        self._index.close()
+        self._index = _Index()
+        self._own.clear()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._index) + sum(self._index.get(key) is None for key in self._own)
 
     def get(self, key: str) -> Judged | None:
         """The verdict of a key (`tasks.key_of`), if there is one."""
-        return self._known.get(bytes.fromhex(key))
+        digest = bytes.fromhex(key)
+        return self._own.get(digest) or self._index.get(digest)
 
     def put(self, key: str, judged: Judged) -> None:
         """Adds a verdict. It survives the death of this process at once, and of the machine when
@@ -83,7 +92,7 @@ class VerdictCache:
             rest = memoryview(_line(key, judged))
             while rest:
                 rest = rest[disk.write(self._descriptor, rest) :]
-        self._known[bytes.fromhex(key)] = judged
+        self._own[bytes.fromhex(key)] = judged
 
     def _segments(self) -> list[Path]:
         return sorted(self.folder.glob(f"*{_SUFFIX}"))
@@ -103,6 +112,50 @@ class VerdictCache:
         raise AssertionError("more segments than processes")
 
 
+class _Index:
+    """Where the verdicts of some segments stand; of several on one key the last one counts."""
+
+    def __init__(self, segments: Sequence[Path] = ()) -> None:
+        self._files: list[BinaryIO] = []
+        shorts, places = array("Q"), array("Q")
+        for number, path in enumerate(segments):
+            with storage_errors("Opening the verdicts", path):
+                file = os.fdopen(disk.open_existing(path), "rb")
+                self._files.append(file)
+                for offset, key, _ in _read(file):
+                    shorts.append(_short(key))
+                    places.append(number << _PLACE_BITS | offset)
+        every = np.frombuffer(shorts, np.uint64) if shorts else np.empty(0, np.uint64)
+        order = np.argsort(every, kind="stable")
+        self._shorts = every[order]
+        self._places = (np.frombuffer(places, np.uint64) if places else every)[order]
+
+    def __len__(self) -> int:
+        """How many keys, by their last eight bytes."""
+        return int(np.unique(self._shorts).size)
+
+    def close(self) -> None:
+        """Closes the segments."""
+        for file in self._files:
+            file.close()
+
+    def get(self, key: bytes) -> Judged | None:
+        """The verdict of a key, read anew."""
+        short = np.uint64(_short(key))
+        begin, end = (int(np.searchsorted(self._shorts, short, side)) for side in ("left", "right"))
+        for place in reversed(self._places[begin:end].tolist()):
+            file = self._files[place >> _PLACE_BITS]
+            file.seek(place & ((1 << _PLACE_BITS) - 1))
+            found = _checked(file.readline(_LINE))
+            if found is not None and found[0] == key:
+                return found[1]
+        return None
+
+
+def _short(key: bytes) -> int:
+    return int.from_bytes(key[-8:], "big")
+
+
 def _line(key: str, judged: Judged) -> bytes:
     values: list[Any] = [
         key,
@@ -117,19 +170,22 @@ def _line(key: str, judged: Judged) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _read(path: Path) -> Iterator[tuple[bytes, Judged]]:
-    begins = True  # of a line: longer ones come in parts
-    with storage_errors("Opening the verdicts", path):
-        file = os.fdopen(disk.open_existing(path), "rb")
-    with file:
-        while line := file.readline(_LINE):
-            whole = begins and line.endswith(b"\n")
-            begins = line.endswith(b"\n")
-            checksum, _, text = line.rstrip(b"\n").partition(b" ")
-            if whole and checksum == b"%08x" % zlib.crc32(text):
-                found = _parsed(text)
-                if found is not None:
-                    yield found
+def _read(file: BinaryIO) -> Iterator[tuple[int, bytes, Judged]]:
+    """Where a line begins, and its key and verdict, of all that hold one."""
+    begins, offset = True, 0  # of a line: longer ones come in parts
+    while line := file.readline(_LINE):
+        if begins and (found := _checked(line)) is not None:
+            yield offset, *found
+        begins = line.endswith(b"\n")
+        offset += len(line)
+
+
+def _checked(line: bytes) -> tuple[bytes, Judged] | None:
+    """A key and its verdict; None where the line is not whole."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if line.endswith(b"\n") and checksum == b"%08x" % zlib.crc32(text):
+        return _parsed(text)
+    return None
 
 
 def _parsed(text: bytes) -> tuple[bytes, Judged] | None:

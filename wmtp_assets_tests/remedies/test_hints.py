@@ -440,7 +440,7 @@ OTHERS = [
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
     "artifacts.divided.work_on": "engines/test_slurm.py executes it",
-    "artifacts.slurm._divisible": "engines/test_slurm.py executes both",
+    "artifacts.slurm._divisible": "what a run is, and `wmtp list`: engines/test_slurm.py",
     "cli.cluster._slurm": "no error: what comes next, which engines/test_slurm.py executes",
     "engines.on_ray.RayEngine._start": "engines/test_on_ray.py executes `ray status`",
     "engines.on_ray.RayEngine._received": "a cluster of the person's; engines/test_on_ray.py",
