@@ -28,6 +28,7 @@ from wmtp_assets.engines.engine import (
     Worker,
     nobody,
 )
+from wmtp_assets.engines.ray_internals import log_instead_of_printing
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.storage.digests import cores
 
@@ -170,6 +171,7 @@ def _imported() -> Any:
             found=str(error),
             hint="`pip install 'wmtp-assets[ray]'`, or unset WMTP_ENGINE.",
         ) from error
+    log_instead_of_printing()
     return ray
 
 
