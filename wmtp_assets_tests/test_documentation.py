@@ -29,6 +29,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchma
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 # Not of this repository: files of a storage, of upstream, and of the examples.
 ELSEWHERE = {
+    "submit.sh",
     "meta_adapter.yaml",
     "my.yaml",
     "catalog.yaml",
