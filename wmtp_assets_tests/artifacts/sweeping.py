@@ -33,7 +33,13 @@ from wmtp_assets_tests.artifacts.editions import (
 from wmtp_assets_tests.artifacts.workbench import Workbench
 from wmtp_assets_tests.storage.faults import FaultyDisk, Killed
 
-ROWS = (f"{SPLIT}_raw", SPLIT, f"{SPLIT}_metadata", "datasets/humaneval_schema")
+ROWS = (
+    f"{SPLIT}_raw",
+    SPLIT,
+    f"{SPLIT}_metadata",
+    "datasets/humaneval_schema",
+    "datasets/humaneval_card",
+)
 MODEL = (CHECKPOINT, *(f"{CHECKPOINT}_{part}" for part in ("config", "certificate", "adapter")))
 FAULTS: dict[str, tuple[int | None, bool]] = {
     "killed": (None, False),
@@ -71,7 +77,8 @@ STEPS = {
     "fetch": Step((), ROWS[0]),
     "split": Step(ROWS[:1], ROWS[1]),
     "metadata, which publishes the split": Step(ROWS[:2], ROWS[2]),
-    "schema, which completes the edition": Step(ROWS[:3], ROWS[3]),
+    "schema": Step(ROWS[:3], ROWS[3]),
+    "card, which completes the edition": Step(ROWS[:4], ROWS[4]),
     "convert": Step((), MODEL[0]),
     "document": Step(MODEL[:1], MODEL[1]),
     "metadata, which publishes the model": Step(MODEL, f"{CHECKPOINT}_metadata"),

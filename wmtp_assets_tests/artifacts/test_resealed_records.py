@@ -229,6 +229,12 @@ FACTS: dict[str, Mapping[str, object]] = {
     "datasets/humaneval_schema": {"layout": "mbpp"},
     "datasets/codecontests_small_train": {"rows": 99},
     "datasets/codecontests_small_train_metadata": {"correct": 99},
+    f"{MICRO}_card": {"note": "evil"},
+    "datasets/humaneval_card": {"note": "evil"},
+    "datasets/humaneval_test_verdicts": {"executed": False},
+    "datasets/mbpp_train_leaks": {"note": "evil"},
+    "datasets/codecontests_train_duplicates": {"note": "evil"},
+    "datasets/humaneval_quality_card": {"note": "evil"},
 }
 # Of kinds that only today's training code reads.
 FACTS_OF_CURRENT: dict[str, Mapping[str, object]] = {

@@ -256,6 +256,7 @@ def test_the_doctor_exits_0_when_all_is_well_and_tells_a_program_each_fact(
         "disk",
         "file_system",
         "memory",
+        "sandbox",
         "token",
         "repository",
         "licence",
