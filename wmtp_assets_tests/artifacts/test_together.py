@@ -14,7 +14,6 @@ import pytest
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.gate import evaluate
 from wmtp_assets_tests.artifacts.editions import (
-    SPLIT,
     halves,
     leftovers,
     newer,
@@ -22,9 +21,9 @@ from wmtp_assets_tests.artifacts.editions import (
     seen,
     small,
 )
+from wmtp_assets_tests.artifacts.sweeping import ROWS
 
 REPOSITORY = Path(__file__).parents[2]
-NAMES = (f"{SPLIT}_raw", SPLIT, f"{SPLIT}_metadata", "datasets/humaneval_schema")
 CLIENT = """
 import sys
 from pathlib import Path
@@ -42,7 +41,7 @@ print("made" if outcome.succeeded else outcome.failures, flush=True)
 
 def started(storage: Path, hub: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", CLIENT, str(storage), str(hub), *NAMES],
+        [sys.executable, "-c", CLIENT, str(storage), str(hub), *ROWS],
         cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -68,7 +67,7 @@ def test_one_of_many_processes_works_and_the_others_reuse(
 ) -> None:
     catalog = small(project.catalog, "optional")
     ours = planted(project, catalog, memory / "storage")
-    before = {name: ours.store.current(name) for name in NAMES}
+    before = {name: ours.store.current(name) for name in ROWS}
     processes = [started(ours.storage, new_hub) for _ in range(count)]
     assert [line(process) for process in processes] == ["ready"] * count
     for process in processes:
@@ -107,7 +106,7 @@ def test_kill_9_at_random_moments_leaves_old_or_new_and_the_gate_closed_until_al
         finished = all(
             (made := now.store.current(name)) and made.entry_digest == artifact.settings_digest
             for name, artifact in now.artifacts.items()
-            if name in NAMES
+            if name in ROWS
         )
         assert finished or not evaluate(now).open
     assert kills >= 1

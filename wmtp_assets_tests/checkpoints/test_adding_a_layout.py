@@ -28,7 +28,10 @@ from wmtp_assets_tests.worlds import materialized
 
 PACKAGE = Path(wmtp_assets.__file__).parent
 PAGE = Path(__file__).parents[2] / "docs/how-to-add-a-layout.md"
-NEW = {f"models/acme-tiny{part}" for part in ("_raw", "", "_config", "_certificate", "_metadata")}
+NEW = {
+    f"models/acme-tiny{part}"
+    for part in ("_raw", "", "_config", "_certificate", "_metadata", "_card")
+}
 
 
 def block_of(language: str) -> str:
