@@ -17,7 +17,7 @@ from wmtp_assets.cli.report import rows, table
 from wmtp_assets.definitions import build_defs
 from wmtp_assets.orchestration.assets.common import key_of
 from wmtp_assets.orchestration.run import run
-from wmtp_assets_tests.artifacts.editions import ROWS, small
+from wmtp_assets_tests.artifacts.editions import ROWS, planted, small
 
 NAME = f"datasets/{ROWS}_test_verdicts"
 
@@ -31,8 +31,10 @@ def asking(catalog: Catalog, seed: int = 42) -> Catalog:
 
 
 @pytest.fixture
-def asked(copied: Project) -> Project:
-    return Project(asking(copied.catalog), copied.storage, copied.hub_spec)
+def asked(project: Project, tmp_path: Path) -> Project:
+    """A storage whose rows were never executed."""
+    ours = planted(project, small(project.catalog), tmp_path / "storage")
+    return Project(asking(ours.catalog), ours.storage, ours.hub_spec)
 
 
 def test_no_job_of_everything_and_no_sensor_makes_it(project: Project, tmp_path: Path) -> None:
