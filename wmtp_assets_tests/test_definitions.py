@@ -299,6 +299,8 @@ def test_the_sensor_follows_changed_data_and_leaves_unchanged_data_alone(world: 
         "datasets/humaneval_test_metadata",
         "datasets/humaneval_schema",
         "datasets/humaneval_card",
+        "datasets/humaneval_test_verdicts",
+        "datasets/humaneval_quality_card",
     }
 
 
