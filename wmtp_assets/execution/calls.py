@@ -183,8 +183,9 @@ def report_failure(
     if frames is None:
         frames = traceback.extract_tb(error.__traceback__)
     text = "".join(traceback.format_exception_only(error)).strip().splitlines()
-    if not isinstance(error, SyntaxError):
-        del text[1:]  # a message may have several lines; that of a syntax error is the last one
+    if not isinstance(error, SyntaxError):  # whose message is the last line
+        # A message may have several lines, and the first of numpy's is empty.
+        text = [" ".join(text)] if text[:1] and text[0].rstrip().endswith(":") else text[:1]
     last = text[-1].removeprefix(f"{NotPlainError.__module__}.") if text else ""
     lines = [frame.line for frame in frames if frame.filename == TESTS_FILE and frame.line]
     report = f"{last} at: {lines[-1]}" if lines else last

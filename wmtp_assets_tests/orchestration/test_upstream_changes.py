@@ -166,6 +166,7 @@ def test_a_moved_readme_redoes_nothing_and_moved_weights_wait_for_the_pin(
         "models/meta-llama-mtp_config",
         "models/meta-llama-mtp_adapter",
         "models/meta-llama-mtp_metadata",
+        "models/meta-llama-mtp_card",
     }
     assert (
         upkeep.fetched() - fetched == upkeep.loopback.world.files("model", TOKENIZER)[WEIGHTS].size
