@@ -459,7 +459,7 @@ ELSEWHERE = {
     "orchestration.home._remedy": "orchestration/test_home.py executes it",
     "orchestration.home._of_another_home": "orchestration/test_postgres.py executes both",
     "orchestration.home._unusable": "a package that is missing; orchestration/test_postgres.py",
-    "orchestration.lineage.tell_lineage": "a package that is missing; orchestration/test_lineage.py",
+    "orchestration.lineage.tell_lineage": "a missing package: orchestration/test_lineage.py",
     "checkpoints.libtorch.load": "a broken installation of torch, which this one is not",
     "hub.client_settings._token_problem": "the token is the person's",
     "hub.client_settings._proxy": "a package or a proxy of the person's choice",
