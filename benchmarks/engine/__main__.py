@@ -4,21 +4,18 @@
 
 Environment: PROBLEMS of 20 rows each (default 60), TESTS of a problem (default 20), ROUNDS (default
 3), WORKERS (default "2 4 8"). In each round every way executes the same rows with nothing known, in
-turn; figures are medians. The processor time of a way is that of all processes that it started, and
-of those that outlived it. Verdicts must be the same for every way and number of workers.
+turn; figures are medians. The processor time of a way is that of all processes that it started.
+Verdicts must be the same for every way and number of workers.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +26,6 @@ from benchmarks.report import Report
 WAYS = ("local", "ray", "slurm")
 MANY, PART_SECONDS = 100, 600
 """For what is worked out: workers, and how long a part is meant to take."""
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def main() -> int:
@@ -37,7 +33,6 @@ def main() -> int:
     problems, tests = (int(os.environ.get(n, d)) for n, d in (("PROBLEMS", 60), ("TESTS", 20)))
     rounds = int(os.environ.get("ROUNDS", 3))
     every_workers = [int(one) for one in os.environ.get("WORKERS", "2 4 8").split()]
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     report, taken = Report(), defaultdict[tuple[str, int], list[dict[str, Any]]](list)
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
         write_rows(Path(name), problems, tests)
@@ -80,28 +75,15 @@ def median(taken: list[dict[str, Any]], what: str) -> float:
 
 
 def run(way: str, workers: int, folder: str) -> dict[str, Any]:
-    """What a way printed, and the processor time of it and all of its processes."""
-    before = cpu_of_children()
+    """What a way printed."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.engine.way", way, str(workers), folder],
         stdout=subprocess.PIPE,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         check=True,
     )
-    until = time.monotonic() + 30
-    while time.monotonic() < until:  # what outlived it, which is ours now
-        try:
-            if os.waitpid(-1, os.WNOHANG) == (0, 0):
-                time.sleep(0.05)
-        except ChildProcessError:
-            break
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {**found, "cpu": cpu_of_children() - before}
-
-
-def cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return found
 
 
 if __name__ == "__main__":

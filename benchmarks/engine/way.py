@@ -10,13 +10,14 @@ executed before is known.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from benchmarks.engine.rows import rows_in
 from wmtp_assets.engines.engine import Engine
 from wmtp_assets.engines.local import LocalEngine
 from wmtp_assets.engines.whole import Plan, results_of
+from wmtp_assets.interrupts import descendants
 from wmtp_assets.quality.judged_parts import joined
 from wmtp_assets.quality.labels import lines
 from wmtp_assets.storage.digests import digest_of
@@ -42,25 +44,45 @@ def main(way: str, workers: int, folder: Path) -> None:
             array_job(plan, workers)
         with engine_of(way, workers) as engine:
             started = time.perf_counter() - begun if way == "ray" else 0.0
-            found = joined(results_of(whole, plan, engine))
+            parts = len(whole.tasks(plan.parts or engine.parts))
+            results = list(results_of(whole, plan, engine))
+            joining = time.perf_counter()
+            found = joined(results)
+            join = time.perf_counter() - joining
             if uncertain := found.uncertain():
                 last = whole.only(uncertain)
                 found.add(joined(engine.map(last.function, last.tasks(1))))
-        executed = time.perf_counter() - begun
+            cpu = cpu_so_far()  # Ray's processes are still there
+        joining = time.perf_counter()
         columns = lines(whole.opened(), whole.rows, found)
+        join += time.perf_counter() - joining
         wall = time.perf_counter() - begun
     print(
         json.dumps(
             {
                 "wall": wall,
                 "start": started,
-                "join": wall - executed,
-                "parts": plan.parts or engine.parts,
+                "join": join,
+                "cpu": cpu,
+                "parts": parts,
+                "uncertain": len(uncertain),
                 "rows": len(columns["row"]),
                 "verdicts": digest_of([columns["verdict"], columns["several_answers"]]),
             }
         )
     )
+
+
+def cpu_so_far() -> float:
+    """Seconds of the processor, of this process, of what it waited for, and of what it started and
+    still runs: Ray's processes are not waited for, so that nobody else would be told theirs."""
+    used = sum(os.times()[:4])
+    ticks = os.sysconf("SC_CLK_TCK")
+    for pid in descendants(os.getpid()):
+        with suppress(OSError):
+            after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used += sum(map(int, after_name[11:15])) / ticks
+    return used
 
 
 @contextmanager
