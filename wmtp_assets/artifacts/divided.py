@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Final
 
 from wmtp_assets import interrupts
-from wmtp_assets.artifacts.make import leaks, verdicts
+from wmtp_assets.artifacts.make import datasets, leaks, verdicts
 from wmtp_assets.artifacts.make.task import Task
-from wmtp_assets.catalog.artifacts import Kind
+from wmtp_assets.artifacts.project import Project
+from wmtp_assets.catalog.artifacts import Artifact, Kind
+from wmtp_assets.corpora.shard_parts import format_shards
 from wmtp_assets.engines.engine import EngineError, Function, Worker
 from wmtp_assets.engines.finished import Finished
 from wmtp_assets.engines.whole import Whole, read_line
@@ -31,18 +33,30 @@ CORES: Final = "SLURM_CPUS_PER_TASK"
 """The variable in which Slurm says how many cores a task has."""
 
 
+def _always(project: Project, artifact: Artifact) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Divided:
-    """How the work of a kind is divided: `whole` of the artifact that is to be made."""
+    """How the work of a kind is divided: `whole` of the artifact that is to be made, where it is
+    `able` to be."""
 
     whole: Callable[[Task], Whole]
     function: Function
+    able: Callable[[Project, Artifact], bool] = _always
 
 
 DIVIDED: Final[Mapping[Kind, Divided]] = {
+    Kind.SPLIT: Divided(datasets.shards_to_format, format_shards, datasets.can_be_divided),
     Kind.VERDICTS: Divided(verdicts.rows_to_execute, judge_rows),
     Kind.LEAKS: Divided(leaks.rows_to_search, search_rows),
 }
+
+
+def can_be_divided(project: Project, artifact: Artifact) -> bool:
+    """Whether an artifact can be made in parts."""
+    return artifact.kind in DIVIDED and DIVIDED[artifact.kind].able(project, artifact)
 
 
 def work_on(tasks: Path, number: int, cores: int) -> bool:

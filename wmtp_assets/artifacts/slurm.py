@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wmtp_assets.artifacts.divided import DIVIDED
+from wmtp_assets.artifacts.divided import DIVIDED, can_be_divided
 from wmtp_assets.artifacts.make.task import Log, Task
 from wmtp_assets.artifacts.making import load_inputs
 from wmtp_assets.artifacts.plans import plan_of
@@ -76,8 +76,8 @@ def write_submission(
 
 def _divisible(project: Project, name: str) -> Artifact:
     artifact = project.artifacts.get(name)
-    if artifact is None or artifact.kind not in DIVIDED:
-        able = [one.name for one in project.artifacts.values() if one.kind in DIVIDED]
+    if artifact is None or not can_be_divided(project, artifact):
+        able = [one.name for one in project.artifacts.values() if can_be_divided(project, one)]
         raise EngineError(
             "This is no asset that is made in parts",
             expected=f"one of {', '.join(able)}" if able else "a catalog with such an asset",

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from wmtp_assets.corpora.dataset_format import DatasetFormat
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.formats import FORMATS
+from wmtp_assets.corpora.formatting import Formatted
 from wmtp_assets.corpora.parquet_file import ColumnsError, Shard
 from wmtp_assets.corpora.recognition import recognized
-from wmtp_assets.corpora.records import Problem
 from wmtp_assets.corpora.report import SplitReport
 from wmtp_assets.corpora.row_index import SCHEMA
+from wmtp_assets.corpora.units import units
 from wmtp_assets.corpora.worker_pool import format_in_order
 from wmtp_assets.corpora.writer import SplitWriter
 from wmtp_assets.progress import following
 
 MAX_TOKENS = 2048
 _MOST_TOKENS = (1 << SCHEMA.field("output_tokens").type.bit_width) - 1
-_UNIT_BYTES = 300_000  # text of problems formatted together: enough to batch, small enough to cache
-_UNIT_LINES = 3_000_000  # bytes of the lines that a unit makes: many short solutions make long ones
 
 
 def build_split(
@@ -34,6 +33,7 @@ def build_split(
     processes: int | None = None,
     log: Callable[[str], None] | None = None,
     keep_lines: bool = True,
+    blocks: Iterable[Formatted] | None = None,
 ) -> SplitReport:
     """Write {split}.jsonl, {split}.index.parquet and {split}_stats.json into the folder `out`.
 
@@ -41,7 +41,8 @@ def build_split(
     rows of at most `max_tokens` tokens by the SentencePiece model at `tokenizer`. `processes` None
     uses every core where the split is large enough to pay for starting them; the bytes are the same
     for any number. `log` gets a line about progress every ten seconds. Without `keep_lines` the
-    JSONL is digested and counted, but not written.
+    JSONL is digested and counted, but not written. `blocks` are the rows of these shards where
+    others have formatted them.
 
     Raises CorpusError if a shard is not what upstream publishes.
     """
@@ -63,14 +64,16 @@ def build_split(
         expected = sum(Shard(path, dataset_format.columns).rows for path in shards)
     except ColumnsError as error:
         raise recognized(error, dataset_format, FORMATS.values()) from error
-    problems = dataset_format.problems(shards)
     tokenizer_digest = hashlib.sha256(tokenizer.read_bytes()).hexdigest()
     done = 0
     with (
         SplitWriter(out, dataset, split, keep_lines=keep_lines) as writer,
         following(f"{dataset} {split}", expected, log or _unsaid, "problems") as at,
     ):
-        for block in format_in_order(_units(problems), tokenizer, max_tokens, processes):
+        if blocks is None:
+            problems = dataset_format.problems(shards)
+            blocks = format_in_order(units(problems), tokenizer, max_tokens, processes)
+        for block in blocks:
             writer.add(block)
             done += block.funnel["problems"]
             at(done)
@@ -79,21 +82,3 @@ def build_split(
 
 def _unsaid(_: str) -> None:
     """Where nobody asked for progress."""
-
-
-def _units(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
-    unit: list[Problem] = []
-    text = lines = 0
-    for problem in problems:
-        unit.append(problem)
-        shared = len(problem.instruction) + len(problem.input)
-        text += shared
-        for solutions in problem.solutions:
-            size = sum(map(len, filter(None, solutions.texts)))
-            text += size
-            lines += size + shared * len(solutions.texts)
-        if text >= _UNIT_BYTES or lines >= _UNIT_LINES:
-            yield unit
-            unit, text, lines = [], 0, 0
-    if unit:
-        yield unit

@@ -133,6 +133,9 @@ class DatasetFormat(ABC):
     checks: ClassVar[Sequence[RowCheck]] = ()
     """The checks that only this format's rows have."""
 
+    divides: ClassVar[bool] = False
+    """Whether rows can be made shard by shard: those of one depend on names in the others alone."""
+
     package: ClassVar[PackageFile | None] = None
     """What reads the catalog's `package_file`, where an evaluation package reads one of the
     source's files."""
@@ -204,6 +207,10 @@ class DatasetFormat(ABC):
 
         Raises CorpusError if a shard is not what upstream publishes.
         """
+
+    def problems_of(self, shards: Sequence[Path], numbers: range) -> Iterator[Problem]:
+        """As `problems`, of the shards with these numbers only; of a format that `divides`."""
+        raise TypeError(f"rows of {self.name} are not made shard by shard")
 
     @abstractmethod
     def plain_problem(self, raw: Mapping[str, Any], task_id: str | None) -> PlainProblem:

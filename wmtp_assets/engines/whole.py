@@ -47,12 +47,17 @@ class Whole(Protocol):
         ...
 
 
+def folder_of(root: Path, whole: Whole) -> Path:
+    """The folder of a whole's plan and of what is finished, below that of its artifact's plans."""
+    return root / digest_of(whole.identity())[:_DIGITS]
+
+
 class Plan:
     """The plan of a whole; `parts` is 0 where there is none. `root` is the folder of those of the
     same artifact. Raises EngineError where it is no plan of this package's."""
 
     def __init__(self, root: Path, whole: Whole) -> None:
-        self.folder = root / digest_of(whole.identity())[:_DIGITS]
+        self.folder = folder_of(root, whole)
         self.list = self.folder / LIST
         self.finished = Finished(self.folder)
         self._whole = whole

@@ -39,7 +39,7 @@ def test_traps_give_the_reference_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(worker_pool, "UNITS_ALONE", 1)
-    monkeypatch.setattr("wmtp_assets.corpora.build._UNIT_BYTES", 2000)
+    monkeypatch.setattr("wmtp_assets.corpora.units.UNIT_BYTES", 2000)
     report = build_codecontests(trap_shards, tokenizer, tmp_path, "train", processes=processes)
     expected = reference.codecontests(trap_shards, tokenizer)
     assert report.jsonl.read_bytes().split(b"\n") == b"".join(expected).split(b"\n")
@@ -243,7 +243,7 @@ def test_a_killed_worker_is_one_clear_error_and_leaves_nothing(
     trap_shards: list[Path], small_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_pool, "UNITS_ALONE", 0)
-    monkeypatch.setattr("wmtp_assets.corpora.build._UNIT_BYTES", 2000)
+    monkeypatch.setattr("wmtp_assets.corpora.units.UNIT_BYTES", 2000)
     send = worker_pool._Worker.send
 
     def send_and_kill(worker: worker_pool._Worker, unit: list[Any]) -> None:

@@ -22,12 +22,13 @@ import pytest
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.make import leaks
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
+from wmtp_assets.corpora import build
 from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.engines.engine import EngineError, chosen_engine
 from wmtp_assets.engines.on_ray import TRIES, RayEngine
 from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.quality.leaks.parts import RowsToSearch
-from wmtp_assets.storage.preflight import EXECUTED
+from wmtp_assets.storage.preflight import EXECUTED, PARTS
 from wmtp_assets_tests.engines.work import dies, doubled, fails, refuses
 
 ROOT = Path(__file__).parents[2]
@@ -221,13 +222,22 @@ def test_verdicts_are_those_of_the_local_run_though_a_worker_is_killed(
     assert made() == on_ray  # to the byte, by what Ray's workers have kept
 
 
-def test_leaks_are_those_of_the_local_run(
+def test_rows_and_leaks_are_those_of_the_local_run(
     ray: RayEngine, copied: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("WMTP_ENGINE", "ray")
+    monkeypatch.setattr(build, "format_in_order", None)  # which formats here
+    artifact = copied.artifacts["datasets/codecontests_train"]
+    before = copied.store.current(artifact.name)
+    assert before is not None
+    made = make_artifact(copied, artifact, load_inputs(copied, artifact), LOG, force=True)
+    assert made.receipt.digest == before.digest
+    parts = copied.store.root / PARTS / artifact.name
+    assert [path for path in parts.rglob("*") if path.is_file()] == []
+
     artifact = copied.artifacts["datasets/codecontests_train_leaks"]
     before = copied.store.current(artifact.name)
     assert before is not None
-    monkeypatch.setenv("WMTP_ENGINE", "ray")
     monkeypatch.setattr(leaks, "RowsToSearch", partial(RowsToSearch, least=50))
     monkeypatch.setattr(leaks, "write_leaks", None)  # which searches here
     made = make_artifact(copied, artifact, load_inputs(copied, artifact), LOG, force=True)

@@ -20,6 +20,7 @@ from wmtp_assets.artifacts.divided import main as work_on_part
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.catalog.schema import Execution, Quality
 from wmtp_assets.cli import main
+from wmtp_assets.corpora import build
 from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.engines.engine import EngineError
 from wmtp_assets.storage.preflight import EXECUTED
@@ -128,6 +129,26 @@ def test_what_is_not_finished_is_executed_by_whoever_joins(
     assert "was finished already" in capsys.readouterr().out
     make(world.project)
     assert columns(world.project) == columns(project)
+
+
+@pytest.mark.slow
+def test_rows_are_made_shard_by_shard(
+    world: tiny.Tiny, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"datasets/{DATASET}_train"
+    assert main(["slurm", name, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["parts"] == told["missing"] == 2
+    for number in range(2):
+        assert work_on_part([f"{told['folder']}/tasks.jsonl", str(number)]) == 0
+    made, artifact = world.project, world.project.artifacts[name]
+    log = logging.getLogger(__name__)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "format_in_order", None)  # which formats here
+        outcome = make_artifact(made, artifact, load_inputs(made, artifact), log, force=True)
+    wanted = project.store.current(name)
+    assert wanted is not None
+    assert outcome.receipt.digest == wanted.digest
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

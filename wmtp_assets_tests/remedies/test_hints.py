@@ -445,6 +445,7 @@ ELSEWHERE = {
     "engines.on_ray.RayEngine._start": "engines/test_on_ray.py executes `ray status`",
     "engines.on_ray.RayEngine._received": "a cluster of the person's; engines/test_on_ray.py",
     "engines.on_ray._imported": "a package that is missing; engines/test_on_ray.py",
+    "corpora.shard_parts._damaged": "corpora/test_shard_parts.py executes it",
     "engines.whole.Plan.write": "engines/test_slurm.py executes it",
     "engines.whole.Plan.require_conditions": "engines/test_slurm.py executes it",
     "engines.whole.read_line": "engines/test_slurm.py executes it",

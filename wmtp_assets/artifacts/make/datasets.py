@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
 from wmtp_assets.artifacts.facts import package_facts
 from wmtp_assets.artifacts.make.task import Made, Task
+from wmtp_assets.artifacts.plans import plan_of, plans_of
+from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.schemas import schema_documents
 from wmtp_assets.artifacts.types import Fetched, Split, Tokenizer
+from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.build import build_split
 from wmtp_assets.corpora.metadata import write_metadata
 from wmtp_assets.corpora.package_file import task_ids
 from wmtp_assets.corpora.problem_metadata import write_problem_metadata
 from wmtp_assets.corpora.report import SplitReport
+from wmtp_assets.corpora.shard_parts import ShardsToFormat, in_units
 from wmtp_assets.corpora.small_copy import select_small
+from wmtp_assets.engines.engine import chosen_engine
+from wmtp_assets.engines.opening import open_engine
+from wmtp_assets.engines.whole import results_of
 from wmtp_assets.storage.atomic import atomic_write
 from wmtp_assets.storage.preflight import require_space
 
 
 def build_rows(task: Task) -> Made:
-    """A split's JSONL, row index and statistics. Raises CorpusError."""
+    """A split's JSONL, row index and statistics. Raises CorpusError; EngineError where the engine
+    that was chosen cannot do it."""
     artifact = task.artifact
     dataset, split = task.project.catalog.datasets[artifact.owner], str(artifact.split)
     dataset_format = format_of(task.project.catalog, artifact)
@@ -34,8 +43,10 @@ def build_rows(task: Task) -> Made:
         paths = [path for files in graded_by for path in files.paths().values()]
         dataset_format = dataset_format.with_difficulties(paths)
     size = dataset_format.growth * sum(shard.stat().st_size for shard in shards)
-    require_space(task.folder, size, f"Building {artifact.owner} {split}")
-    report = build_split(
+    purpose = f"Building {artifact.owner} {split}"
+    require_space(task.folder, size, purpose)
+    build = partial(
+        build_split,
         dataset_format,
         shards,
         tokenizer.model,
@@ -44,7 +55,40 @@ def build_rows(task: Task) -> Made:
         max_tokens=dataset.max_tokens,
         log=task.log.info,
     )
+    if not can_be_divided(task.project, artifact):
+        report = build()
+        return Made(_facts(report), report.files)
+    whole = shards_to_format(task)
+    plan = plan_of(task.project, artifact, whole)
+    if not plan.parts and (chosen_engine() == "local" or len(shards) == 1):
+        report = build()
+        return Made(_facts(report), report.files)
+    require_space(task.folder, 2 * size, purpose)  # the parts' lines, too
+    with open_engine(chosen_engine()) as engine:
+        results = results_of(whole, plan, engine)
+        report = build(blocks=in_units(whole.folder, results))
+    if not plan.parts:  # what is not Slurm's, nobody asks for again
+        shutil.rmtree(whole.folder, ignore_errors=True)
     return Made(_facts(report), report.files)
+
+
+def can_be_divided(project: Project, artifact: Artifact) -> bool:
+    """Whether the rows of a split can be made shard by shard: not where another dataset gives
+    difficulties."""
+    return format_of(project.catalog, artifact).divides and len(artifact.inputs) == 2
+
+
+def shards_to_format(task: Task) -> ShardsToFormat:
+    """The shards of a split that can be divided."""
+    artifact = task.artifact
+    return ShardsToFormat(
+        root=plans_of(task.project, artifact),
+        layout=str(artifact.settings["layout"]),
+        contract=artifact.contract,
+        shards=list(task.input(artifact.inputs[0], Fetched).paths().values()),
+        tokenizer=task.input(artifact.inputs[1], Tokenizer).model,
+        max_tokens=task.project.catalog.datasets[artifact.owner].max_tokens,
+    )
 
 
 def choose_rows(task: Task) -> Made:

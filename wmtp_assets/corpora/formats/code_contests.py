@@ -148,6 +148,7 @@ class CodeContests(DatasetFormat):
         },
         tests=("public_tests", "private_tests", "generated_tests"),
     )
+    divides = True
     execution = Programs(time_limit="time_limit", memory_limit="memory_limit_bytes")
     growth = 3  # JSONL is about twice the size of the parquet (7.5 GB give 15); the index on top
     row_bytes = 4_200  # published counts: 15 GB for 3.7 million rows
@@ -159,11 +160,18 @@ class CodeContests(DatasetFormat):
         Raises CorpusError if a shard is not readable parquet with these columns, if the lists of a
         problem are not parallel, or if a number does not fit the row index.
         """
+        return self.problems_of(shards, range(len(shards)))
+
+    def problems_of(self, shards: Sequence[Path], numbers: range) -> Iterator[Problem]:
+        """As `problems`, of some of the shards; of the others only names and sources are read."""
         files = [Shard(path, self.columns) for path in shards]
         names, tasks = task_names(files)
         ordinal = 0
-        for file in files:
+        for number, file in enumerate(files):
             first = ordinal
+            if number not in numbers:
+                ordinal += file.rows
+                continue
             for batch in file.batches(list(self.columns), _PROBLEMS_AT_A_TIME):
                 for problem in _problems(file, batch, ordinal, first, tasks, names):
                     yield problem if self.shows_tests else replace(problem, input=b"")
