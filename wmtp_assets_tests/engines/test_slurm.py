@@ -178,7 +178,7 @@ def test_refusals(world: tiny.Tiny, tmp_path: Path, capsys: pytest.CaptureFixtur
     tasks.write_bytes(good.replace(b'"judge_rows"', b'"system"'))
     assert work_on_part([str(tasks), "0"]) == 2
     told = capsys.readouterr().err
-    assert "for judge_rows" in told
+    assert "for format_shards or judge_rows or search_rows" in told
     with pytest.raises(EngineError, match="no list of tasks"):
         make(world.project)
 
