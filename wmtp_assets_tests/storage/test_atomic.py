@@ -118,6 +118,7 @@ def test_a_file_in_place_of_the_storage_is_called_one(tmp_path: Path) -> None:
 ELSEWHERE = {
     "progress.py": "the terminal",
     "orchestration/home.py": "Dagster's home, which lies outside the storage",
+    "orchestration/postgres.py": "Dagster's home, which lies outside the storage",
     "cli/__init__.py": "/dev/null",
     "corpora/writer.py": "/dev/null",
     "corpora/worker_pool.py": "shared memory that has no name",
