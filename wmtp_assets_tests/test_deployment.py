@@ -227,7 +227,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, list[
     port = free_port()
     seen: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as page:
-        page.settimeout(60)
+        page.settimeout(0.2)  # how soon it is seen that it was closed
         text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
         for ours, here in (
             ("/run/secrets/", f"{folder}/"),
@@ -273,7 +273,9 @@ def answer_all(page: socket.socket, seen: list[bytes]) -> threading.Thread:
         while True:
             try:
                 line, _ = page.accept()
-            except OSError:
+            except TimeoutError:
+                continue
+            except OSError:  # it was closed
                 return
             with line:
                 head = b""

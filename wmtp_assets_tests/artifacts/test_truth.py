@@ -130,6 +130,8 @@ def test_rows_that_upstream_does_not_have_close_the_gate(at_hand: Project, case:
     tokenizer = at_hand.store.path("models/tokenizer") / "tokenizer.model"
     reseal(at_hand, name, split(tokenizer, change))
     wrong = closed_by(at_hand, name, *descendants(at_hand, name))
+    # A few rows are executed again, which may be some that were changed.
+    assert wrong.pop(f"{name}_verdicts", set()) <= {"verdicts_repeat"}
     assert wrong == {name: {"rows_equal_source"}}
     assert not verdict_about(at_hand, name).open
 
