@@ -25,6 +25,7 @@ from wmtp_assets.corpora.small_copy import select_small
 from wmtp_assets.engines.engine import chosen_engine
 from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.engines.whole import results_of
+from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import atomic_write
 from wmtp_assets.storage.preflight import require_space
 
@@ -68,7 +69,7 @@ def build_rows(task: Task) -> Made:
         results = results_of(whole, plan, engine)
         report = build(blocks=in_units(whole.folder, results))
     if not plan.parts:  # what is not Slurm's, nobody asks for again
-        shutil.rmtree(whole.folder, ignore_errors=True)
+        disk.remove_tree(whole.folder)
     return Made(_facts(report), report.files)
 
 
