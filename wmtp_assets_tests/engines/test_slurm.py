@@ -91,7 +91,7 @@ def test_an_array_job_does_the_parts_and_a_second_job_joins_them(
     for one in ("array.sbatch", "join.sbatch", "submit.sh"):
         assert subprocess.run(["sh", "-n", folder / one], check=False).returncode == 0
 
-    monkeypatch.setenv("SBATCH_KILL", "1 0.7")  # a node fails while the second element runs
+    monkeypatch.setenv("SBATCH_KILL", "1 0.25")  # a node fails while the second element runs
     done = subprocess.run(
         ["sh", folder / "submit.sh", "--partition=short"],
         capture_output=True,
