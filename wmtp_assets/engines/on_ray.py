@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -35,6 +36,7 @@ from wmtp_assets.storage.digests import cores
 ADDRESS: Final = "RAY_ADDRESS"
 """The variable by which Ray's own commands find a cluster."""
 TRIES: Final = 4
+_PATIENCE: Final = 10.0  # seconds for a connection to a cluster that runs already
 _AHEAD: Final = 2  # tasks that each worker has waiting
 _PARTS_EACH: Final = 4  # tasks that each worker gets: one that has more to do gets fewer
 _OBJECTS: Final = 256 << 20  # bytes of memory for results, of a cluster that is started here
@@ -63,6 +65,8 @@ class RayEngine:
 
     def _start(self, stack: ExitStack) -> None:
         address = os.environ.get(ADDRESS)
+        if address:
+            _require_listener(address)
         own = {} if address else {"num_cpus": self._most, "object_store_memory": _OBJECTS}
         try:
             self._ray.init(
@@ -73,14 +77,7 @@ class RayEngine:
                 **own,
             )
         except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
-            raise EngineError(
-                "Ray does not answer" if address else "Ray cannot be started",
-                expected=f"the cluster that {ADDRESS} names" if address else None,
-                found=" ".join(str(error).split())[:300],
-                where=address,
-                hint=f"look at it with `ray status`; without {ADDRESS} this machine is used, and "
-                "with WMTP_ENGINE=local no Ray.",
-            ) from error
+            raise _unreachable(address, error) from error
         stack.callback(self._ray.shutdown)
 
     def __exit__(
@@ -158,6 +155,36 @@ def _attempt(function: Function, task: Task) -> dict[str, Any]:
             for value in [getattr(error, name)]
         }
         return {"refused": said, "node": platform.node()}
+
+
+def _require_listener(address: str) -> None:
+    """Raises EngineError where nothing listens at `host:port`: Ray would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if not host or not port.isdecimal() or "/" in address:
+        raise EngineError(
+            f"{ADDRESS} is no address of a cluster",
+            expected="host:port, or auto",
+            found=f"{address!a:.200}",
+            where=f"the variable {ADDRESS} of the environment",
+            hint=f"correct {ADDRESS}, or unset it: Ray is then started on this machine.",
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str | None, error: Exception) -> EngineError:
+    return EngineError(
+        "Ray does not answer" if address else "Ray cannot be started",
+        expected=f"the cluster that {ADDRESS} names" if address else None,
+        found=" ".join(str(error).split())[:300],
+        where=address,
+        hint=f"look at it with `ray status`; without {ADDRESS} this machine is used, and with "
+        "WMTP_ENGINE=local no Ray.",
+    )
 
 
 def _imported() -> Any:

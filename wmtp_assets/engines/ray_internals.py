@@ -1,6 +1,7 @@
-"""The one thing that Ray has no setting for: it prints on standard output that a worker died.
+"""What Ray has no setting for: it prints on standard output that a worker died, where `wmtp --json`
+prints one JSON value, and warns that it handles no signals, which it should not.
 
-There `wmtp --json` prints one JSON value. `ray._private` is of the version that pyproject.toml
+`ray._private` is of the version that pyproject.toml
 allows; a test sees whether this still works.
 """
 
@@ -17,6 +18,7 @@ def log_instead_of_printing() -> None:
     """Has Ray's messages about workers go to the log. Ray must be there."""
     import ray._private.worker as worker
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
     if hasattr(worker, "print_to_stdstream"):
         worker.print_to_stdstream = _logged
 

@@ -23,6 +23,24 @@ def test_the_variable_chooses_and_names_what_it_may_be() -> None:
         chosen_engine({"WMTP_ENGINE": "spark"})
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("ray://head:10001", r"host:port, or auto\. Found: 'ray://head:10001'"),
+        ("head", "host:port, or auto"),
+        ("127.0.0.1:1", r"does not answer\..*refused.*`ray status`"),
+        ("127.0.0.1:99999", "does not answer"),
+    ],
+)
+def test_an_address_where_nothing_is_is_refused_at_once(
+    address: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(EngineError, match=said):
+        open_engine("ray").__enter__()
+
+
 def test_this_process_works_with_every_core_and_tells() -> None:
     told: list[int] = []
     with open_engine("local") as engine:

@@ -442,7 +442,7 @@ ELSEWHERE = {
     "artifacts.divided.work_on": "engines/test_slurm.py executes it",
     "artifacts.slurm._divisible": "what a run is, and `wmtp list`: engines/test_slurm.py",
     "cli.cluster._slurm": "no error: what comes next, which engines/test_slurm.py executes",
-    "engines.on_ray.RayEngine._start": "engines/test_on_ray.py executes `ray status`",
+    "engines.on_ray._unreachable": "engines/test_on_ray.py executes `ray status`",
     "engines.on_ray.RayEngine._received": "a cluster of the person's; engines/test_on_ray.py",
     "engines.on_ray._imported": "a package that is missing; engines/test_on_ray.py",
     "corpora.shard_parts._damaged": "corpora/test_shard_parts.py executes it",
