@@ -14,6 +14,7 @@ import os
 import platform
 import secrets
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -40,6 +41,7 @@ _PATIENCE: Final = 10.0  # seconds for a connection to a cluster that runs alrea
 _AHEAD: Final = 2  # tasks that each worker has waiting
 _PARTS_EACH: Final = 4  # tasks that each worker gets: one that has more to do gets fewer
 _OBJECTS: Final = 256 << 20  # bytes of memory for results, of a cluster that is started here
+_has_token = False  # Ray was imported with it
 _TOKEN: Final = secrets.token_hex(32)  # Ray reads it once in a process
 
 
@@ -55,18 +57,18 @@ class RayEngine:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            address = os.environ.get(ADDRESS)
+            if address:
+                _require_listener(address)
             # Before Ray is imported, which reads them then.
-            stack.enter_context(_Environment(bool(os.environ.get(ADDRESS))))
-            self._ray = _imported()
+            stack.enter_context(_Environment(joins=bool(address)))
+            self._ray = _imported(joins=bool(address))
             if not self._ray.is_initialized():
-                self._start(stack)
+                self._start(stack, address)
             self._stack = stack.pop_all()
         return self
 
-    def _start(self, stack: ExitStack) -> None:
-        address = os.environ.get(ADDRESS)
-        if address:
-            _require_listener(address)
+    def _start(self, stack: ExitStack, address: str | None) -> None:
         own = {} if address else {"num_cpus": self._most, "object_store_memory": _OBJECTS}
         try:
             self._ray.init(
@@ -187,8 +189,13 @@ def _unreachable(address: str | None, error: Exception) -> EngineError:
     )
 
 
-def _imported() -> Any:
-    """Ray. Raises EngineError where it is not installed."""
+def _imported(*, joins: bool) -> Any:
+    """Ray, which must not have been imported without the token of a cluster that is started here.
+
+    Raises EngineError where it was, or is not installed.
+    """
+    global _has_token
+    was_there = sys.modules.get("ray") is not None
     try:
         import ray
         import ray.exceptions
@@ -199,6 +206,14 @@ def _imported() -> Any:
             hint="`pip install 'wmtp-assets[ray]'`, or unset WMTP_ENGINE.",
         ) from error
     log_instead_of_printing()
+    if not was_there:
+        _has_token = not joins
+    elif not (joins or _has_token or ray.is_initialized()):
+        raise EngineError(
+            "Ray was imported before it could be given a token, and is not started without one",
+            expected="a process that has not imported ray, or one that has joined a cluster",
+            hint="call ray.init() first, or leave the import of ray to this package.",
+        )
     return ray
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,8 @@ def test_the_variable_chooses_and_names_what_it_may_be() -> None:
 def test_an_address_where_nothing_is_is_refused_at_once(
     address: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setitem(sys.modules, "ray", None)  # it is not asked
     with pytest.raises(EngineError, match=said):
         open_engine("ray").__enter__()
 

@@ -85,6 +85,18 @@ def test_a_worker_that_is_killed_is_replaced_and_its_part_tried_again(
     assert capsys.readouterr().out == ""
 
 
+def test_ray_that_was_imported_without_a_token_is_not_started() -> None:
+    text = (
+        "import ray\nfrom wmtp_assets.engines.opening import open_engine\n"
+        "open_engine('ray').__enter__()"
+    )
+    environment = {n: v for n, v in os.environ.items() if n != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "call ray.init() first, or leave the import" in done.stderr
+
+
 def test_whoever_has_no_token_is_not_let_in(ray: RayEngine) -> None:
     import ray as module
 
