@@ -25,7 +25,7 @@ LAYERS = (
     ("errors", "findings", "generations", "interrupts", "markdown"),
     ("storage",),
     ("progress",),
-    ("export", "execution", "engines"),
+    ("bucket", "export", "execution", "engines"),
     ("hub",),
     ("catalog", "checkpoints", "corpora", "mtp", "notify", "sample"),
     ("quality",),

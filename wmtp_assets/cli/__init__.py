@@ -154,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     import argparse
 
     from wmtp_assets.cli import (
+        buckets,
         cluster,
         licences,
         models,
@@ -173,7 +174,19 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    groups = (runs, pages, upstream, licences, versions, moving, models, signing, notify, cluster)
+    groups = (
+        runs,
+        pages,
+        upstream,
+        licences,
+        versions,
+        moving,
+        buckets,
+        models,
+        signing,
+        notify,
+        cluster,
+    )
     for group in groups:
         group.register(commands)
     return parser

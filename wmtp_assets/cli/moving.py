@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wmtp_assets.cli.buckets import verify_bucket
 from wmtp_assets.cli.common import DONE, WRONG, add_json, open_project, plain, show
 from wmtp_assets.errors import WmtpError
 
@@ -45,10 +46,10 @@ def add_exported(parser: argparse.ArgumentParser) -> None:
     """The argument of `verify` by which it verifies an export instead of the storage."""
     parser.add_argument(
         "directory",
-        type=Path,
         nargs="?",
         help="a folder that `wmtp export` wrote, a copy of one, or one volume of it: every byte is "
-        "compared with its SHA256SUMS, without the storage (default: the storage is verified)",
+        "compared with its SHA256SUMS, without the storage; or the URL of a bucket that `wmtp "
+        "push` wrote (default: the storage is verified)",
     )
 
 
@@ -118,7 +119,8 @@ def _text(done: Exported) -> str:
 
 
 def verify_exported(given: argparse.Namespace) -> int:
-    """`wmtp verify DIR`."""
+    """`wmtp verify DIR` and `wmtp verify URL`."""
+    from wmtp_assets.bucket import is_url
     from wmtp_assets.export import verify_export
 
     of_a_storage = {
@@ -130,12 +132,14 @@ def verify_exported(given: argparse.Namespace) -> int:
     refused = [option for option, is_given in of_a_storage.items() if is_given]
     if refused:
         raise WmtpError(
-            "An export is verified by its own sums, and these options are for a storage",
-            expected="`wmtp verify DIR` alone",
+            "A copy is verified by its own sums, and these options are for a storage",
+            expected="`wmtp verify DIR` or `wmtp verify URL` alone",
             found=", ".join(refused),
-            hint="leave out the folder to verify the storage, or the options.",
+            hint="leave out the folder or URL to verify the storage, or the options.",
         )
-    done = verify_export(_folder(given.directory))
+    if is_url(given.directory):
+        return verify_bucket(given, given.directory)
+    done = verify_export(_folder(Path(given.directory)))
     show(given.json, done.to_json(), done.text(), sound=done.sound)
     return DONE if done.sound else WRONG
 

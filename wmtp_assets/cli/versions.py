@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from wmtp_assets.cli.buckets import gc_of_bucket, history_of_bucket, rollback_bucket
 from wmtp_assets.cli.common import DONE, add_json, open_project, show
 from wmtp_assets.errors import WmtpError
 
@@ -15,18 +16,25 @@ if TYPE_CHECKING:
 def register(commands: Any) -> None:
     """Adds these commands to the parser."""
     history = commands.add_parser("history", help="the versions of an asset that are here")
-    history.add_argument("asset", help="an asset's key, as `wmtp list` prints it")
+    history.add_argument(
+        "asset", help="an asset's key, as `wmtp list` prints it, or the URL of a bucket"
+    )
     add_json(history)
     history.set_defaults(run=_history, starts_over=True)
 
     rollback = commands.add_parser(
         "rollback", help="publish an older version again, of the asset and what goes with it"
     )
-    rollback.add_argument("asset", help="an asset's key, as `wmtp list` prints it")
-    rollback.add_argument("version", nargs="?", help="default: the one before the current")
+    rollback.add_argument(
+        "asset", help="an asset's key, as `wmtp list` prints it, or the URL of a bucket"
+    )
+    rollback.add_argument(
+        "version", nargs="?", help="of an asset, or a bucket's edition; default: the one before"
+    )
     rollback.set_defaults(run=_rollback)
 
     gc = commands.add_parser("gc", help="remove leftovers and old versions")
+    gc.add_argument("url", nargs="?", help="a bucket's (default: the storage is collected)")
     gc.add_argument("--keep", type=int, default=2, help="versions to keep of each (default 2)")
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     gc.add_argument(
@@ -40,6 +48,10 @@ def register(commands: Any) -> None:
 
 
 def _history(given: argparse.Namespace) -> int:
+    from wmtp_assets.bucket import is_url
+
+    if is_url(given.asset):
+        return history_of_bucket(given, given.asset)
     project = open_project()
     name = _set_of(project, given.asset)
     store = project.store
@@ -62,8 +74,11 @@ def _history(given: argparse.Namespace) -> int:
 
 
 def _rollback(given: argparse.Namespace) -> int:
+    from wmtp_assets.bucket import is_url
     from wmtp_assets.storage.preflight import require_storage
 
+    if is_url(given.asset):
+        return rollback_bucket(given.asset, given.version)
     project = open_project()
     require_storage(project.storage, "Going back")
     name = _set_of(project, given.asset)
@@ -74,11 +89,14 @@ def _rollback(given: argparse.Namespace) -> int:
 
 def _gc(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.unneeded_files import joined_parts, orphans, release_weights
+    from wmtp_assets.bucket.pull import abandoned
     from wmtp_assets.storage.preflight import gigabytes, require_storage
 
+    if given.url is not None:
+        return gc_of_bucket(given)
     project = open_project()
     require_storage(project.storage, "Removing what is not needed")
-    also = [*orphans(project), *joined_parts(project)]
+    also = [*orphans(project), *joined_parts(project), *abandoned(project.store)]
     also += release_weights(project, given.dry_run) if given.raw else []
     done = project.store.gc(keep=given.keep, dry_run=given.dry_run, also=also)
     word = "would be removed" if given.dry_run else "removed"

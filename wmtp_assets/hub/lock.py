@@ -130,6 +130,24 @@ class Lock:
             claim.require()
             write_json(self.path, _plain(repos))
 
+    def merge(self, data: bytes) -> None:
+        """Takes over what another storage's record says of its repositories, which replaces what is
+        said of them here. Raises LockError where either cannot be read.
+        """
+        try:
+            others = _parse(json.loads(data))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise LockError(
+                f"A copy of {LOCK_NAME} cannot be read",
+                expected=f"the JSON that this package writes (format {_FORMAT})",
+                found=f"{type(error).__name__}: {str(error)[:200]}",
+            ) from None
+        with exclusive(self.path.parent / ".locks" / self.path.name) as claim:
+            repos = self.repos()
+            if repos | others != repos:
+                claim.require()
+                write_json(self.path, _plain(repos | others))
+
 
 def _read(path: Path) -> bytes:
     """The file's bytes; a pipe, a device or gigabytes are no record, and are not read."""

@@ -25,7 +25,10 @@ EXECUTED = "executed"
 """The folder of what executing rows gave, by contents; it outlives what is made from it."""
 PARTS = "parts"
 """The folder of work that is done in parts elsewhere, and of what is finished of it."""
+PULLING = ".pulling"
+"""The folder of what `wmtp pull` has fetched so far; it goes when all of it is in its place."""
 OWN = MARKS | {
+    PULLING,
     ".set-aside",
     EXECUTED,
     "model.sig",

@@ -115,6 +115,15 @@ class Publication:
         return publication
 
     @classmethod
+    def parse(cls, data: bytes) -> Publication:
+        """The publication that these bytes are; `StorageError` or one of `receipts.UNREADABLE`
+        where they are none."""
+        publication = _read(data)
+        if publication is None:
+            raise ValueError("a text that its own seal does not fit")
+        return publication
+
+    @classmethod
     def of(cls, wanted: PublishedSet, members: Mapping[str, Receipt]) -> Publication:
         """A set as these versions of its artifacts make it; not yet in any order."""
         return cls(

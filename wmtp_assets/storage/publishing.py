@@ -246,30 +246,58 @@ class Published:
         home = self.home(name)
         with storage_errors(f"Rolling back {name}", home), locks.exclusive(self.lock) as lock:
             publication = self._rollback_target(name, version)
-            self._check_mounts(name, publication.mounts)
-            for artifact in publication.members:
-                self.versions.require_inside(artifact)
-            with ExitStack() as held:
-                claims = [lock]
-                for artifact in sorted(publication.members):
-                    claim = held.enter_context(locks.exclusive_now(self.versions.lock(artifact)))
-                    if claim is None:
-                        raise StorageError(
-                            "An artifact of this set is being made just now",
-                            found=locks.holder(self.versions.lock(artifact)),
-                            where=artifact,
-                            hint="wait for it, or end it, then roll back again.",
-                        )
-                    claims.append(claim)
-                for claim in claims:
-                    claim.require()
-                # The swap comes last: killed before it, the same call does the same again.
-                for artifact, member in sorted(publication.members.items()):
-                    self.versions.point_current(artifact, member.version)
-                self._build_farm(publication)
-                lock.require()
-                self._expose(publication)
+            self._return_to(publication, lock)
             return publication
+
+    def adopt(self, publication: Publication) -> Publication:
+        """Publishes what was published elsewhere, of versions of artifacts that are here.
+
+        Raises `StorageError` as `rollback` does: when a file of one is not as its receipt says,
+        when something that is not ours stands at one of the contract's paths.
+        """
+        name = publication.name
+        self.require_inside(name)
+        home = self.home(name)
+        with storage_errors(f"Publishing {name}", home), locks.exclusive(self.lock) as lock:
+            self._require_members(publication)
+            disk.make_folders(home)
+            before = current_version(home)
+            known = self._record(publication)
+            if known is None:
+                made = [one.sequence for one in self.history(name)]
+                known = replace(
+                    publication,
+                    sequence=1 + max(made) if made else publication.sequence,
+                    replaced=before,
+                )
+            self._return_to(known, lock)
+            return known
+
+    def _return_to(self, publication: Publication, lock: locks.Held) -> None:
+        """Publishes versions that are here, under the lock of publishing; makes them current."""
+        self._check_mounts(publication.name, publication.mounts)
+        for artifact in publication.members:
+            self.versions.require_inside(artifact)
+        with ExitStack() as held:
+            claims = [lock]
+            for artifact in sorted(publication.members):
+                claim = held.enter_context(locks.exclusive_now(self.versions.lock(artifact)))
+                if claim is None:
+                    raise StorageError(
+                        "An artifact of this set is being made just now",
+                        found=locks.holder(self.versions.lock(artifact)),
+                        where=artifact,
+                        hint="wait for it, or end it, then roll back again.",
+                    )
+                claims.append(claim)
+            for claim in claims:
+                claim.require()
+            # The swap comes last: killed before it, the same call does the same again.
+            for artifact, member in sorted(publication.members.items()):
+                self.versions.point_current(artifact, member.version)
+            self._build_farm(publication)
+            lock.require()
+            self._expose(publication)
 
     def _rollback_target(self, name: str, version: str | None) -> Publication:
         made = {publication.version: publication for publication in self.history(name)}
@@ -291,7 +319,11 @@ class Published:
                 where=self.home(name),
                 hint=f"`wmtp history {name}` lists what is here; name one of those.",
             )
-        target = made[wanted]
+        self._require_members(made[wanted])
+        return made[wanted]
+
+    def _require_members(self, target: Publication) -> None:
+        """Raises `StorageError` unless the files of a publication are here, as they were."""
         for artifact, member in target.members.items():
             if broken := self.versions.mismatches(artifact, deep=False, version=member.version):
                 raise StorageError(
@@ -299,9 +331,9 @@ class Published:
                     expected=broken[0].expected,
                     found=broken[0].found,
                     where=broken[0].file,
-                    hint=f"`wmtp history {name}` lists the versions that are here; name another.",
+                    hint=f"`wmtp history {target.name}` lists the versions that are here; name "
+                    "another.",
                 )
-        return target
 
     def _coherent_members(self, wanted: PublishedSet) -> dict[str, Receipt] | None:
         members: dict[str, Receipt] = {}

@@ -115,6 +115,14 @@ class Receipt:
         return receipt
 
     @classmethod
+    def parse(cls, data: bytes) -> Receipt:
+        """The receipt that these bytes are; one of `UNREADABLE` where they are none."""
+        receipt = _read(data)
+        if receipt is None:
+            raise ValueError("a text that its own seal does not fit")
+        return receipt
+
+    @classmethod
     def from_json(cls, value: dict[str, Any]) -> Receipt:
         """What a record says, unchecked; raises what a dict raises when it says nothing."""
         return cls(

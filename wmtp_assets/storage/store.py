@@ -122,6 +122,10 @@ class Store:
         """Publishes an older version of a set again, by default the one before."""
         return self.published.rollback(name, version)
 
+    def adopt(self, publication: Publication) -> Publication:
+        """Publishes what was published elsewhere, of versions that are here."""
+        return self.published.adopt(publication)
+
     # All of it.
 
     def gc(self, *, keep: int = 2, dry_run: bool = False, also: Iterable[Path] = ()) -> Collection:

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
@@ -258,18 +259,57 @@ class Staging:
                 host=receipts.host(),
                 seconds=seconds,
             )
-            write_bytes(self.path / receipts.NAME, receipt.to_bytes())
-            self._lock.require()
-            version = home / receipt.version
-            if os.path.lexists(version) and not disk.is_folder(version):
-                aside.set_aside(versions.root, version)
-            if os.path.lexists(version):
-                self._renew(version, receipt)
-            else:
-                disk.rename(self.path, version)
-                disk.sync(home)
-            versions.point_current(artifact, receipt.version)
+            self._install(receipt)
         return receipt
+
+    def adopt(self, made: Receipt, digests: Mapping[str, str] | None = None) -> Receipt:
+        """Makes what was written the current version, as it was made elsewhere: its receipt keeps
+        when, where and from what that was. `digests` as in `commit`. Raises `StorageError` unless
+        the files are those of `made`, by path and SHA-256.
+
+        Only the receipt's place among the versions that are here is its own.
+        """
+        versions, artifact = self._versions, self._artifact
+        home = versions.home(artifact)
+        with storage_errors(f"Committing {artifact}", home):
+            names = self._settle()
+            known = dict(digests or {})
+            rest = sha256_files([self.path / name for name in names if name not in known])
+            found = {path.relative_to(self.path).as_posix(): one for path, one in rest.items()}
+            found |= known
+            if made.artifact != artifact or found != {n: f.sha256 for n, f in made.files.items()}:
+                raise StorageError(
+                    "These are not the files that the receipt names",
+                    expected=f"version {made.version} of {made.artifact}",
+                    found="other files or bytes",
+                    where=self.path,
+                )
+            here = max((one.sequence for one in versions.history(artifact)), default=None)
+            receipt = made if here is None else replace(made, sequence=1 + here)
+            self._install(receipt)
+        return receipt
+
+    def take_up(self, version: str) -> None:
+        """Makes a version that is here the current one."""
+        with storage_errors(f"Making {self._artifact} current", self.path):
+            self._lock.require()
+            self._versions.point_current(self._artifact, version)
+
+    def _install(self, receipt: Receipt) -> None:
+        """Gives the version its name, then moves `current` to it."""
+        versions, artifact = self._versions, self._artifact
+        home = versions.home(artifact)
+        write_bytes(self.path / receipts.NAME, receipt.to_bytes())
+        self._lock.require()
+        version = home / receipt.version
+        if os.path.lexists(version) and not disk.is_folder(version):
+            aside.set_aside(versions.root, version)
+        if os.path.lexists(version):
+            self._renew(version, receipt)
+        else:
+            disk.rename(self.path, version)
+            disk.sync(home)
+        versions.point_current(artifact, receipt.version)
 
     def _settle(self) -> set[str]:
         """Gives every file its mode by the umask and puts it on the device; the files' names."""

@@ -1,0 +1,37 @@
+"""Storages in a bucket: `wmtp push` and `wmtp pull`, and what verifies and keeps them there.
+
+    objects/<SHA-256>          pieces of files, each under the digest of its bytes
+    editions/<SHA-256>.json    which files a storage has, with their digests: never changed
+    heads/<number>.json        the editions in the order in which they were published
+    at-work/                   who pushes or removes just now
+
+The head of the highest number is what readers see. A head is created only if nobody else has
+created one of its number, so of two writers one publishes, and the other is told. Everything that a
+head leads to is there before it.
+
+Here: what is in a bucket, and moving it. Not here: which files a catalog publishes (`artifacts/`).
+"""
+
+from wmtp_assets.bucket.edition import Edition, Head
+from wmtp_assets.bucket.place import Bucket, BucketError, is_url
+from wmtp_assets.bucket.pull import Pulled, pull
+from wmtp_assets.bucket.push import Pushed, push
+from wmtp_assets.bucket.upkeep import Removed, Verified, gc, history, rollback, verify
+
+__all__ = [
+    "Bucket",
+    "BucketError",
+    "Edition",
+    "Head",
+    "Pulled",
+    "Pushed",
+    "Removed",
+    "Verified",
+    "gc",
+    "history",
+    "is_url",
+    "pull",
+    "push",
+    "rollback",
+    "verify",
+]

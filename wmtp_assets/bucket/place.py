@@ -1,0 +1,197 @@
+"""A bucket by its URL: the few operations that are used of one, and what goes wrong as one error.
+
+obstore speaks to S3, Google Cloud Storage and Azure, and to a folder (`file://`) in the same way.
+Endpoints and credentials come from the environment variables of each, never from the URL.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from wmtp_assets.errors import WmtpError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+_SCHEMES = ("file", "s3", "gs", "az")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_STAGED = re.compile(r"[0-9a-z.-]+#[0-9]+")  # how obstore names a file that it writes
+_ACCESS = (
+    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL say how s3:// is "
+    "reached (an http:// one needs AWS_ALLOW_HTTP=true); GOOGLE_APPLICATION_CREDENTIALS, gs://; "
+    "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, az://."
+)
+LARGEST = 256 << 20
+"""Bytes of a record at most. An edition of a thousand artifacts has some megabytes."""
+_AT_ONCE = 1000  # keys in one request to delete
+
+
+class BucketError(WmtpError):
+    """A bucket cannot be reached, or does not hold what this package writes."""
+
+
+class Stat(NamedTuple):
+    """What a listing says of an object: its size in bytes, and when it was written (UTC)."""
+
+    size: int
+    modified: datetime
+
+
+def is_url(text: str) -> bool:
+    """Whether this is a URL, of whatever scheme; a path is none."""
+    return _URL.match(text) is not None
+
+
+class Bucket:
+    """What lies below one URL. Every method raises BucketError where the bucket refuses.
+
+    `make` makes the folder of a `file://` URL; buckets of a provider must exist.
+    """
+
+    def __init__(self, url: str, *, make: bool = False) -> None:
+        self.url = url
+        self._store = _opened(url, make)
+
+    def get(self, key: str, most: int = LARGEST) -> bytes | None:
+        """The bytes of an object; None where there is none. Of an object that is longer than `most`
+        bytes only the first `most` + 1, so that no object can fill the memory."""
+        import obstore
+
+        with self._errors("Reading", key):
+            try:
+                found = obstore.get(self._store, key)
+                if found.meta["size"] > most:
+                    return bytes(obstore.get_range(self._store, key, start=0, length=most + 1))
+                return bytes(found.bytes())
+            except FileNotFoundError:
+                return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Writes an object as a whole, whether or not it is there."""
+        import obstore
+
+        with self._errors("Writing", key):
+            obstore.put(self._store, key, data, use_multipart=False)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Writes an object unless there is one of this key, which the bucket itself decides; False
+        where there is."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._errors("Writing", key):
+            try:
+                obstore.put(self._store, key, data, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+        return True
+
+    def listing(self, folder: str) -> dict[str, Stat]:
+        """The objects below `folder/`, by key, in order."""
+        import obstore
+
+        found = {}
+        with self._errors("Listing", folder):
+            for some in obstore.list(self._store, prefix=folder):
+                for one in some:
+                    found[one["path"]] = Stat(one["size"], one["last_modified"])
+        return dict(sorted(found.items()))
+
+    def leftovers(self) -> list[Path]:
+        """What killed writers left in a `file://` bucket, where a listing does not show it. (In the
+        buckets of providers, an object is there as a whole or not at all.)"""
+        parts = urlsplit(self.url)
+        if parts.scheme != "file":
+            return []
+        root = Path(unquote(parts.path))
+        return sorted(p for p in root.glob("*/*#*") if _STAGED.fullmatch(p.name) and p.is_file())
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Removes objects; what is gone already is no error."""
+        import obstore
+
+        names = list(keys)
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            with self._errors("Removing", some[0]):
+                try:
+                    obstore.delete(self._store, some)
+                except FileNotFoundError:
+                    for name in some:
+                        self._remove_one(name)
+
+    def _remove_one(self, key: str) -> None:
+        import obstore
+
+        try:
+            obstore.delete(self._store, key)
+        except FileNotFoundError:
+            return
+
+    @contextmanager
+    def _errors(self, doing: str, key: str) -> Iterator[None]:
+        from obstore.exceptions import BaseError
+
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            raise BucketError(
+                f"{doing} in the bucket did not succeed",
+                found=_brief(error),
+                where=f"{self.url.rstrip('/')}/{key}",
+                hint=f"{_ACCESS} Then run it again: what has arrived is not sent again.",
+            ) from error
+
+
+def _opened(url: str, make: bool) -> ObjectStore:
+    from obstore.exceptions import BaseError
+    from obstore.store import from_url
+
+    parts = urlsplit(url)
+    path = parts.path.strip("/")
+    bad = parts.query or parts.fragment or "@" in parts.netloc
+    bare = parts.netloc if parts.scheme == "file" else not parts.netloc
+    if parts.scheme not in _SCHEMES or bad or bare or (parts.scheme == "file" and not path):
+        raise BucketError(
+            "This is not the URL of a bucket or of a folder in one",
+            expected="s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER or "
+            "file:///PATH, without credentials",
+            found=_without_secrets(url),
+            hint="give a URL of this form; credentials belong into the environment.",
+        )
+    settings: dict[str, Any] = {"mkdir": True} if parts.scheme == "file" and make else {}
+    if parts.scheme != "file":
+        plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+        settings = {
+            # Of one request with all its bytes: 8 MiB in 5 minutes are 28 kB/s. Given here, these
+            # options replace the environment's, of which one matters: http:// for an own server.
+            "client_options": {"timeout": "300s", "connect_timeout": "10s", "allow_http": plain},
+            "retry_config": {"max_retries": 5, "retry_timeout": timedelta(seconds=120)},
+        }
+    try:
+        return from_url(url, **settings)
+    except (BaseError, OSError, ValueError) as error:
+        raise BucketError(
+            "This bucket cannot be opened",
+            expected="a bucket, or a folder that is there",
+            found=_brief(error),
+            where=url,
+            hint=_ACCESS,
+        ) from error
+
+
+def _brief(error: BaseException) -> str:
+    """The first line of what obstore says: the others are its inner structure."""
+    return str(error).partition("\n")[0].strip()[:400]
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,0 +1,250 @@
+"""`wmtp push`: what a storage holds, into a bucket, as its next edition.
+
+Every file is read once. A piece is sent under the digest of the bytes that are sent, so that an
+object is what its key says whatever the disk returned; and a file whose digest is not what its
+receipt says keeps the edition from being published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NoReturn
+
+from wmtp_assets.bucket.edition import (
+    EDITIONS,
+    OBJECTS,
+    PIECE,
+    Edition,
+    Head,
+    last_number,
+    object_key,
+)
+from wmtp_assets.bucket.marks import Mark, at_work
+from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.progress import following
+from wmtp_assets.storage import page_cache
+from wmtp_assets.storage.errors import storage_errors
+from wmtp_assets.storage.receipts import Mismatch
+
+AT_ONCE = 4  # pieces on their way: 32 MiB
+
+
+@dataclass
+class Pushed:
+    """What a push did. `head` is None where files are `wrong` (by their paths on the disk): then
+    nothing was published. `objects` and `bytes` are what was sent, `there` the bytes that were
+    there already."""
+
+    edition: Edition
+    head: Head | None = None
+    unchanged: bool = False
+    objects: int = 0
+    bytes: int = 0
+    there: int = 0
+    wrong: dict[str, Mismatch] = field(default_factory=dict)
+
+
+def push(
+    bucket: Bucket,
+    edition: Edition,
+    sources: Mapping[str, Path],
+    *,
+    force: bool = False,
+    drop: bool = False,
+) -> Pushed:
+    """Publishes an edition (whose `pieces` need not be known) of files at `sources`, by SHA-256.
+
+    Objects that are there are not sent again, but with `force`. Sets of the bucket's edition that
+    this one lacks are left out of it only with `drop`. The caller keeps the sources as they are.
+
+    Raises BucketError where the bucket refuses, where sets would be dropped, where `gc` is at work,
+    or where another push was published meanwhile; StorageError where a file cannot be read.
+    """
+    with at_work(bucket, "push", against="gc") as mark:
+        before = last_number(bucket)
+        base, head = _base(bucket, force)
+        if base is not None and not drop:
+            _require_no_loss(bucket, base, edition)
+        return _Push(bucket, edition, sources, force, mark, base, head).run(before)
+
+
+def _base(bucket: Bucket, force: bool) -> tuple[Edition | None, Head | None]:
+    """The edition that is there; with `force` a damaged one counts as none."""
+    try:
+        head = Head.latest(bucket)
+        return (Edition.read(bucket, head.edition) if head else None), head
+    except BucketError:
+        if force:
+            return None, None
+        raise
+
+
+def _require_no_loss(bucket: Bucket, base: Edition, edition: Edition) -> None:
+    lost = sorted(set(base.publications) - set(edition.publications))
+    if lost:
+        raise BucketError(
+            "The bucket's edition has sets that this push does not have",
+            expected="every one of them, or --drop",
+            found=f"without {', '.join(lost)}",
+            where=bucket.url,
+            hint="push without a selection; or to a URL of its own; or with --drop, after which "
+            "readers do not find them (`wmtp rollback URL` goes back).",
+        )
+
+
+class _Push:
+    """One call of `push`, under its mark."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        edition: Edition,
+        sources: Mapping[str, Path],
+        force: bool,
+        mark: Mark,
+        base: Edition | None,
+        head: Head | None,
+    ) -> None:
+        self.bucket, self.sources, self.mark = bucket, sources, mark
+        self.base, self.head = base, head
+        self.done = Pushed(edition)
+        self.sizes = edition.contents()
+        self.there = {} if force else {k: s.size for k, s in bucket.listing(OBJECTS).items()}
+        self.lock = threading.Lock()
+        self.slots = threading.BoundedSemaphore(AT_ONCE)
+        self.pending: list[Future[None]] = []
+
+    def run(self, before: int) -> Pushed:
+        pieces: dict[str, tuple[str, ...]] = {}
+        count = 0
+        with (
+            ThreadPoolExecutor(AT_ONCE) as pool,
+            following("pushing", sum(self.sizes.values()), None) as at,
+        ):
+
+            def read(more: int) -> None:
+                nonlocal count
+                count += more
+                at(count)
+
+            try:
+                for sha256, size in sorted(self.sizes.items(), key=lambda one: -one[1]):
+                    pieces[sha256] = self._file(pool, sha256, size, read)
+                for one in self.pending:
+                    one.result()
+            except BaseException:
+                for one in self.pending:
+                    one.cancel()
+                raise
+        done = self.done
+        if done.wrong:
+            return done
+        longer = {one: some for one, some in pieces.items() if self.sizes[one] > PIECE}
+        done.edition = replace(done.edition, pieces=longer)
+        if self.head is not None and self.head.edition == done.edition.digest:
+            done.head, done.unchanged = self.head, True
+            return done
+        self.mark.renew()
+        self.bucket.put(f"{EDITIONS}/{done.edition.digest}.json", done.edition.to_bytes())
+        done.head = Head.publish(self.bucket, done.edition.digest, before)
+        if done.head is None:
+            _overtaken(self.bucket)
+        return done
+
+    def _file(
+        self, pool: ThreadPoolExecutor, sha256: str, size: int, read: Callable[[int], None]
+    ) -> tuple[str, ...]:
+        """Sends what is not there of a file; the SHA-256 of its pieces. A file that is there, piece
+        by piece, is not read."""
+        if known := self._known(sha256, size):
+            self.done.there += size
+            read(size)
+            return known
+        path = self.sources[sha256]
+        whole, pieces = hashlib.sha256(), list[str]()
+        with storage_errors(f"Reading {path.name}", path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            page_cache.read_in_order(descriptor)
+            position = 0
+            while position < size or not pieces:
+                with storage_errors(f"Reading {path.name}", path):
+                    data = _exactly(descriptor, min(PIECE, size - position), position)
+                if position:
+                    page_cache.forget(descriptor, position - PIECE, PIECE)
+                whole.update(data)
+                position += len(data)
+                last = position >= size or len(data) < PIECE
+                if last and whole.hexdigest() != sha256:
+                    self._wrong(path, sha256, whole.hexdigest())
+                    return ()
+                piece = sha256 if size <= PIECE else hashlib.sha256(data).hexdigest()
+                pieces.append(piece)
+                self._send(pool, piece, data)
+                read(len(data))
+        finally:
+            os.close(descriptor)
+        return tuple(pieces)
+
+    def _known(self, sha256: str, size: int) -> tuple[str, ...]:
+        """The pieces of a file all of whose pieces are there; empty where they are not."""
+        if size > PIECE and (self.base is None or sha256 not in self.base.pieces):
+            return ()
+        some = (self.base or self.done.edition).sequence_of(sha256, size)
+        with self.lock:
+            there = all(self.there.get(object_key(piece)) == length for piece, length in some)
+        return tuple(piece for piece, _ in some) if there else ()
+
+    def _send(self, pool: ThreadPoolExecutor, piece: str, data: bytes) -> None:
+        key = object_key(piece)
+        with self.lock:
+            if self.there.get(key) == len(data):
+                self.done.there += len(data)
+                return
+            self.there[key] = len(data)
+        self.slots.acquire()
+        self.mark.renew()
+        failed = [one for one in self.pending if one.done() and one.exception()]
+        self.pending = failed + [one for one in self.pending if not one.done()]
+        if failed:
+            self.slots.release()
+            failed[0].result()
+        self.pending.append(pool.submit(self._put, key, data))
+
+    def _put(self, key: str, data: bytes) -> None:
+        try:
+            self.bucket.put(key, data)
+            with self.lock:
+                self.done.objects += 1
+                self.done.bytes += len(data)
+        finally:
+            self.slots.release()
+
+    def _wrong(self, path: Path, sha256: str, found: str) -> None:
+        self.done.wrong[str(path)] = Mismatch(path, f"SHA-256 {sha256}", f"SHA-256 {found}")
+
+
+def _exactly(descriptor: int, size: int, position: int) -> bytes:
+    """That many bytes, or what there is of them."""
+    data = os.pread(descriptor, size, position)
+    while len(data) < size and (
+        more := os.pread(descriptor, size - len(data), position + len(data))
+    ):
+        data += more
+    return data
+
+
+def _overtaken(bucket: Bucket) -> NoReturn:
+    raise BucketError(
+        "Another push to this bucket was published meanwhile, and this one was not",
+        where=bucket.url,
+        hint=f"`wmtp history {shlex.quote(bucket.url)}` shows it; run this again to publish "
+        "after it: what has arrived is not sent again.",
+    )

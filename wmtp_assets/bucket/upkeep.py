@@ -1,0 +1,189 @@
+"""What keeps a bucket sound: verifying it, its history, going back, removing what nothing needs."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from wmtp_assets.bucket.edition import (
+    EDITIONS,
+    HEADS,
+    OBJECTS,
+    Edition,
+    Head,
+    current,
+    last_number,
+)
+from wmtp_assets.bucket.marks import FOLDER, FORGOTTEN, at_work
+from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.bucket.reading import Piece, Wrong, arriving, pieces_of
+from wmtp_assets.progress import following
+
+
+@dataclass
+class Verified:
+    """What was found of an edition in a bucket: objects that are `wrong`, by key, and the paths in
+    the storage that they are of."""
+
+    head: Head
+    files: int = 0
+    size: int = 0
+    wrong: dict[str, Wrong] = field(default_factory=dict)
+    paths: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every byte is the one that was pushed."""
+        return not self.wrong
+
+
+def verify(bucket: Bucket) -> Verified:
+    """Reads all that readers see of a bucket, and recomputes every digest: of each piece, and of
+    each file from its pieces. Raises BucketError where there is no edition, or its record is
+    damaged.
+    """
+    head, edition = current(bucket)
+    contents = edition.contents()
+    places: dict[str, list[str]] = {}
+    for path, record in edition.places():
+        places.setdefault(record.sha256, []).append(path)
+    done = Verified(head, sum(map(len, places.values())), sum(contents.values()))
+    whole, broken, read = hashlib.sha256(), False, 0
+    with following("verifying", done.size, None) as at:
+        for piece, data, wrong in arriving(bucket, _all(edition, contents)):
+            if piece.number == 0:
+                whole, broken = hashlib.sha256(), False
+            if wrong:
+                broken = True
+                done.wrong[piece.key] = Wrong(f"SHA-256 {piece.sha256}", wrong)
+                done.paths[piece.key] = places[piece.file]
+            several = contents[piece.file] > piece.size
+            if several:
+                whole.update(data)
+            read += piece.size
+            at(read)
+            last = piece.number + 1 == len(edition.sequence_of(piece.file, contents[piece.file]))
+            if last and several and not broken and whole.hexdigest() != piece.file:
+                key = f"{EDITIONS}/{head.edition}.json"
+                done.wrong[key] = Wrong(f"pieces of a file of SHA-256 {piece.file}", "others")
+                done.paths[key] = places[piece.file]
+    return done
+
+
+def _all(edition: Edition, contents: dict[str, int]) -> Iterator[Piece]:
+    for sha256, size in contents.items():
+        yield from pieces_of(edition, sha256, size)
+
+
+def history(bucket: Bucket) -> list[Head]:
+    """The editions that were published, the last first; damaged heads are left out."""
+    found = []
+    for key in reversed(bucket.listing(HEADS)):
+        with suppress(BucketError):
+            found.append(Head.read(bucket, key))
+    return found
+
+
+def rollback(bucket: Bucket, edition: str | None = None) -> Head:
+    """Publishes an edition again that is here; by default the one that the current one replaced.
+    The name may be given by its first digits, eight or more.
+
+    Raises BucketError where there is none, where objects of it are missing, where a push or another
+    rollback was published meanwhile.
+    """
+    with at_work(bucket, "push", against="gc"):
+        before = last_number(bucket)
+        wanted = _wanted(bucket, before, edition)
+        there = bucket.listing(OBJECTS)
+        needed = Edition.read(bucket, wanted).objects()
+        lost = [key for key, size in needed.items() if key not in there or there[key].size != size]
+        if lost:
+            raise BucketError(
+                "This edition cannot be gone back to: an object of it is not as it was",
+                expected=f"{needed[lost[0]]} bytes",
+                found=f"{there[lost[0]].size} bytes" if lost[0] in there else "nothing",
+                where=f"{bucket.url.rstrip('/')}/{lost[0]}",
+                hint=f"`wmtp history {shlex.quote(bucket.url)}` lists others; name one of those.",
+            )
+        head = Head.publish(bucket, wanted, before)
+    if head is None:
+        raise BucketError(
+            "Another edition was published meanwhile, and this one was not",
+            where=bucket.url,
+            hint=f"`wmtp history {shlex.quote(bucket.url)}` shows it; then name the edition to go "
+            "back to.",
+        )
+    return head
+
+
+def _wanted(bucket: Bucket, last: int, edition: str | None) -> str:
+    heads = history(bucket)
+    now = heads[0].edition if heads and heads[0].number == last else None
+    if edition is None:
+        names = [head.edition for head in heads if head.edition != now][:1]
+    else:
+        names = [head.edition for head in heads if head.edition.startswith(edition)]
+        names = list(dict.fromkeys(names)) if len(edition) >= 8 else []
+    if len(names) != 1:
+        others = [name[:12] for name in dict.fromkeys(head.edition for head in heads)]
+        raise BucketError(
+            "There is no such edition to go back to",
+            expected=f"one of {', '.join(others)}" if others else "an edition that was pushed",
+            found=edition or "nothing that the current edition replaced",
+            where=bucket.url,
+            hint=f"`wmtp history {shlex.quote(bucket.url)}` lists what is there; name one of "
+            "those.",
+        )
+    return names[0]
+
+
+@dataclass
+class Removed:
+    """What `gc` removed from a bucket, or would: keys with their sizes in bytes."""
+
+    objects: dict[str, int] = field(default_factory=dict)
+    editions: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return sum(self.objects.values())
+
+
+def gc(bucket: Bucket, *, keep: int = 2, dry_run: bool = False) -> Removed:
+    """Removes all but the last `keep` editions, and objects that none of those needs: of older
+    editions, and of pushes that did not end.
+
+    Raises BucketError where a push is at work, and where a record is damaged (then nothing is
+    removed: it cannot be known what it needs).
+    """
+    if keep < 1:
+        raise BucketError("At least one edition is kept", expected="1 or more", found=keep)
+    with at_work(bucket, "gc", against="push"):
+        heads = [Head.read(bucket, key) for key in reversed(bucket.listing(HEADS))]
+        kept = list(dict.fromkeys(head.edition for head in heads))[:keep]
+        needed: set[str] = {f"{EDITIONS}/{name}.json" for name in kept}
+        for name in kept:
+            needed |= Edition.read(bucket, name).objects().keys()
+        old_heads = [head.key for head in heads if head.edition not in kept]
+        done = Removed()
+        for folder in (EDITIONS, OBJECTS):
+            for key, stat in bucket.listing(folder).items():
+                if key not in needed:
+                    done.objects[key] = stat.size
+        done.editions = len({head.edition for head in heads}) - len(kept)
+        unneeded, leftovers = list(done.objects), bucket.leftovers()
+        done.objects |= {f"{OBJECTS}/{path.name}": path.stat().st_size for path in leftovers}
+        marks = bucket.listing(FOLDER)
+        newest = max(stat.modified for stat in marks.values())
+        forgotten = [key for key, one in marks.items() if newest - one.modified >= FORGOTTEN]
+        if not dry_run:
+            # A head goes before what it leads to.
+            for keys in (old_heads, unneeded, forgotten):
+                bucket.remove(keys)
+            for path in leftovers:
+                path.unlink(missing_ok=True)
+        return done

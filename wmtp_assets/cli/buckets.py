@@ -1,0 +1,241 @@
+"""The commands `push` and `pull`; what `verify`, `history`, `rollback`, `gc` do with a URL."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from wmtp_assets.cli.common import DONE, WRONG, add_json, open_project, show
+from wmtp_assets.errors import WmtpError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wmtp_assets.bucket import Edition, Pushed
+    from wmtp_assets.bucket.reading import Wrong
+
+_URL = "s3://BUCKET/FOLDER, gs://..., az://... or file:///PATH"
+
+
+def register(commands: Any) -> None:
+    """Adds these commands to the parser."""
+    push = commands.add_parser("push", help="copy what is published into a bucket, as an edition")
+    push.add_argument("url", help=_URL)
+    push.add_argument(
+        "selection",
+        nargs="*",
+        help="assets' keys, group:NAME, or models and datasets as the catalog calls them, with all "
+        "that they are made from (default: all that is published)",
+    )
+    push.add_argument(
+        "--force", action="store_true", help="send every object again, also those that are there"
+    )
+    push.add_argument(
+        "--drop",
+        action="store_true",
+        help="also where the bucket's edition has sets that this push does not have",
+    )
+    add_json(push)
+    push.set_defaults(run=_push)
+
+    pull = commands.add_parser("pull", help="make the edition in a bucket what is published here")
+    pull.add_argument("url", help=_URL)
+    add_json(pull)
+    pull.set_defaults(run=_pull)
+
+
+def _push(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.bucket_copies import push
+
+    done = push(open_project(), given.url, given.selection, force=given.force, drop=given.drop)
+    value = {
+        "sound": not done.wrong,
+        "url": given.url,
+        "edition": done.edition.digest if done.head else None,
+        "number": done.head.number if done.head else None,
+        "unchanged": done.unchanged,
+        "sets": _sets(done.edition),
+        "objects": done.objects,
+        "bytes": done.bytes,
+        "there": done.there,
+        "wrong": {
+            path: {"expected": one.expected, "found": one.found}
+            for path, one in sorted(done.wrong.items())
+        },
+    }
+    show(given.json, value, _pushed(given.url, done), sound=not done.wrong)
+    return WRONG if done.wrong else DONE
+
+
+def _pushed(url: str, done: Pushed) -> str:
+    from wmtp_assets.storage.preflight import gigabytes
+
+    lines = [
+        f"WRONG: {path}: expected {one.expected}; found {one.found}"
+        for path, one in sorted(done.wrong.items())
+    ]
+    lines.append(
+        f"{done.objects} objects sent, {gigabytes(done.bytes)}; {gigabytes(done.there)} were there."
+    )
+    if done.head is None:
+        lines.append(
+            "Nothing was published: `wmtp verify --deep` says which assets to make again, and how."
+        )
+        return "\n".join(lines)
+    number, name = done.head.number, done.head.edition[:12]
+    if done.unchanged:
+        lines.append(f"The bucket's edition {number} ({name}) is this already.")
+    else:
+        sets = len(done.edition.publications)
+        lines.append(f"Edition {number} ({name}) is published, with {sets} sets.")
+    quoted = shlex.quote(url)
+    lines.append(f"`wmtp verify {quoted}` verifies it, `wmtp pull {quoted}` fetches it.")
+    return "\n".join(lines)
+
+
+def _pull(given: argparse.Namespace) -> int:
+    from wmtp_assets.artifacts.bucket_copies import pull
+    from wmtp_assets.storage.preflight import gigabytes
+
+    project = open_project()
+    done = pull(project, given.url)
+    value = {
+        "sound": not done.wrong,
+        "url": given.url,
+        "edition": done.head.edition,
+        "number": done.head.number,
+        "sets": _sets(done.edition),
+        "bytes": done.bytes,
+        "there": done.there,
+        "wrong": _wrong(done.wrong),
+    }
+    lines = _wrong_lines(given.url, done.wrong)
+    lines.append(f"{gigabytes(done.bytes)} fetched; {gigabytes(done.there)} were there.")
+    if done.wrong:
+        lines.append("Nothing was published here.")
+    else:
+        lines.append(
+            f"Edition {done.head.number} ({done.head.edition[:12]}) is published in "
+            f"{project.storage}, with {len(done.edition.publications)} sets."
+        )
+        if done.edition.catalog != project.catalog.name:
+            lines.append(
+                f"It is of the catalog {done.edition.catalog}, and WMTP_CATALOG names "
+                f"{project.catalog.name}: `wmtp verify` and the gate go by the latter."
+            )
+    show(given.json, value, "\n".join(lines), sound=not done.wrong)
+    return WRONG if done.wrong else DONE
+
+
+def verify_bucket(given: argparse.Namespace, url: str) -> int:
+    """`wmtp verify URL`."""
+    from wmtp_assets.bucket import Bucket, verify
+    from wmtp_assets.storage.preflight import gigabytes
+
+    done = verify(Bucket(url))
+    value = {
+        "sound": done.sound,
+        "url": url,
+        "edition": done.head.edition,
+        "number": done.head.number,
+        "files": done.files,
+        "size": done.size,
+        "wrong": {
+            key: {**one, "paths": done.paths[key]} for key, one in _wrong(done.wrong).items()
+        },
+    }
+    lines = _wrong_lines(url, done.wrong, done.paths)
+    result = "sound" if done.sound else "NOT SOUND"
+    lines.append(
+        f"Edition {done.head.number} ({done.head.edition[:12]}): {done.files} files, "
+        f"{gigabytes(done.size)}, {len(done.wrong)} objects wrong: {result} (every byte was read)."
+    )
+    show(given.json, value, "\n".join(lines), sound=done.sound)
+    return DONE if done.sound else WRONG
+
+
+def history_of_bucket(given: argparse.Namespace, url: str) -> int:
+    """`wmtp history URL`."""
+    from wmtp_assets.bucket import Bucket, history
+
+    heads = history(Bucket(url))
+    value = {
+        "url": url,
+        "editions": [
+            {
+                "number": head.number,
+                "edition": head.edition,
+                "published_at": head.published_at,
+                "host": head.host,
+                "current": head == heads[0],
+            }
+            for head in heads
+        ],
+    }
+    lines = [f"{url}, the last first:"]
+    for head in heads:
+        mark = "*" if head == heads[0] else " "
+        lines.append(f"{mark} {head.number}  {head.edition[:12]}  {head.published_at}  {head.host}")
+    show(given.json, value, "\n".join(lines))
+    return DONE
+
+
+def rollback_bucket(url: str, edition: str | None) -> int:
+    """`wmtp rollback URL [EDITION]`."""
+    from wmtp_assets.bucket import Bucket, rollback
+
+    head = rollback(Bucket(url), edition)
+    print(f"{url} is {head.edition[:12]} again, as its edition {head.number}.")
+    return DONE
+
+
+def gc_of_bucket(given: argparse.Namespace) -> int:
+    """`wmtp gc URL`."""
+    from wmtp_assets.bucket import Bucket, gc
+    from wmtp_assets.storage.preflight import gigabytes
+
+    if given.raw:
+        raise WmtpError(
+            "--raw removes fetched weights from a storage, and this is a bucket",
+            expected="`wmtp gc URL` with --keep or --dry-run",
+            found="--raw",
+            hint="leave it out. After `wmtp gc --raw` and `wmtp push URL` the bucket's next "
+            "edition has no weights either.",
+        )
+    done = gc(Bucket(given.url), keep=given.keep, dry_run=given.dry_run)
+    word = "would be removed" if given.dry_run else "removed"
+    value = {
+        "dry_run": given.dry_run,
+        "editions": done.editions,
+        "removed": [{"key": key, "size": size} for key, size in done.objects.items()],
+        "size": done.size,
+    }
+    text = (
+        f"{done.editions} editions and {len(done.objects)} objects {word}, {gigabytes(done.size)}."
+    )
+    show(given.json, value, text)
+    return DONE
+
+
+def _sets(edition: Edition) -> dict[str, str]:
+    return {name: one.version for name, one in sorted(edition.publications.items())}
+
+
+def _wrong(wrong: Mapping[str, Wrong]) -> dict[str, dict[str, object]]:
+    return {key: dict(one._asdict()) for key, one in sorted(wrong.items())}
+
+
+def _wrong_lines(
+    url: str, wrong: Mapping[str, Wrong], paths: Mapping[str, list[str]] | None = None
+) -> list[str]:
+    lines = [
+        f"WRONG: {url.rstrip('/')}/{key}: expected {one.expected}; found {one.found}"
+        + (f"; it is of {', '.join(paths[key][:3])}" if paths else "")
+        for key, one in sorted(wrong.items())
+    ]
+    if wrong:
+        lines.append(
+            f"`wmtp push {shlex.quote(url)} --force` where the storage is writes every object anew."
+        )
+    return lines
