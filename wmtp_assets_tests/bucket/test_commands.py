@@ -62,7 +62,7 @@ def test_damage_in_a_bucket_is_reported_with_what_repairs_it(
 ) -> None:
     folder = tmp_path / "a bucket"
     url = f"file://{folder}"
-    ask("push", url, "mbpp")
+    ask("push", url, "micro-mtp")
     objects = sorted((folder / "objects").iterdir(), key=lambda path: path.stat().st_size)
     objects[-1].write_bytes(b"rubbish")
     objects[-2].unlink()
@@ -78,7 +78,7 @@ def test_damage_in_a_bucket_is_reported_with_what_repairs_it(
     assert main(["verify", url]) == 1
     proposed = f"wmtp push {shlex.quote(url)} --force"
     assert f"`{proposed}`" in capsys.readouterr().out
-    assert main([*shlex.split(proposed)[1:], "mbpp"]) == 0
+    assert ask("push", url, "micro-mtp", "--force")["sound"]
     assert main(["verify", url]) == 0
     assert "every byte was read" in capsys.readouterr().out
 
@@ -87,8 +87,8 @@ def test_history_and_rollback_of_a_bucket(
     ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = f"file://{tmp_path}/bucket"
-    both = ask("push", url, "mbpp", "humaneval")
-    ask("push", url, "mbpp", "--drop")
+    both = ask("push", url, "micro-mtp", "micro-ref")
+    ask("push", url, "micro-mtp", "--drop")
     assert main(["history", url]) == 0
     assert "* 2" in capsys.readouterr().out
     assert main(["rollback", url]) == 0
