@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-engine bench-evaluation bench-pairs bench-problem-map bench-quality bench-rows
+.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-bucket bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-engine bench-evaluation bench-pairs bench-problem-map bench-quality bench-rows
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -46,6 +46,9 @@ check: $(installed_dev) ## style, types, and Dagster's own validation
 
 compat: $(installed_dev) ## what is published, loaded in eight versions of transformers (downloads them)
 	@PYTHONPATH=. .venv/bin/python tooling/compat.py
+
+bench-bucket: $(installed_dev) ## buckets: races, flips, kills, memory, and speed beside a plain put
+	@.venv/bin/python -m benchmarks.bucket
 
 bench-checkpoints: $(installed_dev) ## conversion against floors and peers (SCALE=1 is 2.7 GB)
 	@.venv/bin/python -m benchmarks.checkpoints

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.bucket.blocks import list_size
+from wmtp_assets.bucket.marks import alone
+from wmtp_assets.bucket.place import LARGEST, Bucket, BucketError
 from wmtp_assets.storage import bounds
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.digests import digest_of
@@ -40,7 +43,7 @@ class Edition:
 
     `receipts` of artifacts and `publications` of sets, by name. `files`: further files by their
     paths in the storage. `pieces`: of each file that is longer than a piece, by its SHA-256, the
-    SHA-256 of its pieces in order.
+    SHA-256 of its pieces in order; `blocks`: the SHA-256 of the list of its blocks (see `blocks`).
     """
 
     catalog: str
@@ -48,11 +51,13 @@ class Edition:
     publications: Mapping[str, Publication]
     files: Mapping[str, FileRecord]
     pieces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    blocks: Mapping[str, str] = field(default_factory=dict)
 
     def contents(self) -> dict[str, int]:
-        """The size in bytes of every file, by its SHA-256: each once, whatever the number of its
-        places."""
-        return {record.sha256: record.size for _, record in self.places()}
+        """The size in bytes of every file, and of every list of blocks, by its SHA-256: each once,
+        whatever the number of its places."""
+        files = {record.sha256: record.size for _, record in self.places()}
+        return files | {one: list_size(files[sha256]) for sha256, one in self.blocks.items()}
 
     def places(self) -> Iterator[tuple[str, FileRecord]]:
         """Every file with its path in the storage."""
@@ -62,12 +67,16 @@ class Edition:
         yield from self.files.items()
 
     def sequence_of(self, sha256: str, size: int) -> list[tuple[str, int]]:
-        """The pieces of a file in order: SHA-256, and size in bytes."""
-        if size <= PIECE:
+        """The pieces of a file, or of a list of blocks, in order: SHA-256, and size in bytes."""
+        if size <= PIECE or sha256 in self._lists:
             return [(sha256, size)]
         count = -(-size // PIECE)
         sizes = [PIECE] * (count - 1) + [size - PIECE * (count - 1)]
         return list(zip(self.pieces[sha256], sizes, strict=True))
+
+    @cached_property
+    def _lists(self) -> frozenset[str]:
+        return frozenset(self.blocks.values())
 
     def objects(self) -> dict[str, int]:
         """The keys of all objects that this edition needs, with their sizes in bytes."""
@@ -94,6 +103,7 @@ class Edition:
                 },
                 "files": {path: one._asdict() for path, one in sorted(self.files.items())},
                 "pieces": {sha256: list(some) for sha256, some in sorted(self.pieces.items())},
+                "blocks": dict(sorted(self.blocks.items())),
             }
         )
 
@@ -133,7 +143,8 @@ class Edition:
             for path, one in value["files"].items()
         }
         pieces = {sha256: tuple(some) for sha256, some in value["pieces"].items()}
-        edition = cls(typed(str, value["catalog"]), receipts, publications, files, pieces)
+        blocks = {sha256: typed(str, one) for sha256, one in value["blocks"].items()}
+        edition = cls(typed(str, value["catalog"]), receipts, publications, files, pieces, blocks)
         edition._require_whole()
         return edition
 
@@ -151,6 +162,11 @@ class Edition:
         for path, record in self.places():
             if record.size < 0 or not _SHA256.fullmatch(record.sha256):
                 raise ValueError(f"{path}: no size and SHA-256")
+        longer = {one.sha256: one.size for _, one in self.places() if one.size > PIECE}
+        if longer.keys() != self.blocks.keys() or longer.keys() & self._lists:
+            raise ValueError("not a list of blocks for each file that is longer than a piece")
+        if any(list_size(size) > LARGEST for size in longer.values()):
+            raise ValueError("a file that is too long")
         for sha256, size in self.contents().items():
             if not all(_SHA256.fullmatch(piece) for piece, _ in self.sequence_of(sha256, size)):
                 raise ValueError(f"{sha256}: no SHA-256 of its pieces")
@@ -158,12 +174,14 @@ class Edition:
 
 @dataclass(frozen=True)
 class Head:
-    """One publication of an edition: its number, the edition's name, when (UTC) and from where."""
+    """One publication of an edition: its number, the edition's name, when (UTC) and from where.
+    `writer` is drawn by whoever publishes, and tells heads apart that are alike else."""
 
     number: int
     edition: str
     published_at: str
     host: str
+    writer: str
 
     @property
     def key(self) -> str:
@@ -177,6 +195,7 @@ class Head:
             "edition": self.edition,
             "published_at": self.published_at,
             "host": self.host,
+            "writer": self.writer,
         }
         return json_bytes({**value, "seal": digest_of(value)})
 
@@ -191,6 +210,7 @@ class Head:
                 typed(str, value["edition"]),
                 typed(str, value["published_at"]),
                 typed(str, value["host"]),
+                typed(str, value["writer"]),
             )
             if head.to_bytes() != data or head.key != key or not _SHA256.fullmatch(head.edition):
                 raise ValueError("a text that its own seal does not fit")
@@ -208,8 +228,13 @@ class Head:
     def publish(cls, bucket: Bucket, edition: str, after: int) -> Head | None:
         """Makes an edition, all of whose objects are there, the one that readers see; None where
         somebody else has published since the head of the number `after`."""
-        head = cls(1 + after, edition, now(), host())
-        return head if bucket.create(head.key, head.to_bytes()) else None
+        head = cls(1 + after, edition, now(), host(), secrets.token_hex(8))
+        # Some servers look whether an object is there before they write it, not while.
+        with alone(bucket, "publishing"):
+            if bucket.create(head.key, head.to_bytes()):
+                return head
+            # A request whose answer was lost is sent again, and finds what it wrote itself.
+            return head if bucket.get(head.key) == head.to_bytes() else None
 
 
 def last_number(bucket: Bucket) -> int:

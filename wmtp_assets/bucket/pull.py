@@ -98,7 +98,10 @@ class _Pull:
             for path, record in self.edition.files.items()
             if path not in kept
         }
-        self._fetch(wanted)
+        contents = self.edition.contents()
+        lists = (self.edition.blocks[one] for one, size in wanted.items() if size > PIECE)
+        # The lists of blocks have no place here; they are read because they might be damaged.
+        self._fetch(wanted | {one: contents[one] for one in lists})
         if self.done.wrong:
             return self.done
         self.claim.require()

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
+from wmtp_assets.bucket.blocks import digests_of, list_size
 from wmtp_assets.bucket.edition import (
     EDITIONS,
     OBJECTS,
@@ -120,6 +121,7 @@ class _Push:
         self.lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(AT_ONCE)
         self.pending: list[Future[None]] = []
+        self.blocks: dict[str, str] = {}  # of files of several pieces, the SHA-256 of their lists
 
     def run(self, before: int) -> Pushed:
         pieces: dict[str, tuple[str, ...]] = {}
@@ -147,7 +149,7 @@ class _Push:
         if done.wrong:
             return done
         longer = {one: some for one, some in pieces.items() if self.sizes[one] > PIECE}
-        done.edition = replace(done.edition, pieces=longer)
+        done.edition = replace(done.edition, pieces=longer, blocks=self.blocks)
         if self.head is not None and self.head.edition == done.edition.digest:
             done.head, done.unchanged = self.head, True
             return done
@@ -168,7 +170,7 @@ class _Push:
             read(size)
             return known
         path = self.sources[sha256]
-        whole, pieces = hashlib.sha256(), list[str]()
+        whole, pieces, blocks = hashlib.sha256(), list[str](), bytearray()
         with storage_errors(f"Reading {path.name}", path):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -187,20 +189,33 @@ class _Push:
                     return ()
                 piece = sha256 if size <= PIECE else hashlib.sha256(data).hexdigest()
                 pieces.append(piece)
+                if size > PIECE:
+                    blocks += digests_of(data)
                 self._send(pool, piece, data)
                 read(len(data))
         finally:
             os.close(descriptor)
+        if size > PIECE:
+            self.blocks[sha256] = hashlib.sha256(blocks).hexdigest()
+            self._send(pool, self.blocks[sha256], bytes(blocks))
         return tuple(pieces)
 
     def _known(self, sha256: str, size: int) -> tuple[str, ...]:
         """The pieces of a file all of whose pieces are there; empty where they are not."""
-        if size > PIECE and (self.base is None or sha256 not in self.base.pieces):
+        base = self.base or self.done.edition
+        if size > PIECE and sha256 not in base.pieces:
             return ()
-        some = (self.base or self.done.edition).sequence_of(sha256, size)
+        some = base.sequence_of(sha256, size)
+        needed = dict(some)
+        if size > PIECE:
+            needed[base.blocks[sha256]] = list_size(size)
         with self.lock:
-            there = all(self.there.get(object_key(piece)) == length for piece, length in some)
-        return tuple(piece for piece, _ in some) if there else ()
+            if any(self.there.get(object_key(one)) != length for one, length in needed.items()):
+                return ()
+        if size > PIECE:
+            self.blocks[sha256] = base.blocks[sha256]
+            self.done.there += needed[self.blocks[sha256]]
+        return tuple(piece for piece, _ in some)
 
     def _send(self, pool: ThreadPoolExecutor, piece: str, data: bytes) -> None:
         key = object_key(piece)

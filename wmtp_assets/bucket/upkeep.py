@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from wmtp_assets.bucket.blocks import digests_of
 from wmtp_assets.bucket.edition import (
     EDITIONS,
     HEADS,
@@ -42,8 +43,8 @@ class Verified:
 
 def verify(bucket: Bucket) -> Verified:
     """Reads all that readers see of a bucket, and recomputes every digest: of each piece, and of
-    each file from its pieces. Raises BucketError where there is no edition, or its record is
-    damaged.
+    each file and the list of its blocks from its pieces. Raises BucketError where there is no
+    edition, or its record is damaged.
     """
     head, edition = current(bucket)
     contents = edition.contents()
@@ -51,11 +52,12 @@ def verify(bucket: Bucket) -> Verified:
     for path, record in edition.places():
         places.setdefault(record.sha256, []).append(path)
     done = Verified(head, sum(map(len, places.values())), sum(contents.values()))
-    whole, broken, read = hashlib.sha256(), False, 0
+    places |= {one: places[sha256] for sha256, one in edition.blocks.items()}
+    whole, blocks, broken, read = hashlib.sha256(), hashlib.sha256(), False, 0
     with following("verifying", done.size, None) as at:
         for piece, data, wrong in arriving(bucket, _all(edition, contents)):
             if piece.number == 0:
-                whole, broken = hashlib.sha256(), False
+                whole, blocks, broken = hashlib.sha256(), hashlib.sha256(), False
             if wrong:
                 broken = True
                 done.wrong[piece.key] = Wrong(f"SHA-256 {piece.sha256}", wrong)
@@ -63,13 +65,16 @@ def verify(bucket: Bucket) -> Verified:
             several = contents[piece.file] > piece.size
             if several:
                 whole.update(data)
+                blocks.update(digests_of(data))
             read += piece.size
             at(read)
             last = piece.number + 1 == len(edition.sequence_of(piece.file, contents[piece.file]))
-            if last and several and not broken and whole.hexdigest() != piece.file:
-                key = f"{EDITIONS}/{head.edition}.json"
-                done.wrong[key] = Wrong(f"pieces of a file of SHA-256 {piece.file}", "others")
-                done.paths[key] = places[piece.file]
+            if last and several and not broken:
+                listed = edition.blocks[piece.file]
+                if (whole.hexdigest(), blocks.hexdigest()) != (piece.file, listed):
+                    key = f"{EDITIONS}/{head.edition}.json"
+                    done.wrong[key] = Wrong(f"pieces of a file of SHA-256 {piece.file}", "others")
+                    done.paths[key] = places[piece.file]
     return done
 
 

@@ -36,6 +36,7 @@ log_level = ERROR
 pipeline = {kind}-server
 [app:{kind}-server]
 use = egg:swift#{kind}
+container_update_timeout = 60
 [{kind}-replicator]
 [{kind}-updater]
 [{kind}-auditor]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import random
 import subprocess
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 
+from benchmarks.bucket.rounds import flips, killed, races
 from wmtp_assets.bucket import Bucket, BucketError, Head, gc, history, is_url, rollback, verify
+from wmtp_assets.bucket.blocks import list_size
 from wmtp_assets.bucket.edition import PIECE
-from wmtp_assets.bucket.marks import at_work
+from wmtp_assets.bucket.marks import Mark, alone, at_work
 from wmtp_assets.bucket.pull import abandoned
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.storage.errors import StorageError
@@ -87,33 +87,31 @@ def test_only_what_is_new_is_sent_and_fetched(made: Small, tmp_path: Path, url: 
     assert (theirs.root / "datasets_v2/r/r.jsonl").read_bytes() == b"other rows\n"
 
 
-def found(look: Callable[[], object]) -> bool:
-    """Whether something is found to be wrong, or a record to be damaged."""
-    try:
-        return bool(look())
-    except BucketError as error:
-        return "damaged" in str(error)
-
-
 def test_every_flipped_byte_is_found_by_verify_and_by_pull(tmp_path: Path, url: str) -> None:
-    small(tmp_path / "storage").push(url)
-    draw = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "flips"))
-    files = [path for path in (tmp_path / "bucket").rglob("*") if path.is_file()]
-    files = [path for path in files if path.stat().st_size]
-    for number in range(int(os.environ.get("WMTP_FLIPS", "24"))):
-        path = files[number % len(files)]
-        before = path.read_bytes()
-        position = draw.randrange(len(before))
-        flipped = bytearray(before)
-        flipped[position] ^= 1 << draw.randrange(8)
-        path.write_bytes(flipped)
-        where = f"byte {position} of {path}"
-        fresh = Small(tmp_path / f"pulled-{number}")
-        assert found(lambda: verify(Bucket(url)).wrong), where
-        assert found(partial(fresh.pull_wrong, url)), where
-        assert not (fresh.root / "published").exists(), where
-        path.write_bytes(before)
-    assert verify(Bucket(url)).sound
+    assert flips(url, tmp_path, 24, os.environ.get("PYTEST_XDIST_TESTRUNUID", "flips")) == []
+
+
+def test_a_flip_in_a_list_of_blocks_is_found(made: Small, tmp_path: Path, url: str) -> None:
+    pushed = made.push(url)
+    (name,) = pushed.edition.blocks.values()
+    path = tmp_path / "bucket/objects" / name
+    assert path.stat().st_size == list_size(LARGE)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    found = verify(Bucket(url))
+    assert found.paths == {f"objects/{name}": [next(p for p, _ in pushed.edition.places())]}
+    assert list(Small(tmp_path / "other").pull_wrong(url)) == [f"objects/{name}"]
+
+
+def test_a_list_of_other_blocks_is_found(made: Small, tmp_path: Path, url: str) -> None:
+    edition = made.push(url).edition
+    (file,) = edition.blocks
+    others = bytes(list_size(LARGE))
+    name = hashlib.sha256(others).hexdigest()
+    (tmp_path / "bucket/objects" / name).write_bytes(others)
+    wrong = replace(edition, blocks={file: name})
+    (tmp_path / f"bucket/editions/{wrong.digest}.json").write_bytes(wrong.to_bytes())
+    assert Head.publish(Bucket(url), wrong.digest, 1)
+    assert list(verify(Bucket(url)).wrong) == [f"editions/{wrong.digest}.json"]
 
 
 def test_what_verify_proposes_repairs_the_bucket(tmp_path: Path, url: str) -> None:
@@ -131,19 +129,38 @@ def test_what_verify_proposes_repairs_the_bucket(tmp_path: Path, url: str) -> No
 
 
 def test_of_two_writers_exactly_one_wins(tmp_path: Path, url: str) -> None:
+    assert races(Bucket(url, make=True), 20) == 20
+
+
+def test_a_request_that_was_sent_twice_is_no_other_writer(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bucket = Bucket(url, make=True)
-    barrier = Barrier(2)
-    names = ("a" * 64, "b" * 64)
+    create = Bucket.create
+    monkeypatch.setattr(
+        Bucket,
+        "create",
+        lambda *given: create(*given) and create(*given),  # the first got lost
+    )
+    assert Head.publish(bucket, "a" * 64, 0) == Head.latest(bucket)
+    monkeypatch.undo()
+    assert Head.publish(bucket, "a" * 64, 0) is None
 
-    def publish(name: str, after: int) -> Head | None:
-        barrier.wait()
-        return Head.publish(bucket, name, after)
 
-    with ThreadPoolExecutor(2) as pool:
-        for after in range(int(os.environ.get("WMTP_RACES", "100"))):
-            won = [head for head in pool.map(publish, names, (after, after)) if head]
-            assert len(won) == 1
-            assert Head.latest(bucket) == won[0]
+def test_who_was_killed_in_its_turn_is_waited_for_a_minute_only(tmp_path: Path, url: str) -> None:
+    bucket = Bucket(url, make=True)
+    mark = Mark(bucket, "publishing")
+    path = tmp_path / "bucket" / mark.key
+    os.utime(path, (path.stat().st_atime - 61, path.stat().st_mtime - 61))
+    with alone(bucket, "publishing"):
+        assert len(list(path.parent.iterdir())) == 2
+    waiting = Mark(bucket, "publishing")
+    with ThreadPoolExecutor(1) as pool:
+        turn = pool.submit(Head.publish, bucket, "a" * 64, 0)
+        with pytest.raises(TimeoutError):
+            turn.result(0.3)
+        bucket.remove([waiting.key])
+        assert turn.result(60)
 
 
 def test_a_push_that_was_overtaken_says_so(
@@ -169,39 +186,10 @@ def test_a_push_that_was_overtaken_says_so(
     assert (again.head.number, again.bytes) == (3, 0)
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from threading import Lock
-from wmtp_assets.bucket import Bucket
-from wmtp_assets_tests.bucket.small import Small
-what, root, url, after = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-name = {"push": "put", "pull": "get"}[what]
-real, count, one_by_one = getattr(Bucket, name), 0, Lock()
-def counted(self, key, *rest, **more):
-    global count
-    with one_by_one:
-        if key.startswith("objects/"):
-            count += 1
-            if count > after:
-                os.kill(os.getpid(), 9)
-        return real(self, key, *rest, **more)
-setattr(Bucket, name, counted)
-getattr(Small(root), what)(url)
-"""
-
-
-def killed(what: str, root: Path, url: str, after: int) -> None:
-    """The same in a process of its own, which kills itself after so many objects."""
-    command = [sys.executable, "-c", KILLED, what, str(root), url, str(after)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
-    assert done.returncode == -9
-
-
 def test_killed_midway_neither_sends_nor_fetches_again_what_has_arrived(
     made: Small, tmp_path: Path, url: str
 ) -> None:
-    killed("push", made.root, url, 2)
+    killed("push", made.root, url, tmp_path / "log", 2, one_by_one=True)
     arrived = sum(path.stat().st_size for path in objects(tmp_path))
     assert PIECE <= arrived < LARGE
     assert history(Bucket(url)) == []
@@ -210,7 +198,9 @@ def test_killed_midway_neither_sends_nor_fetches_again_what_has_arrived(
     assert sent.there == arrived
 
     other = Small(tmp_path / "other")
-    killed("pull", other.root, url, 6)  # four are asked for ahead
+    killed(
+        "pull", other.root, url, tmp_path / "log", 6, one_by_one=True
+    )  # four are asked for ahead
     assert not (other.root / "published").exists()
     total = sent.bytes + sent.there
     pieces = sum(path.stat().st_size for path in (other.root / ".pulling").iterdir())
@@ -362,8 +352,6 @@ def test_what_is_in_the_way_of_a_pull_is_refused(tmp_path: Path, url: str) -> No
 def test_an_edition_that_somebody_else_wrote_is_refused(
     change: object, tmp_path: Path, url: str
 ) -> None:
-    import hashlib
-
     small(tmp_path / "storage").push(url)
     path = next((tmp_path / "bucket/editions").iterdir())
     value = json.loads(path.read_bytes())
