@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from wmtp_assets.bucket.blocks import digests_of, list_size
 from wmtp_assets.bucket.edition import (
@@ -100,6 +100,13 @@ def _require_no_loss(bucket: Bucket, base: Edition, edition: Edition) -> None:
         )
 
 
+class _Piece(NamedTuple):
+    """What is known of a piece when it was sent: its SHA-256, and the digests of its blocks."""
+
+    sha256: str
+    blocks: bytes
+
+
 class _Push:
     """One call of `push`, under its mark."""
 
@@ -120,11 +127,13 @@ class _Push:
         self.there = {} if force else {k: s.size for k, s in bucket.listing(OBJECTS).items()}
         self.lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(AT_ONCE)
-        self.pending: list[Future[None]] = []
-        self.blocks: dict[str, str] = {}  # of files of several pieces, the SHA-256 of their lists
+        self.pending: list[Future[_Piece]] = []
+        # Of files of several pieces.
+        self.sent: dict[str, list[Future[_Piece]]] = {}
+        self.pieces: dict[str, tuple[str, ...]] = {}
+        self.blocks: dict[str, str] = {}
 
     def run(self, before: int) -> Pushed:
-        pieces: dict[str, tuple[str, ...]] = {}
         count = 0
         with (
             ThreadPoolExecutor(AT_ONCE) as pool,
@@ -138,18 +147,23 @@ class _Push:
 
             try:
                 for sha256, size in sorted(self.sizes.items(), key=lambda one: -one[1]):
-                    pieces[sha256] = self._file(pool, sha256, size, read)
-                for one in self.pending:
-                    one.result()
+                    if self._is_known(sha256, size):
+                        self.done.there += size
+                        read(size)
+                    else:
+                        self._file(pool, sha256, size, read)
+                for sha256, sent in self.sent.items():
+                    self._list(pool, sha256, [one.result() for one in sent])
+                for each in self.pending:
+                    each.result()
             except BaseException:
-                for one in self.pending:
-                    one.cancel()
+                for each in self.pending:
+                    each.cancel()
                 raise
         done = self.done
         if done.wrong:
             return done
-        longer = {one: some for one, some in pieces.items() if self.sizes[one] > PIECE}
-        done.edition = replace(done.edition, pieces=longer, blocks=self.blocks)
+        done.edition = replace(done.edition, pieces=self.pieces, blocks=self.blocks)
         if self.head is not None and self.head.edition == done.edition.digest:
             done.head, done.unchanged = self.head, True
             return done
@@ -162,68 +176,60 @@ class _Push:
 
     def _file(
         self, pool: ThreadPoolExecutor, sha256: str, size: int, read: Callable[[int], None]
-    ) -> tuple[str, ...]:
-        """Sends what is not there of a file; the SHA-256 of its pieces. A file that is there, piece
-        by piece, is not read."""
-        if known := self._known(sha256, size):
-            self.done.there += size
-            read(size)
-            return known
+    ) -> None:
+        """Reads a file, and sends what is not there of it."""
         path = self.sources[sha256]
-        whole, pieces, blocks = hashlib.sha256(), list[str](), bytearray()
+        whole, sent = hashlib.sha256(), list[Future[_Piece]]()
         with storage_errors(f"Reading {path.name}", path):
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             page_cache.read_in_order(descriptor)
             position = 0
-            while position < size or not pieces:
+            while position < size or not sent:
                 with storage_errors(f"Reading {path.name}", path):
                     data = _exactly(descriptor, min(PIECE, size - position), position)
                 if position:
                     page_cache.forget(descriptor, position - PIECE, PIECE)
+                # Its digest is what takes time; the other cores work out those of pieces.
                 whole.update(data)
                 position += len(data)
                 last = position >= size or len(data) < PIECE
                 if last and whole.hexdigest() != sha256:
                     self._wrong(path, sha256, whole.hexdigest())
-                    return ()
-                piece = sha256 if size <= PIECE else hashlib.sha256(data).hexdigest()
-                pieces.append(piece)
-                if size > PIECE:
-                    blocks += digests_of(data)
-                self._send(pool, piece, data)
+                    return
+                sent.append(self._send(pool, data, sha256 if size <= PIECE else ""))
                 read(len(data))
         finally:
             os.close(descriptor)
         if size > PIECE:
-            self.blocks[sha256] = hashlib.sha256(blocks).hexdigest()
-            self._send(pool, self.blocks[sha256], bytes(blocks))
-        return tuple(pieces)
+            self.sent[sha256] = sent
 
-    def _known(self, sha256: str, size: int) -> tuple[str, ...]:
-        """The pieces of a file all of whose pieces are there; empty where they are not."""
+    def _list(self, pool: ThreadPoolExecutor, sha256: str, sent: list[_Piece]) -> None:
+        """Sends the list of the blocks of a file of these pieces."""
+        blocks = b"".join(one.blocks for one in sent)
+        self.pieces[sha256] = tuple(one.sha256 for one in sent)
+        self.blocks[sha256] = hashlib.sha256(blocks).hexdigest()
+        self._send(pool, blocks, self.blocks[sha256])
+
+    def _is_known(self, sha256: str, size: int) -> bool:
+        """Whether all of a file is there, piece by piece. Then it is not read."""
         base = self.base or self.done.edition
         if size > PIECE and sha256 not in base.pieces:
-            return ()
-        some = base.sequence_of(sha256, size)
-        needed = dict(some)
+            return False
+        needed = dict(base.sequence_of(sha256, size))
         if size > PIECE:
             needed[base.blocks[sha256]] = list_size(size)
         with self.lock:
             if any(self.there.get(object_key(one)) != length for one, length in needed.items()):
-                return ()
+                return False
         if size > PIECE:
+            self.pieces[sha256] = base.pieces[sha256]
             self.blocks[sha256] = base.blocks[sha256]
-            self.done.there += needed[self.blocks[sha256]]
-        return tuple(piece for piece, _ in some)
+            self.done.there += list_size(size)
+        return True
 
-    def _send(self, pool: ThreadPoolExecutor, piece: str, data: bytes) -> None:
-        key = object_key(piece)
-        with self.lock:
-            if self.there.get(key) == len(data):
-                self.done.there += len(data)
-                return
-            self.there[key] = len(data)
+    def _send(self, pool: ThreadPoolExecutor, data: bytes, sha256: str) -> Future[_Piece]:
+        """Sends an object, whose SHA-256 is worked out where it is not given."""
         self.slots.acquire()
         self.mark.renew()
         failed = [one for one in self.pending if one.done() and one.exception()]
@@ -231,14 +237,28 @@ class _Push:
         if failed:
             self.slots.release()
             failed[0].result()
-        self.pending.append(pool.submit(self._put, key, data))
+        sending = pool.submit(self._put, data, sha256)
+        self.pending.append(sending)
+        return sending
 
-    def _put(self, key: str, data: bytes) -> None:
+    def _put(self, data: bytes, sha256: str) -> _Piece:
         try:
-            self.bucket.put(key, data)
+            piece = (
+                _Piece(sha256, b"")
+                if sha256
+                else _Piece(hashlib.sha256(data).hexdigest(), digests_of(data))
+            )
+            key = object_key(piece.sha256)
             with self.lock:
-                self.done.objects += 1
-                self.done.bytes += len(data)
+                there = self.there.get(key) == len(data)
+                self.there[key] = len(data)
+                self.done.there += len(data) if there else 0
+            if not there:
+                self.bucket.put(key, data)
+                with self.lock:
+                    self.done.objects += 1
+                    self.done.bytes += len(data)
+            return piece
         finally:
             self.slots.release()
 
