@@ -33,6 +33,10 @@ LARGEST = 256 << 20
 _AT_ONCE = 1000  # keys in one request to delete
 
 
+_first_user: list[int] = []
+"""The process that used a bucket first; a forked one has its memory, but not its threads."""
+
+
 class BucketError(WmtpError):
     """A bucket cannot be reached, or does not hold what this package writes."""
 
@@ -70,6 +74,16 @@ class Bucket:
                 if found.meta["size"] > most:
                     return bytes(obstore.get_range(self._store, key, start=0, length=most + 1))
                 return bytes(found.bytes())
+            except FileNotFoundError:
+                return None
+
+    def get_range(self, key: str, begin: int, size: int) -> bytes | None:
+        """Some bytes of an object, or what there is of them; None where there is no object."""
+        import obstore
+
+        with self._errors("Reading", key):
+            try:
+                return bytes(obstore.get_range(self._store, key, start=begin, length=size))
             except FileNotFoundError:
                 return None
 
@@ -139,6 +153,7 @@ class Bucket:
     def _errors(self, doing: str, key: str) -> Iterator[None]:
         from obstore.exceptions import BaseError
 
+        _refuse_forked(self.url)
         try:
             yield
         except (BaseError, OSError) as error:
@@ -166,6 +181,7 @@ def _opened(url: str, make: bool) -> ObjectStore:
             found=_without_secrets(url),
             hint="give a URL of this form; credentials belong into the environment.",
         )
+    _refuse_forked(url)
     settings: dict[str, Any] = {"mkdir": True} if parts.scheme == "file" and make else {}
     if parts.scheme != "file":
         plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
@@ -185,6 +201,21 @@ def _opened(url: str, make: bool) -> ObjectStore:
             where=url,
             hint=_ACCESS,
         ) from error
+
+
+def _refuse_forked(url: str) -> None:
+    """Raises BucketError where this process was forked from one that has used a bucket: it would
+    wait for threads that it does not have."""
+    if not _first_user:
+        _first_user.append(os.getpid())
+    if _first_user[0] != os.getpid():
+        raise BucketError(
+            "A bucket cannot be used in a process that was forked from one that used a bucket",
+            expected="a process that was spawned, or one that forks before a bucket is opened",
+            found=f"process {os.getpid()}, forked from {_first_user[0]}",
+            where=url,
+            hint="start workers anew: multiprocessing_context='spawn' in torch's DataLoader.",
+        )
 
 
 def _brief(error: BaseException) -> str:

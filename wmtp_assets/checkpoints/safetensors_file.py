@@ -84,16 +84,34 @@ def read_header(path: Path) -> Header:
         size = os.fstat(file.fileno()).st_size
         prefix = file.read(8)
         length = int.from_bytes(prefix, "little")
-        if len(prefix) < 8 or length > size - 8:
-            _refuse(
-                "The header is longer than the file",
-                path,
-                expected=f"at most {max(size - 8, 0):,} bytes",
-                found=f"{length:,} bytes",
-            )
-        if length > strict_json.MAX_BYTES:
-            _refuse("The header is too large", path, strict_json.MAX_BYTES, length)
+        _check_length(length, size, path)
         text = file.read(length)
+    return _parsed(text, size, path)
+
+
+def header_of(beginning: bytes, size: int, path: Path) -> Header:
+    """The header of a file elsewhere, which has `size` bytes and begins with `beginning`: the first
+    4 MiB and 8 bytes of it or more. `path` is what errors name. Raises SafetensorsError as
+    `read_header` does."""
+    length = int.from_bytes(beginning[:8], "little")
+    _check_length(length, min(size, len(beginning)), path)
+    return _parsed(beginning[8 : 8 + length], size, path)
+
+
+def _check_length(length: int, size: int, path: Path) -> None:
+    if size < 8 or length > size - 8:
+        _refuse(
+            "The header is longer than the file",
+            path,
+            expected=f"at most {max(size - 8, 0):,} bytes",
+            found=f"{length:,} bytes",
+        )
+    if length > strict_json.MAX_BYTES:
+        _refuse("The header is too large", path, strict_json.MAX_BYTES, length)
+
+
+def _parsed(text: bytes, size: int, path: Path) -> Header:
+    length = len(text)
     if not text.startswith(b"{"):
         _refuse("The header does not begin with '{'", path)
     try:

@@ -13,8 +13,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ from wmtp_assets.corpora.row_index import RowIndex
 
 _ENDING: Final = re.compile(r"_(?:in)?correct_[0-9]+\Z")
 CLASSES: Final = (("correct", 1), ("incorrect", 0))
+ReadAll = Callable[[Iterable[tuple[int, int]]], Iterator[bytes]]
+"""Gives the bytes `begin`..`end` of a file for each of some ranges, in their order."""
 
 
 def problem_of(task_id: str) -> str | None:
@@ -64,8 +67,9 @@ class ProblemRows:
     ids: Sequence[str]
 
     @classmethod
-    def of_index(cls, index: RowIndex, jsonl: Path) -> ProblemRows:
-        """From the row index; of each problem the first and the last line of `jsonl` are read.
+    def of_index(cls, index: RowIndex, jsonl: Path, read_all: ReadAll | None = None) -> ProblemRows:
+        """From the row index; of each problem the first and the last line of `jsonl` are read, by
+        `read_all` where the lines are elsewhere.
 
         Raises CorpusError where these are no lines of one problem.
         """
@@ -79,7 +83,8 @@ class ProblemRows:
         names = _Names()
         of_run = np.full(begins.size, -1, np.int32)
         ask = np.stack((begins[wanted], lasts), axis=1)
-        for run, (first, last) in zip(wanted.tolist(), _task_ids(index, jsonl, ask), strict=True):
+        found = _task_ids(index, jsonl, ask, read_all or partial(_pread_all, jsonl))
+        for run, (first, last) in zip(wanted.tolist(), found, strict=True):
             problem = problem_of(first)
             if problem != problem_of(last):
                 raise CorpusError(
@@ -151,17 +156,24 @@ def _begins(values: NDArray[Any]) -> NDArray[np.int64]:
     return np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
 
 
-def _task_ids(index: RowIndex, jsonl: Path, lines: NDArray[np.int64]) -> Iterator[tuple[str, str]]:
+def _task_ids(
+    index: RowIndex, jsonl: Path, lines: NDArray[np.int64], read_all: ReadAll
+) -> Iterator[tuple[str, str]]:
     """The task ids of pairs of lines; `lines` has the shape (pairs, 2)."""
-    places = {name: index.column(name)[lines] for name in ("offset", "length")}
+    begins = index.column("offset")[lines].ravel()
+    ends = begins + index.column("length")[lines].ravel()
+    begin_list = begins.tolist()
+    texts = read_all(zip(begin_list, ends.tolist(), strict=True))
+    found = (_task_id(text, begin, jsonl) for text, begin in zip(texts, begin_list, strict=True))
+    for first in found:
+        yield first, next(found)
+
+
+def _pread_all(jsonl: Path, ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     file = os.open(jsonl, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        for begins, sizes in zip(places["offset"].tolist(), places["length"].tolist(), strict=True):
-            found = [
-                _task_id(os.pread(file, size, begin), begin, jsonl)
-                for begin, size in zip(begins, sizes, strict=True)
-            ]
-            yield found[0], found[1]
+        for begin, end in ranges:
+            yield os.pread(file, end - begin, begin)
     finally:
         os.close(file)
 

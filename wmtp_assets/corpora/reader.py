@@ -17,12 +17,11 @@ read-only disk where nobody has read before) holds nothing, and must not outlive
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +32,7 @@ from wmtp_assets.corpora.annotations import JOINED, AnnotationFile, AnnotationKi
 from wmtp_assets.corpora.bins import check_range
 from wmtp_assets.corpora.editions import no_such_split, one_edition
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.local_lines import GAP, SPAN, LocalLines
 from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.corpora.row_parser import LineParser, Row
@@ -41,15 +41,10 @@ from wmtp_assets.corpora.sampling import Sampling
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
 from wmtp_assets.corpora.views import Views
 from wmtp_assets.generations import CONTRACTS, Contract, dataset_folder, small_folder
-from wmtp_assets.storage import page_cache
-from wmtp_assets.storage.file_systems import file_system_of
 from wmtp_assets.storage.locks import Hold
 
-_GAP = 32 << 10  # unread bytes that cost less than another read
-_SPAN = 4 << 20  # bytes read at once
-_AHEAD = 128  # spans asked of the disk before they are read
-_SMALL = 512 << 20  # bytes of a file that is read whole as soon as its first row is
-_READ_AHEAD = 128 << 10  # bytes
+if TYPE_CHECKING:
+    from wmtp_assets.bucket.ranges import RemoteFile
 
 
 def open_corpus(
@@ -60,6 +55,9 @@ def open_corpus(
     mmap: bool | None = None,
 ) -> Corpus:
     """Open a split under a storage root: its full corpus, or (dataset "*_small") its small one.
+
+    `storage` may be the URL of a bucket that one was pushed to (s3://, gs://, az://, file://): then
+    rows are read from there by range, see `in_bucket`; `mmap` is not for those.
 
     `contract` is the generation of the contract whose rows are read; None is the first that the
     storage has of them, and small copies are there in one generation only. `mmap` says whether rows
@@ -73,19 +71,27 @@ def open_corpus(
             expected=f"one of {', '.join(CONTRACTS)}, or None",
             found=repr(contract)[:100],
         )
+    if isinstance(storage, str) and "://" in storage:
+        from wmtp_assets.corpora.in_bucket import open_in_bucket
+
+        return open_in_bucket(storage, dataset, split, contract)
     root = Path(storage)
-    if dataset.endswith("_small"):
-        places = [Path(small_folder(dataset.removesuffix("_small")), f"{split}_small.jsonl")]
-    else:
-        places = [
-            Path(dataset_folder(one, dataset), "processed", f"{split}.jsonl")
-            for one in ([contract] if contract else CONTRACTS)
-        ]
+    places = contract_places(dataset, split, contract)
     there = (place for place in places if os.path.lexists(root / place))
     place = next(there, None)
     if place is None:
         raise no_such_split(root, places, dataset, split)
     return Corpus(*one_edition(root, place), mmap, Origin(root.absolute(), place))
+
+
+def contract_places(dataset: str, split: str, contract: Contract | None) -> list[Path]:
+    """The paths below a storage at which a split may be, the first choice first."""
+    if dataset.endswith("_small"):
+        return [Path(small_folder(dataset.removesuffix("_small")), f"{split}_small.jsonl")]
+    return [
+        Path(dataset_folder(one, dataset), "processed", f"{split}.jsonl")
+        for one in ([contract] if contract else CONTRACTS)
+    ]
 
 
 def _again(
@@ -116,6 +122,8 @@ class Corpus(Sampling, Views, Sequence[Row]):
     was found out about the rows; they are looked for beside `origin`, the contract's path.
     """
 
+    _gap, _span = GAP, SPAN
+
     def __init__(
         self,
         jsonl: Path,
@@ -131,11 +139,14 @@ class Corpus(Sampling, Views, Sequence[Row]):
         self.row_index = RowIndex(jsonl.with_name(f"{stem}.index.parquet"))
         self.facts: Mapping[str, Any] = self.row_index.facts
         self._length = len(self.row_index)
-        file_set.check_quickly(self.jsonl, self.metadata, self.row_index)
+        self._check_quickly()
         origin = origin or Origin.of(jsonl)
         self.annotations = AnnotatedRows(origin, self.facts, self._length)
         self._columns: dict[str, NDArray[Any]] = {}
         self._parser = LineParser()
+
+    def _check_quickly(self) -> None:
+        file_set.check_quickly(self.jsonl, self.metadata, self.row_index)
 
     def __reduce__(self) -> tuple[Callable[..., Corpus], tuple[object, ...]]:
         annotations = self.annotations
@@ -185,24 +196,12 @@ class Corpus(Sampling, Views, Sequence[Row]):
         places = wanted[order]
         begins = self.column("offset")[places]
         ends = begins + self.column("length")[places]
-        spans = _spans(begins, ends)
+        spans = _spans(begins, ends, self._gap, self._span)
         found: list[bytes] = [b""] * wanted.size
         begin_list, end_list, targets = begins.tolist(), ends.tolist(), order.tolist()
-        file = self._file.fileno()
-
-        def ask(span: tuple[int, int]) -> None:
-            begin = begin_list[span[0]]
-            size = end_list[span[1] - 1] - begin
-            page_cache.expect(file, begin, size)
-
-        # Cold spans are on their way from the disk, many at once, before their turn comes.
-        for span in spans[:_AHEAD]:
-            ask(span)
-        for number, (at, until) in enumerate(spans):
-            if number + _AHEAD < len(spans):
-                ask(spans[number + _AHEAD])
+        ranges = [(begin_list[at], end_list[until - 1]) for at, until in spans]
+        for (at, until), block in zip(spans, self._source.read_all(ranges), strict=True):
             first = begin_list[at]
-            block = os.pread(file, end_list[until - 1] - first, first)
             for here in range(at, until):
                 found[targets[here]] = block[begin_list[here] - first : end_list[here] - first]
         return found
@@ -311,7 +310,8 @@ class Corpus(Sampling, Views, Sequence[Row]):
     def problem_index_map(self) -> ProblemIndexMap:
         """The rows of each problem by class, equal to what the current contract's metadata file
         says under this name; from the row index and a line or two of each problem."""
-        return ProblemIndexMap(ProblemRows.of_index(self.row_index, self.jsonl))
+        read_all = self._source.read_all
+        return ProblemIndexMap(ProblemRows.of_index(self.row_index, self.jsonl, read_all))
 
     def verify(self) -> None:
         """Digest the JSONL and the metadata whole. Raises CorpusError naming the file that is
@@ -319,46 +319,19 @@ class Corpus(Sampling, Views, Sequence[Row]):
         file_set.check_digests(self.jsonl, self.metadata, self.row_index)
 
     @cached_property
-    def _file(self) -> BinaryIO:
-        """The JSONL, opened when the first row is read."""
-        file = self.jsonl.open("rb", buffering=0)
-        size = int(self.facts["jsonl"]["bytes"])
-        if size <= _SMALL:
-            # Soon read whole anyway. The kernel takes no more than its read-ahead at a time.
-            for begin in range(0, size, _READ_AHEAD):
-                page_cache.expect(file.fileno(), begin, _READ_AHEAD)
-        else:
-            # Reading around each row would cost far more than the row, and push others out.
-            page_cache.read_at_random(file.fileno())
-        return file
+    def _source(self) -> LocalLines | RemoteFile:
+        """What reads the bytes of the lines."""
+        return LocalLines(self.jsonl, int(self.facts["jsonl"]["bytes"]), self._mmap)
 
     @cached_property
     def _places(self) -> tuple[Callable[[int, int], bytes], memoryview, memoryview, memoryview]:
         """What reads bytes from an offset on; and of every row its offset, length and problem.
 
-        Mapped, a row of a small file costs no system call; a fork shares the map, and the file is
-        never changed (a new version is another file). A row of a large one is likely cold, and then
-        a map would ask the disk, or a file server, for each of its pages in turn. The columns are
-        memoryviews because numpy would make a scalar of its own of every element asked for.
+        The columns are memoryviews because numpy would make a scalar of its own of every element
+        asked for.
         """
-        file = self._file.fileno()
-        mapped = self._mmap
-        if mapped is None:
-            small = int(self.facts["jsonl"]["bytes"]) <= _SMALL
-            mapped = small and file_system_of(self.jsonl).is_local
-        if mapped:
-            data = mmap.mmap(file, 0, prot=mmap.PROT_READ)
-
-            def read(begin: int, size: int) -> bytes:
-                return data[begin : begin + size]
-
-        else:
-
-            def read(begin: int, size: int) -> bytes:
-                return os.pread(file, size, begin)
-
         offsets, lengths, problems = map(self.column, ("offset", "length", "problem"))
-        return read, offsets.data, lengths.data, problems.data
+        return self._source.reader(), offsets.data, lengths.data, problems.data
 
     def _classes(self) -> NDArray[Any]:
         if self._length and self.column("is_correct")[0] < 0:
@@ -385,18 +358,21 @@ def _numbers(name: str, wanted: Iterable[object]) -> list[int]:
     return numbers
 
 
-def _spans(begins: NDArray[np.int64], ends: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Neighbouring lines to be read together: [first, last) among lines in file order."""
+def _spans(
+    begins: NDArray[np.int64], ends: NDArray[np.int64], gap: int, most: int
+) -> list[tuple[int, int]]:
+    """Neighbouring lines to be read together: [first, last) among lines in file order. At most
+    `gap` unread bytes are between neighbours, and a span has `most` bytes, or one line."""
     spans: list[tuple[int, int]] = []
     if not begins.size:
         return spans
-    apart = np.flatnonzero(begins[1:] - ends[:-1] > _GAP) + 1
+    apart = np.flatnonzero(begins[1:] - ends[:-1] > gap) + 1
     bounds = [0, *apart.tolist(), begins.size]
     begin_list, end_list = begins.tolist(), ends.tolist()
     for at, until in itertools.pairwise(bounds):
         first = at
         for here in range(at + 1, until):
-            if end_list[here] - begin_list[first] > _SPAN:
+            if end_list[here] - begin_list[first] > most:
                 spans.append((first, here))
                 first = here
         spans.append((first, until))

@@ -49,7 +49,9 @@ def from_pretrained(
     """Load `<directory>/safetensors/model.safetensors` as its `configs/params.json` describes it.
 
     Args:
-        directory: a model's folder in the storage, such as `storage/models_v2/meta-llama-mtp`.
+        directory: a model's folder in the storage, such as `storage/models_v2/meta-llama-mtp`, or
+            that of a storage in a bucket, such as `s3://BUCKET/wmtp/models_v2/meta-llama-mtp`: its
+            weights come piece by piece, each compared with its digest, and touch no disk.
         dtype: cast every tensor to it; by default as stored.
         device: where the weights go, tensor by tensor: the CPU never holds a second copy.
         mmap: whether tensors are parts of a map of the file, which processes of one machine share
@@ -58,8 +60,13 @@ def from_pretrained(
 
     Raises:
         LoadError: a file is missing or broken, or names and shapes are not exactly the network's.
+        BucketError: a bucket cannot be read, or is damaged.
         ParamsError: params.json describes no possible network.
     """
+    if isinstance(directory, str) and "://" in directory:
+        from wmtp_assets.mtp.in_bucket import mtp_in_bucket
+
+        return mtp_in_bucket(directory, dtype, device)
     root = Path(directory)
     weights = root / "safetensors" / "model.safetensors"
     if not (root / "configs/params.json").exists() and (root / "configs/config.json").exists():

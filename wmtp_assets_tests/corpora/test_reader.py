@@ -46,7 +46,7 @@ def corpus(storage: Path) -> Corpus:
 def test_rows_are_what_json_loads_makes_of_the_lines(
     corpus: Corpus, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wmtp_assets.corpora.reader._SMALL", small)
+    monkeypatch.setattr("wmtp_assets.corpora.local_lines._SMALL", small)
     rows = rows_of(corpus.jsonl)
     assert len(corpus) == len(rows)
     assert [corpus[at] for at in range(len(corpus))] == rows
@@ -69,12 +69,12 @@ def test_rows_are_mapped_where_that_is_asked_for_or_the_disk_is_of_this_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = FileSystem("ext4" if local else "nfs4", Path("/"))
-    monkeypatch.setattr("wmtp_assets.corpora.reader.file_system_of", lambda path: found)
+    monkeypatch.setattr("wmtp_assets.corpora.local_lines.file_system_of", lambda path: found)
     opened = wmtp_assets.open_corpus(storage, "codecontests", "train", mmap=mmap)
     for corpus in (opened, pickle.loads(pickle.dumps(opened))):  # noqa: S301
         assert corpus[0] == rows_of(corpus.jsonl)[0]
         assert (str(corpus.jsonl) in Path("/proc/self/maps").read_text("utf-8")) is wanted
-        del corpus._places
+        del corpus._places, corpus._source
 
 
 def test_rows_are_right_when_their_problem_was_forgotten(
@@ -127,7 +127,7 @@ def test_take_gives_rows_in_the_order_asked_for_and_reads_each_stretch_once(
     assert corpus.take(wanted) == [rows[at] for at in wanted]
     assert len(reads) == 1
     reads.clear()
-    monkeypatch.setattr("wmtp_assets.corpora.reader._GAP", 0)
+    monkeypatch.setattr(Corpus, "_gap", 0)
     assert corpus.take(np.array(wanted)) == [rows[at] for at in wanted]
     lengths = corpus.column("length")
     assert sorted(size for _, size in reads)[0] == lengths[[0, 2, 9, 30, -1]].min()

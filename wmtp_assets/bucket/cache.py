@@ -1,0 +1,180 @@
+"""What was read of buckets, kept on this machine by digest, within a limit of bytes.
+
+    <cache>/blocks/<two digits>/<BLAKE3>    blocks of long files
+    <cache>/files/<SHA-256>                 short files, whole
+    <cache>/open/<...>/                     links to those that a reader has open
+
+It may be shared by processes, and removed at any time. What is read of it is compared with its
+digest as if it came from the bucket, so nothing here is trusted, synced or locked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import blake3
+
+from wmtp_assets.bucket.place import BucketError
+from wmtp_assets.storage.errors import storage_errors
+
+FOLDER, LIMIT = "WMTP_CACHE", "WMTP_CACHE_BYTES"
+DEFAULT = 20 * 10**9
+"""Bytes of the cache at most, where `WMTP_CACHE_BYTES` does not say."""
+_TOUCHED = 600.0  # seconds after which a use of a file is recorded anew
+_LEFT = 0.8  # of the limit, after the oldest were removed
+_DAY = 86400.0
+_TEMPORARY = ".tmp-"
+
+
+class Cache:
+    """The cache in `folder`, of `limit` bytes at most; by default what `WMTP_CACHE` and
+    `WMTP_CACHE_BYTES` say, or 20 GB in `~/.cache/wmtp_assets`.
+
+    Raises BucketError where the limit is no number.
+    """
+
+    def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        self.folder = folder or Path(os.environ.get(FOLDER) or Path(home, "wmtp_assets"))
+        self.limit = _limit() if limit is None else limit
+        # Whoever writes looks now and then whether it is too much; the first time, soon.
+        self._until_look = 0
+
+    def block(self, digest: bytes) -> bytes | None:
+        """The block of this BLAKE3 digest; None where it is not here, or is damaged."""
+        data = _used(self._block(digest))
+        return data if data is not None and blake3.blake3(data).digest() == digest else None
+
+    def keep_block(self, digest: bytes, data: bytes | memoryview) -> None:
+        """Keeps a block, which has been compared with its digest. A full disk keeps it from that,
+        and is no error: the cache is for speed only."""
+        with suppress(OSError):
+            self._write(self._block(digest), [data])
+
+    def whole(self, sha256: str, pieces: Callable[[], Iterable[bytes]]) -> bytes:
+        """A short file; where it is not here or damaged, it is what `pieces` give, which have been
+        compared with their digests."""
+        path = self._file(sha256)
+        data = _used(path)
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            data = b"".join(pieces())
+            with suppress(OSError):
+                self._write(path, [data])
+        return data
+
+    def link(self, sha256: str, pieces: Callable[[], Iterable[bytes]], place: Path) -> None:
+        """Makes `place`, in a folder that `opened` gave, a file as `whole` has it, of any length.
+        Raises StorageError where the disk refuses."""
+        with storage_errors("Keeping what was read of a bucket", place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.link(self._file(sha256), place)
+                with place.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
+                        _touch(file.fileno())
+                        return
+                place.unlink()
+            self._write(place, pieces())
+            self._file(sha256).unlink(missing_ok=True)
+            os.link(place, self._file(sha256))
+
+    def opened(self) -> Path:
+        """A new folder, for links to files that stay for as long as it does."""
+        parent = self.folder / "open"
+        with storage_errors("Keeping what was read of a bucket", self.folder):
+            parent.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(dir=parent))
+
+    def _file(self, sha256: str) -> Path:
+        folder = self.folder / "files"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / sha256
+
+    def _block(self, digest: bytes) -> Path:
+        name = digest.hex()
+        return self.folder / "blocks" / name[:2] / name
+
+    def _write(self, path: Path, parts: Iterable[bytes | memoryview]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            with temporary.open("xb", buffering=0) as file:
+                for part in parts:
+                    self._until_look -= len(part)
+                    rest = memoryview(part)
+                    while rest:
+                        rest = rest[file.write(rest) :]
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        if self._until_look <= 0:
+            self._until_look = self.limit // 16
+            self.shrink()
+
+    def shrink(self) -> None:
+        """Removes what was not used for longest, where the whole is larger than the limit, and what
+        killed processes left."""
+        kept: list[tuple[float, int, Path]] = []
+        now = time.time()
+        for folder in ("blocks", "files"):
+            for path in (self.folder / folder).rglob("*"):
+                with suppress(OSError):
+                    status = path.lstat()
+                    if path.is_dir():
+                        continue
+                    if not path.name.startswith(_TEMPORARY):
+                        kept.append((status.st_mtime, status.st_size, path))
+                    elif now - status.st_mtime > _DAY:
+                        path.unlink()
+        total = sum(size for _, size, _ in kept)
+        if total > self.limit:
+            for _, size, path in sorted(kept, key=lambda one: one[0]):
+                if total <= _LEFT * self.limit:
+                    break
+                with suppress(OSError):
+                    path.unlink()
+                    total -= size
+        for path in (self.folder / "open").glob("*"):
+            with suppress(OSError):
+                if now - path.stat().st_mtime > 30 * _DAY:
+                    shutil.rmtree(path)
+
+
+def _used(path: Path) -> bytes | None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            _touch(file.fileno())
+            return file.readall()
+    except OSError:
+        return None
+
+
+def _touch(descriptor: int) -> None:
+    """Records that a file was used, where that is long ago."""
+    with suppress(OSError):
+        if time.time() - os.fstat(descriptor).st_mtime > _TOUCHED:
+            os.utime(descriptor)
+
+
+def _limit() -> int:
+    given = os.environ.get(LIMIT, str(DEFAULT))
+    try:
+        limit = int(float(given))
+    except (ValueError, OverflowError):
+        limit = -1
+    if limit < 0:
+        raise BucketError(
+            f"{LIMIT} is not a number of bytes",
+            expected="a number such as 20e9, or 0 to keep nothing for long",
+            found=given,
+            hint=f"`unset {LIMIT}`, or set it to a number.",
+        )
+    return limit

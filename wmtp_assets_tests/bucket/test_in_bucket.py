@@ -1,0 +1,211 @@
+"""Reading where it lies: rows of a corpus by range, through the cache on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import random
+from pathlib import Path
+
+import blake3
+import numpy as np
+import pytest
+
+import wmtp_assets
+from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.bucket_copies import push
+from wmtp_assets.bucket import Bucket, BucketError
+from wmtp_assets.bucket.blocks import BLOCK
+from wmtp_assets.bucket.cache import Cache
+from wmtp_assets.bucket.edition import PIECE
+from wmtp_assets.bucket.ranges import Reader, RemoteFile
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets_tests.bucket.small import Small, small
+
+LARGE = 2 * PIECE + 12_345
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, str]:
+    """A storage with a file of three pieces, and a bucket that it was pushed to."""
+    folder = tmp_path_factory.mktemp("ranges")
+    storage = small(folder / "storage", LARGE)
+    storage.push(f"file://{folder}/bucket")
+    return storage, f"file://{folder}/bucket"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of each request for a range of an object."""
+    sizes: list[int] = []
+    get_range = Bucket.get_range
+
+    def counted(self: Bucket, key: str, begin: int, size: int) -> bytes | None:
+        sizes.append(size)
+        return get_range(self, key, begin, size)
+
+    monkeypatch.setattr(Bucket, "get_range", counted)
+    return sizes
+
+
+def test_ranges_are_those_of_the_file(
+    made: tuple[Small, str], tmp_path: Path, asked: list[int]
+) -> None:
+    storage, url = made
+    whole = (storage.root / "models_v2/m/a.bin").read_bytes()
+    reader = Reader(url, cache=Cache(tmp_path))
+    file = RemoteFile(reader, reader.paths["models_v2/m/a.bin"])
+    draw = random.Random(11)
+    ranges = [(0, 1), (LARGE - 1, LARGE), (PIECE - 1, PIECE + 1), (0, 0), (LARGE - 5, LARGE + 9)]
+    ranges += [(at, at + draw.randrange(3 * BLOCK)) for at in draw.sample(range(LARGE), 20)]
+    assert list(file.read_all(ranges)) == [whole[begin:end] for begin, end in ranges]
+    assert [file.read(begin, end - begin) for begin, end in ranges] == [
+        whole[begin:end] for begin, end in ranges
+    ]
+    once = sum(asked)
+    assert once <= sum(2 * BLOCK + end - begin for begin, end in ranges)
+    assert Reader(url, cache=Cache(tmp_path)).paths == reader.paths
+    again = RemoteFile(Reader(url, cache=Cache(tmp_path)), reader.paths["models_v2/m/a.bin"])
+    assert list(again.read_all(ranges)) == [whole[begin:end] for begin, end in ranges]
+    assert sum(asked) == once, "all of it was in the cache"
+
+
+def test_neighbouring_blocks_are_one_request_for_each_piece(
+    made: tuple[Small, str], tmp_path: Path, asked: list[int]
+) -> None:
+    reader = Reader(made[1], cache=Cache(tmp_path))
+    file = RemoteFile(reader, reader.paths["models_v2/m/a.bin"])
+    file.read(5 * BLOCK + 7, 1)
+    file.read(2 * BLOCK, 8 * BLOCK)
+    assert asked == [BLOCK, 3 * BLOCK, 4 * BLOCK], "what was there is not asked for"
+    asked.clear()
+    file.read(PIECE - BLOCK, 2 * BLOCK)
+    assert asked == [BLOCK, BLOCK]
+
+
+def test_a_flip_is_found_in_the_bucket_and_healed_in_the_cache(
+    tmp_path: Path, asked: list[int]
+) -> None:
+    storage = small(tmp_path / "storage", LARGE)
+    url = f"file://{tmp_path}/bucket"
+    storage.push(url)
+    whole = (storage.root / "models_v2/m/a.bin").read_bytes()
+    reader = Reader(url, cache=Cache(tmp_path / "cache"))
+    file = RemoteFile(reader, reader.paths["models_v2/m/a.bin"])
+    file.read(0, 1)
+    (block,) = (path for path in (tmp_path / "cache/blocks").rglob("*") if path.is_file())
+    block.write_bytes(block.read_bytes()[:-1] + b"?")
+    assert file.read(0, BLOCK) == whole[:BLOCK]
+    assert asked == [BLOCK, BLOCK]
+
+    key = tmp_path / "bucket/objects" / hashlib.sha256(whole[PIECE : 2 * PIECE]).hexdigest()
+    data = bytearray(key.read_bytes())
+    data[3 * BLOCK] ^= 1
+    key.write_bytes(data)
+    assert file.read(PIECE, 3 * BLOCK) == whole[PIECE:][: 3 * BLOCK]
+    with pytest.raises(BucketError, match=r"not as it was pushed.*BLAKE3.*wmtp push file:"):
+        file.read(PIECE + 3 * BLOCK, 1)
+    key.unlink()
+    with pytest.raises(BucketError, match="Found: nothing"):
+        file.read(PIECE + 3 * BLOCK, 1)
+    storage.push(url, force=True)
+    assert file.read(PIECE + 3 * BLOCK, 9) == whole[PIECE + 3 * BLOCK :][:9]
+
+
+def test_the_cache_stays_within_its_limit_and_keeps_what_was_used_last(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, 10 * BLOCK)
+    blocks = [bytes([number]) * BLOCK for number in range(12)]
+    digests = [blake3.blake3(data).digest() for data in blocks]
+    for age, (digest, data) in enumerate(zip(digests, blocks, strict=True)):
+        cache.keep_block(digest, data)
+        path = tmp_path / "blocks" / digest.hex()[:2] / digest.hex()
+        if path.exists():
+            os.utime(path, (2**30 + age, 2**30 + age))
+    assert cache.block(digests[8]) == blocks[8]  # which is a use, and a day later than the others
+    cache.shrink()
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in left) <= 10 * BLOCK
+    assert cache.block(digests[8]) == blocks[8]
+    assert cache.block(digests[0]) is None
+    assert cache.block(digests[11]) == blocks[11]
+
+
+def test_a_cache_that_cannot_be_written_costs_speed_only(
+    made: tuple[Small, str], tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    reader = Reader(made[1], cache=Cache(tmp_path / "cache"))
+    file = RemoteFile(reader, reader.paths["models_v2/m/a.bin"])
+    whole = (made[0].root / "models_v2/m/a.bin").read_bytes()
+    assert file.read(100, 50) == whole[100:150]
+
+
+@pytest.mark.parametrize("given", ["much", "-1", "nan"])
+def test_a_limit_that_is_none_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WMTP_CACHE_BYTES", given)
+    with pytest.raises(BucketError, match=r"not a number of bytes.*`unset WMTP_CACHE_BYTES`"):
+        Cache()
+    monkeypatch.delenv("WMTP_CACHE_BYTES")
+    assert Cache().limit == 20 * 10**9
+
+
+@pytest.fixture(scope="module")
+def pushed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bucket with the sample's datasets."""
+    url = f"file://{tmp_path_factory.mktemp('pushed')}/bucket"
+    assert push(project, url, ["group:datasets"]).head
+    return url
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WMTP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_corpus_in_a_bucket_is_the_corpus(pushed: str, project: Project, cache: Path) -> None:
+    here = wmtp_assets.open_corpus(project.storage, "codecontests", "train")
+    there = wmtp_assets.open_corpus(pushed, "codecontests", "train")
+    assert there.facts == here.facts
+    wanted = [9, 2, 2, len(here) - 1, -1, 0]
+    assert there.take(wanted) == here.take(wanted)
+    assert [there[at] for at in wanted] == here.take(wanted)
+    assert there.lines(slice(None)) == here.lines(slice(None))
+    assert np.array_equal(there.balanced(20, seed=7), here.balanced(20, seed=7))
+    assert dict(there.problem_index_map) == dict(here.problem_index_map)
+    there.verify()
+    again = pickle.loads(pickle.dumps(there))  # noqa: S301
+    assert again.take(wanted) == here.take(wanted)
+    assert len(list((cache / "open").iterdir())) == 2
+    del again
+    assert len(list((cache / "open").iterdir())) == 1
+
+
+def test_annotations_come_with_the_rows(pushed: str, project: Project, cache: Path) -> None:
+    for name, column in (("codecontests", "cluster"), ("codecontests_small", "cluster")):
+        here = wmtp_assets.open_corpus(project.storage, name, "train")
+        there = wmtp_assets.open_corpus(pushed, name, "train")
+        assert np.array_equal(there.column(column), here.column(column))
+
+
+def test_a_split_that_was_not_pushed_is_one_error(pushed: str, cache: Path) -> None:
+    with pytest.raises(CorpusError, match=r"no such split.*datasets_v2/codecontests/processed/tr"):
+        wmtp_assets.open_corpus(pushed, "codecontests", "nonsense")
+
+
+def test_a_forked_process_is_told_to_be_spawned(pushed: str, cache: Path) -> None:
+    corpus = wmtp_assets.open_corpus(pushed, "codecontests", "train")
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            corpus.take([3])
+        except BucketError as error:
+            os.write(write, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    said = os.read(read, 10_000).decode()
+    os.close(read)
+    os.waitpid(child, 0)
+    assert "multiprocessing_context='spawn'" in said
