@@ -34,6 +34,7 @@ def push(
     *,
     force: bool = False,
     drop: bool = False,
+    plain: bool = False,
 ) -> Pushed:
     """Pushes what is published of the selected sets, and what it was made from; all for no
     selection. See `bucket.push`.
@@ -51,7 +52,7 @@ def push(
             for name in names:
                 held.enter_context(store.reading(name))
             edition, sources = _edition(project, publications, names)
-        return push_edition(bucket, edition, sources, force=force, drop=drop)
+        return push_edition(bucket, edition, sources, force=force, drop=drop, plain=plain)
 
 
 def pull(project: Project, url: str) -> Pulled:

@@ -94,6 +94,16 @@ class Bucket:
         with self._errors("Writing", key):
             obstore.put(self._store, key, data, use_multipart=False)
 
+    def put_parts(self, key: str, parts: Iterator[bytes]) -> None:
+        """Writes an object of any length, of which a few parts are in memory. Where `parts` raises,
+        that is raised, and there is no object."""
+        import obstore
+
+        with self._errors("Writing", key):
+            obstore.put(
+                self._store, key, parts, use_multipart=True, chunk_size=8 << 20, max_concurrency=4
+            )
+
     def create(self, key: str, data: bytes) -> bool:
         """Writes an object unless there is one of this key, which the bucket itself decides; False
         where there is."""
@@ -125,7 +135,7 @@ class Bucket:
         if parts.scheme != "file":
             return []
         root = Path(unquote(parts.path))
-        return sorted(p for p in root.glob("*/*#*") if _STAGED.fullmatch(p.name) and p.is_file())
+        return sorted(p for p in root.rglob("*#*") if _STAGED.fullmatch(p.name) and p.is_file())
 
     def remove(self, keys: Iterable[str]) -> None:
         """Removes objects; what is gone already is no error."""

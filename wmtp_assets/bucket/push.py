@@ -29,6 +29,8 @@ from wmtp_assets.bucket.edition import (
 )
 from wmtp_assets.bucket.marks import Mark, at_work
 from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.bucket.plain import Plain
+from wmtp_assets.bucket.plain import write as write_plain
 from wmtp_assets.progress import following
 from wmtp_assets.storage import page_cache
 from wmtp_assets.storage.errors import storage_errors
@@ -41,7 +43,7 @@ AT_ONCE = 4  # pieces on their way: 32 MiB
 class Pushed:
     """What a push did. `head` is None where files are `wrong` (by their paths on the disk): then
     nothing was published. `objects` and `bytes` are what was sent, `there` the bytes that were
-    there already."""
+    there already. `plain` is what was done to plain keys, where that was asked for."""
 
     edition: Edition
     head: Head | None = None
@@ -50,6 +52,7 @@ class Pushed:
     bytes: int = 0
     there: int = 0
     wrong: dict[str, Mismatch] = field(default_factory=dict)
+    plain: Plain | None = None
 
 
 def push(
@@ -59,11 +62,13 @@ def push(
     *,
     force: bool = False,
     drop: bool = False,
+    plain: bool = False,
 ) -> Pushed:
     """Publishes an edition (whose `pieces` need not be known) of files at `sources`, by SHA-256.
 
     Objects that are there are not sent again, but with `force`. Sets of the bucket's edition that
-    this one lacks are left out of it only with `drop`. The caller keeps the sources as they are.
+    this one lacks are left out of it only with `drop`. With `plain`, the contract's paths become
+    keys, too (see `bucket.plain`). The caller keeps the sources as they are.
 
     Raises BucketError where the bucket refuses, where sets would be dropped, where `gc` is at work,
     or where another push was published meanwhile; StorageError where a file cannot be read.
@@ -73,7 +78,10 @@ def push(
         base, head = _base(bucket, force)
         if base is not None and not drop:
             _require_no_loss(bucket, base, edition)
-        return _Push(bucket, edition, sources, force, mark, base, head).run(before)
+        done = _Push(bucket, edition, sources, force, mark, base, head).run(before)
+    if plain and done.head is not None:
+        done.plain = write_plain(bucket, done.edition, sources, force=force)
+    return done
 
 
 def _base(bucket: Bucket, force: bool) -> tuple[Edition | None, Head | None]:

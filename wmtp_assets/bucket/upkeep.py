@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from wmtp_assets.bucket import plain
 from wmtp_assets.bucket.blocks import digests_of
 from wmtp_assets.bucket.edition import (
     EDITIONS,
@@ -43,8 +44,8 @@ class Verified:
 
 def verify(bucket: Bucket) -> Verified:
     """Reads all that readers see of a bucket, and recomputes every digest: of each piece, and of
-    each file and the list of its blocks from its pieces. Raises BucketError where there is no
-    edition, or its record is damaged.
+    each file and the list of its blocks from its pieces; and of the files at plain keys. Raises
+    BucketError where there is no edition, or its record is damaged.
     """
     head, edition = current(bucket)
     contents = edition.contents()
@@ -75,6 +76,8 @@ def verify(bucket: Bucket) -> Verified:
                     key = f"{EDITIONS}/{head.edition}.json"
                     done.wrong[key] = Wrong(f"pieces of a file of SHA-256 {piece.file}", "others")
                     done.paths[key] = places[piece.file]
+    for key, one in plain.verify(bucket).items():
+        done.wrong[key], done.paths[key] = one, [key.removeprefix(f"{plain.FOLDER}/")]
     return done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from wmtp_assets.cli.common import DONE, WRONG, add_json, open_project, show
@@ -36,6 +37,11 @@ def register(commands: Any) -> None:
         action="store_true",
         help="also where the bucket's edition has sets that this push does not have",
     )
+    push.add_argument(
+        "--layout",
+        choices=["plain"],
+        help="also write the contract's paths as plain keys, below URL/plain/",
+    )
     add_json(push)
     push.set_defaults(run=_push)
 
@@ -48,7 +54,14 @@ def register(commands: Any) -> None:
 def _push(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.bucket_copies import push
 
-    done = push(open_project(), given.url, given.selection, force=given.force, drop=given.drop)
+    done = push(
+        open_project(),
+        given.url,
+        given.selection,
+        force=given.force,
+        drop=given.drop,
+        plain=given.layout == "plain",
+    )
     value = {
         "sound": not done.wrong,
         "url": given.url,
@@ -59,6 +72,7 @@ def _push(given: argparse.Namespace) -> int:
         "objects": done.objects,
         "bytes": done.bytes,
         "there": done.there,
+        "plain": asdict(done.plain) if done.plain else None,
         "wrong": {
             path: {"expected": one.expected, "found": one.found}
             for path, one in sorted(done.wrong.items())
@@ -89,6 +103,11 @@ def _pushed(url: str, done: Pushed) -> str:
     else:
         sets = len(done.edition.publications)
         lines.append(f"Edition {number} ({name}) is published, with {sets} sets.")
+    if done.plain is not None:
+        lines.append(
+            f"{done.plain.files} plain keys written, {gigabytes(done.plain.bytes)}; "
+            f"{gigabytes(done.plain.there)} were there; {done.plain.removed} removed."
+        )
     quoted = shlex.quote(url)
     lines.append(f"`wmtp verify {quoted}` verifies it, `wmtp pull {quoted}` fetches it.")
     return "\n".join(lines)
@@ -235,7 +254,9 @@ def _wrong_lines(
         for key, one in sorted(wrong.items())
     ]
     if wrong:
+        layout = " --layout plain" if any(key.startswith("plain") for key in wrong) else ""
         lines.append(
-            f"`wmtp push {shlex.quote(url)} --force` where the storage is writes every object anew."
+            f"`wmtp push {shlex.quote(url)} --force{layout}` where the storage is writes every "
+            "object anew."
         )
     return lines

@@ -73,9 +73,12 @@ class Small:
                 files[name], sources[record.sha256] = record, path
         return Edition("small", receipts, sets, files), sources
 
-    def push(self, url: str, *names: str, force: bool = False, drop: bool = False) -> Pushed:
+    def push(
+        self, url: str, *names: str, force: bool = False, drop: bool = False, plain: bool = False
+    ) -> Pushed:
         edition, sources = self.edition(*names)
-        return push(Bucket(url, make=True), edition, sources, force=force, drop=drop)
+        bucket = Bucket(url, make=True)
+        return push(bucket, edition, sources, force=force, drop=drop, plain=plain)
 
     def pull(self, url: str) -> Pulled:
         return pull(Bucket(url), self.store, Lock(self.root / LOCK_NAME).merge)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from wmtp_assets.cli import main
 
+ROOT = Path(__file__).parents[2]
 Ask = Callable[..., dict[str, Any]]
 
 
@@ -33,16 +35,30 @@ def ask(
 
 
 @pytest.mark.slow
-def test_a_pulled_storage_is_one_that_the_gate_accepts(ask: Ask, tmp_path: Path) -> None:
-    url = f"file://{tmp_path}/bucket"
-    pushed = ask("push", url)
-    assert pushed["sound"]
-    assert ask("push", url)["unchanged"]
-    assert ask("verify", url)["sound"]
-    pulled = tmp_path / "pulled"
-    assert ask("pull", url, storage=pulled)["sets"] == pushed["sets"]
-    assert ask("verify", "--deep", storage=pulled)["problems"] == []
-    assert ask("gate", storage=pulled)["open"]
+def test_the_page_on_buckets_does_as_it_says_and_the_gate_accepts_what_was_pulled(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every command and all Python of docs/buckets.md, in the page's order."""
+    url, pulled = f"file://{tmp_path}/bucket", tmp_path / "pulled"
+    page = (ROOT / "docs/buckets.md").read_text("utf-8").replace("s3://BUCKET/wmtp", url)
+    monkeypatch.setenv("WMTP_CACHE", str(tmp_path / "cache"))
+    first = ask("push", url, "micro-ref")  # an edition to go back to
+    said: dict[str, str] = {}
+    for language, block in re.findall(r"^```(sh|python)\n(.*?)^```$", page, re.M | re.S):
+        if language == "python":
+            exec(compile(block, "docs/buckets.md", "exec"), {})  # noqa: S102 - our own page
+        for command in block.splitlines() if language == "sh" else []:
+            words = shlex.split(command, comments=True)
+            if words[1] == "pull":
+                monkeypatch.setenv("WMTP_STORAGE", str(pulled))
+            assert main(words[1:]) == 0, (command, capsys.readouterr())
+            said[" ".join(words[1:])] = capsys.readouterr().out
+    assert said["gate"].startswith("The gate is OPEN")
+    assert f"* 2  {first['edition'][:12]}" not in said[f"history {url}"]
+    assert f"{first['edition'][:12]} again" in said[f"rollback {url}"]
+    for path in (tmp_path / "bucket/plain").rglob("*"):
+        here = pulled / path.relative_to(tmp_path / "bucket/plain")
+        assert path.is_dir() or path.name == "SHA256SUMS" or here.read_bytes() == path.read_bytes()
 
 
 def test_a_part_is_pushed_with_what_it_was_made_from(ask: Ask, tmp_path: Path) -> None:
