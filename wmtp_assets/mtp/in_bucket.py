@@ -40,7 +40,7 @@ def mtp_in_bucket(
     try:
         text = b"".join(reader.pieces(params.sha256, params.size))
         value = strict_json.loads(text)
-        tensors = dict(_streamed(reader, weights, where, dtype, device))
+        tensors = dict(streamed(reader, weights, where, dtype, device))
     except (strict_json.StrictJsonError, SafetensorsError) as error:
         raise LoadError(
             "The model in the bucket cannot be read",
@@ -74,7 +74,7 @@ def _record(reader: Reader, path: str) -> FileRecord:
     return found
 
 
-def _streamed(
+def streamed(
     reader: Reader,
     record: FileRecord,
     where: Path,

@@ -11,6 +11,8 @@ from pathlib import Path
 import blake3
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
 import wmtp_assets
 from wmtp_assets.artifacts import Project
@@ -21,8 +23,11 @@ from wmtp_assets.bucket.cache import Cache
 from wmtp_assets.bucket.edition import PIECE
 from wmtp_assets.bucket.ranges import Reader, RemoteFile
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.mtp.in_bucket import streamed
+from wmtp_assets.mtp.loading import LoadError
 from wmtp_assets_tests.bucket.small import Small, small
 
+MODEL = "micro-mtp"
 LARGE = 2 * PIECE + 12_345
 
 
@@ -152,9 +157,9 @@ def test_a_limit_that_is_none_is_refused(given: str, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def pushed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A bucket with the sample's datasets."""
+    """A bucket with the sample's datasets and a model of it."""
     url = f"file://{tmp_path_factory.mktemp('pushed')}/bucket"
-    assert push(project, url, ["group:datasets"]).head
+    assert push(project, url, ["group:datasets", MODEL]).head
     return url
 
 
@@ -209,3 +214,40 @@ def test_a_forked_process_is_told_to_be_spawned(pushed: str, cache: Path) -> Non
     os.close(read)
     os.waitpid(child, 0)
     assert "multiprocessing_context='spawn'" in said
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32])
+def test_a_model_in_a_bucket_is_the_model(
+    dtype: torch.dtype | None, pushed: str, project: Project, cache: Path
+) -> None:
+    here = wmtp_assets.from_pretrained(project.storage / "models_v2" / MODEL, dtype=dtype)
+    there = wmtp_assets.from_pretrained(f"{pushed}/models_v2/{MODEL}", dtype=dtype)
+    wanted = here.state_dict()
+    found = there.state_dict()
+    assert list(found) == list(wanted)
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+    assert {one.dtype for one in found.values()} == {one.dtype for one in wanted.values()}
+    assert not cache.exists()
+
+
+def test_a_model_that_was_not_pushed_is_one_error(pushed: str) -> None:
+    with pytest.raises(LoadError, match=rf"no such model.*models at models_v2/{MODEL}"):
+        wmtp_assets.from_pretrained(f"{pushed}/models_v2/other")
+
+
+def test_tensors_come_whole_over_the_bounds_of_pieces(tmp_path: Path) -> None:
+    tensors = {
+        name: torch.randn(size, generator=torch.Generator().manual_seed(size))
+        for name, size in {"a": 1_500_000, "b": 3, "c": 2_000_000, "d": 0}.items()
+    }
+    storage, url = Small(tmp_path / "storage"), f"file://{tmp_path}/bucket"
+    storage.make("m", a_bin=safetensors.torch.save(tensors, {"format": "pt"}), empty=b"")
+    storage.push(url)
+    reader = Reader(url, cache=Cache(tmp_path / "cache"))
+    record = reader.paths["models_v2/m/a.bin"]
+    found = dict(streamed(reader, record, Path("a"), None, "cpu"))
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+    key = tmp_path / "bucket/objects" / next(iter(reader.edition.pieces.values()))[1]
+    key.write_bytes(key.read_bytes()[:-1] + b"?")
+    with pytest.raises(BucketError, match="not as it was pushed"):
+        dict(streamed(reader, record, Path("a"), None, "cpu"))
