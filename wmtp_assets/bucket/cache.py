@@ -83,8 +83,10 @@ class Cache:
                         return
                 place.unlink()
             self._write(place, pieces())
-            self._file(sha256).unlink(missing_ok=True)
-            os.link(place, self._file(sha256))
+            kept = self._file(sha256)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.unlink(missing_ok=True)
+            os.link(place, kept)
 
     def opened(self) -> Path:
         """A new folder, for links to files that stay for as long as it does."""
@@ -94,9 +96,7 @@ class Cache:
             return Path(tempfile.mkdtemp(dir=parent))
 
     def _file(self, sha256: str) -> Path:
-        folder = self.folder / "files"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / sha256
+        return self.folder / "files" / sha256
 
     def _block(self, digest: bytes) -> Path:
         name = digest.hex()

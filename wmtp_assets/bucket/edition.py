@@ -66,6 +66,16 @@ class Edition:
                 yield f"versions/{name}/{receipt.version}/{path}", record
         yield from self.files.items()
 
+    def paths(self) -> dict[str, FileRecord]:
+        """The files at the contract's paths. (A link of a publication may lead to a folder.)"""
+        found = {}
+        for publication in self.publications.values():
+            for path, (artifact, linked) in sorted(publication.links.items()):
+                for file, record in self.receipts[artifact].files.items():
+                    if file == linked or file.startswith(f"{linked}/"):
+                        found[f"{path}{file.removeprefix(linked)}"] = record
+        return found
+
     def sequence_of(self, sha256: str, size: int) -> list[tuple[str, int]]:
         """The pieces of a file, or of a list of blocks, in order: SHA-256, and size in bytes."""
         if size <= PIECE or sha256 in self._lists:

@@ -45,15 +45,6 @@ class Plain:
     removed: int = 0
 
 
-def paths_of(edition: Edition) -> dict[str, FileRecord]:
-    """The files at the contract's paths."""
-    return {
-        path: edition.receipts[artifact].files[file]
-        for publication in edition.publications.values()
-        for path, (artifact, file) in sorted(publication.links.items())
-    }
-
-
 def write(
     bucket: Bucket, edition: Edition, sources: Mapping[str, Path], *, force: bool = False
 ) -> Plain:
@@ -63,7 +54,7 @@ def write(
     where another push writes them, and at a file that is not what its receipt says; StorageError
     where one cannot be read.
     """
-    wanted = paths_of(edition)
+    wanted = edition.paths()
     with at_work(bucket, FOLDER, against=FOLDER) as mark:
         stats = bucket.listing(FOLDER)
         known = {

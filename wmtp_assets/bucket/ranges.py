@@ -44,11 +44,7 @@ class Reader:
     @cached_property
     def paths(self) -> dict[str, FileRecord]:
         """The files at the contract's paths."""
-        return {
-            path: self.edition.receipts[artifact].files[file]
-            for publication in self.edition.publications.values()
-            for path, (artifact, file) in publication.links.items()
-        }
+        return self.edition.paths()
 
     def pieces(self, sha256: str, size: int) -> Iterator[bytes]:
         """A file of the edition in its order, piece by piece. Raises BucketError at a piece that

@@ -19,7 +19,11 @@ UPSTREAM = "upstream/models/org/name/weights.bin"
 SETS = {
     "model": PublishedSet(
         "model",
-        {"models_v2/m/a.bin": ("m", "a.bin"), "models_v2/m/empty": ("m", "empty")},
+        {
+            "models_v2/m/a.bin": ("m", "a.bin"),
+            "models_v2/m/empty": ("m", "empty"),
+            "models_v2/m/all": ("m", "folder"),
+        },
         ["models_v2/m"],
     ),
     "rows": PublishedSet("rows", {"datasets_v2/r/r.jsonl": ("r", "r.jsonl")}, ["datasets_v2/r"]),
@@ -41,6 +45,9 @@ class Small:
         with self.store.stage(artifact) as staging:
             for name, data in contents.items():
                 (staging.path / name.replace("_", ".")).write_bytes(data)
+            if artifact == "m":  # as hf/ of a model: what is published may be a folder
+                (staging.path / "folder").mkdir()
+                (staging.path / "folder/inner").write_bytes(b"inner")
             staging.commit(
                 inputs={}, code_version="1", entry_digest="0" * 64, seconds=1.5, facts={"a": 1}
             )

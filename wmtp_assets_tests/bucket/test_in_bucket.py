@@ -157,9 +157,9 @@ def test_a_limit_that_is_none_is_refused(given: str, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def pushed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A bucket with the sample's datasets and a model of it."""
+    """A bucket with a dataset and a model of the sample."""
     url = f"file://{tmp_path_factory.mktemp('pushed')}/bucket"
-    assert push(project, url, ["group:datasets", MODEL]).head
+    assert push(project, url, ["codecontests", MODEL]).head
     return url
 
 

@@ -11,6 +11,8 @@ from wmtp_assets.bucket import Bucket, BucketError, verify
 from wmtp_assets.bucket.edition import PIECE
 from wmtp_assets_tests.bucket.small import Small, small
 
+M = ("models_v2/m/a.bin", "models_v2/m/empty", "models_v2/m/all/inner")
+
 
 @pytest.fixture
 def made(tmp_path: Path) -> Small:
@@ -28,9 +30,9 @@ def test_files_are_at_their_paths_with_sums_and_only_what_is_new_is_sent(
     plain = tmp_path / "bucket/plain"
     done = made.push(url, plain=True).plain
     assert done is not None
-    size = PIECE + 5 + len(b'{"row": 1}\n') * 40
-    assert (done.files, done.bytes, done.there) == (3, size, 0)
-    for path in ("models_v2/m/a.bin", "models_v2/m/empty", "datasets_v2/r/r.jsonl"):
+    size = PIECE + 5 + len(b'{"row": 1}\n') * 40 + len(b"inner")
+    assert (done.files, done.bytes, done.there) == (4, size, 0)
+    for path in (*M, "datasets_v2/r/r.jsonl"):
         assert (plain / path).read_bytes() == (made.root / path).read_bytes()
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=plain, check=True)
     assert verify(Bucket(url)).sound
@@ -46,7 +48,7 @@ def test_files_are_at_their_paths_with_sums_and_only_what_is_new_is_sent(
     assert (done.files, done.bytes) == (1, len(b"new\n"))
     done = made.push(url, "rows", drop=True, plain=True).plain
     assert done is not None
-    assert (done.files, done.removed) == (0, 2)
+    assert (done.files, done.removed) == (0, 3)
     assert [path.name for path in plain.rglob("*") if path.is_file()] == ["SHA256SUMS", "r.jsonl"]
 
 
