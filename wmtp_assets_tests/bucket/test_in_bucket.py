@@ -28,6 +28,7 @@ from wmtp_assets.mtp.loading import LoadError
 from wmtp_assets_tests.bucket.small import Small, small
 
 MODEL = "micro-mtp"
+SETS = [f"datasets/codecontests_{name}" for name in ("train", "train_duplicates", "small_train")]
 LARGE = 2 * PIECE + 12_345
 
 
@@ -159,7 +160,7 @@ def test_a_limit_that_is_none_is_refused(given: str, monkeypatch: pytest.MonkeyP
 def pushed(project: Project, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A bucket with a dataset and a model of the sample."""
     url = f"file://{tmp_path_factory.mktemp('pushed')}/bucket"
-    assert push(project, url, ["codecontests", MODEL]).head
+    assert push(project, url, [MODEL, *SETS]).head
     return url
 
 
@@ -214,6 +215,16 @@ def test_a_forked_process_is_told_to_be_spawned(pushed: str, cache: Path) -> Non
     os.close(read)
     os.waitpid(child, 0)
     assert "multiprocessing_context='spawn'" in said
+
+
+@pytest.mark.slow
+def test_spawned_workers_read_it(pushed: str, cache: Path) -> None:
+    corpus = wmtp_assets.open_corpus(pushed, "codecontests", "train")
+    wanted = np.arange(8)
+    loader = corpus.torch_loader(
+        wanted, seed=1, shuffle=False, batch_size=4, num_workers=1, multiprocessing_context="spawn"
+    )
+    assert [row for batch in loader for row in batch] == corpus.take(wanted)
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float32])

@@ -10,7 +10,9 @@ import pytest
 
 from benchmarks.bucket.rounds import flips, killed, races
 from wmtp_assets.bucket import Bucket, BucketError, gc, history, rollback, verify
+from wmtp_assets.bucket.cache import Cache
 from wmtp_assets.bucket.edition import PIECE
+from wmtp_assets.bucket.ranges import Reader, RemoteFile
 from wmtp_assets.cli import main
 from wmtp_assets_tests.bucket import s3_server
 from wmtp_assets_tests.bucket.small import Small, small
@@ -83,6 +85,23 @@ def test_a_killed_push_continues(made: Small, url: str, tmp_path: Path) -> None:
     sent = made.push(url)
     assert sent.there > 0
     assert sent.there + sent.bytes == verify(Bucket(url)).size
+
+
+def test_ranges_and_plain_keys_over_s3(made: Small, url: str, tmp_path: Path) -> None:
+    done = made.push(url, plain=True).plain
+    assert done is not None
+    assert done.files == 4
+    assert verify(Bucket(url)).sound
+    whole = (made.root / "models_v2/m/a.bin").read_bytes()
+    assert Bucket(url).get("plain/models_v2/m/a.bin") == whole
+    again = made.push(url, plain=True).plain
+    assert again is not None
+    assert (again.files, again.removed) == (0, 0)
+
+    reader = Reader(url, cache=Cache(tmp_path / "cache"))
+    file = RemoteFile(reader, reader.paths["models_v2/m/a.bin"])
+    ranges = [(at, at + 70_000) for at in range(0, PIECE, PIECE // 3)]
+    assert list(file.read_all(ranges)) == [whole[begin:end] for begin, end in ranges]
 
 
 def test_an_object_that_is_there_is_not_created(url: str) -> None:
