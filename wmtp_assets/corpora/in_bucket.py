@@ -12,6 +12,7 @@ edition away. Credentials come from the environment, those of workers too.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import weakref
 from collections.abc import Callable
@@ -57,6 +58,12 @@ def _again(url: str, edition: str, place: Path) -> BucketCorpus:
     return BucketCorpus(Reader(url, edition), place)
 
 
+def _remove(folder: Path, opened_by: int) -> None:
+    """A forked process has copies of corpora that are not its own."""
+    if os.getpid() == opened_by:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class BucketCorpus(Corpus):
     """The rows at a contract's path, `place`, of the edition that `reader` reads.
 
@@ -71,7 +78,7 @@ class BucketCorpus(Corpus):
         self._record = reader.paths[str(place)]
         # Links to short files, as a storage has them: who opens annotations needs to know no more.
         root = reader.cache.opened()
-        self._close = weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
+        weakref.finalize(self, _remove, root, os.getpid())
         for path in _beside(place):
             if (record := reader.paths.get(str(path))) is not None:
                 (root / path).parent.mkdir(parents=True, exist_ok=True)

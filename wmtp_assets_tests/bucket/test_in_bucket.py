@@ -208,6 +208,7 @@ def test_a_forked_process_is_told_to_be_spawned(pushed: str, cache: Path) -> Non
             corpus.take([3])
         except BucketError as error:
             os.write(write, str(error).encode())
+            del corpus
         finally:
             os._exit(0)
     os.close(write)
@@ -215,6 +216,7 @@ def test_a_forked_process_is_told_to_be_spawned(pushed: str, cache: Path) -> Non
     os.close(read)
     os.waitpid(child, 0)
     assert "multiprocessing_context='spawn'" in said
+    assert corpus.row_index.path.exists(), "it is the parent's to remove"
 
 
 @pytest.mark.slow
