@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import pickle
@@ -208,8 +209,9 @@ def test_a_forked_process_is_told_to_be_spawned(pushed: str, cache: Path) -> Non
             corpus.take([3])
         except BucketError as error:
             os.write(write, str(error).encode())
-            del corpus
         finally:
+            del corpus
+            gc.collect()
             os._exit(0)
     os.close(write)
     said = os.read(read, 10_000).decode()
