@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .corpora.reader import open_corpus
+    from .corpora.opening import open_corpus
     from .corpora.tests_file import open_tests
     from .mtp.loading import from_pretrained
 
@@ -20,7 +20,7 @@ __all__ = ["from_pretrained", "open_corpus", "open_tests"]
 def __getattr__(name: str) -> object:
     # Importing the package must stay free: the command line and Dagster both start with it.
     if name == "open_corpus":
-        from .corpora.reader import open_corpus
+        from .corpora.opening import open_corpus
 
         return open_corpus
     if name == "open_tests":

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.generations import CONTRACTS, dataset_folder
+from wmtp_assets.generations import CONTRACTS, Contract, dataset_folder, small_folder
 from wmtp_assets.storage.locks import Hold
 from wmtp_assets.storage.store import Store
 from wmtp_assets.storage.versions import CURRENT, current_version
@@ -58,6 +58,16 @@ def _published(store: Store, place: Path) -> tuple[str, str]:
         return "", ""
     home, _, within = relative.partition(f"/{CURRENT}/")
     return (home, within) if within else ("", "")
+
+
+def contract_places(dataset: str, split: str, contract: Contract | None) -> list[Path]:
+    """The paths below a storage at which a split may be, the first choice first."""
+    if dataset.endswith("_small"):
+        return [Path(small_folder(dataset.removesuffix("_small")), f"{split}_small.jsonl")]
+    return [
+        Path(dataset_folder(one, dataset), "processed", f"{split}.jsonl")
+        for one in ([contract] if contract else CONTRACTS)
+    ]
 
 
 def no_such_split(root: Path, places: Sequence[Path], dataset: str, split: str) -> CorpusError:

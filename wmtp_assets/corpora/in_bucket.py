@@ -23,8 +23,9 @@ from typing import Any
 from wmtp_assets.bucket.ranges import GAP, SPAN, Reader, RemoteFile
 from wmtp_assets.corpora.annotated_rows import Origin
 from wmtp_assets.corpora.annotations import ANNOTATION_KINDS
+from wmtp_assets.corpora.editions import contract_places
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.reader import Corpus, contract_places
+from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.generations import Contract
 from wmtp_assets.storage.receipts import FileRecord
 

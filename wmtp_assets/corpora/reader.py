@@ -17,7 +17,6 @@ read-only disk where nobody has read before) holds nothing, and must not outlive
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +29,6 @@ from wmtp_assets.corpora import file_set
 from wmtp_assets.corpora.annotated_rows import AnnotatedRows, Origin, meets
 from wmtp_assets.corpora.annotations import JOINED, AnnotationFile, AnnotationKind
 from wmtp_assets.corpora.bins import check_range
-from wmtp_assets.corpora.editions import no_such_split, one_edition
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.local_lines import GAP, SPAN, LocalLines
 from wmtp_assets.corpora.problem_map import ProblemIndexMap, ProblemRows
@@ -40,58 +38,10 @@ from wmtp_assets.corpora.samplers import firsts
 from wmtp_assets.corpora.sampling import Sampling
 from wmtp_assets.corpora.selection import Rows, RowsLike, row_number, row_numbers, whole_number
 from wmtp_assets.corpora.views import Views
-from wmtp_assets.generations import CONTRACTS, Contract, dataset_folder, small_folder
 from wmtp_assets.storage.locks import Hold
 
 if TYPE_CHECKING:
     from wmtp_assets.bucket.ranges import RemoteFile
-
-
-def open_corpus(
-    storage: str | Path,
-    dataset: str,
-    split: str,
-    contract: Contract | None = None,
-    mmap: bool | None = None,
-) -> Corpus:
-    """Open a split under a storage root: its full corpus, or (dataset "*_small") its small one.
-
-    `storage` may be the URL of a bucket that one was pushed to (s3://, gs://, az://, file://): then
-    rows are read from there by range, see `in_bucket`; `mmap` is not for those.
-
-    `contract` is the generation of the contract whose rows are read; None is the first that the
-    storage has of them, and small copies are there in one generation only. `mmap` says whether rows
-    are read from a map of the file; None: by read calls where the file is large, or its file
-    system may be a network's. Raises CorpusError when the split isn't there, or when its files do
-    not belong together.
-    """
-    if contract is not None and contract not in CONTRACTS:
-        raise CorpusError(
-            "There is no such generation of the contract",
-            expected=f"one of {', '.join(CONTRACTS)}, or None",
-            found=repr(contract)[:100],
-        )
-    if isinstance(storage, str) and "://" in storage:
-        from wmtp_assets.corpora.in_bucket import open_in_bucket
-
-        return open_in_bucket(storage, dataset, split, contract)
-    root = Path(storage)
-    places = contract_places(dataset, split, contract)
-    there = (place for place in places if os.path.lexists(root / place))
-    place = next(there, None)
-    if place is None:
-        raise no_such_split(root, places, dataset, split)
-    return Corpus(*one_edition(root, place), mmap, Origin(root.absolute(), place))
-
-
-def contract_places(dataset: str, split: str, contract: Contract | None) -> list[Path]:
-    """The paths below a storage at which a split may be, the first choice first."""
-    if dataset.endswith("_small"):
-        return [Path(small_folder(dataset.removesuffix("_small")), f"{split}_small.jsonl")]
-    return [
-        Path(dataset_folder(one, dataset), "processed", f"{split}.jsonl")
-        for one in ([contract] if contract else CONTRACTS)
-    ]
 
 
 def _again(

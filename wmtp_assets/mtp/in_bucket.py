@@ -12,23 +12,17 @@ from wmtp_assets.bucket.ranges import Reader
 from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.checkpoints.errors import SafetensorsError
 from wmtp_assets.checkpoints.safetensors_file import header_of
-from wmtp_assets.mtp.loading import (
-    LoadError,
-    assign_strictly,
-    mtp_without_weights,
-    shapes_of,
-)
-from wmtp_assets.mtp.model import MTPTransformer
+from wmtp_assets.mtp.errors import LoadError
 from wmtp_assets.storage.receipts import FileRecord
 
 
-def mtp_in_bucket(
-    url: str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
-) -> MTPTransformer:
-    """The model at a contract's path below a bucket's URL; see `from_pretrained`.
+def from_bucket(
+    url: str, dtype: torch.dtype | None, device: torch.device | str
+) -> tuple[dict[str, object], dict[str, Tensor], Path]:
+    """params.json and every tensor of the model at a contract's path below a bucket's URL, and the
+    path of the weights; see `from_pretrained`. Raises LoadError and BucketError.
 
-    Memory: the model, one tensor more where `dtype` or `device` is another, and five pieces of
-    8 MiB.
+    Memory: the tensors, one more where `dtype` or `device` is another, and five pieces of 8 MiB.
     """
     base, _, folder = url.rstrip("/").rpartition("/")
     base, _, models = base.rpartition("/")
@@ -51,9 +45,7 @@ def mtp_in_bucket(
         ) from error
     if not isinstance(value, dict):
         raise LoadError("params.json is no JSON object", found=type(value).__name__, where=url)
-    model = mtp_without_weights(value, shapes_of(tensors))
-    assign_strictly(model, tensors, where)
-    return model
+    return value, tensors, where
 
 
 def _record(reader: Reader, path: str) -> FileRecord:
@@ -88,7 +80,7 @@ def streamed(
     data = data[header.data_start :]
     for name, info in header.tensors.items():
         stored = torch.empty(info.end - info.begin, dtype=torch.uint8)
-        view = memoryview(stored.numpy())
+        view = stored.numpy().data
         at = 0
         while at < len(view):
             if not data:

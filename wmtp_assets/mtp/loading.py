@@ -19,7 +19,7 @@ from wmtp_assets.checkpoints import strict_json
 from wmtp_assets.checkpoints.errors import SafetensorsError
 from wmtp_assets.checkpoints.safetensors_file import read_header
 from wmtp_assets.checkpoints.tensors import read_exactly
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.mtp.errors import LoadError
 from wmtp_assets.mtp.model import ModelArgs, MTPTransformer
 from wmtp_assets.storage import page_cache
 from wmtp_assets.storage.file_systems import file_system_of
@@ -28,10 +28,6 @@ _AGAIN = "materialize the model's configs again"
 # How we load with transformers: a document may name an implementation that is then fetched and run.
 LOADING: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 SHOWN = 5  # names listed of each kind in the error: enough to see the pattern
-
-
-class LoadError(WmtpError):
-    """The files of a model are missing, unreadable, or not those of the network asked for."""
 
 
 def choose_implementation(config: Any) -> None:
@@ -64,9 +60,10 @@ def from_pretrained(
         ParamsError: params.json describes no possible network.
     """
     if isinstance(directory, str) and "://" in directory:
-        from wmtp_assets.mtp.in_bucket import mtp_in_bucket
+        from wmtp_assets.mtp.in_bucket import from_bucket
 
-        return mtp_in_bucket(directory, dtype, device)
+        params, tensors, where = from_bucket(directory, dtype, device)
+        return _assembled(params, tensors, where)
     root = Path(directory)
     weights = root / "safetensors" / "model.safetensors"
     if not (root / "configs/params.json").exists() and (root / "configs/config.json").exists():
@@ -88,7 +85,12 @@ def load_mtp(
     mmap: bool | None = None,
 ) -> MTPTransformer:
     """The same from a file of weights and an already read params.json."""
-    tensors = read_tensors(weights, dtype, device, mmap)
+    return _assembled(params, read_tensors(weights, dtype, device, mmap), weights)
+
+
+def _assembled(
+    params: Mapping[str, object], tensors: Mapping[str, Tensor], weights: Path
+) -> MTPTransformer:
     model = mtp_without_weights(params, shapes_of(tensors))
     assign_strictly(model, tensors, weights)
     return model

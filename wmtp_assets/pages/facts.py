@@ -33,7 +33,8 @@ from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.checkpoints.ranges import largest_names, value_range
 from wmtp_assets.checkpoints.safetensors_file import Header, read_header
-from wmtp_assets.corpora.reader import Corpus, open_corpus
+from wmtp_assets.corpora.opening import open_corpus
+from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.generations import model_folder
 from wmtp_assets.hub.files import RepoId

@@ -22,7 +22,8 @@ from wmtp_assets.catalog import Catalog
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.dataset_format import DatasetFormat
-from wmtp_assets.corpora.reader import Corpus, open_corpus
+from wmtp_assets.corpora.opening import open_corpus
+from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.schema import row_schema
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.generations import Contract

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import published
-from wmtp_assets.corpora.reader import open_corpus
+from wmtp_assets.corpora.opening import open_corpus
 from wmtp_assets.findings import Finding
 from wmtp_assets.generations import Contract
 

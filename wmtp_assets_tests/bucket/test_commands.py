@@ -53,7 +53,7 @@ def test_the_page_on_buckets_does_as_it_says_and_the_gate_accepts_what_was_pulle
                 monkeypatch.setenv("WMTP_STORAGE", str(pulled))
             assert main(words[1:]) == 0, (command, capsys.readouterr())
             said[" ".join(words[1:])] = capsys.readouterr().out
-    assert said["gate"].startswith("The gate is OPEN")
+    assert "The gate is OPEN" in said["gate"]
     assert f"* 2  {first['edition'][:12]}" not in said[f"history {url}"]
     assert f"{first['edition'][:12]} again" in said[f"rollback {url}"]
     for path in (tmp_path / "bucket/plain").rglob("*"):

@@ -24,8 +24,8 @@ from wmtp_assets.bucket.cache import Cache
 from wmtp_assets.bucket.edition import PIECE
 from wmtp_assets.bucket.ranges import Reader, RemoteFile
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.mtp.errors import LoadError
 from wmtp_assets.mtp.in_bucket import streamed
-from wmtp_assets.mtp.loading import LoadError
 from wmtp_assets_tests.bucket.small import Small, small
 
 MODEL = "micro-mtp"

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from wmtp_assets.mtp import loading
-from wmtp_assets.mtp.loading import LoadError, from_pretrained
+from wmtp_assets.mtp.errors import LoadError
+from wmtp_assets.mtp.loading import from_pretrained
 from wmtp_assets_tests.mtp.networks import (
     GROUPED,
     MICRO,

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaModel
 
-from wmtp_assets.mtp.loading import LoadError
+from wmtp_assets.mtp.errors import LoadError
 from wmtp_assets.mtp.reward import load_reward_model
 
 CONFIG = LlamaConfig(

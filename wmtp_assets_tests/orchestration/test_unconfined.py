@@ -12,7 +12,7 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog.schema import Execution, Quality
-from wmtp_assets.corpora.reader import open_corpus
+from wmtp_assets.corpora.opening import open_corpus
 from wmtp_assets_tests.artifacts.editions import ROWS
 from wmtp_assets_tests.orchestration import tiny
 

@@ -12,7 +12,7 @@ from typing import Any
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.corpora.annotations import about, write_annotation
-from wmtp_assets.corpora.reader import open_corpus
+from wmtp_assets.corpora.opening import open_corpus
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.pages.facts import ReportFacts
 from wmtp_assets.pages.quality_facts import QualityFacts

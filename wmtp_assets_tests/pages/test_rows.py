@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
-from wmtp_assets.corpora.reader import open_corpus
+from wmtp_assets.corpora.opening import open_corpus
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.pages.html import policy
 from wmtp_assets.pages.row_facets import Matches, facets_of_all

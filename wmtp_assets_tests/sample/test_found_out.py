@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.corpora.reader import Corpus, open_corpus
+from wmtp_assets.corpora.opening import open_corpus
+from wmtp_assets.corpora.reader import Corpus
 
 
 @pytest.fixture(scope="module")
