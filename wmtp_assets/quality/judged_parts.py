@@ -151,7 +151,8 @@ class RowsToExecute:
         problems = self.opened().column("problem")[self.rows]
         found = divided(self.rows, problems, parts, self.least)
         more = {"settle": len(found) == 1, "conditions": conditions()}
-        return [{**self.identity(), **more, "rows": runs_of(part)} for part in found]
+        shared = self.identity() | more
+        return [{**shared, "rows": runs_of(part)} for part in found]
 
     def size(self, task: Task) -> int:
         """As of `Whole`: rows."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from wmtp_assets.engines.engine import EngineError, chosen_engine, counted
 from wmtp_assets.engines.finished import Finished
@@ -22,6 +24,20 @@ def test_the_variable_chooses_and_names_what_it_may_be() -> None:
     assert chosen_engine({"WMTP_ENGINE": "ray"}) == "ray"
     with pytest.raises(EngineError, match=r"local or ray.*'spark'.*unset"):
         chosen_engine({"WMTP_ENGINE": "spark"})
+
+
+def test_values_for_kuberay_are_yaml_with_a_token_and_without_a_dashboard() -> None:
+    page = (Path(__file__).parents[2] / "docs/cluster.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    spec = yaml.safe_load(block)["spec"]
+    assert spec["authOptions"] == {"mode": "token"}
+    assert spec["headGroupSpec"]["rayStartParams"]["include-dashboard"] == "false"
+    (workers,) = spec["workerGroupSpecs"]
+    assert workers["template"] == spec["headGroupSpec"]["template"]
+    pod = workers["template"]["spec"]
+    assert [mount["name"] for one in pod["containers"] for mount in one["volumeMounts"]] == [
+        volume["name"] for volume in pod["volumes"]
+    ]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,20 @@ def test_a_line_that_was_cut_or_damaged_is_not_read_and_spoils_no_other(tmp_path
         assert [cache.get(key) is not None for key in keys] == [True, False, False, True]
 
 
+def test_of_several_verdicts_on_a_key_the_last_counts_and_keys_that_end_alike_are_apart(
+    tmp_path: Path,
+) -> None:
+    keys = [f"{number:048x}{7:016x}" for number in range(3)]
+    later = replace(JUDGED, verdict=Verdict.PASSED)
+    with VerdictCache(tmp_path) as cache:
+        for key, judged in ((keys[0], JUDGED), (keys[1], JUDGED), (keys[0], later)):
+            cache.put(key, judged)
+    with VerdictCache(tmp_path) as cache:
+        assert [cache.get(key) for key in keys] == [later, JUDGED, None]
+        cache.put(keys[1], later)
+        assert cache.get(keys[1]) == later
+
+
 def test_two_processes_write_two_segments_and_a_third_takes_one_of_them(tmp_path: Path) -> None:
     keys = [f"{number:064x}" for number in range(3)]
     with VerdictCache(tmp_path) as one, VerdictCache(tmp_path) as other:
