@@ -2,7 +2,7 @@
 
     python -m benchmarks.engine            # from the repository's root
 
-Environment: PROBLEMS of 20 rows each (default 60), TESTS of a problem (default 20), ROUNDS (default
+Environment: PROBLEMS of 20 rows each (default 40), TESTS of a problem (default 20), ROUNDS (default
 3), WORKERS (default "2 4 8"). In each round every way executes the same rows with nothing known, in
 turn; figures are medians. The processor time of a way is that of all processes that it started.
 Verdicts must be the same for every way and number of workers.
@@ -30,7 +30,7 @@ MANY, PART_SECONDS = 100, 600
 
 def main() -> int:
     """Prints figures, a JSON line each; exit status 1 where verdicts differ."""
-    problems, tests = (int(os.environ.get(n, d)) for n, d in (("PROBLEMS", 60), ("TESTS", 20)))
+    problems, tests = (int(os.environ.get(n, d)) for n, d in (("PROBLEMS", 40), ("TESTS", 20)))
     rounds = int(os.environ.get("ROUNDS", 3))
     every_workers = [int(one) for one in os.environ.get("WORKERS", "2 4 8").split()]
     report, taken = Report(), defaultdict[tuple[str, int], list[dict[str, Any]]](list)

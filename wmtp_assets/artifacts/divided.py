@@ -94,4 +94,5 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     interrupts.install()
+    interrupts.command_starts_over(False)  # it continues with what was executed
     interrupts.leave(interrupts.in_a_thread(lambda: main(sys.argv[1:])))
