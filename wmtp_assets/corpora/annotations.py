@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.parquet_pages import UNREADABLE
 from wmtp_assets.corpora.row_index import RowIndex, as_arrow, as_numpy
 from wmtp_assets.storage.atomic import atomic_write
 from wmtp_assets.storage.locks import Hold
@@ -112,6 +113,7 @@ def write_annotation(
             column_encoding={
                 name: "DELTA_BINARY_PACKED" for name in schema.names if name in _DELTA
             },
+            write_page_checksum=True,
         )
         writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
         text = json.dumps(stated, sort_keys=True, allow_nan=False)
@@ -142,6 +144,10 @@ def _check_rows(kind: AnnotationKind, table: pa.Table, rows: int, where: Path) -
             there = f"{int(cluster[wrong])} in line {wrong}"
             raise _not_about(where, "the lowest row of each row's cluster", there)
         return
+    if "verdict" in table.column_names:
+        foreign = set(table["verdict"].unique().to_pylist()) - set(VERDICTS)
+        if foreign:
+            raise _not_about(where, f"verdicts: {', '.join(VERDICTS)}", f"{min(foreign)!r:.100}")
     row = as_numpy(table["row"])
     least = 1 if kind == "verdicts" else 0
     if row.size and (row[0] < 0 or row[-1] >= rows or (np.diff(row) < least).any()):
@@ -172,8 +178,9 @@ class AnnotationFile:
         self.kind: AnnotationKind = kind
         self._hold = hold
         try:
-            self._file = pq.ParquetFile(path, pre_buffer=False)
-        except (OSError, pa.ArrowException) as error:
+            self._file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
+            self._schema = self._file.schema_arrow
+        except UNREADABLE as error:
             raise self._unlike("a Parquet file", str(error)) from error
         self.facts = self._stated()
 
@@ -191,9 +198,12 @@ class AnnotationFile:
         names = SCHEMAS[self.kind].names if columns is None else list(columns)
         try:
             # One thread: a forked process has no others.
-            return self._file.read(columns=names, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
+            table = self._file.read(columns=names, use_threads=False)
+            # Arrow takes texts and places in a dictionary as they stand in the file.
+            table.validate(full=True)
+        except UNREADABLE as error:
             raise self._unlike("a file that is whole", str(error)) from error
+        return table
 
     def require_rows(self, rows: Mapping[str, Any]) -> None:
         """Raises CorpusError where it is not about these rows (as `about` describes them)."""
@@ -219,7 +229,7 @@ class AnnotationFile:
         return table
 
     def _stated(self) -> dict[str, Any]:
-        schema, metadata = self._file.schema_arrow, self._file.metadata.metadata or {}
+        schema, metadata = self._schema, self._file.metadata.metadata or {}
         wanted = SCHEMAS[self.kind]
         if not schema.equals(wanted):
             found = ", ".join(f"{field.name} {field.type}" for field in schema)

@@ -18,19 +18,8 @@ from numpy.typing import NDArray
 
 from wmtp_assets.corpora.columns import Kind, MismatchError, UnequalError, Values, field_of
 from wmtp_assets.corpora.errors import CorpusError
-from wmtp_assets.corpora.parquet_pages import require_bounded_pages
+from wmtp_assets.corpora.parquet_pages import UNREADABLE, require_bounded_pages
 
-# What pyarrow raises for a file that it cannot decode; UnicodeDecodeError is a ValueError.
-_UNREADABLE = (
-    OSError,
-    pa.ArrowException,
-    ValueError,
-    LookupError,
-    ArithmeticError,
-    MemoryError,
-    TypeError,
-    NotImplementedError,
-)
 _MOST_BYTES = 64 << 20  # per row, far above upstream's few megabytes
 _SHOWN = 500  # characters of what pyarrow says
 AS_UPSTREAM = "Fetch the file again; if it is as upstream has it, tell the dataset's authors."
@@ -160,7 +149,7 @@ def decoding(path: Path, problem: str = "A shard cannot be decoded") -> Iterator
     """Raise what pyarrow finds wrong with the file at `path` as a CorpusError that names it."""
     try:
         yield
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CorpusError(
             problem,
             expected="a Parquet file as upstream publishes it",

@@ -14,7 +14,21 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+
 from wmtp_assets.corpora.errors import CorpusError
+
+UNREADABLE: Final = (
+    OSError,
+    pa.ArrowException,
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    TypeError,
+    NotImplementedError,
+)
+"""What pyarrow raises for a file that it cannot decode; UnicodeDecodeError is a ValueError."""
 
 MOST_BYTES: Final = 512 << 20  # of a page when it is decompressed; writers aim at 1 MiB
 MOST_VALUES: Final = 1 << 26  # of a page, a value of each row of the largest group that is written

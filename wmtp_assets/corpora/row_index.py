@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.corpora.parquet_pages import UNREADABLE
 
 SCHEMA = pa.schema(
     [
@@ -117,7 +118,7 @@ class RowIndex:
                 if lost
                 else "Materialize the split.",
             ) from error
-        except (OSError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             raise CorpusError(
                 "The row index is not readable",
                 found=str(error),

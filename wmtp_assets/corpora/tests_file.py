@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 from wmtp_assets.corpora.editions import one_edition
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.evaluation import SIDES, ProblemTests
+from wmtp_assets.corpora.parquet_pages import UNREADABLE
 from wmtp_assets.storage.locks import Hold
 
 _KEY: Final = b"wmtp"
@@ -133,7 +134,7 @@ class ProblemTestsFile(Mapping[str, dict[str, Any]]):
                 hint="Materialize the split's tests; a catalog that serves the contract `current` "
                 "has them, of datasets whose source has tests.",
             ) from error
-        except (OSError, pa.ArrowException) as error:
+        except UNREADABLE as error:
             raise self._unlike("a Parquet file", str(error)) from error
         self.facts, names = self._stated()
         self.sorts: Sequence[str] = self._file.schema_arrow.names[1:]
@@ -216,7 +217,7 @@ class ProblemTestsFile(Mapping[str, dict[str, Any]]):
             try:
                 # One thread: few bytes, and a forked process has no others.
                 table = self._file.read_row_group(number, list(self.sorts), use_threads=False)
-            except (OSError, pa.ArrowException) as error:
+            except UNREADABLE as error:
                 raise self._unlike("a file that is whole", str(error)) from error
             self._last = last = number, table
         return last[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import pickle
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -362,3 +364,44 @@ def test_a_file_of_another_kind_or_a_damaged_one_is_refused(
     pq.write_table(table, tmp_path / "other.parquet")
     with pytest.raises(CorpusError, match="key-value metadata"):
         AnnotationFile(tmp_path / "other.parquet", "leaks")
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_flipped_bit_is_refused_or_changes_no_value(
+    editions: list[Path], tmp_path: Path, kind: AnnotationKind
+) -> None:
+    whole = (editions[0] / f"train_{kind}.parquet").read_bytes()
+    table = AnnotationFile(editions[0] / f"train_{kind}.parquet", kind).table()
+    refused = 0
+    for at in range(0, len(whole), len(whole) // 150):
+        data = bytearray(whole)
+        data[at] ^= 1 << at % 8
+        (tmp_path / "flipped.parquet").write_bytes(data)
+        try:
+            assert AnnotationFile(tmp_path / "flipped.parquet", kind).table() == table, at
+        except CorpusError:
+            refused += 1
+    assert refused
+
+
+BAD_VALUES: Mapping[AnnotationKind, tuple[str, pa.Array, str]] = {
+    "leaks": ("excerpt", pa.array([b"a", b"b", b"\xff"]).view(pa.string()), "UTF8"),
+    "verdicts": (
+        "verdict",
+        pa.array(["passed"] * 4 + ["<b>"]).dictionary_encode(),
+        "verdicts: passed, ",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_VALUES)
+def test_values_that_no_file_of_ours_has_are_refused(
+    editions: list[Path], tmp_path: Path, kind: AnnotationKind
+) -> None:
+    name, values, said = BAD_VALUES[kind]
+    file = AnnotationFile(editions[0] / f"train_{kind}.parquet", kind)
+    table = file.table().replace_schema_metadata({"wmtp": json.dumps(file.facts)})
+    at = table.schema.names.index(name)
+    pq.write_table(table.set_column(at, table.field(name), values), tmp_path / "bad.parquet")
+    with pytest.raises(CorpusError, match=said):
+        AnnotationFile(tmp_path / "bad.parquet", kind).by_row(name)

@@ -95,7 +95,14 @@ def labels_of(path: Path, rows: Mapping[str, Any]) -> Labels:
                 hint="Materialize the verdicts by their name; they may be made on request only.",
             )
         return _labels(document)
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise CorpusError(
             "This is no document of rates of this version",
             found=f"{type(error).__name__}: {error}"[:300],
