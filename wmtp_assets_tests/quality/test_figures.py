@@ -258,6 +258,7 @@ BROKEN: dict[str, Any] = {
     "no rates": {"rates": None},
     "a rate that is no fraction": {"rates": [{**RATE, "rate": 1.5}]},
     "a count that is no number": {"verdicts": {"correct": {"passed": "many"}}},
+    "a count without end": {"drawn": float("inf")},
 }
 
 
