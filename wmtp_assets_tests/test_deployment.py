@@ -106,6 +106,32 @@ def test_only_the_proxy_is_reachable_and_by_default_from_this_machine_alone(
     assert services["networks"]["back"]["internal"] is True
 
 
+def test_the_profile_bucket_has_an_s3_server_and_commands_that_reach_it(tmp_path: Path) -> None:
+    """The commands of docs/deployment.md write what both read."""
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```sh\n(secret=.*?)docker compose", text, re.DOTALL)
+    (tmp_path / "deploy" / "secrets").mkdir(parents=True)
+    assert call("sh", "-e", "-c", block, cwd=tmp_path).returncode == 0
+    secrets = tmp_path / "deploy" / "secrets"
+    command = (tool("docker-compose"), "--file", ROOT / "compose.yaml", "--profile", "bucket")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "WMTP_SECRETS": str(secrets)}
+    done = call(*command, "config", "--format", "json", env=environment, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    services = json.loads(done.stdout)["services"]
+    asked, server = services["bucket"], services["s3"]
+    assert asked["networks"].keys() == server["networks"].keys() == {"back"}
+    assert "ports" not in server
+    ((identity,),) = json.loads((secrets / "s3.json").read_bytes()).values()
+    (known,) = identity["credentials"]
+    given = asked["environment"]
+    assert given["AWS_ACCESS_KEY_ID"] == known["accessKey"]
+    assert given["AWS_SECRET_ACCESS_KEY"] == known["secretKey"]
+    assert len(known["secretKey"]) == 32
+    assert (given["AWS_ENDPOINT_URL"], given["AWS_ALLOW_HTTP"]) == ("http://s3:8333", "true")
+    for words in re.findall(r"run --rm bucket (.*)", text):
+        _parser().parse_args(words.split())
+
+
 def test_the_files_that_compose_mounts_are_here(services: dict[str, Any]) -> None:
     files = [Path(one["file"]) for one in services["configs"].values()]
     assert [one for one in files if not one.is_file()] == []
