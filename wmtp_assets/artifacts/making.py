@@ -8,7 +8,7 @@ function fills a staging folder, which is then committed in one step.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wmtp_assets.artifacts.checks import quick, run_checks
@@ -81,7 +81,8 @@ def make_artifact(
             log.info("unchanged, nothing was made again")
             return Outcome(receipt, unchanged=True)
         started = time.monotonic()
-        made = kind_of(artifact).make(Task(project, artifact, handles, staging.path, log, hub))
+        task = Task(project, artifact, handles, staging.path, log, hub, recipe.digest)
+        made = kind_of(artifact).make(task)
         receipt = staging.commit(
             inputs=recipe.inputs,
             code_version=recipe.code_version,
@@ -110,7 +111,13 @@ def _recipe(
         require_pins(project.catalog, [UpstreamFiles.of(artifact)])
         hub = project.hub()
         return Recipe.of(artifact, upstream_inputs(hub, artifact, project.lock)), hub
+    return recipe_of(project, artifact, handles), None
+
+
+def recipe_of(project: Project, artifact: Artifact, handles: Mapping[str, Handle]) -> Recipe:
+    """The recipe of an artifact that is not fetched, from the inputs that were loaded, and the
+    others as they are now. Raises StorageError where one is not there."""
     read = {name: handle.digest for name, handle in handles.items()}
     others = [name for name in artifact.inputs if name not in read]
     read |= {name: demand(project.store, name).digest for name in others}
-    return Recipe.of(artifact, read), None
+    return Recipe.of(artifact, read)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wmtp_assets.artifacts.project import Project
-from wmtp_assets.catalog.artifacts import Artifact
-from wmtp_assets.engines.whole import Plan, Whole
+from wmtp_assets.artifacts.make.task import Task
+from wmtp_assets.engines.whole import DIGITS, Plan, Whole
 from wmtp_assets.storage.preflight import PARTS
 
 
-def plans_of(project: Project, artifact: Artifact) -> Path:
-    """The folder of the plans of an artifact."""
-    return project.store.root / PARTS / artifact.name
+def plans_of(task: Task) -> Path:
+    """The folder of the plans of an artifact's recipe: upstream's files of another revision lie at
+    the same paths, and other code may make others of them, but its parts are not those."""
+    return task.project.store.root / PARTS / task.artifact.name / task.recipe[:DIGITS]
 
 
-def plan_of(project: Project, artifact: Artifact, whole: Whole) -> Plan:
+def plan_of(task: Task, whole: Whole) -> Plan:
     """The plan of an artifact's work, if there is one. Raises EngineError."""
-    return Plan(plans_of(project, artifact), whole)
+    return Plan(plans_of(task), whole)

@@ -19,6 +19,7 @@ from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.source import Hub
+from wmtp_assets.storage.digests import digest_of
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
 from wmtp_assets.storage.versions import Staging
@@ -43,6 +44,11 @@ class Recipe:
     code_version: str
     entry_digest: str
     fit: Callable[[Receipt], bool] = field(default=lambda _: True, compare=False)
+
+    @property
+    def digest(self) -> str:
+        """By which to tell it from every other recipe of the same artifact."""
+        return digest_of([dict(self.inputs), self.code_version, self.entry_digest])
 
     @classmethod
     def of(cls, artifact: Artifact, inputs: Mapping[str, str]) -> Recipe:

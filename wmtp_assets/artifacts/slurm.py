@@ -17,7 +17,7 @@ from typing import Final
 
 from wmtp_assets.artifacts.divided import DIVIDED, can_be_divided
 from wmtp_assets.artifacts.make.task import Log, Task
-from wmtp_assets.artifacts.making import load_inputs
+from wmtp_assets.artifacts.making import load_inputs, recipe_of
 from wmtp_assets.artifacts.plans import plan_of
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.settings import Settings
@@ -36,13 +36,14 @@ _MEMORY: Final = "3G"  # most contests allow a program 256 MB, a few 1 GB; the r
 
 @dataclass(frozen=True)
 class Submission:
-    """What was written for an artifact: the folder of its scripts, how many parts there are, and
-    how many of them are not finished."""
+    """What was written for an artifact: the folder of its scripts, how many parts there are,
+    how many of them are not finished, and whether the artifact is made nevertheless."""
 
     artifact: str
     folder: Path
     parts: int
     missing: int
+    made: bool
 
 
 def write_submission(
@@ -56,10 +57,11 @@ def write_submission(
     artifact = _divisible(project, name)
     handles = {one.name: one for one in load_inputs(project, artifact)}
     nowhere = project.store.root / "not-written-to"
-    whole = DIVIDED[artifact.kind].whole(Task(project, artifact, handles, nowhere, log))
-    plan = plan_of(project, artifact, whole)
+    recipe = recipe_of(project, artifact, handles)
+    task = Task(project, artifact, handles, nowhere, log, recipe=recipe.digest)
+    whole = DIVIDED[artifact.kind].whole(task)
+    plan = plan_of(task, whole)
     tasks = plan.write(parts or plan.parts or PARTS)
-    plan.require_conditions(tasks)
     missing = plan.missing(tasks)
     make_folders(plan.folder / "logs")
     variables = {**settings.environment(), SETTING: "local"}
@@ -71,7 +73,8 @@ def write_submission(
     }
     for file, text in scripts.items():
         write_bytes(plan.folder / file, text.encode())
-    return Submission(name, plan.folder, len(tasks), len(missing))
+    made = recipe.made(project.store, name) is not None
+    return Submission(name, plan.folder, len(tasks), len(missing), made)
 
 
 def _divisible(project: Project, name: str) -> Artifact:

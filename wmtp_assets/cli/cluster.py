@@ -50,6 +50,10 @@ def _slurm(given: argparse.Namespace) -> int:
         done = write_submission(project, settings, name, log, given.parts)
         values.append({**asdict(done), "folder": str(done.folder)})
         lines.append(f"{name}: {done.missing} of {done.parts} parts are to be done")
+        if done.made:
+            lines.append(
+                "    it is made and unchanged: joined, it is made again with `--force` alone"
+            )
         if done.missing:
             lines.append(f"    read:   {shlex.quote(str(done.folder / 'array.sbatch'))}")
             lines.append(f"    submit: sh {shlex.quote(str(done.folder / 'submit.sh'))}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import mmap
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ def format_shards(task: Task, worker: Worker) -> Result:
         "classed": classed,
         "funnel": dict(funnel),
         "problems": done,
+        "files": {path.name: path.stat().st_size for path in _files(folder, name)},
     }
 
 
@@ -149,17 +151,17 @@ def in_units(folder: Path, results: Iterable[Result]) -> Iterator[Formatted]:
 
 def _opened(folder: Path, result: Result) -> tuple[Formatted, NDArray[np.int64]]:
     """All rows of a part, and the weights of its problems."""
-    lines, arrays = (folder / f"{result['name']}.{ending}" for ending in ("lines", "npz"))
+    lines, arrays = files = _files(folder, Path(result["name"]).name)
     try:
         packed = arrays.read_bytes()
         with lines.open("rb") as file:
             size = lines.stat().st_size
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
     except (OSError, ValueError) as error:
-        raise _damaged(folder, str(error)) from error
+        raise _damaged(files, str(error)) from error
     for what, wanted in ((packed, result["arrays"]), (data, result["lines"])):
         if (found := hashlib.sha256(what).hexdigest()) != wanted:
-            raise _damaged(folder, f"SHA-256 {found}")
+            raise _damaged(files, f"SHA-256 {found}")
     with np.load(io.BytesIO(packed), allow_pickle=False) as loaded:
         values = {one: loaded[one] for one in loaded.files}
     weights: NDArray[np.int64] = values.pop("weights", np.zeros((0, 2), np.int64))
@@ -173,12 +175,18 @@ def _opened(folder: Path, result: Result) -> tuple[Formatted, NDArray[np.int64]]
     return part, weights
 
 
-def _damaged(folder: Path, found: str) -> EngineError:
+def _files(folder: Path, name: str) -> tuple[Path, Path]:
+    """The lines of a part, and what the row index says of them."""
+    return folder / f"{name}.lines", folder / f"{name}.npz"
+
+
+def _damaged(files: tuple[Path, ...], found: str) -> EngineError:
     return EngineError(
         "What a part left is not there any more as it was written",
         found=found,
-        where=folder,
-        hint=f"`rm -r {folder}`, and make it again.",
+        where=files[0].with_suffix(""),
+        hint=f"`rm -f {shlex.join(map(str, files))}`, and make it again: "
+        "only that part is worked on anew.",
     )
 
 

@@ -3,7 +3,8 @@
 A result appears whole or not at all, and is the same whoever wrote it, in which attempt: what a
 killed worker leaves is a temporary file that nobody reads. Whoever may write here may state any
 result, as whoever may write into the storage may; a file that is not as it was written is no
-result, and its task is worked on again.
+result, and its task is worked on again. So it is where the files are gone or shortened that a
+result names as being beside it: `files`, of sizes in bytes by names.
 """
 
 from __future__ import annotations
@@ -37,10 +38,17 @@ class Finished:
         try:
             stated = json.loads(path.read_bytes())
             result, digest = stated["result"], stated["sha256"]
-            whole = isinstance(result, dict) and digest_of(result) == digest
-        except (OSError, ValueError, RecursionError, LookupError, TypeError):
+            whole = digest_of(result) == digest and self._has_files(**result.get("files", {}))
+        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
             return None
         return result if whole else None
+
+    def _has_files(self, **sizes: int) -> bool:
+        """Whether all of these files are there. What is no plain name is never there."""
+        return all(
+            Path(name).name == name and (self.folder / name).stat().st_size == size
+            for name, size in sizes.items()
+        )
 
     def put(self, function: Function, task: Task, result: Result) -> None:
         """Adds the result of a task, unless it is there. Raises StorageError."""

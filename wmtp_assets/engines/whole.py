@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -21,7 +21,8 @@ from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.digests import digest_of
 
 LIST: Final = "tasks.jsonl"
-_DIGITS: Final = 16
+DIGITS: Final = 16
+"""Of a digest, in the name of a folder."""
 
 
 class Whole(Protocol):
@@ -49,7 +50,7 @@ class Whole(Protocol):
 
 def folder_of(root: Path, whole: Whole) -> Path:
     """The folder of a whole's plan and of what is finished, below that of its artifact's plans."""
-    return root / digest_of(whole.identity())[:_DIGITS]
+    return root / digest_of(whole.identity())[:DIGITS]
 
 
 class Plan:
@@ -64,6 +65,8 @@ class Plan:
         self.parts = 0
         if self.list.exists():
             self.parts = sum(1 for _ in self._lines())
+            if not self.parts:
+                raise _no_list(b"", self.list, whole.function)
 
     def _lines(self) -> Iterator[Task]:
         with self.list.open("rb") as file:
@@ -73,7 +76,7 @@ class Plan:
     def write(self, parts: int) -> list[Task]:
         """Divides the whole into at most `parts` parts, if it is not divided yet; its tasks.
 
-        Raises EngineError where it is divided into another number of parts.
+        Raises EngineError where it is divided into another number of parts, or as of `require`.
         """
         tasks = self._whole.tasks(parts)
         while len(tasks) != parts:  # until that many parts are possible: others divide again
@@ -93,6 +96,7 @@ class Plan:
             lines = (line_of(self._whole.function, task) for task in tasks)
             write_bytes(self.list, b"".join(lines))
             self.parts = len(tasks)
+        self.require(tasks)
         return tasks
 
     def missing(self, tasks: Sequence[Task]) -> list[int]:
@@ -100,10 +104,12 @@ class Plan:
         function = self._whole.function
         return [at for at, task in enumerate(tasks) if self.finished.get(function, task) is None]
 
-    def require_conditions(self, tasks: Sequence[Task]) -> None:
-        """Raises EngineError where the parts were to be worked out under other conditions than
-        those of this process: their results would not be found."""
-        for line, task in zip(islice(self._lines(), 1), tasks, strict=False):
+    def require(self, tasks: Sequence[Task]) -> None:
+        """Raises EngineError where the list has other parts, or has them worked out under other
+        conditions than those of this process: what is finished of them would not be found."""
+        for line, task in zip_longest(self._lines(), tasks):
+            if line is None or task is None:
+                raise _other_list(self.list)
             for name, wanted in line.get("conditions", {}).items():
                 if (found := task["conditions"].get(name)) != wanted:
                     raise EngineError(
@@ -114,6 +120,8 @@ class Plan:
                         hint="join them by the same installation; to begin anew with this one, "
                         f"`rm -r {shlex.quote(str(self.folder))}`.",
                     )
+            if digest_of(line) != digest_of(task):
+                raise _other_list(self.list)
 
 
 def line_of(function: Function, task: Task) -> bytes:
@@ -134,12 +142,26 @@ def read_line(line: bytes, where: Path, *functions: Function) -> tuple[Task, str
             return task, name
     except (ValueError, RecursionError, LookupError, TypeError):
         pass
-    raise EngineError(
+    raise _no_list(line, where, *functions)
+
+
+def _no_list(line: bytes, where: Path, *functions: Function) -> EngineError:
+    return EngineError(
         "This is no list of tasks",
         expected=f"lines that `wmtp slurm` wrote, for {' or '.join(f.__name__ for f in functions)}",
         found=f"{line[:100]!a}",
         where=where,
         hint=f"`rm -r {shlex.quote(str(where.parent))}`, and have it written anew.",
+    )
+
+
+def _other_list(where: Path) -> EngineError:
+    return EngineError(
+        "This list of tasks is not the one that `wmtp slurm` wrote for this work",
+        expected="a line for each part, as the work is divided",
+        found="lines that were changed, added or taken away",
+        where=where,
+        hint=f"end its jobs; `rm -r {shlex.quote(str(where.parent))}`, and have it written anew.",
     )
 
 
@@ -153,7 +175,7 @@ def results_of(
     the others. Raises EngineError, and what the function of the whole raises."""
     tasks = whole.tasks(plan.parts or engine.parts)
     if plan.parts:
-        plan.require_conditions(tasks)
+        plan.require(tasks)
     return counted(_Resuming(engine, plan.finished), whole.function, tasks, whole.size, at)
 
 

@@ -62,7 +62,7 @@ def test_a_part_whose_files_are_damaged_is_refused_and_made_again(
 ) -> None:
     shards = [write_shard(tmp_path / "one.parquet", [problem()])]
     whole = ShardsToFormat(
-        tmp_path / "plans", "code-contests", "phase1", shards, small_tokenizer, 2048
+        tmp_path / "it's here", "code-contests", "phase1", shards, small_tokenizer, 2048
     )
     found = results(whole, 1)
     for path in sorted(whole.folder.iterdir()):
@@ -75,9 +75,12 @@ def test_a_part_whose_files_are_damaged_is_refused_and_made_again(
     shutil.rmtree(whole.folder)
     with pytest.raises(EngineError, match="No such file") as refused:
         list(in_units(whole.folder, found))
-    (command,) = re.findall("`(rm -r [^`]*)`", str(refused.value))
-    whole.folder.mkdir()
+    again = results(whole, 1)
+    other = whole.folder / "another part"
+    other.touch()
+    (command,) = re.findall("`(rm [^`]*)`", str(refused.value))
     subprocess.run(["sh", "-c", command], check=True)
+    assert list(whole.folder.iterdir()) == [other]
     again = results(whole, 1)
     assert again == found
     assert sum(len(block.sizes) for block in in_units(whole.folder, again)) == 2

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.divided import main as work_on_part
+from wmtp_assets.artifacts.kinds import KINDS
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
+from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.catalog.schema import Execution, Quality
 from wmtp_assets.cli import main
 from wmtp_assets.corpora import build
@@ -141,6 +144,23 @@ def test_rows_are_made_shard_by_shard(
     assert told["parts"] == told["missing"] == 2
     for number in range(2):
         assert work_on_part([f"{told['folder']}/tasks.jsonl", str(number)]) == 0
+    assert told["made"] is True
+    _, gone = sorted(Path(told["folder"]).glob("*.lines"))
+    gone.unlink()  # the lines of a part are part of its result
+    assert main(["slurm", name]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 2 parts are to be done" in said
+    assert "--force" in said
+    array = (Path(told["folder"]) / "array.sbatch").read_text()
+    (number,) = re.findall("--array=(.)\n", array)
+    assert work_on_part([f"{told['folder']}/tasks.jsonl", number]) == 0
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:  # parts of other code are none of these
+        patch.setitem(KINDS, Kind.SPLIT, replace(KINDS[Kind.SPLIT], code_version="99"))
+        assert main(["slurm", name, "--json"]) == 0
+        (other,) = json.loads(capsys.readouterr().out)
+        assert other["folder"] != told["folder"]
+        assert (other["missing"], other["made"]) == (2, False)
     made, artifact = world.project, world.project.artifacts[name]
     log = logging.getLogger(__name__)
     with pytest.MonkeyPatch.context() as patch:

@@ -60,7 +60,7 @@ def build_rows(task: Task) -> Made:
         report = build()
         return Made(_facts(report), report.files)
     whole = shards_to_format(task)
-    plan = plan_of(task.project, artifact, whole)
+    plan = plan_of(task, whole)
     if not plan.parts and (chosen_engine() == "local" or len(shards) == 1):
         report = build()
         return Made(_facts(report), report.files)
@@ -83,7 +83,7 @@ def shards_to_format(task: Task) -> ShardsToFormat:
     """The shards of a split that can be divided."""
     artifact = task.artifact
     return ShardsToFormat(
-        root=plans_of(task.project, artifact),
+        root=plans_of(task),
         layout=str(artifact.settings["layout"]),
         contract=artifact.contract,
         shards=list(task.input(artifact.inputs[0], Fetched).paths().values()),

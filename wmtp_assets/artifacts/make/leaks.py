@@ -49,7 +49,7 @@ def search_rows(task: Task) -> Made:
     sources = sources_of(task.project, artifact, lambda name: task.input(name, Split).jsonl)
     path = task.folder / leaks_file(artifact)
     whole = rows_to_search(task)
-    plan = plan_of(task.project, artifact, whole)
+    plan = plan_of(task, whole)
     alone = chosen_engine() == "local" or len(whole.tasks(2)) == 1  # too few to start anything
     if alone and not plan.parts:
         write_leaks(corpus, sources, path, task.log.info)

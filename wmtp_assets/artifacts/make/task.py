@@ -30,7 +30,8 @@ class Task:
     """One artifact to be made into `folder`, which is empty and on the storage's file system.
 
     `inputs` are the handles of the inputs that its kind loads, by the artifacts' names; `hub` is
-    the source of bytes, opened, for what is fetched.
+    the source of bytes, opened, for what is fetched. `recipe` is the digest of the artifact's
+    recipe: what is kept of the work is of that recipe alone.
     """
 
     project: Project
@@ -39,6 +40,7 @@ class Task:
     folder: Path
     log: Log
     hub: Hub | None = None
+    recipe: str = ""
 
     def input(self, name: str, loaded_as: type[HandleType]) -> HandleType:
         """The input `name`. Raises TypeError where it was loaded as something else."""

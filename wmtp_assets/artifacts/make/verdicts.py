@@ -80,7 +80,7 @@ def execute_rows(task: Task) -> Made:
     row_format = format_of(project.catalog, artifact)
     whole = rows_to_execute(task)
     corpus, rows = whole.opened(), whole.rows
-    plan = plan_of(project, artifact, whole)
+    plan = plan_of(task, whole)
     why = python2 = ""
     with following(artifact.name, rows.size, task.log.info, unit="rows") as at:
         try:
