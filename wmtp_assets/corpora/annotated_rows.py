@@ -121,10 +121,13 @@ class AnnotatedRows:
 
     def _about(self) -> dict[str, Any]:
         """The rows that an annotation must be about: these, or those that they are chosen from."""
+        dataset = self._places("duplicates")[0].rows.parts[-3]
         if "chosen_from" in self._facts:
             index, _ = self._whole
-            return {"rows": len(index), "jsonl": _identity(self._facts["chosen_from"])}
-        return {"rows": self._rows, "jsonl": _identity(self._facts["jsonl"])}
+            rows, jsonl = len(index), self._facts["chosen_from"]
+        else:
+            rows, jsonl = self._rows, self._facts["jsonl"]
+        return {"dataset": dataset, "rows": rows, "jsonl": _identity(jsonl)}
 
     def _places(self, kind: AnnotationKind) -> list[_Place]:
         if self._origin is None:
@@ -174,7 +177,8 @@ class AnnotatedRows:
         """The row index of the split that these rows are chosen from, and what keeps it there."""
         wanted = _identity(self._facts["chosen_from"])
         storage = self._origin.storage if self._origin else Path()
-        for place in self._places("duplicates"):
+        places = self._places("duplicates")
+        for place in places:
             if os.path.lexists(storage / place.rows):
                 jsonl, hold = one_edition(storage, place.rows)
                 index = RowIndex(jsonl.with_name(f"{jsonl.stem}.index.parquet"))
@@ -186,7 +190,8 @@ class AnnotatedRows:
             found="none beside them",
             where=storage,
             hint="Annotations are of the whole split's rows: open the small copy in the storage "
-            "that has both.",
+            f"that has both, or choose it anew: `wmtp materialize group:{places[0].rows.parts[-3]}"
+            "_small`.",
         )
 
     @cached_property

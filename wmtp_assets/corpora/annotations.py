@@ -214,8 +214,10 @@ class AnnotationFile:
                 expected=_described(rows),
                 found=_described(stated),
                 where=self.path,
-                hint="Open the corpus anew with open_corpus; if that does not help, materialize "
-                f"the {self.kind} again.",
+                # Not the annotation alone: it may be about rows that are made and not published.
+                hint="Open the corpus anew with open_corpus; if that does not help, `wmtp "
+                f"materialize group:{rows['dataset']}` makes rows and {self.kind} of one catalog "
+                f"(where {self.kind} are made on request only, by their name after that).",
             )
 
     def by_row(self, name: str | None = None) -> pa.Table:

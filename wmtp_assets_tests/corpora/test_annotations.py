@@ -210,7 +210,10 @@ def test_a_small_copy_has_the_annotations_of_the_rows_it_is_chosen_from(
     for name in ("verdict", "leaked", "cluster"):
         assert small.column(name).tolist() == whole.column(name)[chosen].tolist()
     publish_rows(store, editions[1])
-    with pytest.raises(CorpusError, match=r"were chosen from is not here"):
+    with pytest.raises(
+        CorpusError,
+        match=r"were chosen from is not here.*`wmtp materialize group:codecontests_small`",
+    ):
         opened(store, "codecontests_small").column("leaked")
 
 
@@ -243,7 +246,7 @@ def test_rows_of_todays_generation_are_named_as_such(editions: list[Path], tmp_p
 def test_an_annotation_of_other_rows_is_refused(store: Store, editions: list[Path]) -> None:
     annotate(store, editions[1], "duplicates")
     with pytest.raises(
-        CorpusError, match=r"about other rows.*12 rows.*materialize the duplicates again"
+        CorpusError, match=r"about other rows.*12 rows.*`wmtp materialize group:codecontests`"
     ):
         opened(store).column("cluster")
     publish_rows(store, editions[1])
