@@ -61,6 +61,7 @@ def write_submission(
     task = Task(project, artifact, handles, nowhere, log, recipe=recipe.digest)
     whole = DIVIDED[artifact.kind].whole(task)
     plan = plan_of(task, whole)
+    log_pattern(plan.folder, "")  # before anything is written
     tasks = plan.write(parts or plan.parts or PARTS)
     missing = plan.missing(tasks)
     make_folders(plan.folder / "logs")
@@ -132,13 +133,26 @@ def _submit(folder: Path) -> str:
 
 
 def _head(name: str, folder: Path, log: str, cores: int) -> str:
-    logs = str(folder / "logs").replace("%", "%%")
     return (
         "#!/bin/sh\n"
         f"#SBATCH --job-name=wmtp-{name.rpartition('/')[2]}\n"
-        f"#SBATCH --output={shlex.quote(f'{logs}/{log}.log')}\n"
+        f"#SBATCH --output={shlex.quote(log_pattern(folder, log))}\n"
         f"#SBATCH --cpus-per-task={cores}\n"
     )
+
+
+def log_pattern(folder: Path, name: str) -> str:
+    """Where Slurm writes a log, by its pattern of a file's name. Raises EngineError where it has
+    no way to write that: after a backslash it replaces nothing, and quotes do not protect it."""
+    logs = str(folder / "logs")
+    if "\\" in logs:
+        raise EngineError(
+            "Slurm cannot name a file whose path has a backslash",
+            expected="a storage at another path",
+            found=logs,
+            hint="move the storage, and set WMTP_STORAGE to where it is then.",
+        )
+    return f"{logs.replace('%', '%%')}/{name}.log"
 
 
 def _exports(variables: Mapping[str, str]) -> str:

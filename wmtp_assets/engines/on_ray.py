@@ -181,7 +181,9 @@ def _require_listener(address: str) -> None:
 def _unreachable(address: str | None, error: Exception) -> EngineError:
     return EngineError(
         "Ray does not answer" if address else "Ray cannot be started",
-        expected=f"the cluster that {ADDRESS} names" if address else None,
+        expected=f"the cluster that {ADDRESS} names, and its token in this environment"
+        if address
+        else None,
         found=" ".join(str(error).split())[:300],
         where=address,
         hint=f"look at it with `ray status`; without {ADDRESS} this machine is used, and with "

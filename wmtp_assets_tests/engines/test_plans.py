@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from wmtp_assets.artifacts.slurm import log_pattern
 from wmtp_assets.engines.engine import EngineError, Function, Task
 from wmtp_assets.engines.finished import Finished
 from wmtp_assets.engines.local import LocalEngine
@@ -65,6 +66,12 @@ def test_a_changed_list_is_refused_and_not_passed_over(
     again = Plan(root, whole)
     assert len(again.write(4)) == len(again.missing(whole.tasks(4))) == 4
     assert len(list(results_of(whole, Plan(root, whole), LocalEngine(1)))) == 4
+
+
+def test_a_log_is_named_as_slurm_takes_it() -> None:
+    assert log_pattern(Path("/a/50% 'x'"), "%j") == "/a/50%% 'x'/logs/%j.log"
+    with pytest.raises(EngineError, match="backslash"):  # Slurm would write "%j" as it is
+        log_pattern(Path("/a\\b"), "%j")
 
 
 @pytest.mark.parametrize("name", ["part.lines", "../part.lines", "gone.lines", "/etc/passwd", ".."])
