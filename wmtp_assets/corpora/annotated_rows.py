@@ -78,6 +78,24 @@ class AnnotatedRows:
         self._facts = facts
         self._rows = rows
         self.opened: dict[AnnotationKind, AnnotationFile] = dict(opened or {})
+        self._settled: tuple[Path, Hold | None] | None = None
+
+    def settled(self) -> tuple[Path, Hold | None] | None:
+        """The row index of the split that these rows are chosen from, and what keeps it there,
+        if that was looked up: copies of this corpus read the same edition (`settle`)."""
+        if "_whole" in self.__dict__:
+            index, hold = self._whole
+            return index.path, hold
+        return self._settled
+
+    def settle(
+        self,
+        opened: Mapping[AnnotationKind, AnnotationFile],
+        whole: tuple[Path, Hold | None] | None,
+    ) -> None:
+        """Read what another copy of this corpus has opened and looked up."""
+        self.opened.update(opened)
+        self._settled = whole
 
     def column(self, name: str) -> NDArray[Any]:
         """A column that `JOINED` has, an element per row.
@@ -175,6 +193,9 @@ class AnnotatedRows:
     @cached_property
     def _whole(self) -> tuple[RowIndex, Hold | None]:
         """The row index of the split that these rows are chosen from, and what keeps it there."""
+        if self._settled is not None:
+            path, kept = self._settled
+            return RowIndex(path), kept
         wanted = _identity(self._facts["chosen_from"])
         storage = self._origin.storage if self._origin else Path()
         places = self._places("duplicates")

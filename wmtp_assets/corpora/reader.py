@@ -50,6 +50,7 @@ def _again(
     mapped: bool | None = None,
     origin: Origin | None = None,
     opened: Mapping[AnnotationKind, AnnotationFile] | None = None,
+    whole: tuple[Path, Hold | None] | None = None,
 ) -> Corpus:
     """A corpus that was pickled. Raises CorpusError where its edition was removed meanwhile."""
     if hold is not None and not jsonl.exists():
@@ -60,7 +61,7 @@ def _again(
             hint="open it anew with open_corpus.",
         )
     corpus = Corpus(jsonl, hold, mapped, origin)
-    corpus.annotations.opened.update(opened or {})
+    corpus.annotations.settle(opened or {}, whole)
     return corpus
 
 
@@ -106,6 +107,7 @@ class Corpus(Sampling, Views, Sequence[Row]):
             self._mmap,
             annotations.origin,
             annotations.opened,
+            annotations.settled(),
         )
 
     def __len__(self) -> int:

@@ -294,6 +294,18 @@ def test_what_was_opened_stays_and_gc_leaves_it(store: Store, editions: list[Pat
         pickle.loads(text)  # noqa: S301 (made above)
 
 
+def test_a_small_copy_in_a_worker_keeps_the_split_it_is_chosen_from(
+    store: Store, editions: list[Path]
+) -> None:
+    small = opened(store, "codecontests_small")
+    before = small.column("cluster").tolist()
+    text = pickle.dumps(pickle.loads(pickle.dumps(small)))  # noqa: S301 (made here)
+    publish_rows(store, editions[1])
+    annotate(store, editions[1])
+    store.gc(keep=1)
+    assert pickle.loads(text).column("cluster").tolist() == before  # noqa: S301 (made above)
+
+
 def test_a_copy_without_links_is_read_with_its_annotations(store: Store, tmp_path: Path) -> None:
     shutil.copytree(store.root / "datasets_v2", tmp_path / "copy" / "datasets_v2")
     corpus = wmtp_assets.open_corpus(tmp_path / "copy", "codecontests", "train")
