@@ -440,7 +440,6 @@ OTHERS = [
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
     "artifacts.divided.work_on": "engines/test_slurm.py executes it",
-    "artifacts.slurm.log_pattern": "a storage at another path: engines/test_plans.py",
     "artifacts.slurm._divisible": "what a run is, and `wmtp list`: engines/test_slurm.py",
     "cli.cluster._slurm": "no error: what comes next, which engines/test_slurm.py executes",
     "engines.on_ray._unreachable": "engines/test_on_ray.py executes `ray status`",
