@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    field_validator,
     model_validator,
 )
 
@@ -74,8 +75,10 @@ Link = Annotated[
     ),
 ]
 # Strict: YAML has numbers and truth values of its own, and `true` is not the number 1.
-Count = Annotated[int, Field(ge=0, strict=True)]
-Positive = Annotated[int, Field(gt=0, strict=True)]
+_MOST = 1 << 63  # what files of rows and receipts can hold
+Count = Annotated[int, Field(ge=0, lt=_MOST, strict=True)]
+Positive = Annotated[int, Field(gt=0, lt=_MOST, strict=True)]
+Seed = Annotated[int, Field(ge=-_MOST, lt=_MOST, strict=True)]
 Truth = Annotated[bool, Field(strict=True)]
 # The longest file name that is made of both has 96 + 96 + 23 characters, and may have 255.
 AssetName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,95}$")]
@@ -367,7 +370,7 @@ class Small(Entry):
     """How many rows of each split go into the small copy for laptops, and the seed that picks."""
 
     rows: Annotated[dict[SplitName, Positive], Field(min_length=1)]
-    seed: Annotated[int, Field(strict=True)] = SMALL_SEED
+    seed: Seed = SMALL_SEED
 
 
 def small_rows(splits: Iterable[str]) -> dict[str, int]:
@@ -394,7 +397,7 @@ class Execution(Entry):
     """
 
     rows: Annotated[dict[SplitName, Positive | Literal["all"]], Field(min_length=1)]
-    seed: Annotated[int, Field(strict=True)] = QUALITY_SEED
+    seed: Seed = QUALITY_SEED
     on_request: Truth = False
 
 
@@ -408,6 +411,13 @@ class Quality(Entry):
     execute: Execution | None = None
     leaks: tuple[SplitName, ...] = ()
     duplicates: tuple[SplitName, ...] = ()
+
+    @field_validator("leaks", "duplicates")
+    @classmethod
+    def _each_once(cls, splits: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(splits)) < len(splits):
+            raise ValueError("a split is named twice")
+        return splits
 
     def splits(self) -> set[str]:
         """Every split that is named."""

@@ -31,6 +31,10 @@ def dataset(layout: str, quality: dict[str, Any]) -> Dataset:
         ("mbpp", {"execute": {"rows": {"test": 0}}}, "greater than 0"),
         ("mbpp", {"execute": {"rows": {"test": "some"}}}, "'all'"),
         ("mbpp", {"execute": {"rows": {}}}, "at least 1"),
+        ("mbpp", {"execute": {"rows": {"test": 1 << 63}}}, "less than 9223372036854775808"),
+        ("mbpp", {"execute": {"rows": {"test": 1}, "seed": 1 << 63}}, "less than 92233720"),
+        ("mbpp", {"leaks": ["train", "train"]}, "named twice"),
+        ("mbpp", {"duplicates": ["train", "train"]}, "named twice"),
         ("mbpp", {"execute": {"rows": {"test": "all"}, "on_request": 1}}, "valid boolean"),
     ],
 )
