@@ -532,6 +532,8 @@ ELSEWHERE = {
     "cli.signing._sign": "how others verify it: artifacts/test_signing.py",
     "corpora.reader._again": "it says what `wmtp gc` has done",
     "corpora.annotations._again": "as corpora.reader._again",
+    "corpora.annotations.AnnotationFile.require_rows": "publishes the rows, as _not_published does",
+    "corpora.annotated_rows.AnnotatedRows._whole": "as AnnotationFile.require_rows, of a small copy",
     "corpora.annotated_rows.AnnotatedRows._missing": "executed in artifact_checks/test_duplicates",
     "artifacts.checks._waiting": "executed in orchestration/test_on_request",
     "artifacts.checks.verdicts": "what another machine does: artifact_checks/test_verdicts",
