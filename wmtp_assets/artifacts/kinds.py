@@ -21,7 +21,7 @@ from wmtp_assets.artifacts.make import (
     models,
     verdicts,
 )
-from wmtp_assets.artifacts.make.task import Maker
+from wmtp_assets.artifacts.make.task import Divided, Maker
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import (
     LISTING,
@@ -40,7 +40,10 @@ from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.catalog.tokenizers import published_files
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.schema import row_schema
+from wmtp_assets.corpora.shard_parts import format_shards
 from wmtp_assets.execution.tasks import HARNESS
+from wmtp_assets.quality.judged_parts import judge_rows
+from wmtp_assets.quality.leaks.parts import search_rows
 from wmtp_assets.storage.receipts import Receipt
 
 
@@ -73,7 +76,8 @@ class ArtifactKind:
     function that gives what is shown there (by "module:name": `pages/` is built upon this package).
     `fit` says of a receipt with the artifact's recipe whether it will do on this machine; if not,
     it is stale. `counted` is for the table of a run; `long_checks` says that its checks read what
-    may be gigabytes: they come after those of other kinds.
+    may be gigabytes: they come after those of other kinds. `divided`: how an engine works on it in
+    parts; None where one process makes it.
     """
 
     make: Maker
@@ -92,6 +96,7 @@ class ArtifactKind:
     counted: Literal["parameters", "rows"] | None = None
     long_checks: bool = False
     row_schema: Callable[[Catalog, Artifact], Mapping[str, Any]] | None = None
+    divided: Divided | None = None
 
 
 def kind_of(artifact: Artifact) -> ArtifactKind:
@@ -345,6 +350,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         of_format=True,
         counted="rows",
         long_checks=True,
+        divided=Divided(datasets.shards_to_format, format_shards, datasets.can_be_divided),
     ),
     Kind.SPLIT_METADATA: _ROW_METADATA,
     Kind.SPLIT_METADATA_CURRENT: _PROBLEM_METADATA,
@@ -443,6 +449,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         red="its lines are not what searching the rows finds",
         icon="parquet",
         long_checks=True,
+        divided=Divided(leaks.rows_to_search, search_rows),
     ),
     Kind.QUALITY_CARD: ArtifactKind(
         make=cards.write_quality_card,
@@ -471,6 +478,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         fit=verdicts.fit,
         counted="rows",
         long_checks=True,
+        divided=Divided(verdicts.rows_to_execute, judge_rows),
     ),
     Kind.RAW_VIEW: ArtifactKind(
         make=fetched.show_files,

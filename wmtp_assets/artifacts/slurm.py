@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wmtp_assets.artifacts.divided import DIVIDED, can_be_divided
-from wmtp_assets.artifacts.make.task import Log, Task
+from wmtp_assets.artifacts.divided import division_of
+from wmtp_assets.artifacts.make.task import Divided, Log, Task
 from wmtp_assets.artifacts.making import load_inputs, recipe_of
 from wmtp_assets.artifacts.plans import plan_of
 from wmtp_assets.artifacts.project import Project
@@ -54,12 +54,12 @@ def write_submission(
     Raises EngineError where the artifact is not one that is made in parts, StorageError where what
     it is made from is not there.
     """
-    artifact = _divisible(project, name)
+    artifact, divided = _divisible(project, name)
     handles = {one.name: one for one in load_inputs(project, artifact)}
     nowhere = project.store.root / "not-written-to"
     recipe = recipe_of(project, artifact, handles)
     task = Task(project, artifact, handles, nowhere, log, recipe=recipe.digest)
-    whole = DIVIDED[artifact.kind].whole(task)
+    whole = divided.whole(task)
     plan = plan_of(task, whole)
     log_pattern(plan.folder, "")  # before anything is written
     tasks = plan.write(parts or plan.parts or PARTS)
@@ -78,10 +78,11 @@ def write_submission(
     return Submission(name, plan.folder, len(tasks), len(missing), made)
 
 
-def _divisible(project: Project, name: str) -> Artifact:
+def _divisible(project: Project, name: str) -> tuple[Artifact, Divided]:
     artifact = project.artifacts.get(name)
-    if artifact is None or not can_be_divided(project, artifact):
-        able = [one.name for one in project.artifacts.values() if can_be_divided(project, one)]
+    divided = None if artifact is None else division_of(project, artifact)
+    if artifact is None or divided is None:
+        able = [one.name for one in project.artifacts.values() if division_of(project, one)]
         raise EngineError(
             "This is no asset that is made in parts",
             expected=f"one of {', '.join(able)}" if able else "a catalog with such an asset",
@@ -90,7 +91,7 @@ def _divisible(project: Project, name: str) -> Artifact:
             if artifact
             else "`wmtp list` names every asset.",
         )
-    return artifact
+    return artifact, divided
 
 
 def _array(

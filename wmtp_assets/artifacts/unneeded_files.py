@@ -10,7 +10,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.conversion import weights_of
-from wmtp_assets.artifacts.divided import DIVIDED
+from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.recipes import Recipe, stored_inputs
 from wmtp_assets.artifacts.released_weights import release
 from wmtp_assets.artifacts.types import fetched
@@ -69,7 +69,7 @@ def joined_parts(project: Project) -> list[Path]:
     found: list[Path] = []
     for artifact in project.artifacts.values():
         folder = project.store.root / PARTS / artifact.name
-        if artifact.kind in DIVIDED and folder.is_dir():
+        if kind_of(artifact).divided is not None and folder.is_dir():
             recipe = Recipe.of(artifact, stored_inputs(project, artifact))
             if recipe.made(project.store, artifact.name) is not None:
                 found += [path for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.types import Handle
 from wmtp_assets.catalog.artifacts import Artifact
+from wmtp_assets.engines.engine import Function
+from wmtp_assets.engines.whole import Whole
 from wmtp_assets.hub.source import Hub
 
 HandleType = TypeVar("HandleType", bound=Handle)
@@ -63,3 +65,17 @@ class Made:
 
 
 Maker = Callable[[Task], Made]
+
+
+def _always(_: Project, __: Artifact) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Divided:
+    """How the work of a kind is divided: `whole` of the artifact that is to be made, where it is
+    `able` to be, into tasks of `function`."""
+
+    whole: Callable[[Task], Whole]
+    function: Function
+    able: Callable[[Project, Artifact], bool] = _always
