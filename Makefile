@@ -18,9 +18,10 @@ materialize: $(installed) ## the same without the UI; exits non-zero when a bloc
 ui: $(installed) ## Dagster's UI alone, on 127.0.0.1:3000 (PORT= for another)
 	@$(wmtp) ui
 
-# Half of the tests for each worker, in order, and what is left of the slower half for both: a
-# module's tests stay together, so that what they share is made once.
-workers := -n 2 --dist worksteal
+# A third of the tests for each worker, in order, and what is left of the slowest for all: a module's
+# tests stay together, so that what they share is made once. One worker more than the two cores of CI,
+# as many tests wait for processes of their own.
+workers := -n 3 --dist worksteal
 
 test: $(installed_dev) ## every test
 	@.venv/bin/python -m pytest $(workers) $(ARGS)
