@@ -2,7 +2,7 @@
 
 Each reference is one pattern or several: sets of shingles with weights, which are inverse document
 frequencies in bits. A text is a candidate where it has enough of a pattern's weight; for that it
-must have one of the pattern's rarest shingles, and only those are looked for in every text.
+must have enough of the pattern's rarest shingles, and only those are looked for in every text.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from wmtp_assets.quality.leaks.tokens import (
 )
 
 ENOUGH: Final = 0.5  # of a pattern's weight, where not all is asked for
+_LOOKED_FOR: Final = 0.75  # of a pattern's weight, the rarest first: more is not looked for at once
+_RAREST: Final = 3  # shingles that are looked for of a pattern of which all is asked for
 _SHORT: Final = 120.0  # bits: of a pattern with less, all is asked for
 INFORMATIVE: Final = 30.0  # bits: a program with less must be the same with its names
 _TELLING: Final = 12.0  # bits: one with less says nothing
@@ -84,7 +86,9 @@ class Patterns:
         bits = self._bits(every, documents)
         self.patterns: list[Pattern] = []
         self.weights: list[NDArray[np.float64]] = []
-        triggers: list[tuple[Hashes, int]] = []
+        triggers: list[tuple[Hashes, NDArray[np.float64]]] = []
+        least: list[float] = []  # weight that a text must have
+        others: list[float] = []  # weight of what is not among the triggers
         for pattern in patterns:
             weights = bits[np.searchsorted(self._all.keys, pattern.keys)]
             total = weights.sum()
@@ -93,20 +97,25 @@ class Patterns:
             if total < _SHORT:
                 pattern = replace(pattern, perfect=True)
             order = np.argsort(-weights, kind="stable")
-            spared = 0.0 if pattern.perfect else (1 - ENOUGH) * total
-            # Of the heaviest, so many that a text without them has too little.
-            count = int(np.searchsorted(np.cumsum(weights[order]), spared, "right")) + 1
-            triggers.append((pattern.keys[order[:count]], len(self.patterns)))
+            rarest = np.cumsum(weights[order])
+            count = _RAREST
+            if not pattern.perfect:
+                count = int(np.searchsorted(rarest, _LOOKED_FOR * total, "right")) + 1
+            count = min(count, order.size)
+            triggers.append((pattern.keys[order[:count]], weights[order[:count]]))
+            least.append(total if pattern.perfect else ENOUGH * total)
+            others.append(total - rarest[count - 1])
             self.patterns.append(pattern)
             self.weights.append(weights)
         keys = np.concatenate([own for own, _ in triggers] or [np.empty(0, np.uint64)])
-        owners = np.concatenate(
-            [np.full(own.size, number) for own, number in triggers] or [np.empty(0, np.int64)]
-        )
+        bits = np.concatenate([own for _, own in triggers] or [np.empty(0)])
+        owners = np.repeat(np.arange(len(triggers)), [own.size for own, _ in triggers])
         order = np.argsort(keys, kind="stable")
         self._triggers = Members(keys)
-        self._owners = owners[order]
+        self._owners, self._owned = owners[order], bits[order]
         self._begins = np.append(np.searchsorted(keys[order], self._triggers.keys), keys.size)
+        self._needed = np.array(least) - np.array(others) - 1e-6
+        """By pattern: the weight that a text must have of its triggers."""
 
     def _bits(self, every: Sequence[Hashes], documents: Sequence[Stream]) -> NDArray[np.float64]:
         """The weight of every key: patterns are documents, too."""
@@ -130,8 +139,13 @@ class Patterns:
         counts = self._begins[keys + 1] - self._begins[keys]
         texts = np.repeat(stream.texts_at(at), counts)
         inside = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        owners = self._owners[np.repeat(self._begins[keys], counts) + inside]
-        pairs = np.unique(texts * len(self.patterns) + owners)
+        places = np.repeat(self._begins[keys], counts) + inside
+        pairs, of_pair = np.unique(
+            texts * len(self.patterns) + self._owners[places], return_inverse=True
+        )
+        # A trigger that a text has twice counts twice, by which nothing is missed.
+        has = np.bincount(of_pair, self._owned[places])
+        pairs = pairs[has >= self._needed[pairs % len(self.patterns)]]
         last, own = -1, np.empty(0, np.uint64)
         for pair in pairs.tolist():
             text, number = divmod(pair, len(self.patterns))

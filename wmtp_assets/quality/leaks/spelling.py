@@ -93,10 +93,19 @@ def undressed(code: bytes, imports: bool = False) -> bytes | None:
     code = b"\n" + code
     if not dressed(code, imports):
         return None
-    text = _CLASS.sub(b" ", _STATIC.sub(b" ", _IMPORT.sub(b"\n", code)))
-    text = _SIGNATURE.sub(_signature, _FIRST.sub(b"(", text))
-    text = _BARE.sub(b"\n", _VARIABLE.sub(rb"\1\2 =", text))
-    text = _OBJECT.sub(b"", text)
+    text = code
+    if b"import" in text:
+        text = _IMPORT.sub(b"\n", text)
+    if b"method" in text:
+        text = _STATIC.sub(b" ", text)
+    if b"class" in text:
+        text = _CLASS.sub(b" ", text)
+    of_object = b"self" in text or b"cls" in text
+    if of_object:
+        text = _FIRST.sub(b"(", text)
+    text = _BARE.sub(b"\n", _VARIABLE.sub(rb"\1\2 =", _SIGNATURE.sub(_signature, text)))
+    if of_object:
+        text = _OBJECT.sub(b"", text)
     for name in _CLASS.findall(code):
         if name + b"." in text:
             text = re.sub(rb"\b%s\." % name, b"", text)
