@@ -192,7 +192,7 @@ def test_killed_midway_neither_sends_nor_fetches_again_what_has_arrived(
 ) -> None:
     killed("push", made.root, url, tmp_path / "log", 2, one_by_one=True)
     arrived = sum(path.stat().st_size for path in objects(tmp_path))
-    assert PIECE <= arrived < LARGE
+    assert 0 < arrived < LARGE  # small files may overtake the pieces of the large one
     assert history(Bucket(url)) == []
     sent = made.push(url)
     assert sent.bytes + sent.there == verify(Bucket(url)).size
