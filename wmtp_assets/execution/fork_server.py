@@ -98,6 +98,7 @@ _STOP = b"stop"
 _SIZES = struct.Struct("!II")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _WATCH_SECONDS = 0.05
+_EXITING = 4  # PF_EXITING of linux/sched.h, in /proc/<pid>/stat
 _WORKING_TICKS = 3  # of CPU time in a second: who has them does not wait for anything
 _PATIENCE = 20  # times the wall-clock bound
 
@@ -114,11 +115,14 @@ class _Child:
         self.last = time.monotonic() + _PATIENCE * request.limits.wall
         self.ticks = 0
         self.limits = request.limits
-        self.how = "exit"
+        self.how = ""
         self.peak = 0
 
     def end(self, how: str) -> None:
-        self.how = how
+        """Kills the process. What ended it is what did so first: killed, it may close what it has
+        open long before it can be waited for, and whoever read from it ends, and is reported."""
+        if not self.how:
+            self.how = "exit" if how == "stopped" and _is_ending(self.pid) else how
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)  # it cannot have started others
 
@@ -146,6 +150,19 @@ def _ticks(pid: int) -> int:
             fields = file.read(2000).rpartition(b")")[2].split()
         return int(fields[11]) + int(fields[12])
     return 0
+
+
+def _is_ending(pid: int) -> bool:
+    """Whether every thread of a process is on its way out, by itself or since a signal killed it;
+    False where /proc does not tell."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  (names, not paths)
+            with io.FileIO(f"/proc/{pid}/task/{thread}/stat") as file:
+                fields = file.read(2000).rpartition(b")")[2].split()
+            if not int(fields[6]) & _EXITING:
+                return False
+        return True
+    return False
 
 
 def _reply(control: socket.socket, reply: dict[str, object]) -> None:
@@ -246,7 +263,9 @@ class Server:
         with io.FileIO(child.ready) as stream:
             ready = stream.read()
         code = os.waitstatus_to_exitcode(status)
-        how = child.how if code == -signal.SIGKILL else "exit"  # it may have ended before it was
+        how = (
+            (child.how or "exit") if code == -signal.SIGKILL else "exit"
+        )  # it may have ended first
         refused = ready != b"+" and how == "exit"
         reply = {
             "role": child.role,

@@ -17,6 +17,7 @@ from wmtp_assets.execution.limits import Limits
 
 HARNESS = 2
 """The version of what decides a verdict here; verdicts of another one are not reused."""
+_FUNCTIONS: Final = 2  # as HARNESS, of function tasks alone
 REASON_BYTES: Final = 1000
 PYTHON_2: Final = 1
 """The number of Python 2 among the languages of CodeContests."""
@@ -111,7 +112,9 @@ def key_of(task: Task, python2: str = "") -> str:
             add("python2", python2)
         add("program", task.language, task.compare, task.source, digest_of(task.tests))
     else:
-        add("function", task.together, *task.entry_points, "", task.solution, task.tests)
+        add(
+            "function", _FUNCTIONS, task.together, *task.entry_points, "", task.solution, task.tests
+        )
     if uses_numpy(task):
         add("numpy", _numpy())
     return sha.hexdigest()
