@@ -30,6 +30,7 @@ from wmtp_assets import interrupts
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.confinement import ConfinementError, Layer, Means, available
+from wmtp_assets.execution.judge_folder import JudgeFolder
 from wmtp_assets.execution.messages import Answer, End, Order, Refused, Taken, Test
 from wmtp_assets.execution.tasks import (
     PYTHON_2,
@@ -99,9 +100,9 @@ class Judge:
     def __enter__(self) -> Self:
         self._means = available(without=self._without)
         self.python2 = version_of(self._python2)
-        self._folder = Path(tempfile.mkdtemp(prefix="wmtp-judge-"))
+        self._folder = JudgeFolder()
         self._stack = ExitStack()  # a command that is interrupted ends without `__exit__`
-        self._stack.enter_context(interrupts.before_ending(self._remove_folder))
+        self._stack.enter_context(interrupts.before_ending(self._folder.remove))
         return self
 
     def __exit__(
@@ -111,7 +112,7 @@ class Judge:
         trace: TracebackType | None,
     ) -> None:
         self._end(list(self._workers))
-        self._remove_folder()
+        self._folder.remove()
         self._stack.close()
 
     def _end(self, workers: Iterable[_Worker]) -> None:
@@ -122,9 +123,6 @@ class Judge:
         for worker in workers:
             worker.kill()
             self._workers.remove(worker)
-
-    def _remove_folder(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def judge(self, tasks: Iterable[tuple[Name, Task]]) -> Iterator[tuple[Name, Judged]]:
         """The verdict on each task, with the name that it came with, as they are reached; on some
@@ -213,7 +211,7 @@ class Judge:
     def _begin(self, job: _Job[Name], busy: dict[_Worker, _Job[Name]]) -> None:
         free = next((one for one in self._workers if one not in busy), None)
         if free is None:
-            free = _Worker(self._folder, self._means, self._python2)
+            free = _Worker(self._folder.path, self._means, self._python2)
             self._workers.append(free)
         busy[free] = job
         self.executed += 1

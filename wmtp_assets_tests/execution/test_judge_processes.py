@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.judge import Judge
+from wmtp_assets.execution.judge_folder import PREFIX
 from wmtp_assets.execution.limits import Limits
 from wmtp_assets.execution.tasks import Judged, ProgramTask, Verdict
 from wmtp_assets.interrupts import descendants
@@ -109,7 +111,7 @@ with VerdictCache(Path(sys.argv[1])) as cache, Judge(2, cache) as judge:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_outlives_the_judge_and_what_it_had_judged_is_kept(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "cache")],
@@ -128,6 +130,14 @@ def test_nothing_outlives_the_judge_and_what_it_had_judged_is_kept(
         finally:
             process.kill()
     until(lambda: not any(command(pid) for pid in every))
-    assert list(tmp_path.glob("wmtp-judge-*/*/*")) == []  # the workers take their folders away
+    left = list(tmp_path.glob(f"{PREFIX}*"))
+    assert len(left) == (number is signal.SIGKILL)
+    assert list(tmp_path.glob(f"{PREFIX}*/*/*")) == []  # the workers take their folders away
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Judge(1) as judge:
+        assert list(tmp_path.glob(f"{PREFIX}*")) == [
+            judge._folder.path
+        ]  # the next one, the judge's
+    assert list(tmp_path.glob(f"{PREFIX}*")) == []
     with VerdictCache(tmp_path / "cache") as cache:
         assert len(cache) == 1
