@@ -25,6 +25,11 @@ CONTRACTS: Final[tuple[Contract, ...]] = tuple(_FOLDERS)
 """Every generation of the contract, the oldest first."""
 
 
+_SMALL: Final = "datasets_local_small"
+FOLDERS: Final = frozenset({_SMALL, *(one for some in _FOLDERS.values() for one in some)})
+"""Every folder of the contract, below the storage."""
+
+
 def model_folder(contract: Contract, model: str) -> str:
     """The folder of a model's files, below the storage."""
     return f"{_FOLDERS[contract].models}/{model}"
@@ -37,4 +42,4 @@ def dataset_folder(contract: Contract, dataset: str) -> str:
 
 def small_folder(dataset: str) -> str:
     """The folder of a dataset's small copy, below the storage."""
-    return f"datasets_local_small/{dataset}_small"
+    return f"{_SMALL}/{dataset}_small"

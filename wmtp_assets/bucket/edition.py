@@ -1,4 +1,4 @@
-"""What a bucket holds of one storage at one moment, and the order of such editions.
+"""What a bucket holds of one storage at one moment.
 
 An edition's name is the SHA-256 of its bytes, and it names every file by SHA-256: whoever knows the
 name can tell whether all that was read is what was pushed.
@@ -9,32 +9,37 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
 from wmtp_assets.bucket.blocks import list_size
-from wmtp_assets.bucket.marks import alone
 from wmtp_assets.bucket.place import LARGEST, Bucket, BucketError
+from wmtp_assets.generations import FOLDERS as CONTRACT_FOLDERS
 from wmtp_assets.storage import bounds
 from wmtp_assets.storage.atomic import json_bytes
-from wmtp_assets.storage.digests import digest_of
 from wmtp_assets.storage.errors import StorageError
-from wmtp_assets.storage.publications import Publication
-from wmtp_assets.storage.receipts import UNREADABLE, FileRecord, Receipt, host, now, typed
+from wmtp_assets.storage.publications import Publication, PublishedSet
+from wmtp_assets.storage.receipts import NAME as RECEIPT
+from wmtp_assets.storage.receipts import UNREADABLE, FileRecord, Receipt, typed
 
 PIECE = 8 << 20
 """Bytes in a piece. What is read, hashed and sent at once: a few of them are all that is in memory,
 and all that is sent twice when a push was killed."""
 
-OBJECTS, EDITIONS, HEADS = "objects", "editions", "heads"
+OBJECTS, EDITIONS = "objects", "editions"
 _FORMAT = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OTHER = ("upstream", "assets.lock")  # what an edition may hold beside artifacts and sets
+# What an edition may hold beside artifacts and sets.
+_UPSTREAM, LOCK_NAME = "upstream", "assets.lock"
+# Bytes of a record at most. An edition of a thousand artifacts has some megabytes.
+_LONGEST = _LONGEST_LOCK = 64 << 20
+_NO_LOCK = FileRecord(0, "")
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -122,17 +127,35 @@ class Edition:
         """SHA-256 of its bytes: its name."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
+    def require_readable(self) -> None:
+        """Raises BucketError where `read` would refuse it: then it is not to be published."""
+        try:
+            self._require_whole()
+            if len(self.to_bytes()) > _LONGEST:
+                raise ValueError(f"a record of more than {_LONGEST} bytes")
+        except (StorageError, ValueError) as error:
+            raise BucketError(
+                "This cannot be an edition, and is not published",
+                expected="files that can be put into a storage, each with one size",
+                found=error,
+                hint="`wmtp verify --deep` says what is damaged; else push a selection.",
+            ) from error
+
     @classmethod
     def read(cls, bucket: Bucket, digest: str) -> Edition:
         """The edition of this name. Raises BucketError where it is not there, or damaged."""
-        key = f"{EDITIONS}/{digest}.json"
-        data = bucket.get(key)
+        key = edition_key(digest)
+        data = bucket.get(key, _LONGEST)
         try:
             if data is None:
                 raise ValueError("nothing")
             if hashlib.sha256(data).hexdigest() != digest:
                 raise ValueError("other bytes than its name says")
-            return cls._parse(json.loads(data))
+            edition = cls._parse(json.loads(data))
+            # So nothing is in it that was not looked at: no key that is unknown or there twice.
+            if edition.to_bytes() != data:
+                raise ValueError("another text than this package writes")
+            return edition
         except (StorageError, *UNREADABLE) as error:
             raise damaged(bucket, key, error) from error
 
@@ -159,7 +182,10 @@ class Edition:
         return edition
 
     def _require_whole(self) -> None:
-        """Raises ValueError unless everything that is named is named rightly, and all of it is."""
+        """Raises ValueError or StorageError unless everything that is named is named rightly, all
+        of it is, and can be put into a storage."""
+        if not self.catalog.isprintable() or len(self.catalog) > _LONGEST_NAME:
+            raise ValueError("a catalog's name that cannot be printed")
         if any(name != one.artifact for name, one in self.receipts.items()):
             raise ValueError("a receipt of another artifact")
         for name, publication in self.publications.items():
@@ -167,107 +193,55 @@ class Edition:
             here = {one: self.receipts[one].digest for one in members if one in self.receipts}
             if publication.name != name or members != here:
                 raise ValueError(f"{name} without the artifacts that it was published from")
-        if strange := {PurePosixPath(path).parts[0] for path in self.files} - set(_OTHER):
-            raise ValueError(f"files in {', '.join(sorted(strange))}")
+            PublishedSet(name, publication.links, publication.mounts)
+            _require_files(publication.links)
+            for path in (*publication.links, *publication.mounts):
+                if PurePosixPath(path).parts[0] not in CONTRACT_FOLDERS:
+                    raise ValueError(f"{path!a}, which is in no folder of the contract")
+        for path in self.files:
+            if path != LOCK_NAME and not path.startswith(f"{_UPSTREAM}/"):
+                raise ValueError(f"{path!a}, which is neither a fetched file nor {LOCK_NAME}")
+        if self.files.get(LOCK_NAME, _NO_LOCK).size > _LONGEST_LOCK:
+            raise ValueError(f"{LOCK_NAME} of more than {_LONGEST_LOCK} bytes")
+        if any(RECEIPT in one.files or not one.files for one in self.receipts.values()):
+            raise ValueError(f"an artifact without files, or with a file {RECEIPT}")
+        _require_files(path for path, _ in self.places())
+        _require_files(path for one in self.publications.values() for path in one.mounts)
+        sizes: dict[str, int] = {}
         for path, record in self.places():
-            if record.size < 0 or not _SHA256.fullmatch(record.sha256):
+            if (
+                type(record.size) is not int
+                or record.size < 0
+                or not _SHA256.fullmatch(record.sha256)
+            ):
                 raise ValueError(f"{path}: no size and SHA-256")
-        longer = {one.sha256: one.size for _, one in self.places() if one.size > PIECE}
-        if longer.keys() != self.blocks.keys() or longer.keys() & self._lists:
+            if sizes.setdefault(record.sha256, record.size) != record.size:
+                raise ValueError(f"{path}: another size than a file of the same SHA-256")
+        longer = {sha256: size for sha256, size in sizes.items() if size > PIECE}
+        if not (longer.keys() == self.blocks.keys() == self.pieces.keys()):
             raise ValueError("not a list of blocks for each file that is longer than a piece")
         if any(list_size(size) > LARGEST for size in longer.values()):
             raise ValueError("a file that is too long")
+        if longer.keys() & self._lists:
+            raise ValueError("a file that is a list of blocks, too")
+        for sha256, one in self.blocks.items():
+            if sizes.setdefault(one, list_size(longer[sha256])) != list_size(longer[sha256]):
+                raise ValueError(f"{one}: a list of blocks of another size")
         for sha256, size in self.contents().items():
             if not all(_SHA256.fullmatch(piece) for piece, _ in self.sequence_of(sha256, size)):
                 raise ValueError(f"{sha256}: no SHA-256 of its pieces")
 
 
-@dataclass(frozen=True)
-class Head:
-    """One publication of an edition: its number, the edition's name, when (UTC) and from where.
-    `writer` is drawn by whoever publishes, and tells heads apart that are alike else."""
-
-    number: int
-    edition: str
-    published_at: str
-    host: str
-    writer: str
-
-    @property
-    def key(self) -> str:
-        """Where it lies."""
-        return f"{HEADS}/{self.number:010}.json"
-
-    def to_bytes(self) -> bytes:
-        """The head as it is stored."""
-        value: dict[str, Any] = {
-            "number": self.number,
-            "edition": self.edition,
-            "published_at": self.published_at,
-            "host": self.host,
-            "writer": self.writer,
-        }
-        return json_bytes({**value, "seal": digest_of(value)})
-
-    @classmethod
-    def read(cls, bucket: Bucket, key: str) -> Head:
-        """The head at `key`. Raises BucketError where it is damaged."""
-        data = bucket.get(key)
-        try:
-            value = json.loads(data or b"nothing")
-            head = cls(
-                typed(int, value["number"]),
-                typed(str, value["edition"]),
-                typed(str, value["published_at"]),
-                typed(str, value["host"]),
-                typed(str, value["writer"]),
-            )
-            if head.to_bytes() != data or head.key != key or not _SHA256.fullmatch(head.edition):
-                raise ValueError("a text that its own seal does not fit")
-        except UNREADABLE as error:
-            raise damaged(bucket, key, error) from error
-        return head
-
-    @classmethod
-    def latest(cls, bucket: Bucket) -> Head | None:
-        """What readers see now; None in an empty bucket."""
-        keys = bucket.listing(HEADS)
-        return cls.read(bucket, max(keys)) if keys else None
-
-    @classmethod
-    def publish(cls, bucket: Bucket, edition: str, after: int) -> Head | None:
-        """Makes an edition, all of whose objects are there, the one that readers see; None where
-        somebody else has published since the head of the number `after`."""
-        head = cls(1 + after, edition, now(), host(), secrets.token_hex(8))
-        # Some servers look whether an object is there before they write it, not while.
-        with alone(bucket, "publishing"):
-            if bucket.create(head.key, head.to_bytes()):
-                return head
-            # A request whose answer was lost is sent again, and finds what it wrote itself.
-            return head if bucket.get(head.key) == head.to_bytes() else None
+def _require_files(paths: Iterable[str]) -> None:
+    """Raises ValueError where a path is another's folder, or there twice."""
+    for one, after in pairwise(sorted(path.split("/") for path in paths)):
+        if after[: len(one)] == one:
+            raise ValueError(f"{'/'.join(one)!a} and {'/'.join(after)!a}, which cannot both be")
 
 
-def last_number(bucket: Bucket) -> int:
-    """The number of the last head, damaged or not; 0 in an empty bucket."""
-    keys = bucket.listing(HEADS)
-    name = PurePosixPath(max(keys)).stem if keys else "0"
-    if not name.isdecimal():
-        raise damaged(bucket, max(keys), ValueError("a name that is no number"))
-    return int(name)
-
-
-def current(bucket: Bucket) -> tuple[Head, Edition]:
-    """What readers see now. Raises BucketError where nothing was pushed, or it is damaged."""
-    head = Head.latest(bucket)
-    if head is None:
-        raise BucketError(
-            "Nothing was pushed to this bucket",
-            expected="what `wmtp push` writes",
-            found="no edition",
-            where=bucket.url,
-            hint=f"`wmtp push {shlex.quote(bucket.url)}` where the storage is, or another URL.",
-        )
-    return head, Edition.read(bucket, head.edition)
+def edition_key(digest: str) -> str:
+    """Where an edition lies."""
+    return f"{EDITIONS}/{digest}.json"
 
 
 def object_key(sha256: str) -> str:
@@ -275,10 +249,14 @@ def object_key(sha256: str) -> str:
     return f"{OBJECTS}/{sha256}"
 
 
-def damaged(bucket: Bucket, key: str, error: Exception) -> BucketError:
+class DamagedRecordError(BucketError):
+    """A head or an edition is not what this package wrote."""
+
+
+def damaged(bucket: Bucket, key: str, error: Exception) -> DamagedRecordError:
     """The one error for a record in a bucket that is not what this package wrote."""
     url = shlex.quote(bucket.url)
-    return BucketError(
+    return DamagedRecordError(
         "A record in the bucket is damaged",
         expected="the text that this package wrote",
         found=str(error)[:300] or type(error).__name__,

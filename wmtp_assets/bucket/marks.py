@@ -11,8 +11,8 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from wmtp_assets.bucket.place import Bucket, BucketError, Stat
@@ -24,41 +24,98 @@ FORGOTTEN = timedelta(days=1)
 _RENEWED = 3600.0  # seconds
 TURN = timedelta(minutes=1)
 """After which a turn is over: it takes one request with a few hundred bytes."""
+_COMMANDS = {"push": "wmtp push", "plain": "wmtp push --layout plain", "gc": "wmtp gc"}
 
 
 class Mark:
-    """One process's mark. `renew` keeps it fresh; it may be called as often as one likes."""
+    """One process's mark, which keeps those out that do one of `against`."""
 
-    def __init__(self, bucket: Bucket, kind: str) -> None:
-        self._bucket = bucket
+    def __init__(self, bucket: Bucket, kind: str, against: Sequence[str] = ()) -> None:
+        self._bucket, self._kind, self._against = bucket, kind, against
         self.key = f"{FOLDER}/{kind}-{secrets.token_hex(8)}.json"
-        self._written = 0.0
-        self.renew()
+        self._put()
 
     def renew(self) -> None:
-        """Writes the mark anew once an hour."""
-        if not self._written or time.monotonic() - self._written > _RENEWED:
-            self._bucket.put(self.key, json_bytes({"host": host(), "since": now()}))
-            self._written = time.monotonic()
+        """Once an hour, `require`; it may be called as often as one likes."""
+        if _clock() - self._written > _RENEWED:
+            self.require()
+
+    def require(self) -> None:
+        """Writes the mark anew. Raises BucketError where it has counted no more, so that others may
+        have done what it should have kept them from: this process, or its machine, was stopped."""
+        old = self._bucket.listing(FOLDER).get(self.key)
+        self._put()
+        # Both times are the bucket's: this machine's clock may be wrong, or have stood still.
+        if old is None or self.seen()[self.key].modified - old.modified >= FORGOTTEN:
+            raise BucketError(
+                f"`{_COMMANDS[self._kind]}` was stopped for so long that its mark in the bucket "
+                "counted no more, and has ended",
+                expected="a mark that was renewed every hour",
+                found="none" if old is None else f"one of {old.modified:%Y-%m-%d %H:%M} UTC",
+                where=f"{self._bucket.url.rstrip('/')}/{self.key}",
+                hint="run it again: what is there is not sent again.",
+            )
+        self.require_alone()
+
+    def require_alone(self) -> None:
+        """Raises BucketError where somebody is doing what this mark is `against`."""
+        for kind in self._against:
+            for key, stat in self.others(kind, FORGOTTEN).items():
+                raise BucketError(
+                    f"`{_COMMANDS[kind]}` is at work in this bucket, and "
+                    f"`{_COMMANDS[self._kind]}` has not begun",
+                    found=f"its mark, of {stat.modified:%Y-%m-%d %H:%M} UTC",
+                    where=f"{self._bucket.url.rstrip('/')}/{key}",
+                    hint="run it again when that has ended. If it was killed, remove this object, "
+                    "or wait: a mark of yesterday counts no more.",
+                )
+
+    def others(self, kind: str, forgotten: timedelta) -> dict[str, Stat]:
+        """Other marks of `kind` that were renewed less than `forgotten` before this was written."""
+        marks = self.seen()
+        here = marks.pop(self.key).modified
+        return {
+            key: stat
+            for key, stat in marks.items()
+            if key.startswith(f"{FOLDER}/{kind}-") and here - stat.modified < forgotten
+        }
+
+    def seen(self) -> dict[str, Stat]:
+        """All marks. Raises BucketError where this one is not among them: then others are not, too,
+        and nobody is kept from anything."""
+        marks = self._bucket.listing(FOLDER)
+        if self.key not in marks:
+            raise BucketError(
+                "The bucket does not list what was written before",
+                expected=f"{self.key}, which this process has just written",
+                found=f"{len(marks)} others",
+                where=f"{self._bucket.url.rstrip('/')}/{FOLDER}",
+                hint="run it again, unless somebody removes marks of what is at work. A store "
+                "whose listings lag is not one that this can use.",
+            )
+        return marks
+
+    def remove(self) -> None:
+        """Removes the mark. Where the bucket refuses, it stays until it counts no more: what was
+        done is done, and what went wrong before is what is to be reported."""
+        with suppress(BucketError):
+            self._bucket.remove([self.key])
+
+    def _put(self) -> None:
+        self._bucket.put(self.key, json_bytes({"host": host(), "since": now()}))
+        self._written = _clock()
 
 
 @contextmanager
-def at_work(bucket: Bucket, kind: str, against: str) -> Iterator[Mark]:
+def at_work(bucket: Bucket, kind: str, against: Sequence[str]) -> Iterator[Mark]:
     """Marks this process as doing `kind` for the block. Raises BucketError where another one is
-    doing `against`."""
-    mark = Mark(bucket, kind)
+    doing one of `against`."""
+    mark = Mark(bucket, kind, against)
     try:
-        for key, stat in _others(bucket, mark, against, FORGOTTEN).items():
-            raise BucketError(
-                f"`wmtp {against}` is at work in this bucket, and `wmtp {kind}` has not begun",
-                found=f"its mark, of {stat.modified:%Y-%m-%d %H:%M} UTC",
-                where=f"{bucket.url.rstrip('/')}/{key}",
-                hint="run it again when that has ended. If it was killed, remove this object, or "
-                "wait: a mark of yesterday counts no more.",
-            )
+        mark.require_alone()
         yield mark
     finally:
-        bucket.remove([mark.key])
+        mark.remove()
 
 
 @contextmanager
@@ -73,7 +130,7 @@ def alone(bucket: Bucket, kind: str) -> Iterator[None]:
         mark = Mark(bucket, kind)
         try:
             for _ in range(100):
-                others = _others(bucket, mark, kind, TURN)
+                others = mark.others(kind, TURN)
                 if not others:
                     yield
                     return
@@ -81,17 +138,10 @@ def alone(bucket: Bucket, kind: str) -> Iterator[None]:
                     break
                 time.sleep(0.01)
         finally:
-            bucket.remove([mark.key])
+            mark.remove()
         time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 - no secret
 
 
-def _others(bucket: Bucket, mark: Mark, kind: str, forgotten: timedelta) -> dict[str, Stat]:
-    """Marks of `kind` but `mark` that were renewed less than `forgotten` before it was written."""
-    marks = bucket.listing(FOLDER)
-    # Both times are the bucket's: this machine's clock may be wrong.
-    here = marks.pop(mark.key).modified
-    return {
-        key: stat
-        for key, stat in marks.items()
-        if key.startswith(f"{FOLDER}/{kind}-") and here - stat.modified < forgotten
-    }
+def _clock() -> float:
+    """Seconds that also count while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("file", "s3", "gs", "az")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_STAGED = re.compile(r"[0-9a-z.-]+#[0-9]+")  # how obstore names a file that it writes
+_STAGED = re.compile(r".+#[0-9]+")  # how obstore names a file that it writes
 _ACCESS = (
     "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL say how s3:// is "
     "reached (an http:// one needs AWS_ALLOW_HTTP=true); GOOGLE_APPLICATION_CREDENTIALS, gs://; "
     "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, az://."
 )
 LARGEST = 256 << 20
-"""Bytes of a record at most. An edition of a thousand artifacts has some megabytes."""
+"""Bytes of what is read at once, at most: the list of the blocks of a file of 550 GB."""
 _AT_ONCE = 1000  # keys in one request to delete
 
 
@@ -128,14 +128,20 @@ class Bucket:
                     found[one["path"]] = Stat(one["size"], one["last_modified"])
         return dict(sorted(found.items()))
 
-    def leftovers(self) -> list[Path]:
-        """What killed writers left in a `file://` bucket, where a listing does not show it. (In the
-        buckets of providers, an object is there as a whole or not at all.)"""
+    def leftovers(self, places: Iterable[str]) -> dict[str, Path]:
+        """What killed writers of `places`, which are keys and folders of keys, left in a `file://`
+        bucket, where a listing does not show it: by the key that it was to have, with a number. (In
+        the buckets of providers, an object is there as a whole or not at all.)"""
         parts = urlsplit(self.url)
         if parts.scheme != "file":
-            return []
+            return {}
         root = Path(unquote(parts.path))
-        return sorted(p for p in root.rglob("*#*") if _STAGED.fullmatch(p.name) and p.is_file())
+        return {
+            path.relative_to(root).as_posix(): path
+            for place in places
+            for path in sorted([*root.glob(f"{place}#*"), *root.glob(f"{place}/**/*#*")])
+            if _STAGED.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+        }
 
     def remove(self, keys: Iterable[str]) -> None:
         """Removes objects; what is gone already is no error."""

@@ -29,6 +29,7 @@ from wmtp_assets.storage.errors import storage_errors
 from wmtp_assets.storage.receipts import UNREADABLE, FileRecord, typed
 
 FOLDER, SUMS, RECORD = "plain", "plain/SHA256SUMS", "plain.json"
+_LONGEST = 64 << 20  # bytes of the record
 _RECORDED = 64 << 20
 """Bytes that are sent before the record says so: a killed push sends those again, and the file that
 was on its way."""
@@ -51,11 +52,11 @@ def write(
     """Makes the plain keys those of this edition; `sources` are its files by SHA-256.
 
     What is there is not sent again, but with `force`. Raises BucketError where the bucket refuses,
-    where another push writes them, and at a file that is not what its receipt says; StorageError
-    where one cannot be read.
+    where another push writes them or `gc` is at work, and at a file that is not what its receipt
+    says; StorageError where one cannot be read.
     """
     wanted = edition.paths()
-    with at_work(bucket, FOLDER, against=FOLDER) as mark:
+    with at_work(bucket, FOLDER, against=[FOLDER, "gc"]) as mark:
         stats = bucket.listing(FOLDER)
         known = {
             path: record
@@ -124,7 +125,7 @@ def verify(bucket: Bucket) -> dict[str, Wrong]:
 
 
 def _recorded(bucket: Bucket) -> dict[str, FileRecord] | None:
-    data = bucket.get(RECORD)
+    data = bucket.get(RECORD, _LONGEST)
     if data is None:
         return None
     try:

@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from wmtp_assets.bucket.edition import PIECE, Edition, Head, current
+from wmtp_assets.bucket.edition import LOCK_NAME, PIECE, Edition
+from wmtp_assets.bucket.heads import Head, current
 from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.reading import Piece, Wrong, arriving, pieces_of
 from wmtp_assets.progress import following
@@ -28,7 +29,6 @@ from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
 
 LOCK = Path(".locks") / "pull.lock"
-_ASSETS_LOCK = "assets.lock"
 
 
 @dataclass
@@ -106,7 +106,7 @@ class _Pull:
             return self.done
         self.claim.require()
         for path, record in self.edition.files.items():
-            if path == _ASSETS_LOCK and path not in kept:
+            if path == LOCK_NAME and path not in kept:
                 merge_lock((self.folder / record.sha256).read_bytes())
             elif path not in kept:
                 self._place(record.sha256, self.store.writable(self.store.root / path))

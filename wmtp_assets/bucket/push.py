@@ -19,14 +19,13 @@ from typing import NamedTuple, NoReturn
 
 from wmtp_assets.bucket.blocks import digests_of, list_size
 from wmtp_assets.bucket.edition import (
-    EDITIONS,
     OBJECTS,
     PIECE,
     Edition,
-    Head,
-    last_number,
+    edition_key,
     object_key,
 )
+from wmtp_assets.bucket.heads import Head, last_number
 from wmtp_assets.bucket.marks import Mark, at_work
 from wmtp_assets.bucket.place import Bucket, BucketError
 from wmtp_assets.bucket.plain import Plain
@@ -73,7 +72,7 @@ def push(
     Raises BucketError where the bucket refuses, where sets would be dropped, where `gc` is at work,
     or where another push was published meanwhile; StorageError where a file cannot be read.
     """
-    with at_work(bucket, "push", against="gc") as mark:
+    with at_work(bucket, "push", against=["gc"]) as mark:
         before = last_number(bucket)
         base, head = _base(bucket, force)
         if base is not None and not drop:
@@ -175,8 +174,9 @@ class _Push:
         if self.head is not None and self.head.edition == done.edition.digest:
             done.head, done.unchanged = self.head, True
             return done
-        self.mark.renew()
-        self.bucket.put(f"{EDITIONS}/{done.edition.digest}.json", done.edition.to_bytes())
+        done.edition.require_readable()
+        self.bucket.put(edition_key(done.edition.digest), done.edition.to_bytes())
+        self.mark.require()  # so all that was there or sent is there
         done.head = Head.publish(self.bucket, done.edition.digest, before)
         if done.head is None:
             _overtaken(self.bucket)

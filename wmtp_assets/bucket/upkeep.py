@@ -5,24 +5,26 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from wmtp_assets.bucket import plain
 from wmtp_assets.bucket.blocks import digests_of
 from wmtp_assets.bucket.edition import (
     EDITIONS,
-    HEADS,
     OBJECTS,
+    DamagedRecordError,
     Edition,
-    Head,
-    current,
-    last_number,
+    edition_key,
 )
-from wmtp_assets.bucket.marks import FOLDER, FORGOTTEN, at_work
+from wmtp_assets.bucket.heads import HEADS, Head, current, head_keys, last_number
+from wmtp_assets.bucket.marks import FORGOTTEN, at_work
 from wmtp_assets.bucket.place import Bucket, BucketError
 from wmtp_assets.bucket.reading import Piece, Wrong, arriving, pieces_of
 from wmtp_assets.progress import following
+
+_REMOVED = 1000
+"""Objects that are removed before it is looked whether pushes are still kept out."""
 
 
 @dataclass
@@ -73,7 +75,7 @@ def verify(bucket: Bucket) -> Verified:
             if last and several and not broken:
                 listed = edition.blocks[piece.file]
                 if (whole.hexdigest(), blocks.hexdigest()) != (piece.file, listed):
-                    key = f"{EDITIONS}/{head.edition}.json"
+                    key = edition_key(head.edition)
                     done.wrong[key] = Wrong(f"pieces of a file of SHA-256 {piece.file}", "others")
                     done.paths[key] = places[piece.file]
     for key, one in plain.verify(bucket).items():
@@ -89,7 +91,7 @@ def _all(edition: Edition, contents: dict[str, int]) -> Iterator[Piece]:
 def history(bucket: Bucket) -> list[Head]:
     """The editions that were published, the last first; damaged heads are left out."""
     found = []
-    for key in reversed(bucket.listing(HEADS)):
+    for key in head_keys(bucket):
         with suppress(BucketError):
             found.append(Head.read(bucket, key))
     return found
@@ -102,7 +104,7 @@ def rollback(bucket: Bucket, edition: str | None = None) -> Head:
     Raises BucketError where there is none, where objects of it are missing, where a push or another
     rollback was published meanwhile.
     """
-    with at_work(bucket, "push", against="gc"):
+    with at_work(bucket, "push", against=["gc"]) as mark:
         before = last_number(bucket)
         wanted = _wanted(bucket, before, edition)
         there = bucket.listing(OBJECTS)
@@ -116,6 +118,7 @@ def rollback(bucket: Bucket, edition: str | None = None) -> Head:
                 where=f"{bucket.url.rstrip('/')}/{lost[0]}",
                 hint=f"`wmtp history {shlex.quote(bucket.url)}` lists others; name one of those.",
             )
+        mark.require()  # so all that was there is there
         head = Head.publish(bucket, wanted, before)
     if head is None:
         raise BucketError(
@@ -170,12 +173,15 @@ def gc(bucket: Bucket, *, keep: int = 2, dry_run: bool = False) -> Removed:
     """
     if keep < 1:
         raise BucketError("At least one edition is kept", expected="1 or more", found=keep)
-    with at_work(bucket, "gc", against="push"):
-        heads = [Head.read(bucket, key) for key in reversed(bucket.listing(HEADS))]
+    with at_work(bucket, "gc", against=["push", plain.FOLDER]) as mark:
+        url = shlex.quote(bucket.url)
+        with _advice(f"if all that you need is in `wmtp history {url}`, remove this object."):
+            heads = [Head.read(bucket, key) for key in head_keys(bucket)]
         kept = list(dict.fromkeys(head.edition for head in heads))[:keep]
-        needed: set[str] = {f"{EDITIONS}/{name}.json" for name in kept}
-        for name in kept:
-            needed |= Edition.read(bucket, name).objects().keys()
+        needed: set[str] = {edition_key(name) for name in kept}
+        with _advice(f"`wmtp push {url} --force` where the storage is, `wmtp gc {url} --keep 1`."):
+            for name in kept:
+                needed |= Edition.read(bucket, name).objects().keys()
         old_heads = [head.key for head in heads if head.edition not in kept]
         done = Removed()
         for folder in (EDITIONS, OBJECTS):
@@ -183,15 +189,33 @@ def gc(bucket: Bucket, *, keep: int = 2, dry_run: bool = False) -> Removed:
                 if key not in needed:
                     done.objects[key] = stat.size
         done.editions = len({head.edition for head in heads}) - len(kept)
-        unneeded, leftovers = list(done.objects), bucket.leftovers()
-        done.objects |= {f"{OBJECTS}/{path.name}": path.stat().st_size for path in leftovers}
-        marks = bucket.listing(FOLDER)
-        newest = max(stat.modified for stat in marks.values())
+        unneeded = list(done.objects)
+        leftovers = bucket.leftovers([OBJECTS, EDITIONS, HEADS, plain.FOLDER, plain.RECORD])
+        done.objects |= {key: path.stat().st_size for key, path in leftovers.items()}
+        marks = mark.seen()
+        newest = marks[mark.key].modified
         forgotten = [key for key, one in marks.items() if newest - one.modified >= FORGOTTEN]
         if not dry_run:
             # A head goes before what it leads to.
             for keys in (old_heads, unneeded, forgotten):
-                bucket.remove(keys)
-            for path in leftovers:
+                for start in range(0, len(keys), _REMOVED):
+                    mark.require()
+                    bucket.remove(keys[start : start + _REMOVED])
+            for path in leftovers.values():
                 path.unlink(missing_ok=True)
         return done
+
+
+@contextmanager
+def _advice(hint: str) -> Iterator[None]:
+    """Where a record is damaged, what helps `gc`: going back would leave the record there."""
+    try:
+        yield
+    except DamagedRecordError as error:
+        raise DamagedRecordError(
+            f"{error.problem}, and nothing was removed",
+            expected=error.expected,
+            found=error.found,
+            where=error.where,
+            hint=hint,
+        ) from error

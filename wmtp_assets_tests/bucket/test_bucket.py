@@ -302,7 +302,7 @@ def test_gc_and_push_exclude_each_other(tmp_path: Path, url: str) -> None:
     made = small(tmp_path / "storage")
     made.push(url)
     bucket = Bucket(url)
-    with at_work(bucket, "push", against="gc"):
+    with at_work(bucket, "push", against=["gc"]):
         with pytest.raises(BucketError, match="`wmtp push` is at work"):
             gc(bucket)
         mark = next((tmp_path / "bucket/at-work").iterdir())
@@ -310,7 +310,10 @@ def test_gc_and_push_exclude_each_other(tmp_path: Path, url: str) -> None:
         os.utime(mark, (mark.stat().st_atime - day, mark.stat().st_mtime - day))
         gc(bucket)  # a mark of yesterday is a killed process's, and goes
         assert not mark.exists()
-    with at_work(bucket, "gc", against="push"), pytest.raises(BucketError, match="`wmtp gc` is at"):
+    with (
+        at_work(bucket, "gc", against=["push"]),
+        pytest.raises(BucketError, match="`wmtp gc` is at"),
+    ):
         made.push(url)
     assert list((tmp_path / "bucket/at-work").iterdir()) == []
 
