@@ -22,7 +22,7 @@ from pathlib import Path
 
 import blake3
 
-from wmtp_assets.bucket.place import BucketError
+from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.storage.errors import storage_errors
 
 FOLDER, LIMIT = "WMTP_CACHE", "WMTP_CACHE_BYTES"

@@ -17,8 +17,9 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
+from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.blocks import list_size
-from wmtp_assets.bucket.place import LARGEST, Bucket, BucketError
+from wmtp_assets.bucket.place import LARGEST, Bucket
 from wmtp_assets.generations import FOLDERS as CONTRACT_FOLDERS
 from wmtp_assets.storage import bounds
 from wmtp_assets.storage.atomic import json_bytes

@@ -6,13 +6,15 @@ import json
 import re
 import secrets
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.edition import Edition, damaged
 from wmtp_assets.bucket.marks import alone
-from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.digests import digest_of
 from wmtp_assets.storage.receipts import UNREADABLE, host, now, typed
@@ -21,6 +23,7 @@ HEADS = "heads"
 _HEAD = re.compile(rf"{HEADS}/([0-9]{{10}}|[1-9][0-9]{{10,}})\.json")
 _EDITION = re.compile(r"[0-9a-f]{64}")
 _LONGEST = 64 << 10  # bytes of a head
+_TRIES, _PAUSE = 5, 0.2  # of writing a head; seconds between them
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,22 @@ class Head:
         head = cls(1 + after, edition, now(), host(), secrets.token_hex(8))
         # Some servers look whether an object is there before they write it, not while.
         with alone(bucket, "publishing"):
-            if bucket.create(head.key, head.to_bytes()):
-                return head
-            # A request whose answer was lost is sent again, and finds what it wrote itself.
-            return head if bucket.get(head.key) == head.to_bytes() else None
+            for _ in range(_TRIES):
+                if bucket.create(head.key, head.to_bytes()):
+                    return head
+                # A request whose answer was lost is sent again, and finds what it wrote itself.
+                there = bucket.get(head.key, _LONGEST)
+                if there is not None:
+                    return head if there == head.to_bytes() else None
+                time.sleep(_PAUSE)  # S3 also refuses where another request is on its way
+        raise BucketError(
+            "The bucket refuses to write an object that is not there, and nothing was published",
+            expected="that it writes under the condition If-None-Match",
+            found=f"a refusal, {_TRIES} times, and no object",
+            where=f"{bucket.url.rstrip('/')}/{head.key}",
+            hint="run it again: what has arrived is not sent again. A store that does not know the "
+            "condition cannot hold editions.",
+        )
 
 
 def head_keys(bucket: Bucket) -> list[str]:

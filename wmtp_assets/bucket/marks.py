@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
-from wmtp_assets.bucket.place import Bucket, BucketError, Stat
+from wmtp_assets.bucket.access import BucketError
+from wmtp_assets.bucket.place import Bucket, Stat
+from wmtp_assets.interrupts import before_ending
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.receipts import host, now
 
@@ -112,8 +114,9 @@ def at_work(bucket: Bucket, kind: str, against: Sequence[str]) -> Iterator[Mark]
     doing one of `against`."""
     mark = Mark(bucket, kind, against)
     try:
-        mark.require_alone()
-        yield mark
+        with before_ending(mark.remove):
+            mark.require_alone()
+            yield mark
     finally:
         mark.remove()
 
@@ -132,7 +135,8 @@ def alone(bucket: Bucket, kind: str) -> Iterator[None]:
             for _ in range(100):
                 others = mark.others(kind, TURN)
                 if not others:
-                    yield
+                    with before_ending(mark.remove):
+                        yield
                     return
                 if min(others) < mark.key:
                     break

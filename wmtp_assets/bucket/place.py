@@ -15,19 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.bucket.access import (
+    BucketError,
+    brief,
+    checked_url,
+    hint_for,
+    is_panic,
+    plain_http,
+)
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_SCHEMES = ("file", "s3", "gs", "az")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _STAGED = re.compile(r".+#[0-9]+")  # how obstore names a file that it writes
-_ACCESS = (
-    "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL say how s3:// is "
-    "reached (an http:// one needs AWS_ALLOW_HTTP=true); GOOGLE_APPLICATION_CREDENTIALS, gs://; "
-    "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, az://."
-)
 LARGEST = 256 << 20
 """Bytes of what is read at once, at most: the list of the blocks of a file of 550 GB."""
 _AT_ONCE = 1000  # keys in one request to delete
@@ -35,10 +36,6 @@ _AT_ONCE = 1000  # keys in one request to delete
 
 _first_user: list[int] = []
 """The process that used a bucket first; a forked one has its memory, but not its threads."""
-
-
-class BucketError(WmtpError):
-    """A bucket cannot be reached, or does not hold what this package writes."""
 
 
 class Stat(NamedTuple):
@@ -172,12 +169,14 @@ class Bucket:
         _refuse_forked(self.url)
         try:
             yield
-        except (BaseError, OSError) as error:
+        except BaseException as error:
+            if not isinstance(error, (BaseError, OSError)) and not is_panic(error):
+                raise
             raise BucketError(
                 f"{doing} in the bucket did not succeed",
-                found=_brief(error),
+                found=brief(error),
                 where=f"{self.url.rstrip('/')}/{key}",
-                hint=f"{_ACCESS} Then run it again: what has arrived is not sent again.",
+                hint=f"{hint_for(self.url)} Then run it again: what has arrived is not sent again.",
             ) from error
 
 
@@ -185,22 +184,11 @@ def _opened(url: str, make: bool) -> ObjectStore:
     from obstore.exceptions import BaseError
     from obstore.store import from_url
 
-    parts = urlsplit(url)
-    path = parts.path.strip("/")
-    bad = parts.query or parts.fragment or "@" in parts.netloc
-    bare = parts.netloc if parts.scheme == "file" else not parts.netloc
-    if parts.scheme not in _SCHEMES or bad or bare or (parts.scheme == "file" and not path):
-        raise BucketError(
-            "This is not the URL of a bucket or of a folder in one",
-            expected="s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER or "
-            "file:///PATH, without credentials",
-            found=_without_secrets(url),
-            hint="give a URL of this form; credentials belong into the environment.",
-        )
+    parts = checked_url(url)
     _refuse_forked(url)
     settings: dict[str, Any] = {"mkdir": True} if parts.scheme == "file" and make else {}
     if parts.scheme != "file":
-        plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+        plain = plain_http(parts.scheme)
         settings = {
             # Of one request with all its bytes: 8 MiB in 5 minutes are 28 kB/s. Given here, these
             # options replace the environment's, of which one matters: http:// for an own server.
@@ -209,13 +197,15 @@ def _opened(url: str, make: bool) -> ObjectStore:
         }
     try:
         return from_url(url, **settings)
-    except (BaseError, OSError, ValueError) as error:
+    except BaseException as error:
+        if not isinstance(error, (BaseError, OSError, ValueError)) and not is_panic(error):
+            raise
         raise BucketError(
             "This bucket cannot be opened",
             expected="a bucket, or a folder that is there",
-            found=_brief(error),
+            found=brief(error),
             where=url,
-            hint=_ACCESS,
+            hint=hint_for(url),
         ) from error
 
 
@@ -232,13 +222,3 @@ def _refuse_forked(url: str) -> None:
             where=url,
             hint="start workers anew: multiprocessing_context='spawn' in torch's DataLoader.",
         )
-
-
-def _brief(error: BaseException) -> str:
-    """The first line of what obstore says: the others are its inner structure."""
-    return str(error).partition("\n")[0].strip()[:400]
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

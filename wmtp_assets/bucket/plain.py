@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.edition import PIECE, Edition
 from wmtp_assets.bucket.marks import at_work
-from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.reading import Wrong
 from wmtp_assets.progress import following
 from wmtp_assets.storage import page_cache

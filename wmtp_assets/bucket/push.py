@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.blocks import digests_of, list_size
 from wmtp_assets.bucket.edition import (
     OBJECTS,
@@ -27,7 +28,7 @@ from wmtp_assets.bucket.edition import (
 )
 from wmtp_assets.bucket.heads import Head, last_number
 from wmtp_assets.bucket.marks import Mark, at_work
-from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.plain import Plain
 from wmtp_assets.bucket.plain import write as write_plain
 from wmtp_assets.progress import following

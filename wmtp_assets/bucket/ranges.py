@@ -13,11 +13,12 @@ from typing import NoReturn
 
 import blake3
 
+from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.blocks import BLOCK, DIGEST, list_size
 from wmtp_assets.bucket.cache import Cache
 from wmtp_assets.bucket.edition import PIECE, Edition, object_key
 from wmtp_assets.bucket.heads import current
-from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.reading import arriving, pieces_of
 from wmtp_assets.storage.receipts import FileRecord
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from wmtp_assets.bucket import plain
+from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.blocks import digests_of
 from wmtp_assets.bucket.edition import (
     EDITIONS,
@@ -19,7 +20,7 @@ from wmtp_assets.bucket.edition import (
 )
 from wmtp_assets.bucket.heads import HEADS, Head, current, head_keys, last_number
 from wmtp_assets.bucket.marks import FORGOTTEN, at_work
-from wmtp_assets.bucket.place import Bucket, BucketError
+from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.reading import Piece, Wrong, arriving, pieces_of
 from wmtp_assets.progress import following
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wmtp_assets.cli.common import DONE, WRONG, add_json, open_project, show
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.interrupts import in_a_thread  # a request that stalls heeds no signal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,13 +55,16 @@ def register(commands: Any) -> None:
 def _push(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.bucket_copies import push
 
-    done = push(
-        open_project(),
-        given.url,
-        given.selection,
-        force=given.force,
-        drop=given.drop,
-        plain=given.layout == "plain",
+    project = open_project()
+    done = in_a_thread(
+        lambda: push(
+            project,
+            given.url,
+            given.selection,
+            force=given.force,
+            drop=given.drop,
+            plain=given.layout == "plain",
+        )
     )
     value = {
         "sound": not done.wrong,
@@ -118,7 +122,7 @@ def _pull(given: argparse.Namespace) -> int:
     from wmtp_assets.storage.preflight import gigabytes
 
     project = open_project()
-    done = pull(project, given.url)
+    done = in_a_thread(lambda: pull(project, given.url))
     value = {
         "sound": not done.wrong,
         "url": given.url,
@@ -152,7 +156,7 @@ def verify_bucket(given: argparse.Namespace, url: str) -> int:
     from wmtp_assets.bucket import Bucket, verify
     from wmtp_assets.storage.preflight import gigabytes
 
-    done = verify(Bucket(url))
+    done = in_a_thread(lambda: verify(Bucket(url)))
     value = {
         "sound": done.sound,
         "url": url,
@@ -178,7 +182,7 @@ def history_of_bucket(given: argparse.Namespace, url: str) -> int:
     """`wmtp history URL`."""
     from wmtp_assets.bucket import Bucket, history
 
-    heads = history(Bucket(url))
+    heads = in_a_thread(lambda: history(Bucket(url)))
     value = {
         "url": url,
         "editions": [
@@ -204,7 +208,7 @@ def rollback_bucket(url: str, edition: str | None) -> int:
     """`wmtp rollback URL [EDITION]`."""
     from wmtp_assets.bucket import Bucket, rollback
 
-    head = rollback(Bucket(url), edition)
+    head = in_a_thread(lambda: rollback(Bucket(url), edition))
     print(f"{url} is {head.edition[:12]} again, as its edition {head.number}.")
     return DONE
 
@@ -222,7 +226,7 @@ def gc_of_bucket(given: argparse.Namespace) -> int:
             hint="leave it out. After `wmtp gc --raw` and `wmtp push URL` the bucket's next "
             "edition has no weights either.",
         )
-    done = gc(Bucket(given.url), keep=given.keep, dry_run=given.dry_run)
+    done = in_a_thread(lambda: gc(Bucket(given.url), keep=given.keep, dry_run=given.dry_run))
     word = "would be removed" if given.dry_run else "removed"
     value = {
         "dry_run": given.dry_run,

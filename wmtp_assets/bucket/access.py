@@ -1,0 +1,123 @@
+"""How a bucket is reached: what its URL and the environment must be like, and what to say if not.
+
+obstore takes credentials and addresses from the environment as they are, and ends with a panic
+where a header or an address cannot be made of them. So they are looked at before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from wmtp_assets.errors import WmtpError
+
+SCHEMES = ("file", "s3", "gs", "az")
+_KEYS = {
+    "s3": (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    ),
+    "gs": (),
+    "az": ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY"),
+    "file": (),
+}
+_ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_PRINTED = re.compile(r"[!-~]([ -~]*[!-~])?")  # ASCII, without spaces around it
+_NETLOC = re.compile(r"[A-Za-z0-9._-]+")
+_HINTS = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL say how s3:// "
+    "is reached (an http:// one needs AWS_ALLOW_HTTP=true).",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS says how gs:// is reached.",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY say how az:// is reached.",
+    "file": "see whether the folder is there (a push makes it), whether this user may write in it, "
+    "and whether its disk has room.",
+}
+_CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
+_USER = re.compile(r"//[^/@\s]*@")
+
+
+class BucketError(WmtpError):
+    """A bucket cannot be reached, or does not hold what this package writes."""
+
+
+def hint_for(url: str) -> str:
+    """How buckets of the scheme of this URL are reached."""
+    return _HINTS[urlsplit(url).scheme]
+
+
+def checked_url(url: str) -> SplitResult:
+    """The parts of a bucket's URL. Raises BucketError where it is none."""
+    parts = urlsplit(url)
+    bad = parts.query or parts.fragment or not url.isprintable() or url != url.strip()
+    netloc = not parts.netloc if parts.scheme == "file" else _NETLOC.fullmatch(parts.netloc)
+    path = parts.path.strip("/")
+    if parts.scheme not in SCHEMES or bad or not netloc or (parts.scheme == "file" and not path):
+        raise BucketError(
+            "This is not the URL of a bucket or of a folder in one",
+            expected="s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER or "
+            "file:///PATH, without credentials",
+            found=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
+            hint="give a URL of this form; credentials belong into the environment.",
+        )
+    return parts
+
+
+def plain_http(scheme: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether requests without TLS are allowed. Raises BucketError where a variable by which
+    buckets of this scheme are reached cannot be what it should be; no value is shown."""
+    for name in _KEYS[scheme]:
+        if not _PRINTED.fullmatch(environment.get(name) or "unset"):
+            raise BucketError(
+                f"{name} cannot be what it should be",
+                expected="printable ASCII characters",
+                found="a space or line break around it, or other characters",
+                hint=f'set it again, such as by `export {name}="$(cat FILE)"`, which leaves out a '
+                "last line break.",
+            )
+    allowed = environment.get("AWS_ALLOW_HTTP", "").strip().lower() in ("1", "true")
+    for name in _ENDPOINTS if scheme == "s3" else ():
+        if given := environment.get(name):
+            _require_address(name, given, allowed)
+    return allowed
+
+
+def _require_address(name: str, given: str, plain: bool) -> None:
+    try:
+        parts = urlsplit(given)
+        address = parts.hostname and parts.port != 0 and _PRINTED.fullmatch(given)
+    except ValueError:  # of the port
+        parts, address = urlsplit(""), None
+    if not address or " " in given or parts.scheme not in ("http", "https"):
+        found = "another text"
+    elif "@" in parts.netloc:
+        found = "credentials in it"
+    elif parts.scheme == "http" and not plain:
+        found = "an http:// address, and AWS_ALLOW_HTTP is not set"
+    else:
+        return
+    raise BucketError(
+        f"{name} is not the address of a server",
+        expected="https://HOST, or http://HOST:PORT and AWS_ALLOW_HTTP=true",
+        found=found,
+        hint="set it to an address of this form; credentials belong into AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY.",
+    )
+
+
+def brief(error: BaseException) -> str:
+    """What obstore says, in one line: what the server answered, without the inner structure."""
+    text = str(error)
+    line = text.partition("\n")[0].partition("<")[0].strip()
+    said = [found[1] for one in (_CODE, _MESSAGE) if (found := one.search(text))]
+    return _USER.sub("//", " ".join([line, *said])[:500])
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether obstore ended with a panic, which is no Exception."""
+    return type(error).__name__ == "PanicException"

@@ -1,0 +1,171 @@
+"""How buckets are reached: variables that cannot be what they should be, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import SimpleQueue
+from typing import ClassVar
+
+import pytest
+
+from wmtp_assets.bucket import Bucket, BucketError, Head
+from wmtp_assets.bucket.access import brief, checked_url, plain_http
+from wmtp_assets_tests.bucket.small import small
+
+SECRET = "-".join(("not", "to", "be", "shown"))
+LOCAL = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"])
+@pytest.mark.parametrize("value", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}\x00", f"{SECRET}é"])
+def test_what_cannot_be_a_header_is_refused_and_not_shown(name: str, value: str) -> None:
+    assert not plain_http("s3", {name: SECRET})
+    assert not plain_http("gs", {name: value})
+    with pytest.raises(BucketError, match=f"{name} cannot be") as raised:
+        plain_http("s3", {name: value})
+    assert SECRET not in str(raised.value)
+
+
+def test_a_variable_with_a_line_break_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key\n")
+    with pytest.raises(BucketError, match="AWS_ACCESS_KEY_ID cannot be"):
+        Bucket("s3://bucket/folder").listing("heads")
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("127.0.0.1:80", "another text"),
+        ("not an address", "another text"),
+        (f"{LOCAL}\n", "another text"),
+        ("https://host:port", "another text"),
+        ("ftp://host", "another text"),
+        (f"https://me:{SECRET}@host", "credentials in it"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(address: str, found: str) -> None:
+    with pytest.raises(BucketError, match=f"Found: {found}") as raised:
+        plain_http("s3", {"AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"})
+    assert SECRET not in str(raised.value)
+
+
+def test_http_is_to_be_allowed() -> None:
+    with pytest.raises(BucketError, match="AWS_ALLOW_HTTP is not set"):
+        plain_http("s3", {"AWS_ENDPOINT_URL": LOCAL})
+    assert plain_http("s3", {"AWS_ENDPOINT_URL": LOCAL, "AWS_ALLOW_HTTP": "true\n"})
+    assert not plain_http("s3", {"AWS_ENDPOINT_URL": "https://host/path/"})
+
+
+def test_a_panic_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setattr("wmtp_assets.bucket.access._ENDPOINTS", ())  # it is not looked at
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no address")
+    with pytest.raises(BucketError, match="Listing in the bucket did not succeed"):
+        Bucket("s3://bucket/folder").listing("heads")
+
+
+@pytest.mark.parametrize("url", ["s3://bucket:80/x", "s3://bucket/x\ny", " s3://bucket/x"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(BucketError, match="not the URL"):
+        checked_url(url)
+
+
+def test_what_the_server_says_is_told_without_credentials() -> None:
+    xml = "<?xml version='1.0'?>\n<Error><Code>ExpiredToken</Code><Message>It ended.</Message>"
+    said = brief(
+        OSError(f"GET https://me:{SECRET}@host/x: 403 Forbidden: {xml}\n\nDebug: {SECRET}")
+    )
+    assert said == "GET https://host/x: 403 Forbidden: ExpiredToken It ended."
+
+
+def test_a_folder_is_not_reached_by_credentials(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BucketError, match="whether the folder is there") as raised:
+        Bucket(f"file://{tmp_path}/file/x")
+    assert "AWS" not in str(raised.value)
+
+
+class Refusing(Bucket):
+    """As S3 where another request is on its way: it refuses to create, and nothing is there."""
+
+    refusals = 0
+
+    def create(self, key: str, data: bytes) -> bool:
+        self.refusals -= 1
+        return False if self.refusals >= 0 else super().create(key, data)
+
+
+def test_a_refusal_without_another_writer_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wmtp_assets.bucket.heads._PAUSE", 0.0)
+    url = f"file://{tmp_path}/bucket"
+    edition = small(tmp_path / "storage").push(url).edition.digest
+    bucket = Refusing(url)
+    bucket.refusals = 2
+    head = Head.publish(bucket, edition, 1)
+    assert head is not None
+    assert Head.latest(bucket) == head
+    bucket.refusals = 99
+    with pytest.raises(BucketError, match="nothing was published"):
+        Head.publish(bucket, edition, 2)
+
+
+class _Stalled(BaseHTTPRequestHandler):
+    """An S3 server that takes objects and removes them, and never answers who lists or reads."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[SimpleQueue[str]] = SimpleQueue()
+    over: ClassVar[threading.Event] = threading.Event()
+
+    def log_message(self, format: str, *given: object) -> None:
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        self.asked.put(f"GET {self.path}")
+        self.over.wait(600)
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.put(f"{self.command} {self.path} {body.decode(errors='replace')}")
+        answer = b"<DeleteResult></DeleteResult>"
+        self.send_response(200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def do_POST(self) -> None:
+        self.do_PUT()
+
+
+def test_a_signal_ends_a_command_whose_server_does_not_answer_and_its_mark() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Stalled) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment = {
+            **os.environ,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+            "AWS_ALLOW_HTTP": "true",
+        }
+        command = [sys.executable, "-m", "wmtp_assets.cli", "gc", "s3://bucket/folder"]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+            mark = _Stalled.asked.get(timeout=120)
+            assert _Stalled.asked.get(timeout=120).startswith("GET")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(100) == 130
+        _Stalled.over.set()
+        key = re.search(r"at-work/gc-[0-9a-f]+\.json", mark)
+        assert key is not None
+        assert key[0] in _Stalled.asked.get(timeout=10)
+        server.shutdown()
