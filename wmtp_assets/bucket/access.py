@@ -77,8 +77,7 @@ def plain_http(scheme: str, environment: Mapping[str, str] = os.environ) -> bool
                 f"{name} cannot be what it should be",
                 expected="printable ASCII characters",
                 found="a space or line break around it, or other characters",
-                hint=f'set it again, such as by `export {name}="$(cat FILE)"`, which leaves out a '
-                "last line break.",
+                hint="set it again, without spaces or line breaks around it.",
             )
     allowed = environment.get("AWS_ALLOW_HTTP", "").strip().lower() in ("1", "true")
     for name in _ENDPOINTS if scheme == "s3" else ():
