@@ -24,6 +24,7 @@ from wmtp_assets.errors import WmtpError
 
 SECONDS_PER_INPUT = 20.0  # far above what any takes; a hang is what this is for
 BYTES_PER_INPUT = 512 << 20
+LEAST = 20
 
 
 class FuzzError(AssertionError):
@@ -49,7 +50,8 @@ def fuzz(
     seconds_per_input: float = SECONDS_PER_INPUT,
     bytes_per_input: int = BYTES_PER_INPUT,
 ) -> Outcomes:
-    """Call `attempt` with one random generator per input until the time is over.
+    """Call `attempt` with one random generator per input until the time is over, and for at least
+    `LEAST` inputs.
 
     `attempt` makes an input from its generator alone, reads it, and compares what was read with an
     independent reader (`assert`). An exception of `allowed` counts as refused. FuzzError for any
@@ -60,15 +62,16 @@ def fuzz(
     seconds = float(os.environ.get("WMTP_FUZZ_SECONDS", "2"))
     print(f"WMTP_FUZZ_SEED={seed} WMTP_FUZZ_SECONDS={seconds:g}")  # pytest shows it on failure
     outcomes = Outcomes()
-    # A hang inside native code never returns to Python's signal handler: this ends the process.
-    faulthandler.dump_traceback_later(seconds + 10 * seconds_per_input, exit=True)
     try:
         end = time.monotonic() + seconds
         case = int(only or 0)
         while True:
+            # A hang inside native code never returns to Python's signal handler: this ends the
+            # process, long after a handler that a busy machine has wait.
+            faulthandler.dump_traceback_later(10 * seconds_per_input + 60, exit=True)
             _one(attempt, allowed, seed, case, outcomes, seconds_per_input, bytes_per_input)
             case += 1
-            if only or time.monotonic() > end:
+            if only or (case >= LEAST and time.monotonic() > end):
                 return outcomes
     finally:
         faulthandler.cancel_dump_traceback_later()

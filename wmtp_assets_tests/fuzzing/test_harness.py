@@ -8,13 +8,13 @@ import time
 import pytest
 
 from wmtp_assets.errors import WmtpError
-from wmtp_assets_tests.fuzzing.harness import FuzzError, fuzz
+from wmtp_assets_tests.fuzzing.harness import LEAST, FuzzError, fuzz
 from wmtp_assets_tests.fuzzing.mutations import json_bytes, mutate_bytes, mutate_value
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WMTP_FUZZ_SECONDS", "0.05")
+    monkeypatch.setenv("WMTP_FUZZ_SECONDS", "0")
     monkeypatch.setenv("WMTP_FUZZ_SEED", "7")
 
 
@@ -25,6 +25,7 @@ def test_inputs_are_read_or_refused_and_counted() -> None:
 
     outcomes = fuzz(attempt)
     assert outcomes.read > 0
+    assert outcomes.read + outcomes.refused == LEAST, "although no time was left"
     assert outcomes.problems == {"Refused": outcomes.refused}
 
 
