@@ -279,7 +279,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, list[
         with subprocess.Popen(arguments) as process:
             answering = answer_all(page, seen)
             try:
-                until = time.monotonic() + 60
+                until = time.monotonic() + 240
                 while socket.socket().connect_ex(("127.0.0.1", port)):
                     assert process.poll() is None, (folder / "error.log").read_text()
                     assert time.monotonic() < until
@@ -287,9 +287,9 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, list[
                 yield port, seen
             finally:
                 process.terminate()
-                process.wait(30)
+                process.wait(240)
                 page.close()
-                answering.join(30)
+                answering.join(240)
 
 
 def answer_all(page: socket.socket, seen: list[bytes]) -> threading.Thread:
@@ -319,7 +319,7 @@ def answer_all(page: socket.socket, seen: list[bytes]) -> threading.Thread:
 
 def ask(port: int, **headers: str) -> int:
     context = ssl._create_unverified_context()  # noqa: S323 - a certificate of this test's own
-    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=60)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=240)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("GET", "/asset-groups", headers=sent)
     status = connection.getresponse().status

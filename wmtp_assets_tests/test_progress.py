@@ -182,11 +182,13 @@ from wmtp_assets import interrupts, progress
 interrupts.install()
 progress.use_terminal()
 progress._QUIET = 0.0
+progress._PATIENCE = 60.0  # for a thread that a busy machine lets wait
 def work():
     with progress.following("x" * 200, 1000, None) as at:
         for count in range(1000):
             at(count)
             time.sleep(0.02)
+        time.sleep(600)
 interrupts.in_a_thread(work)
 """
 
@@ -226,7 +228,7 @@ def on_a_terminal(columns: int, end: str, program: str = CHILD) -> tuple[int, st
     )
     os.close(theirs)
     said = b""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while end.encode() not in said and time.monotonic() < until:
         said += os.read(ours, 65536)
     with suppress(ProcessLookupError):  # of MEANWHILE
@@ -239,7 +241,7 @@ def on_a_terminal(columns: int, end: str, program: str = CHILD) -> tuple[int, st
         if not piece:
             break
         said += piece
-    child.communicate(timeout=60)
+    child.communicate(timeout=240)
     os.close(ours)
     return child.returncode, said.decode()
 

@@ -279,7 +279,7 @@ def test_a_check_that_is_apart_runs_beside_the_others(
     artifact, begun = project.artifacts["datasets/mbpp_schema"], threading.Event()
 
     def waits(_: Subject) -> Outcome:
-        return Outcome(begun.wait(20), "the other has begun", "", "")
+        return Outcome(begun.wait(240), "the other has begun", "", "")
 
     def begins(_: Subject) -> Outcome:
         begun.set()

@@ -206,7 +206,7 @@ def test_a_corpus_works_in_another_process(corpus: Corpus, method: Any) -> None:
     for child in children:
         child.start()
     here = [json.dumps(list(corpus)) for _ in range(3)]
-    assert [queue.get(timeout=60) for _ in children] == [expected] * 2
+    assert [queue.get(timeout=240) for _ in children] == [expected] * 2
     assert here == [expected] * 3
     for child in children:
         child.join()

@@ -57,7 +57,7 @@ def serve(script: str, scratch: Path, **given: Any) -> str:
         text=True,
         env=ENVIRONMENT,
         cwd="/",
-        timeout=60,
+        timeout=600,
         check=False,
     )
     return done.stdout

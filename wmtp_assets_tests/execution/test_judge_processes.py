@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,10 @@ from wmtp_assets.execution.limits import Limits
 from wmtp_assets.execution.tasks import Judged, ProgramTask, Verdict
 from wmtp_assets.interrupts import descendants
 
-SLOW = "import time\ntime.sleep({})\nprint(1)"
+WAITS = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint(1)"
 
 
-def task(seconds: float) -> ProgramTask:
-    return ProgramTask(SLOW.format(seconds), [("", "1")], Limits(cpu_seconds=30))
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -47,13 +44,16 @@ def of_the_judge(pid: int, module: bytes) -> list[int]:
 
 
 @pytest.fixture
-def judging() -> Iterator[list[Judged]]:
-    """A judge in a thread, with one task of 0.8 seconds; the list that its verdict comes to."""
+def judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Judged]]:
+    """A judge in a thread, with one task that is at work until it may go; the list that its
+    verdict comes to."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found: list[Judged] = []
+    task = ProgramTask(WAITS, [("", "1")], Limits(cpu_seconds=60))
 
     def run() -> None:
         with Judge(1) as judge:
-            found.extend(judged for _, judged in judge.judge([(0, task(0.8))]))
+            found.extend(judged for _, judged in judge.judge([(0, task)]))
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -61,30 +61,39 @@ def judging() -> Iterator[list[Judged]]:
     thread.join()
 
 
+def may_go(temporary: Path) -> None:
+    """Lets what is at work now come to its end."""
+    for program in temporary.glob("wmtp-judge-*/*/*/*/program.py"):
+        with suppress(FileNotFoundError):  # it was ended
+            program.with_name("go").touch()
+
+
 @pytest.mark.parametrize("module", [b"execution.worker", b"fork_server.py"])
 def test_a_task_whose_worker_is_killed_is_tried_once_more(
-    judging: list[Judged], module: bytes
+    judging: list[Judged], module: bytes, tmp_path: Path
 ) -> None:
     me = os.getpid()
     until(lambda: len(of_the_judge(me, b"fork_server.py")) > 1)  # the server, and its child
     first = of_the_judge(me, b"execution.worker")
     for pid in of_the_judge(me, module):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a child ends with its server
+            os.kill(pid, signal.SIGKILL)
     until(lambda: not set(first) & set(of_the_judge(me, b"execution.worker")))
-    until(lambda: judging)
+    until(lambda: may_go(tmp_path) or judging)
     assert judging[0].verdict == Verdict.PASSED
 
 
 def test_a_task_whose_worker_is_killed_twice_is_not_runnable(judging: list[Judged]) -> None:
     me = os.getpid()
-    killed = 0
+    killed = set()
     while not judging:
         if len(of_the_judge(me, b"fork_server.py")) > 1:
             for pid in of_the_judge(me, b"execution.worker"):
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
+                with suppress(ProcessLookupError):  # it was killed before
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
         time.sleep(0.05)
-    assert killed == 2
+    assert len(killed) == 2
     assert judging[0].verdict == Verdict.NOT_RUNNABLE
     assert judging[0].reason.startswith("its worker ended twice (exit status -9)")
 
@@ -126,7 +135,7 @@ def test_nothing_outlives_the_judge_and_what_it_had_judged_is_kept(
             until(lambda: len(of_the_judge(process.pid, b"fork_server.py")) >= 4)
             every = descendants(process.pid)
             os.kill(process.pid, number)
-            process.wait(20)
+            process.wait(120)
         finally:
             process.kill()
     until(lambda: not any(command(pid) for pid in every))

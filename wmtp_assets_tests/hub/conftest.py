@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -16,10 +17,12 @@ from wmtp_assets_tests.hub.world import World
 
 CANARY = "hf_CANARYcanaryCANARYcanaryCANARYcanary"
 
-#: Patient enough for a loaded machine, and quick enough for a test that waits for every try.
+#: Waits little between tries, and takes no answer of a loaded machine for a stall.
 QUICK = Policy(
-    tries=3, first_wait=0.01, widest_wait=0.05, longest_wait=1.0, connect=2.0, stall=0.4, answer=1.0
+    tries=3, first_wait=0.01, widest_wait=0.05, longest_wait=1.0, connect=60, stall=60, answer=60
 )
+#: For what never answers. On a loaded machine it may take right answers for stalls, too.
+IMPATIENT = replace(QUICK, connect=2.0, stall=0.4, answer=1.0)
 
 
 @pytest.fixture(scope="session")

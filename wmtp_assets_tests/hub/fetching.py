@@ -11,6 +11,7 @@ from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.fetch import fetch
 from wmtp_assets.hub.files import Fetched, RepoId, WantedFile
 from wmtp_assets.hub.lock import Lock
+from wmtp_assets.hub.retry import Policy
 from wmtp_assets.hub.source import open_hub
 from wmtp_assets_tests.hub.conftest import QUICK
 from wmtp_assets_tests.hub.secrets import leaking_files, leaks
@@ -28,11 +29,13 @@ FILES = {
 }
 
 
-def attempt(into: Path, lock: Lock, path: str, log: list[str]) -> list[Fetched] | WmtpError:
+def attempt(
+    into: Path, lock: Lock, path: str, log: list[str], policy: Policy = QUICK
+) -> list[Fetched] | WmtpError:
     """One call, on a Hub opened for it, and its outcome."""
     try:
         return fetch(
-            open_hub(None, QUICK), REPO, "main", [WantedFile(path)], into, lock, log.append
+            open_hub(None, policy), REPO, "main", [WantedFile(path)], into, lock, log.append
         )
     except WmtpError as error:
         return error

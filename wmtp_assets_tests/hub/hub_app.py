@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from wmtp_assets_tests.hub import answers
-from wmtp_assets_tests.hub.wire import abort, begin
+from wmtp_assets_tests.hub.wire import abort, begin, has_hung_up, until_it_hangs_up
 from wmtp_assets_tests.hub.world import Fault, HubFile, Repo, Seen, World
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -206,7 +206,7 @@ class HubApp:
         file = files[path]
         headers = {"x-repo-commit": sha, "accept-ranges": "bytes"}
         if request.method == "HEAD":
-            await self._spoil_head(path, headers)
+            await self._spoil_head(path, headers, send)
         if file.lfs:
             expires = int(time.time()) + _SIGNATURE_LIFE
             where = f"/storage/{file.sha256}?Expires={expires}&Signature=secret-signature"
@@ -249,11 +249,11 @@ class HubApp:
             # An upstream that quotes what it was sent must not make us print it.
             raise _Refused(status, code, f"{message} ({request.headers.get('authorization')})")
 
-    async def _spoil_head(self, path: str, headers: dict[str, str]) -> None:
+    async def _spoil_head(self, path: str, headers: dict[str, str], send: Send) -> None:
         if self.world.fault(path, "500 on HEAD"):
             raise _Refused(500, None, "something broke")
         if self.world.fault(path, "stall on HEAD"):
-            await asyncio.sleep(3)
+            await until_it_hangs_up(send)
         if self.world.fault(path, "another commit"):
             headers["x-repo-commit"] = "f" * 40
         if self.world.fault(path, "no commit"):
@@ -334,11 +334,13 @@ class HubApp:
         await begin(send, status, headers)
         sent = 0
         try:
-            async for chunk in self._chunks(file, start, stop, fault):
+            async for chunk in self._chunks(file, start, stop, fault, send):
                 if chunk is None:
                     abort(send)
                     return
-                if send.__self__.disconnected:  # type: ignore[attr-defined]  # uvicorn's cycle
+                while not self.world.may_send(len(chunk)) and not has_hung_up(send):
+                    await asyncio.sleep(0.002)
+                if has_hung_up(send):
                     return  # else uvicorn swallows the rest, and it would be counted as sent
                 sent += len(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -354,7 +356,7 @@ class HubApp:
             self._record(request, path, status, sent)
 
     async def _chunks(
-        self, file: HubFile, start: int, stop: int, fault: Fault | None
+        self, file: HubFile, start: int, stop: int, fault: Fault | None, send: Send
     ) -> AsyncIterator[bytes | None]:
         """The bytes of a range as the fault has them; None where the connection is to break."""
         kind, at = (fault.kind, fault.at) if fault else ("", 0)
@@ -378,7 +380,7 @@ class HubApp:
             position += len(chunk)
             yield chunk
         if kind == "stall":
-            await asyncio.sleep(3)
+            await until_it_hangs_up(send)
         if kind in ("reset", "stall", "new etag", "replaced"):
             await asyncio.sleep(0.02)  # let what was written leave before the reset
             yield None

@@ -70,7 +70,7 @@ def test_processes_that_record_at_once_lose_nothing(tmp_path: Path) -> None:
     writers = [
         subprocess.Popen([sys.executable, "-c", code, str(path), str(who)]) for who in range(3)
     ]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
     held = Lock(path).repo(REPO)
     assert held is not None
     assert len(held.files) == 60

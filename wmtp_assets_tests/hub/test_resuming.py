@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,7 @@ def test_a_commit_that_moves_between_two_calls_drops_the_partial_and_says_so(
 ) -> None:
     path = "sub/folder/tokenizer.model"
     loopback.world.commit("model", "org/name", FILES)
-    loopback.world.faults[path] = Fault("stall", at=40_000)
-    loopback.world.faults[path].times = 1
+    loopback.world.faults[path] = Fault("reset", times=1, at=40_000)
     # Stop after the first break: the second answer is a refusal.
     first = attempt_then_refuse(loopback, into, lock, path)
     assert isinstance(first, WmtpError)
@@ -184,5 +184,6 @@ def test_a_refusal_is_asked_once_only(
 def test_a_stall_is_called_one(loopback: LoopbackHub, into: Path, lock: Lock) -> None:
     loopback.world.commit("model", "org/name", FILES)
     loopback.world.faults["config.json"] = Fault("stall", at=100)
-    outcome = attempt(into, lock, "config.json", [])
-    assert "The connection stalled: no byte for 0.4 s (3 times in a row)" in str(outcome)
+    policy = replace(QUICK, tries=2, stall=0.8)
+    outcome = attempt(into, lock, "config.json", [], policy)
+    assert "The connection stalled: no byte for 0.8 s (2 times in a row)" in str(outcome)

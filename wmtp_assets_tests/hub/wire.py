@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 
@@ -22,3 +23,14 @@ def abort(send: Send, *, gently: bool = False) -> None:
         transport.abort()
     else:
         transport.close()
+
+
+def has_hung_up(send: Send) -> bool:
+    """Whether the client has closed the connection, as far as the server has noticed."""
+    return bool(send.__self__.disconnected)  # type: ignore[attr-defined]
+
+
+async def until_it_hangs_up(send: Send) -> None:
+    """Says nothing more."""
+    while not has_hung_up(send):
+        await asyncio.sleep(0.02)

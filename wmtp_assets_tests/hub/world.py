@@ -128,6 +128,8 @@ class World:
         self.sha: str | None = None  # the commit that the API names, whichever it serves
         self.pace: float = 0.0  # seconds to sleep before each chunk of a body
         self.chunk: int = 256 << 10
+        self.limit: int | None = None  # bytes of bodies after which all stand still
+        self.sent = 0  # bytes of bodies so far
         self._guard = threading.Lock()
 
     def commit(
@@ -181,6 +183,14 @@ class World:
                     if file.lfs and file.sha256 == sha256:
                         return path, file
         return None
+
+    def may_send(self, count: int) -> bool:
+        """Whether these bytes may go now; then they count."""
+        with self._guard:
+            if self.limit is not None and self.sent + count > self.limit:
+                return False
+            self.sent += count
+            return True
 
     def record(self, seen: Seen) -> None:
         with self._guard:

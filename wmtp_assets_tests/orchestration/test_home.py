@@ -206,7 +206,7 @@ def test_three_processes_may_open_a_new_home_at_once(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(240)
     assert [process.exitcode for process in processes] == [0, 0, 0]
 
 

@@ -288,13 +288,22 @@ def test_a_container_of_this_machine_that_was_killed_holds_nothing_on_a_disk_of_
             assert alone
 
 
-@pytest.mark.usefixtures("hurried")
+HASTY_WITH_THE_DEAD = """
+patient = claims._Patience.is_dead
+def hasty(self, path, seen, lock):
+    claims.LEASE = 0.3 if seen.claim is not None and seen.claim.host == "dead" else 600.0
+    return patient(self, path, seen, lock)
+claims._Patience.is_dead = hasty
+"""
+
+
 def test_many_find_one_dead_at_once_and_one_at_a_time_follows(tmp_path: Path) -> None:
     (tmp_path / "count").write_text("0", encoding="ascii")
     with holding(tmp_path, "dead") as other:
         other.kill()
         other.wait()
-    script = "claims.LEASE = 0.3\nclaims._LONGEST_PAUSE = 0.03\n" + COUNTING
+    # The dead one's lease is short, and not that of the living, which a busy machine may stop.
+    script = HASTY_WITH_THE_DEAD + "claims._LONGEST_PAUSE = 0.03\n" + COUNTING
     workers = [started(script, tmp_path, f"machine-{number}") for number in range(5)]
     assert [worker.wait() for worker in workers] == [0] * 5
     assert (tmp_path / "count").read_text(encoding="ascii") == "200"
@@ -427,7 +436,7 @@ def test_a_long_holder_touches_its_claim(tmp_path: Path, hurried: None) -> None:
     with exclusive(tmp_path / "a.lock"):
         owner = tmp_path / "a.lock.owner"
         before = owner.stat().st_mtime_ns
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while owner.stat().st_mtime_ns == before and time.monotonic() < deadline:
             time.sleep(0.02)
         assert owner.stat().st_mtime_ns > before
@@ -483,12 +492,12 @@ def test_readers_leave_nothing_and_wait_while_gc_is_at_work(
         with suppress(BaseException), exclusive_now(lock) as alone:
             status = 0 if alone else 2
             time.sleep(0.4)
+            (tmp_path / "over").touch()
         os._exit(status)
     while not (tmp_path / "a.readers.owner").exists():
         time.sleep(0.01)
-    began = time.monotonic()
     with shared(lock):
-        assert time.monotonic() - began > 0.1
+        assert (tmp_path / "over").exists()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -504,7 +513,7 @@ def test_a_dead_reader_elsewhere_holds_up_a_publication_for_the_lease_alone(
         reader.wait()
     began = time.monotonic()
     materialize(store, "two")
-    assert claims.LEASE < time.monotonic() - began < 60 * claims.LEASE
+    assert claims.LEASE < time.monotonic() - began < claims.FORGOTTEN / 10
     assert b"two" in seen(tmp_path)["models_v2/mtp/safetensors/model.safetensors"]
 
 

@@ -74,7 +74,7 @@ class Page:
 
     def raw(self, data: bytes) -> bytes:
         """Sends bytes as they are and reads until the server hangs up."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as line:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as line:
             line.sendall(data)
             line.shutdown(socket.SHUT_WR)
             received = b""
@@ -174,7 +174,7 @@ def running_page(
     finally:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(60)
+            process.wait(SECONDS)
         process.kill()
         process.wait()
 

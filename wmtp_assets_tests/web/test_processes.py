@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.web.processes import PageError, check_port
-from wmtp_assets_tests.web.pages import processes_of, running_page
+from wmtp_assets_tests.web.pages import SECONDS, processes_of, running_page
 
 
 def test_a_taken_port_is_named_with_the_way_out() -> None:
@@ -33,7 +33,7 @@ def test_a_page_whose_command_was_killed_serves_no_longer(tmp_path: Path) -> Non
         assert len(ours) >= 4
         page.process.kill()
         page.process.wait()
-        until = time.monotonic() + 60
+        until = time.monotonic() + SECONDS
         while any(entry.exists() for entry in ours):
             assert time.monotonic() < until, [entry.name for entry in ours if entry.exists()]
             time.sleep(0.2)

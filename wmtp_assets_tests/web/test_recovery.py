@@ -17,7 +17,7 @@ from wmtp_assets_tests.web.asking import selector
 from wmtp_assets_tests.web.pages import Page, printed_link, processes_of, running_page, wmtp
 
 pytestmark = pytest.mark.slow
-PATIENCE = 120  # seconds, of a loaded machine
+PATIENCE = 240  # seconds, of a loaded machine
 ASSETS = "{ assetNodes { assetKey { path } } }"
 STATUSES = "{ runsOrError { ... on Runs { results { runId status repositoryOrigin { id } } } } }"
 LAUNCH = """mutation Launch($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -174,7 +174,7 @@ def test_terminate_ends_a_run_of_the_terminal(page: Page) -> None:
     answer = page.graphql(TERMINATE, id=run_id)["data"]["terminateRun"]
     assert answer["__typename"] == "TerminateRunSuccess", answer
     until(lambda: status_of(page, run_id) == "CANCELED", "the end of the run")
-    assert process.wait(30) == 128 + signal.SIGTERM
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
 def test_a_page_that_is_ended_ends_its_runs(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_a_page_that_is_ended_ends_its_runs(page: Page, monkeypatch: pytest.Monk
     run_id = page.graphql(LAUNCH, params=params)["data"]["launchRun"]["run"]["runId"]
     until(lambda: status_of(page, run_id) == "STARTED", "a run of the page")
     page.process.send_signal(signal.SIGTERM)
-    assert page.process.wait(60) == 0
+    assert page.process.wait(PATIENCE) == 0
     here = Path.cwd()
     monkeypatch.setenv("DAGSTER_HOME", str(page.home))
     os.chdir(page.home)

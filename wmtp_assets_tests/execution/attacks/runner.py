@@ -3,9 +3,9 @@
     python -P -S -s runner.py < JOB
 
 JOB is JSON: `root` (where the package is), `without` (layers that are not used), `broken` (what is
-taken out on purpose, to see what it stopped), `scratch`, `readable`, `attacks` ({name: source}) and
-`target`, which every attack reads from its stdin. Prints JSON: how each attack ended, and what the
-server noticed of them.
+taken out on purpose, to see what it stopped), `scratch`, `readable`, `attacks` ({name: source}),
+`walls` ({name: seconds}) and `target`, which every attack reads from its stdin. Prints JSON: how
+each attack ended, and what the server noticed of them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import select
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,7 +37,6 @@ def main() -> None:
     sys.path.remove(job["root"])
     bounds = limits.Limits(
         cpu_seconds=1,
-        wall_seconds=job["wall"],
         memory_bytes=384 << 20,
         output_bytes=1 << 20,
         file_bytes=1 << 20,
@@ -65,8 +65,9 @@ def main() -> None:
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
             name, source = waiting.pop(0)
+            own = replace(bounds, wall_seconds=job["walls"][name])
             running.append(
-                Running(name, source, job["target"], scratch, bounds, means, readable, confinement)
+                Running(name, source, job["target"], scratch, own, means, readable, confinement)
             )
         select.select([one.output for one in running], [], [], 0.01)
         for one in list(running):

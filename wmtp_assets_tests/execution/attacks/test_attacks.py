@@ -73,7 +73,6 @@ def test_attacks_end_whatever_the_machine_offers(without: tuple[Layer, ...], who
 
 LIMITS = Limits(
     cpu_seconds=1,
-    wall_seconds=3,
     memory_bytes=384 << 20,
     output_bytes=1 << 20,
     file_bytes=1 << 20,

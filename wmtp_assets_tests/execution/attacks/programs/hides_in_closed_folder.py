@@ -12,5 +12,5 @@ os.mkdir("closed", 0o300)
 for number in range(300):
     with open(f"closed/{number}", "wb", buffering=0) as file:
         file.write(b"x")
-    time.sleep(0.005)
+time.sleep(20)  # a busy machine may let whoever waits for it wait
 print("ESCAPED: wrote 300 files that nobody counts")

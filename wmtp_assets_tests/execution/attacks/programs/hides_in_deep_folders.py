@@ -14,5 +14,5 @@ for _ in range(17):
 for number in range(300):
     with open(str(number), "wb", buffering=0) as file:
         file.write(b"x")
-    time.sleep(0.005)
+time.sleep(20)  # a busy machine may let whoever waits for it wait
 print("ESCAPED: wrote 300 files that nobody counts")
