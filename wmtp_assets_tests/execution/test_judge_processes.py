@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,19 @@ from wmtp_assets.execution.limits import Limits
 from wmtp_assets.execution.tasks import Judged, ProgramTask, Verdict
 from wmtp_assets.interrupts import descendants
 
-WAITS = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint(1)"
+SLEEPS = "import time\ntime.sleep(float(input()))\nprint(1)"
+
+
+class Tries:
+    """One test, with another input each time that the program is tried: seconds to sleep."""
+
+    digest = "tries"
+
+    def __init__(self, *inputs: str) -> None:
+        self.inputs = iter(inputs)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        yield next(self.inputs), "1"
 
 
 def until(condition: Callable[[], object], seconds: float = 120) -> None:
@@ -43,59 +54,51 @@ def of_the_judge(pid: int, module: bytes) -> list[int]:
     return [one for one in descendants(pid) if module in command(one)]
 
 
-@pytest.fixture
-def judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Judged]]:
-    """A judge in a thread, with one task that is at work until it may go; the list that its
+@contextmanager
+def judging(*seconds: str) -> Iterator[list[Judged]]:
+    """A judge in a thread, with one task that sleeps for so long at each try; the list that its
     verdict comes to."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found: list[Judged] = []
-    task = ProgramTask(WAITS, [("", "1")], Limits(cpu_seconds=60))
+    task = ProgramTask(SLEEPS, Tries(*seconds), Limits(wall_seconds=400))
 
     def run() -> None:
         with Judge(1) as judge:
             found.extend(judged for _, judged in judge.judge([(0, task)]))
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield found
     thread.join()
 
 
-def may_go(temporary: Path) -> None:
-    """Lets what is at work now come to its end."""
-    for program in temporary.glob("wmtp-judge-*/*/*/*/program.py"):
-        with suppress(FileNotFoundError):  # it was ended
-            program.with_name("go").touch()
-
-
 @pytest.mark.parametrize("module", [b"execution.worker", b"fork_server.py"])
-def test_a_task_whose_worker_is_killed_is_tried_once_more(
-    judging: list[Judged], module: bytes, tmp_path: Path
-) -> None:
+def test_a_task_whose_worker_is_killed_is_tried_once_more(module: bytes) -> None:
     me = os.getpid()
-    until(lambda: len(of_the_judge(me, b"fork_server.py")) > 1)  # the server, and its child
-    first = of_the_judge(me, b"execution.worker")
-    for pid in of_the_judge(me, module):
-        with suppress(ProcessLookupError):  # a child ends with its server
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: not set(first) & set(of_the_judge(me, b"execution.worker")))
-    until(lambda: may_go(tmp_path) or judging)
-    assert judging[0].verdict == Verdict.PASSED
+    with judging("300", "0") as found:
+        until(lambda: len(of_the_judge(me, b"fork_server.py")) > 1)  # the server, and its child
+        first = of_the_judge(me, b"execution.worker")
+        for pid in of_the_judge(me, module):
+            with suppress(ProcessLookupError):  # a child ends with its server
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not set(first) & set(of_the_judge(me, b"execution.worker")))
+        until(lambda: found)
+    assert found[0].verdict == Verdict.PASSED
 
 
-def test_a_task_whose_worker_is_killed_twice_is_not_runnable(judging: list[Judged]) -> None:
+def test_a_task_whose_worker_is_killed_twice_is_not_runnable() -> None:
     me = os.getpid()
     killed = set()
-    while not judging:
-        if len(of_the_judge(me, b"fork_server.py")) > 1:
-            for pid in of_the_judge(me, b"execution.worker"):
-                with suppress(ProcessLookupError):  # it was killed before
-                    os.kill(pid, signal.SIGKILL)
-                    killed.add(pid)
-        time.sleep(0.05)
+    with judging("300", "300") as found:
+        while not found:
+            if len(of_the_judge(me, b"fork_server.py")) > 1:
+                for pid in of_the_judge(me, b"execution.worker"):
+                    with suppress(ProcessLookupError):  # it was killed before
+                        os.kill(pid, signal.SIGKILL)
+                        killed.add(pid)
+            time.sleep(0.05)
     assert len(killed) == 2
-    assert judging[0].verdict == Verdict.NOT_RUNNABLE
-    assert judging[0].reason.startswith("its worker ended twice (exit status -9)")
+    assert found[0].verdict == Verdict.NOT_RUNNABLE
+    assert found[0].reason.startswith("its worker ended twice (exit status -9)")
 
 
 SCRIPT = """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+
 import pytest
 
 from wmtp_assets.quality.parsing import Parser
@@ -31,6 +34,19 @@ def test_a_text_that_takes_too_long_does_not_parse_and_the_next_one_does() -> No
         assert parser.parses("x = [" + "1, " * 3_000_000 + "]") is False
         parser._seconds = 10.0
         assert parser.parses("x = 1") is True
+
+
+def test_a_busy_machine_that_lets_the_child_wait_changes_no_answer() -> None:
+    with Parser(seconds=0.2) as parser:
+        assert parser.parses("x = 1") is True
+        child = parser._child
+        assert child is not None
+        child.send_signal(signal.SIGSTOP)
+        goes_on = threading.Timer(1.0, child.send_signal, (signal.SIGCONT,))
+        goes_on.start()
+        assert parser.parses("x = 1") is True
+        assert parser._child is child
+        goes_on.join()
 
 
 def test_a_child_that_died_is_replaced() -> None:
