@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -190,12 +190,20 @@ def test_a_reference_that_fails_is_named_with_its_output(broken: Project) -> Non
 
 
 KILLED = """
-import sys
+import os, signal, sys
 from pathlib import Path
+from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets_tests.artifact_checks.test_verdicts import LABELS, made, with_execution
 sample = Project(load_catalog("sample"), Path(sys.argv[1]), sys.argv[2])
+put, left = VerdictCache.put, list(range(10))
+def put_and_die(*given):
+    put(*given)
+    left.pop()
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+VerdictCache.put = put_and_die
 made(with_execution(sample, sample.storage), LABELS, force=True)
 """
 
@@ -211,15 +219,10 @@ def test_what_was_killed_goes_on(
 ) -> None:
     shutil.rmtree(broken.store.root / "executed")
     command = [sys.executable, "-c", KILLED, str(broken.storage), str(broken.hub_spec)]
-    child = subprocess.Popen(command, cwd=Path(__file__).parents[2])
-    try:
-        while lines_kept(broken) < 10:
-            assert child.poll() is None
-            time.sleep(0.01)
-    finally:
-        child.kill()
-        child.wait()
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == -signal.SIGKILL
     known = lines_kept(broken)
+    assert known == 10
     assert document(broken, LABELS) == document(executed, LABELS)  # the version of before
     numbers = executions(monkeypatch)
     made(broken, LABELS, force=True)

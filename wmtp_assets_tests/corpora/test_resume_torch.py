@@ -194,8 +194,8 @@ from pathlib import Path
 import numpy as np
 from wmtp_assets.corpora.reader import Corpus
 
-jsonl, log, way, world, workers, size = sys.argv[1:]
-world, workers, size = int(world), int(workers), int(size)
+jsonl, log, way, world, workers, size, steps = sys.argv[1:]
+world, workers, size, steps = int(world), int(workers), int(size), int(steps)
 corpus = Corpus(Path(jsonl))
 rows = corpus.balanced(61, seed=4)
 lines = Path(log).read_text().splitlines() if Path(log).exists() else []
@@ -219,6 +219,9 @@ while ranks[0].epoch < 2:
         line = json.dumps({"epoch": epoch, "names": names, "state": ranks[0].state_dict()})
         os.write(file, line.encode() + b"\\n")
         time.sleep(0.003)  # a step of training
+        steps -= 1
+        if not steps:
+            time.sleep(600)  # the kill is late
 """
 
 
@@ -227,28 +230,24 @@ def killed_again_and_again(
 ) -> list[dict[str, Any]]:
     """The steps of a job that is struck by SIGKILL at random, and started anew on another world."""
     generator = random.Random(8)
-    struck = 0
-    while True:
+    for kill in range(kills + 1):
         before = log.stat().st_size if log.exists() else 0
+        # Four steps at most, so that a killer whom a busy machine lets wait finds it at work.
+        steps = "4" if kill < kills else "0"
         job = subprocess.Popen(
-            [sys.executable, "-c", _JOB, str(jsonl), str(log), *runs(generator)],
+            [sys.executable, "-c", _JOB, str(jsonl), str(log), *runs(generator), steps],
             start_new_session=True,
         )
-        if struck < kills:
-            while job.poll() is None and (log.stat().st_size if log.exists() else 0) <= before:
-                time.sleep(0.002)
-            time.sleep(generator.random() * 0.01)
-        else:
-            job.wait(timeout=300)
-        if job.poll() is None:
-            os.killpg(job.pid, signal.SIGKILL)  # its workers with it
-            job.wait()
-            struck += 1
-        elif job.returncode == 0:
-            assert struck == kills
-            return [json.loads(line) for line in log.read_text().splitlines()]
-        else:
-            raise AssertionError(f"the job ended with status {job.returncode}")
+        if kill == kills:
+            assert job.wait() == 0
+            break
+        while (log.stat().st_size if log.exists() else 0) <= before:
+            assert job.poll() is None
+            time.sleep(0.002)
+        time.sleep(generator.random() * 0.01)
+        os.killpg(job.pid, signal.SIGKILL)  # its workers with it
+        assert job.wait() == -signal.SIGKILL
+    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 @pytest.mark.slow
