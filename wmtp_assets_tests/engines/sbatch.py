@@ -4,9 +4,9 @@ the job when it returns.
 
 Knows --array, --output, --cpus-per-task, --requeue, --parsable and --dependency=afterany; refuses
 others but those that only choose where and how long. Jobs are numbered in the folder that
-SBATCH_STANDIN names, where `jobs.jsonl` says what was run. SBATCH_KILL="ELEMENT SECONDS" kills that
-element of an array once, so many seconds after its start, as a node does that fails; what asked for
---requeue is then run again.
+SBATCH_STANDIN names, where `jobs.jsonl` says what was run. SBATCH_KILL="ELEMENT" kills that element
+of an array once, as a node does that fails; what asked for --requeue is then run again. It is
+killed when it has done its work, and is about to give its result a name: it stops itself there.
 """
 
 from __future__ import annotations
@@ -18,12 +18,20 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 HOME = Path(os.environ["SBATCH_STANDIN"])
 PASSED_OVER = {"partition", "account", "time", "mem-per-cpu", "job-name"}
 KNOWN = {"array", "output", "cpus-per-task", "requeue", "parsable", "dependency"} | PASSED_OVER
+STOPS = """
+import os, signal, sys, threading
+
+def stop(event, arguments):
+    if event == "os.rename" and os.fsdecode(arguments[1]).endswith(".json"):
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+sys.addaudithook(stop)
+"""
 
 
 def options_of(words: list[str]) -> dict[str, str]:
@@ -48,8 +56,13 @@ def elements(array: str) -> list[int]:
     return found
 
 
-def run(script: Path, log: Path, variables: dict[str, str], kill: float | None) -> int:
+def run(script: Path, log: Path, variables: dict[str, str], kill: bool) -> int:
     """One element: its exit status."""
+    if kill:
+        folder = HOME / "stops"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(STOPS)
+        variables = {**variables, "PYTHONPATH": str(folder)}
     with log.open("ab") as file:
         process = subprocess.Popen(
             [script],
@@ -59,8 +72,10 @@ def run(script: Path, log: Path, variables: dict[str, str], kill: float | None) 
             env={**os.environ, **variables},
             start_new_session=True,
         )
-        if kill is not None:
-            time.sleep(kill)
+        if kill:
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                sys.exit(f"sbatch: error: ended before it was killed, see {log}")
             os.killpg(process.pid, signal.SIGKILL)
         return process.wait()
 
@@ -82,17 +97,17 @@ def main() -> None:
     copy.write_bytes(script.read_bytes())
     copy.chmod(0o700)
     statuses = {}
-    wanted, _, seconds = os.environ.get("SBATCH_KILL", "").partition(" ")
+    wanted = os.environ.get("SBATCH_KILL")
     for number in elements(options["array"]) if "array" in options else [None]:
         log = options["output"].replace("%A", str(job)).replace("%j", str(job))
         log = log.replace("%a", str(number)).replace("%%", "%")
         variables = {"SLURM_JOB_ID": str(job), "SLURM_CPUS_PER_TASK": options["cpus-per-task"]}
         if number is not None:
             variables |= {"SLURM_ARRAY_TASK_ID": str(number)}
-        kill = float(seconds) if wanted == str(number) and number is not None else None
+        kill = wanted == str(number)
         tries = [run(copy, Path(log), variables, kill)]
-        if kill is not None and "requeue" in options:
-            tries.append(run(copy, Path(log), variables, None))
+        if kill and "requeue" in options:
+            tries.append(run(copy, Path(log), variables, False))
         statuses[str(number)] = tries
     with past.open("a") as file:
         file.write(json.dumps({"script": script.name, "options": options, "ran": statuses}) + "\n")

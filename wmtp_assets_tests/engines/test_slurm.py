@@ -26,6 +26,7 @@ from wmtp_assets.cli import main
 from wmtp_assets.corpora import build
 from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.engines.engine import EngineError
+from wmtp_assets.storage import disk
 from wmtp_assets.storage.preflight import EXECUTED
 from wmtp_assets_tests.artifacts.editions import planted, small
 from wmtp_assets_tests.orchestration import tiny
@@ -51,7 +52,8 @@ def world(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in made.environment(SBATCH_STANDIN=str(tmp_path / "slurm")).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.delenv("WMTP_ENGINE", raising=False)
+    for name in ("WMTP_ENGINE", "PYTHONPATH"):
+        monkeypatch.delenv(name, raising=False)
     return made
 
 
@@ -94,7 +96,7 @@ def test_an_array_job_does_the_parts_and_a_second_job_joins_them(
     for one in ("array.sbatch", "join.sbatch", "submit.sh"):
         assert subprocess.run(["sh", "-n", folder / one], check=False).returncode == 0
 
-    monkeypatch.setenv("SBATCH_KILL", "1 0.25")  # a node fails while the second element runs
+    monkeypatch.setenv("SBATCH_KILL", "1")  # a node fails while the second element runs
     done = subprocess.run(
         ["sh", folder / "submit.sh", "--partition=short"],
         capture_output=True,
@@ -110,6 +112,7 @@ def test_an_array_job_does_the_parts_and_a_second_job_joins_them(
     assert join["ran"] == {"None": [0]}, log
     assert f"made {VERDICTS}" in log
     assert len(list(folder.glob("*.json"))) == 2
+    assert len(list(folder.glob(f"{disk.TEMPORARY}*"))) == 1  # of the one that was killed
     # The same bytes as the local run's, since what was measured is kept by contents.
     assert columns(world.project) == columns(project)
 
