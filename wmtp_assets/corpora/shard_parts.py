@@ -28,6 +28,7 @@ from wmtp_assets.corpora.formatting import FACTS, Formatted, format_problems
 from wmtp_assets.corpora.units import Filling, units, weight
 from wmtp_assets.engines.conditions import Conditions, installation, require
 from wmtp_assets.engines.engine import EngineError, Function, Result, Task, Worker
+from wmtp_assets.engines.forms import Form, Number, Sha256, gives
 from wmtp_assets.engines.whole import folder_of
 from wmtp_assets.generations import Contract
 from wmtp_assets.storage import disk
@@ -44,6 +45,20 @@ def conditions() -> Conditions:
     return {**installation(), **{name: metadata.version(name) for name in libraries}}
 
 
+class FormattedShards(Form):
+    """What `format_shards` gives beside its two files: their common name, the SHA-256 and the size
+    of each, whether rows have classes, and counts."""
+
+    name: Sha256
+    lines: Sha256
+    arrays: Sha256
+    classed: bool
+    funnel: dict[str, int]
+    problems: Number
+    files: dict[str, Number]
+
+
+@gives(FormattedShards)
 def format_shards(task: Task, worker: Worker) -> Result:
     """Formats the rows of a task's shards into two files in its folder.
 

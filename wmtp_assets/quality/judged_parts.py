@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.engines.conditions import Conditions, installation, require
 from wmtp_assets.engines.engine import Function, Result, Task, Worker
+from wmtp_assets.engines.forms import Form, Number, Run, gives
 from wmtp_assets.engines.parts import divided, rows_of, runs_of
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.judge import Judge, named_python2, version_of
@@ -41,6 +43,17 @@ def conditions() -> Conditions:
     }
 
 
+class JudgedRows(Form):
+    """What `judge_rows` gives: as `labels.Executed`, by row."""
+
+    judged: list[tuple[Number, Verdict, str, Annotated[float, Field(ge=0)], Number, Number, str]]
+    parses: list[Run]
+    does_not_parse: list[Run]
+    same: list[tuple[Number, Number]]
+    several: list[Number]
+
+
+@gives(JudgedRows)
 def judge_rows(task: Task, worker: Worker) -> Result:
     """Executes the rows of a task; of uncertain ones, unless it settles, there is no verdict.
 

@@ -6,15 +6,17 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from wmtp_assets.engines.engine import EngineError, chosen_engine, counted
 from wmtp_assets.engines.finished import Finished
+from wmtp_assets.engines.forms import has_form
 from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.storage.digests import cores
-from wmtp_assets_tests.engines.work import doubled, refuses
+from wmtp_assets_tests.engines.work import doubled, fails, refuses
 
 TASKS = [{"number": number} for number in range(5)]
 
@@ -102,3 +104,36 @@ def test_a_damaged_result_is_none(tmp_path: Path, damage: bytes | None) -> None:
     assert finished.get(doubled, task) is None
     finished.put(doubled, task, {"twice": 2})
     assert finished.get(doubled, task) == {"twice": 2}
+
+
+def test_the_result_of_another_task_is_none(tmp_path: Path) -> None:
+    finished, task, other = Finished(tmp_path), {"number": 1}, {"number": 2}
+    finished.put(doubled, other, {"twice": 4})
+    finished.path(doubled, task).write_bytes(finished.path(doubled, other).read_bytes())
+    assert finished.get(doubled, other) == {"twice": 4}
+    assert finished.get(doubled, task) is None
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{"twice": "2"}, {"twice": None}, {"twice": True}, {"twice": 2.0}, {"thrice": 3}, [], None],
+    ids=repr,
+)
+def test_a_whole_result_of_another_form_is_none(
+    tmp_path: Path, form: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished, task = Finished(tmp_path), {"number": 1}
+    with pytest.raises(TypeError, match="doubled: a result that is not of the form"):
+        finished.put(doubled, task, form)
+    with monkeypatch.context() as patch:  # written by another version, which had another form
+        patch.setattr("wmtp_assets.engines.finished.has_form", lambda function, result: True)
+        finished.put(doubled, task, form)
+    assert finished.path(doubled, task).is_file()
+    assert finished.get(doubled, task) is None
+    finished.put(doubled, task, {"twice": 2})
+    assert finished.get(doubled, task) == {"twice": 2}
+
+
+def test_a_function_states_the_form_of_its_results() -> None:
+    with pytest.raises(TypeError, match="fails: no form is stated"):
+        has_form(fails, {})

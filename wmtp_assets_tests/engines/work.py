@@ -5,11 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from wmtp_assets.engines.engine import EngineError, Result, Task, Worker
+from pydantic import Field
+
+from wmtp_assets.engines.engine import EngineError, Function, Result, Task, Worker
+from wmtp_assets.engines.forms import Form, gives, has_form
 
 
+class Doubled(Form):
+    """What `doubled` gives, or some of it."""
+
+    twice: int = 0
+    process: int = 0
+    cores: int = 0
+    files: dict[str, int] = Field(default_factory=dict)
+
+
+@gives(Doubled)
 def doubled(task: Task, worker: Worker) -> Result:
     """Twice the number, and who worked it out. A task takes as long as it is told to, and one
     that is to meet another until two are at work at once."""
@@ -23,6 +37,7 @@ def doubled(task: Task, worker: Worker) -> Result:
     return {"twice": 2 * task["number"], "process": os.getpid(), "cores": worker.cores}
 
 
+@gives(Doubled)
 def refuses(task: Task, worker: Worker) -> Result:
     """An error that a person must act on."""
     raise EngineError("No", expected="yes", found=task["number"], where="here", hint="ask again.")
@@ -42,3 +57,15 @@ def dies(task: Task, worker: Worker) -> Result:
     if tries < task["deaths"]:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"twice": 2 * task["number"], "tries": tries + 1}
+
+
+def require_form(function: Function, results: Sequence[Result]) -> None:
+    """These results have the function's form; without one of their keys, with another one, or with
+    another sort of value they have not."""
+    for result in results:
+        assert has_form(function, result)
+        assert not has_form(function, {**result, "more": 1})
+        for name in result:
+            assert not has_form(function, {one: result[one] for one in result if one != name})
+            for value in (None, 1.5, [[1, "x"]], {"x": [1]}):
+                assert not has_form(function, {**result, name: value}), name

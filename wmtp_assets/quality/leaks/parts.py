@@ -13,6 +13,7 @@ import numpy as np
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.engines.conditions import installation, require
 from wmtp_assets.engines.engine import Function, Result, Task, Worker
+from wmtp_assets.engines.forms import Form, Number, gives
 from wmtp_assets.engines.parts import divided, rows_of, runs_of
 from wmtp_assets.quality.leaks.deciding import How, Match
 from wmtp_assets.quality.leaks.references import Source
@@ -23,6 +24,14 @@ LEAST_ROWS: Final = 20_000
 """Of a part: each indexes all references anew, which takes seconds."""
 
 
+class FoundLeaks(Form):
+    """What `search_rows` gives: the fields of each `search.Leak`, those of its match at the end."""
+
+    leaks: list[tuple[Number, str, str, Number, str, str, How, float, str, str]]
+    not_parsed: list[str]
+
+
+@gives(FoundLeaks)
 def search_rows(task: Task, worker: Worker) -> Result:
     """Searches the rows of a task.
 
