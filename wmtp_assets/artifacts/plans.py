@@ -1,11 +1,17 @@
-"""Where a storage has the plans of work that is done in parts elsewhere."""
+"""Where a storage has the plans of work that is done in parts elsewhere, and who works there.
+
+Whoever writes the plans of an artifact holds `planning`, and whoever works on a part shares
+`working`: what is removed of them is removed while nobody has either.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from wmtp_assets.artifacts.make.task import Task
+from wmtp_assets.engines.engine import EngineError
 from wmtp_assets.engines.whole import DIGITS, Plan, Whole
+from wmtp_assets.storage.bounds import checked_name
 from wmtp_assets.storage.preflight import PARTS
 
 
@@ -18,3 +24,33 @@ def plans_of(task: Task) -> Path:
 def plan_of(task: Task, whole: Whole) -> Plan:
     """The plan of an artifact's work, if there is one. Raises EngineError."""
     return Plan(plans_of(task), whole)
+
+
+def planning(root: Path, name: str) -> Path:
+    """The lock for writing and removing the plans of an artifact."""
+    return root / ".locks" / PARTS / f"{checked_name(name)}.lock"
+
+
+def working(root: Path, name: str) -> Path:
+    """The lock that those share who work on parts of an artifact."""
+    return planning(root, name).with_suffix(".working")
+
+
+def origin_of(folder: Path) -> tuple[Path, str]:
+    """The storage and the artifact that a plan's folder is of, by its path. Raises EngineError."""
+    *above, _, _ = folder.parts if len(folder.parts) > 2 else ("", "", "")
+    if PARTS in above:
+        at = len(above) - 1 - above[::-1].index(PARTS)
+        if name := "/".join(above[at + 1 :]):
+            return Path(*above[:at]), name
+    raise EngineError(
+        "This list of tasks is not where `wmtp slurm` wrote it",
+        expected=f"a folder below {PARTS}/ of a storage",
+        found=folder,
+        hint="`wmtp slurm ASSET` writes a list, and says where.",
+    )
+
+
+def written_anew(name: str) -> str:
+    """The hint where a plan is not, or not any more, one to go on with."""
+    return f"`wmtp slurm {name}` writes an array job of what is there now."

@@ -18,12 +18,15 @@ from typing import Final
 from wmtp_assets.artifacts.divided import division_of
 from wmtp_assets.artifacts.make.task import Divided, Log, Task
 from wmtp_assets.artifacts.making import load_inputs, recipe_of
-from wmtp_assets.artifacts.plans import plan_of
+from wmtp_assets.artifacts.plans import plan_of, planning, plans_of
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.settings import Settings
+from wmtp_assets.artifacts.types import Fetched, Handle
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.engines.engine import SETTING, EngineError
+from wmtp_assets.engines.whole import folder_of
 from wmtp_assets.execution.judge import PYTHON_2_SETTING
+from wmtp_assets.storage import locks
 from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.disk import make_folders
 
@@ -60,22 +63,29 @@ def write_submission(
     recipe = recipe_of(project, artifact, handles)
     task = Task(project, artifact, handles, nowhere, log, recipe=recipe.digest)
     whole = divided.whole(task)
-    plan = plan_of(task, whole)
-    log_pattern(plan.folder, "")  # before anything is written
-    tasks = plan.write(parts or plan.parts or PARTS)
-    missing = plan.missing(tasks)
-    make_folders(plan.folder / "logs")
+    log_pattern(folder_of(plans_of(task), whole), "")  # before anything is written
     variables = {**settings.environment(), SETTING: "local"}
     variables |= {one: os.environ[one] for one in _KEPT if os.environ.get(one)}
-    scripts = {
-        "array.sbatch": _array(name, plan.folder, missing, len(tasks), variables),
-        "join.sbatch": _join(name, plan.folder, variables),
-        "submit.sh": _submit(plan.folder),
-    }
-    for file, text in scripts.items():
-        write_bytes(plan.folder / file, text.encode())
+    with locks.exclusive(planning(project.store.root, name), log.info):
+        plan = plan_of(task, whole)
+        tasks = plan.write(parts or plan.parts or PARTS, _fetched_anew(name, handles))
+        missing = plan.missing(tasks)
+        make_folders(plan.folder / "logs")
+        scripts = {
+            "array.sbatch": _array(name, plan.folder, missing, len(tasks), variables),
+            "join.sbatch": _join(name, plan.folder, variables),
+            "submit.sh": _submit(plan.folder),
+        }
+        for file, text in scripts.items():
+            write_bytes(plan.folder / file, text.encode())
     made = recipe.made(project.store, name) is not None
     return Submission(name, plan.folder, len(tasks), len(missing), made)
+
+
+def _fetched_anew(name: str, handles: Mapping[str, Handle]) -> str:
+    """The hint where upstream's files are not those of the listing that stands for them."""
+    raw = " ".join(one.name for one in handles.values() if isinstance(one, Fetched))
+    return f"`wmtp materialize {raw} --force` fetches them; then `wmtp slurm {name}` again."
 
 
 def _divisible(project: Project, name: str) -> tuple[Artifact, Divided]:

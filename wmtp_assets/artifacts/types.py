@@ -106,6 +106,10 @@ class Fetched(Handle):
         """Where every fetched file lies, by its path in the repository."""
         return {path: self.upstream / path for path in self.files()}
 
+    def digests(self) -> dict[Path, str]:
+        """The SHA-256 of every fetched file as it arrived, by where it lies."""
+        return {self.upstream / path: str(one["sha256"]) for path, one in self.files().items()}
+
     def lost(self) -> dict[str, str]:
         """By path: what is found in place of a fetched file. Opens none: a pipe would never end."""
         wrong = {}

@@ -4,6 +4,7 @@ parts of what is made."""
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from wmtp_assets.artifacts import Project
@@ -11,14 +12,16 @@ from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.conversion import weights_of
 from wmtp_assets.artifacts.kinds import kind_of
+from wmtp_assets.artifacts.plans import planning, working
 from wmtp_assets.artifacts.recipes import Recipe, stored_inputs
 from wmtp_assets.artifacts.released_weights import release
 from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
-from wmtp_assets.catalog.artifacts import model_artifact
+from wmtp_assets.catalog.artifacts import Artifact, model_artifact
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
 from wmtp_assets.storage import claims, locks
+from wmtp_assets.storage.garbage import Guarded
 from wmtp_assets.storage.preflight import PARTS
 
 
@@ -64,16 +67,31 @@ def _emptied(path: Path) -> bool:
     return path.suffix == JOURNAL and not path.with_suffix(BYTES).exists()
 
 
-def joined_parts(project: Project) -> list[Path]:
-    """What others left of work in parts, of artifacts that are made: nobody looks at it again."""
-    found: list[Path] = []
-    for artifact in project.artifacts.values():
-        folder = project.store.root / PARTS / artifact.name
-        if kind_of(artifact).divided is not None and folder.is_dir():
-            recipe = Recipe.of(artifact, stored_inputs(project, artifact))
-            if recipe.made(project.store, artifact.name) is not None:
-                found += [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return found
+def joined_parts(project: Project) -> list[Guarded]:
+    """What others left of work in parts, of artifacts that are made: nobody looks at it again who
+    does not work on it now, joins it, or divides it."""
+    store = project.store
+    return [
+        Guarded(
+            f"{PARTS}/{name}",
+            {
+                store.versions.lock(name): f"{name} is being made",
+                planning(store.root, name): "an array job is being written",
+                working(store.root, name): "parts are being worked on",
+            },
+            partial(_joined, project, artifact),
+        )
+        for name, artifact in project.artifacts.items()
+        if kind_of(artifact).divided is not None and (store.root / PARTS / name).is_dir()
+    ]
+
+
+def _joined(project: Project, artifact: Artifact) -> list[Path]:
+    recipe = Recipe.of(artifact, stored_inputs(project, artifact))
+    if recipe.made(project.store, artifact.name) is None:
+        return []
+    folder = project.store.root / PARTS / artifact.name
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def release_weights(project: Project, dry_run: bool) -> list[Path]:

@@ -12,8 +12,8 @@ import io
 import mmap
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +28,7 @@ from wmtp_assets.corpora.formatting import FACTS, Formatted, format_problems
 from wmtp_assets.corpora.units import Filling, units, weight
 from wmtp_assets.engines.conditions import Conditions, installation, require
 from wmtp_assets.engines.engine import EngineError, Function, Result, Task, Worker
-from wmtp_assets.engines.forms import Form, Number, Sha256, gives
+from wmtp_assets.engines.forms import NUMBER, SHA256, Named, gives
 from wmtp_assets.engines.whole import folder_of
 from wmtp_assets.generations import Contract
 from wmtp_assets.storage import disk
@@ -45,20 +45,17 @@ def conditions() -> Conditions:
     return {**installation(), **{name: metadata.version(name) for name in libraries}}
 
 
-class FormattedShards(Form):
-    """What `format_shards` gives beside its two files: their common name, the SHA-256 and the size
-    of each, whether rows have classes, and counts."""
-
-    name: Sha256
-    lines: Sha256
-    arrays: Sha256
-    classed: bool
-    funnel: dict[str, int]
-    problems: Number
-    files: dict[str, Number]
-
-
-@gives(FormattedShards)
+@gives(
+    {  # beside its two files: their common name, the SHA-256 and the size of each, and counts
+        "name": SHA256,
+        "lines": SHA256,
+        "arrays": SHA256,
+        "classed": bool,
+        "funnel": Named(int),
+        "problems": NUMBER,
+        "files": Named(NUMBER),
+    }
+)
 def format_shards(task: Task, worker: Worker) -> Result:
     """Formats the rows of a task's shards into two files in its folder.
 
@@ -116,6 +113,8 @@ class ShardsToFormat:
     tokenizer: Path
     max_tokens: int
     function: Function = format_shards
+    fetched: Mapping[Path, str] = field(default_factory=dict)
+    """As of `Whole`: the shards."""
 
     def identity(self) -> Task:
         """As of `Whole`."""

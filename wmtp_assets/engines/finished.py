@@ -58,13 +58,13 @@ class Finished:
     def put(self, function: Function, task: Task, result: Result) -> None:
         """Adds the result of a task, unless it is there. Raises StorageError; TypeError where it
         has not the form that its function states."""
-        if not has_form(function, result):
+        digest = _digest_of(_name_of(function, task), result)
+        stated = {"sha256": digest, "result": result}
+        text = json.dumps(stated, separators=(",", ":"), allow_nan=False)
+        if not has_form(function, json.loads(text)["result"]):
             raise TypeError(f"{function.__name__}: a result that is not of the form that it states")
         if self.get(function, task) is None:
             disk.make_folders(self.folder)
-            digest = _digest_of(_name_of(function, task), result)
-            stated = {"sha256": digest, "result": result}
-            text = json.dumps(stated, separators=(",", ":"), allow_nan=False)
             write_bytes(self.path(function, task), text.encode("ascii"))
 
 

@@ -2,37 +2,52 @@
 
 What lies in a folder of results was written by another process, perhaps by another version of the
 function. Only what has the stated form is taken as a result.
+
+A form is written as what it stands for: `{"rows": [(NUMBER, str)], "all": bool}` is an object of
+these keys and no others, whose "rows" is a list of any length, of lists of two. A type is that very
+type, a frozenset one of these texts, and `Named(form)` an object of any keys.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
-from typing import Annotated, Final
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from dataclasses import dataclass
+from typing import Any, Final
 
 from wmtp_assets.engines.engine import Function, Result
 
-Number = Annotated[int, Field(ge=0, lt=1 << 63)]
+_FORMS: Final = "result_forms"
+
+
+@dataclass(frozen=True)
+class Named:
+    """An object whose values are all of a form."""
+
+    form: Any
+
+
+@dataclass(frozen=True)
+class Where:
+    """A value of one of these types for which `holds` is true."""
+
+    kinds: tuple[type, ...]
+    holds: Callable[[Any], bool]
+
+
+NUMBER: Final = Where((int,), lambda value: 0 <= value < 1 << 63)
 """Of a row, or how many of something."""
-Run = tuple[Number, Number]
+MEASURE: Final = Where((int, float), lambda value: 0 <= value < float("inf"))
+RUN: Final = (NUMBER, NUMBER)
 """As of `parts.Runs`."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-_FORM: Final = "result_form"
+SHA256: Final = Where((str,), lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None)
 
 
-class Form(BaseModel):
-    """The keys of a result, and what their values are as JSON: these alone, nothing converted."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def gives(form: type[Form]) -> Callable[[Function], Function]:
-    """States the form of a function's results."""
+def gives(*forms: Any) -> Callable[[Function], Function]:
+    """States the form of a function's results, or the forms of which each result has one."""
 
     def decorated(function: Function) -> Function:
-        setattr(function, _FORM, form)
+        setattr(function, _FORMS, forms)
         return function
 
     return decorated
@@ -40,12 +55,30 @@ def gives(form: type[Form]) -> Callable[[Function], Function]:
 
 def has_form(function: Function, result: Result) -> bool:
     """Whether a result has its function's form. Raises TypeError where that is not stated."""
-    form = getattr(function, _FORM, None)
-    if not (isinstance(form, type) and issubclass(form, Form)):
+    forms = getattr(function, _FORMS, ())
+    if not forms:
         raise TypeError(f"{function.__name__}: no form is stated with `gives`")
-    try:
-        # As JSON, which knows no tuples: a list of so many values is one.
-        form.model_validate_json(json.dumps(result))
-    except ValidationError:
-        return False
-    return True
+    return any(fits(result, form) for form in forms)
+
+
+def fits(value: Any, form: Any) -> bool:
+    """Whether a value, as JSON has it, is of a form."""
+    match form:
+        case dict():
+            same = type(value) is dict and value.keys() == form.keys()
+            return same and all(fits(value[name], one) for name, one in form.items())
+        case list():
+            (one,) = form
+            return type(value) is list and all(fits(each, one) for each in value)
+        case tuple():
+            same = type(value) is list and len(value) == len(form)
+            return same and all(fits(each, one) for each, one in zip(value, form, strict=True))
+        case Named(form=one):
+            return type(value) is dict and all(fits(each, one) for each in value.values())
+        case Where(kinds=kinds, holds=holds):
+            return type(value) in kinds and holds(value)
+        case frozenset():
+            return type(value) is str and value in form
+        case type():
+            return type(value) is form
+    raise TypeError(f"no form: {form!r}")

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from wmtp_assets.engines.engine import Engine, EngineError, Function, Result, Task, counted, nobody
 from wmtp_assets.engines.finished import Finished
+from wmtp_assets.engines.inputs import record, watching
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.digests import digest_of
 
 LIST: Final = "tasks.jsonl"
+_AGAIN: Final = "have it written anew by `wmtp slurm`."
 DIGITS: Final = 16
 """Of a digest, in the name of a folder."""
 
@@ -32,6 +34,12 @@ class Whole(Protocol):
     @property
     def function(self) -> Function:
         """What gives a task's result."""
+        ...
+
+    @property
+    def fetched(self) -> Mapping[Path, str]:
+        """The files that tasks read and that may be replaced under their names (`inputs`), by
+        SHA-256."""
         ...
 
     def identity(self) -> Task:
@@ -73,10 +81,11 @@ class Plan:
             for line in file:
                 yield read_line(line, self.list, self._whole.function)[0]
 
-    def write(self, parts: int) -> list[Task]:
+    def write(self, parts: int, again: str = _AGAIN) -> list[Task]:
         """Divides the whole into at most `parts` parts, if it is not divided yet; its tasks.
 
-        Raises EngineError where it is divided into another number of parts, or as of `require`.
+        Raises EngineError where it is divided into another number of parts, as of `require`, and
+        where what it reads is not there as it was fetched: `again` is what helps then.
         """
         tasks = self._whole.tasks(parts)
         while len(tasks) != parts:  # until that many parts are possible: others divide again
@@ -91,8 +100,9 @@ class Plan:
                 hint="leave --parts out to go on with those; to divide it anew, end its jobs and "
                 f"`rm -r {shlex.quote(str(self.folder))}`.",
             )
+        disk.make_folders(self.folder)
+        record(self.folder, self._whole.fetched, again)
         if not self.parts:
-            disk.make_folders(self.folder)
             lines = (line_of(self._whole.function, task) for task in tasks)
             write_bytes(self.list, b"".join(lines))
             self.parts = len(tasks)
@@ -110,7 +120,10 @@ class Plan:
         for line, task in zip_longest(self._lines(), tasks):
             if line is None or task is None:
                 raise _other_list(self.list)
-            for name, wanted in line.get("conditions", {}).items():
+            conditions = line.get("conditions")
+            if not isinstance(conditions, dict):
+                raise _other_list(self.list)
+            for name, wanted in conditions.items():
                 if (found := task["conditions"].get(name)) != wanted:
                     raise EngineError(
                         f"Parts of this work were begun elsewhere, where {name} differs",
@@ -172,11 +185,16 @@ def results_of(
     at: Callable[[int], None] = nobody,
 ) -> Iterator[Result]:
     """The results of all parts, in order: those that are finished, and what the engine gives for
-    the others. Raises EngineError, and what the function of the whole raises."""
+    the others.
+
+    Raises EngineError, at the end also where files that are read were replaced meanwhile; and what
+    the function of the whole raises.
+    """
     tasks = whole.tasks(plan.parts or engine.parts)
     if plan.parts:
         plan.require(tasks)
-    return counted(_Resuming(engine, plan.finished), whole.function, tasks, whole.size, at)
+    resuming = _Resuming(engine, plan.finished)
+    return watching(whole.fetched, counted(resuming, whole.function, tasks, whole.size, at))
 
 
 class _Resuming:

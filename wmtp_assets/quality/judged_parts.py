@@ -7,21 +7,20 @@ a part: their rows make up one last part, which is executed when all others have
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.engines.conditions import Conditions, installation, require
 from wmtp_assets.engines.engine import Function, Result, Task, Worker
-from wmtp_assets.engines.forms import Form, Number, Run, gives
+from wmtp_assets.engines.forms import MEASURE, NUMBER, RUN, gives
 from wmtp_assets.engines.parts import divided, rows_of, runs_of
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.judge import Judge, named_python2, version_of
@@ -43,17 +42,15 @@ def conditions() -> Conditions:
     }
 
 
-class JudgedRows(Form):
-    """What `judge_rows` gives: as `labels.Executed`, by row."""
-
-    judged: list[tuple[Number, Verdict, str, Annotated[float, Field(ge=0)], Number, Number, str]]
-    parses: list[Run]
-    does_not_parse: list[Run]
-    same: list[tuple[Number, Number]]
-    several: list[Number]
-
-
-@gives(JudgedRows)
+@gives(
+    {  # as `labels.Executed`
+        "judged": [(NUMBER, frozenset(Verdict), str, MEASURE, NUMBER, NUMBER, str)],
+        "parses": [RUN],
+        "does_not_parse": [RUN],
+        "same": [(NUMBER, NUMBER)],
+        "several": [NUMBER],
+    }
+)
 def judge_rows(task: Task, worker: Worker) -> Result:
     """Executes the rows of a task; of uncertain ones, unless it settles, there is no verdict.
 
@@ -146,6 +143,8 @@ class RowsToExecute:
     known: Path
     least: int = LEAST_ROWS
     function: Function = judge_rows
+    fetched: Mapping[Path, str] = field(default_factory=dict)
+    """As of `Whole`: upstream's shards."""
 
     def identity(self) -> Task:
         """As of `Whole`."""

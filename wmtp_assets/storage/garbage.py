@@ -8,13 +8,15 @@ the last good copy).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from wmtp_assets.storage import aside, atomic, bounds, disk, locks
 from wmtp_assets.storage.errors import StorageError, storage_errors
+from wmtp_assets.storage.preflight import PARTS
 from wmtp_assets.storage.publications import Publication
 from wmtp_assets.storage.publishing import Published
 from wmtp_assets.storage.receipts import Receipt
@@ -47,14 +49,31 @@ class Collection:
         return sum(removal.size for removal in self.removed)
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """Files that may go while nobody holds or shares any of some locks, which are given with what
+    it means that somebody does. `files` is asked for them under those locks; `name` is of what they
+    belong to."""
+
+    name: str
+    locks: Mapping[Path, str]
+    files: Callable[[], Iterable[Path]]
+
+
 def collect(
-    published: Published, *, keep: int, dry_run: bool, also: Iterable[Path] = ()
+    published: Published,
+    *,
+    keep: int,
+    dry_run: bool,
+    also: Iterable[Path] = (),
+    guarded: Iterable[Guarded] = (),
 ) -> Collection:
     """Removes leftovers, and all but the last `keep` publications and versions (at least 1).
 
     `also` are files below the root that the caller knows to be unneeded (orphaned partial
-    downloads, raw files whose conversion is verified). With `dry_run` nothing is removed. Raises
-    `StorageError` when the disk refuses or a path in `also` is outside the storage.
+    downloads, raw files whose conversion is verified), `guarded` those that are unless somebody is
+    at work on them. With `dry_run` nothing is removed. Raises `StorageError` when the disk refuses
+    or one of these paths is outside the storage.
     """
     if keep < 1:
         raise StorageError(
@@ -71,6 +90,8 @@ def collect(
             bounds.require_inside(published.root, path)
             if path.is_file():
                 sweep.remove(path, "not needed any more")
+        for files in guarded:
+            sweep.guarded(files)
         for name in _homes(published.folder):
             sweep.publications(name)
         for artifact in _homes(published.versions.folder):
@@ -96,6 +117,23 @@ class _Sweep:
         self._referenced: set[Path] = set()
         self._blind = False
         self._claims = [lock]
+
+    def guarded(self, files: Guarded) -> None:
+        """Files that nobody is at work on."""
+        with ExitStack() as held:
+            claims = []
+            for lock, meaning in files.locks.items():
+                claim = held.enter_context(locks.exclusive_now(lock))
+                if claim is None:
+                    self.done.held[files.name] = meaning
+                    return
+                claims.append(claim)
+            self._claims[1:] = claims
+            for path in files.files():
+                bounds.require_inside(self._published.root, path)
+                if path.is_file():
+                    self.remove(path, "not needed any more")
+        self._claims[1:] = []
 
     def publications(self, name: str) -> None:
         """Leftovers and old publications of one set; notes which versions it still needs."""
@@ -186,12 +224,12 @@ def _homes(folder: Path) -> Iterator[str]:
 
 
 def _temporaries(root: Path) -> Iterator[Path]:
-    """Temporary files of single documents: in the root, and beside what was fetched.
+    """Temporary files of single documents: in the root, beside what was fetched, and of parts.
 
     The root may be a folder that others use too: what they named `.tmp-` in another way stays.
     """
     found = [*root.glob(f"{disk.TEMPORARY}*")]
-    for folder in ("upstream", ".locks"):
+    for folder in ("upstream", ".locks", PARTS):
         found += (root / folder).rglob(f"{disk.TEMPORARY}*")
     yield from (path for path in found if disk.is_temporary(path.name))
 

@@ -128,6 +128,15 @@ class Store:
 
     # All of it.
 
-    def gc(self, *, keep: int = 2, dry_run: bool = False, also: Iterable[Path] = ()) -> Collection:
+    def gc(
+        self,
+        *,
+        keep: int = 2,
+        dry_run: bool = False,
+        also: Iterable[Path] = (),
+        guarded: Iterable[garbage.Guarded] = (),
+    ) -> Collection:
         """Removes leftovers and versions beyond the last `keep`; see `garbage.collect`."""
-        return garbage.collect(self.published, keep=keep, dry_run=dry_run, also=also)
+        return garbage.collect(
+            self.published, keep=keep, dry_run=dry_run, also=also, guarded=guarded
+        )

@@ -13,7 +13,7 @@ import yaml
 
 from wmtp_assets.engines.engine import EngineError, chosen_engine, counted
 from wmtp_assets.engines.finished import Finished
-from wmtp_assets.engines.forms import has_form
+from wmtp_assets.engines.forms import MEASURE, NUMBER, SHA256, Named, fits, has_form
 from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.storage.digests import cores
 from wmtp_assets_tests.engines.work import doubled, fails, refuses
@@ -132,6 +132,39 @@ def test_a_whole_result_of_another_form_is_none(
     assert finished.get(doubled, task) is None
     finished.put(doubled, task, {"twice": 2})
     assert finished.get(doubled, task) == {"twice": 2}
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ([[1, "\ud800"], [2, "b"]], [(NUMBER, str)]),
+        ([], [(NUMBER, str)]),
+        ({"a": 1.5, "b": {}}, {"a": MEASURE, "b": Named(int)}),
+        ("x", frozenset({"x", "y"})),
+    ],
+)
+def test_what_has_a_form(value: Any, form: Any) -> None:
+    assert fits(value, form)
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [
+        ([[1]], [(NUMBER, str)]),
+        ([1, "a"], [(NUMBER, str)]),
+        ({}, [str]),
+        (-1, NUMBER),
+        (True, NUMBER),
+        (float("nan"), MEASURE),
+        (-0.5, MEASURE),
+        ("z", frozenset({"x", "y"})),
+        ({"a": 1, "b": 1}, {"a": int}),
+        ({"x": "1"}, Named(int)),
+        ("A" * 64, SHA256),
+    ],
+)
+def test_what_has_another_form(value: Any, form: Any) -> None:
+    assert not fits(value, form)
 
 
 def test_a_function_states_the_form_of_its_results() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ class Numbers:
     """Four numbers, each of which is doubled."""
 
     function: Function = doubled
+    fetched: Mapping[Path, str] = field(default_factory=dict)
 
     def identity(self) -> Task:
         return {"numbers": 4}

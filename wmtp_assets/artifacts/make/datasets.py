@@ -82,11 +82,13 @@ def can_be_divided(project: Project, artifact: Artifact) -> bool:
 def shards_to_format(task: Task) -> ShardsToFormat:
     """The shards of a split that can be divided."""
     artifact = task.artifact
+    raw = task.input(artifact.inputs[0], Fetched)
     return ShardsToFormat(
         root=plans_of(task),
         layout=str(artifact.settings["layout"]),
         contract=artifact.contract,
-        shards=list(task.input(artifact.inputs[0], Fetched).paths().values()),
+        shards=list(raw.paths().values()),
+        fetched=raw.digests(),
         tokenizer=task.input(artifact.inputs[1], Tokenizer).model,
         max_tokens=task.project.catalog.datasets[artifact.owner].max_tokens,
     )

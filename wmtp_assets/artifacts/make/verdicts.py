@@ -24,6 +24,7 @@ from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.corpora.runnable import DEFAULT_MEMORY, DEFAULT_SECONDS, LEAST_MEMORY, TIME_FACTOR
 from wmtp_assets.engines.engine import chosen_engine, nobody
+from wmtp_assets.engines.inputs import watching
 from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.engines.whole import Plan, results_of
 from wmtp_assets.execution.cache import VerdictCache
@@ -115,12 +116,14 @@ def rows_to_execute(task: Task) -> RowsToExecute:
     """The rows of an artifact, with their files and what was executed before."""
     artifact, project = task.artifact, task.project
     split = task.input(artifact.inputs[0], Split)
+    raw = task.input(artifact.inputs[1], Fetched)
     return RowsToExecute(
         rows=drawn_rows(Corpus(split.jsonl).row_index, *wanted_rows(artifact)),
         corpus=split.jsonl,
         layout=str(artifact.settings["layout"]),
         contract=artifact.contract,
-        shards=list(task.input(artifact.inputs[1], Fetched).paths().values()),
+        shards=list(raw.paths().values()),
+        fetched=raw.digests(),
         known=project.store.root / EXECUTED,
     )
 
@@ -134,7 +137,8 @@ def executed_rows(whole: RowsToExecute, plan: Plan, at: Callable[[int], None] = 
         found = joined(results_of(whole, plan, engine, at))
         if uncertain := found.uncertain():
             last = whole.only(uncertain)
-            found.add(joined(engine.map(last.function, last.tasks(1))))
+            results = engine.map(last.function, last.tasks(1))
+            found.add(joined(watching(whole.fetched, results)))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.engines.conditions import installation, require
 from wmtp_assets.engines.engine import Function, Result, Task, Worker
-from wmtp_assets.engines.forms import Form, Number, gives
+from wmtp_assets.engines.forms import MEASURE, NUMBER, gives
 from wmtp_assets.engines.parts import divided, rows_of, runs_of
 from wmtp_assets.quality.leaks.deciding import How, Match
 from wmtp_assets.quality.leaks.references import Source
@@ -24,14 +24,12 @@ LEAST_ROWS: Final = 20_000
 """Of a part: each indexes all references anew, which takes seconds."""
 
 
-class FoundLeaks(Form):
-    """What `search_rows` gives: the fields of each `search.Leak`, those of its match at the end."""
-
-    leaks: list[tuple[Number, str, str, Number, str, str, How, float, str, str]]
-    not_parsed: list[str]
-
-
-@gives(FoundLeaks)
+@gives(
+    {  # the fields of each `search.Leak`, those of its match at the end
+        "leaks": [(NUMBER, str, str, NUMBER, str, str, frozenset(How), MEASURE, str, str)],
+        "not_parsed": [str],
+    }
+)
 def search_rows(task: Task, worker: Worker) -> Result:
     """Searches the rows of a task.
 
@@ -60,6 +58,11 @@ class RowsToSearch:
     """Dataset, split, JSONL, and whether its outputs are looked for as whole programs only."""
     least: int = LEAST_ROWS
     function: Function = search_rows
+
+    @property
+    def fetched(self) -> Mapping[Path, str]:
+        """As of `Whole`: none, for splits are versions."""
+        return {}
 
     def identity(self) -> Task:
         """As of `Whole`."""
