@@ -20,6 +20,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.divided import main as work_on_part
 from wmtp_assets.artifacts.kinds import KINDS
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
+from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.catalog.artifacts import Kind
 from wmtp_assets.catalog.schema import Execution, Quality
 from wmtp_assets.cli import main
@@ -111,7 +112,7 @@ def test_an_array_job_does_the_parts_and_a_second_job_joins_them(
     log = (folder / "logs/join_2.log").read_text()
     assert join["ran"] == {"None": [0]}, log
     assert f"made {VERDICTS}" in log
-    assert len(list(folder.glob("*.json"))) == 2
+    assert len(list(folder.glob("*[0-9a-f].json"))) == 2
     assert len(list(folder.glob(f"{disk.TEMPORARY}*"))) == 1  # of the one that was killed
     # The same bytes as the local run's, since what was measured is kept by contents.
     assert columns(world.project) == columns(project)
@@ -145,6 +146,20 @@ def test_rows_are_made_shard_by_shard(
     assert main(["slurm", name, "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["parts"] == told["missing"] == 2
+    raw = fetched(world.project.store, world.project.artifacts[name].inputs[0])
+    shard = next(iter(raw.paths().values()))
+    other = shard.with_name("other")
+    other.write_bytes(shard.read_bytes()[:-1] + b"#")
+    other.replace(shard)  # as a fetch of another revision does that has not ended
+    assert work_on_part([f"{told['folder']}/tasks.jsonl", "0"]) == 2
+    said = capsys.readouterr().err
+    assert f"Where: {shard}." in said
+    (again,) = re.findall("`wmtp ([^`]*)`", said)
+    assert main(again.split()) == 2
+    commands = re.findall("`wmtp ([^`]*)`", capsys.readouterr().err)
+    assert commands == [f"materialize {raw.name} --force", f"slurm {name}"]
+    for command in commands:
+        assert main(command.split()) == 0
     for number in range(2):
         assert work_on_part([f"{told['folder']}/tasks.jsonl", str(number)]) == 0
     assert told["made"] is True
@@ -238,4 +253,4 @@ def test_a_node_without_a_sandbox_refuses_with_its_words(
     assert done.returncode == 2
     assert f"on {platform.node()}: " in done.stderr
     assert "andlock" in done.stderr
-    assert not list(folder.glob("*.json"))
+    assert not list(folder.glob("*[0-9a-f].json"))
