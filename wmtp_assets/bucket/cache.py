@@ -10,10 +10,12 @@ digest as if it came from the bucket, so nothing here is trusted, synced or lock
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -23,6 +25,7 @@ from pathlib import Path
 import blake3
 
 from wmtp_assets.bucket.access import BucketError
+from wmtp_assets.bucket.blocks import BLOCK
 from wmtp_assets.storage.errors import storage_errors
 
 FOLDER, LIMIT = "WMTP_CACHE", "WMTP_CACHE_BYTES"
@@ -38,19 +41,18 @@ class Cache:
     """The cache in `folder`, of `limit` bytes at most; by default what `WMTP_CACHE` and
     `WMTP_CACHE_BYTES` say, or 20 GB in `~/.cache/wmtp_assets`.
 
-    Raises BucketError where the limit is no number.
+    Raises BucketError where the limit is no number, and where nothing says where a cache may be.
     """
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        self.folder = folder or Path(os.environ.get(FOLDER) or Path(home, "wmtp_assets"))
+        self.folder = folder or _folder()
         self.limit = _limit() if limit is None else limit
         # Whoever writes looks now and then whether it is too much; the first time, soon.
         self._until_look = 0
 
     def block(self, digest: bytes) -> bytes | None:
         """The block of this BLAKE3 digest; None where it is not here, or is damaged."""
-        data = _used(self._block(digest))
+        data = _used(self._block(digest), BLOCK)
         return data if data is not None and blake3.blake3(data).digest() == digest else None
 
     def keep_block(self, digest: bytes, data: bytes | memoryview) -> None:
@@ -59,11 +61,11 @@ class Cache:
         with suppress(OSError):
             self._write(self._block(digest), [data])
 
-    def whole(self, sha256: str, pieces: Callable[[], Iterable[bytes]]) -> bytes:
-        """A short file; where it is not here or damaged, it is what `pieces` give, which have been
-        compared with their digests."""
+    def whole(self, sha256: str, size: int, pieces: Callable[[], Iterable[bytes]]) -> bytes:
+        """A short file of `size` bytes; where it is not here or damaged, it is what `pieces` give,
+        which have been compared with their digests."""
         path = self._file(sha256)
-        data = _used(path)
+        data = _used(path, size)
         if data is None or hashlib.sha256(data).hexdigest() != sha256:
             data = b"".join(pieces())
             with suppress(OSError):
@@ -75,18 +77,27 @@ class Cache:
         Raises StorageError where the disk refuses."""
         with storage_errors("Keeping what was read of a bucket", place):
             place.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
+            # Not every file system has links, and not every user may link to another's files.
+            with suppress(OSError):
                 os.link(self._file(sha256), place)
-                with place.open("rb") as file:
+                with open(_opened(place), "rb") as file:
                     if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
                         _touch(file.fileno())
                         return
-                place.unlink()
+            place.unlink(missing_ok=True)
             self._write(place, pieces())
-            kept = self._file(sha256)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.unlink(missing_ok=True)
-            os.link(place, kept)
+            with suppress(OSError):
+                self._keep(place, self._file(sha256))
+
+    def _keep(self, place: Path, kept: Path) -> None:
+        """Gives a file a second name, in place of whatever is there; others do the same."""
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = kept.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        os.link(place, temporary)
+        try:
+            temporary.replace(kept)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def opened(self) -> Path:
         """A new folder, for links to files that stay for as long as it does."""
@@ -148,13 +159,27 @@ class Cache:
                     shutil.rmtree(path)
 
 
-def _used(path: Path) -> bytes | None:
+def _used(path: Path, most: int) -> bytes | None:
+    """The bytes of a file; None where there is none, or it has more than `most`."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with open(_opened(path), "rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_size > most:
+                return None
             _touch(file.fileno())
-            return file.readall()
+            return file.read(most)
     except OSError:
         return None
+
+
+def _opened(path: Path) -> int:
+    """A descriptor of a plain file. Raises OSError where it is none: a pipe would be waited for,
+    and a link may lead to what never ends."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return descriptor
 
 
 def _touch(descriptor: int) -> None:
@@ -162,6 +187,20 @@ def _touch(descriptor: int) -> None:
     with suppress(OSError):
         if time.time() - os.fstat(descriptor).st_mtime > _TOUCHED:
             os.utime(descriptor)
+
+
+def _folder() -> Path:
+    if given := os.environ.get(FOLDER):
+        return Path(given)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "wmtp_assets")
+    except RuntimeError as error:  # a user without a home, as in some containers
+        raise BucketError(
+            "There is no folder for the cache: this user has no home",
+            expected=f"a folder in {FOLDER}",
+            found="neither that nor HOME",
+            hint=f"set {FOLDER} to a folder in which this user may write.",
+        ) from error
 
 
 def _limit() -> int:

@@ -16,7 +16,7 @@ import blake3
 from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.blocks import BLOCK, DIGEST, list_size
 from wmtp_assets.bucket.cache import Cache
-from wmtp_assets.bucket.edition import PIECE, Edition, object_key
+from wmtp_assets.bucket.edition import PIECE, Edition, edition_key, object_key
 from wmtp_assets.bucket.heads import current
 from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.reading import arriving, pieces_of
@@ -40,7 +40,9 @@ class Reader:
             head, self.edition = current(self.bucket)
             self.name = head.edition
         else:
-            self.name, self.edition = edition, Edition.read(self.bucket, edition)
+            self.name = edition
+            self._require_there()
+            self.edition = Edition.read(self.bucket, edition)
         self.cache = cache or Cache()
 
     @cached_property
@@ -57,8 +59,22 @@ class Reader:
                 self.refuse(piece.key, f"SHA-256 {piece.sha256}", wrong)
             yield data
 
+    def _require_there(self) -> None:
+        """Raises BucketError where the edition is not in the bucket any more."""
+        key = edition_key(self.name)
+        if self.bucket.get_range(key, 0, 1) is None:
+            raise BucketError(
+                "The edition that was opened is no longer in the bucket",
+                expected=key,
+                found="nothing: `wmtp gc` has removed it",
+                where=self.bucket.url,
+                hint="open it again, which gives what the bucket has now. Let `wmtp gc` --keep as "
+                "many editions as are read.",
+            )
+
     def refuse(self, key: str, expected: str, found: str) -> NoReturn:
         """Raises the BucketError of an object that is not as it was pushed."""
+        self._require_there()
         url = shlex.quote(self.bucket.url)
         raise BucketError(
             "An object of the bucket is not as it was pushed",
@@ -170,4 +186,4 @@ class RemoteFile:
 
     def _whole(self, sha256: str, size: int) -> bytes:
         reader = self._reader
-        return reader.cache.whole(sha256, lambda: reader.pieces(sha256, size))
+        return reader.cache.whole(sha256, size, lambda: reader.pieces(sha256, size))

@@ -15,19 +15,19 @@ import hashlib
 import os
 import shutil
 import weakref
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from wmtp_assets.bucket.ranges import GAP, SPAN, Reader, RemoteFile
-from wmtp_assets.corpora.annotated_rows import Origin
-from wmtp_assets.corpora.annotations import ANNOTATION_KINDS
+from wmtp_assets.corpora.annotated_rows import AnnotatedRows, Origin
+from wmtp_assets.corpora.annotations import ANNOTATION_KINDS, AnnotationFile, AnnotationKind
 from wmtp_assets.corpora.editions import contract_places
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.generations import Contract
-from wmtp_assets.storage.receipts import FileRecord
+from wmtp_assets.storage.errors import storage_errors
 
 
 def open_in_bucket(
@@ -59,6 +59,42 @@ def _again(url: str, edition: str, place: Path) -> BucketCorpus:
     return BucketCorpus(Reader(url, edition), place)
 
 
+class _Links:
+    """A folder in the cache with links to the short files of an edition beside `place`, as a
+    storage has them: who opens annotations needs to know no more. Anybody may empty the cache."""
+
+    def __init__(self, reader: Reader, place: Path) -> None:
+        self._reader, self._place = reader, place
+        self.root = reader.cache.opened()
+
+    def make(self) -> None:
+        """Makes those that are not there. Raises BucketError, StorageError."""
+        reader = self._reader
+        for path in _beside(self._place):
+            record, target = reader.paths.get(str(path)), self.root / path
+            if record is None or os.path.lexists(target):
+                continue
+            if path.suffix == ".jsonl":
+                with storage_errors("Keeping what was read of a bucket", target):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.symlink_to(f"{reader.bucket.url.rstrip('/')}/{path}")
+            else:
+                pieces = partial(reader.pieces, record.sha256, record.size)
+                reader.cache.link(record.sha256, pieces, target)
+
+
+class _Annotations(AnnotatedRows):
+    """Those that `links` leads to."""
+
+    def __init__(self, links: _Links, place: Path, facts: Mapping[str, Any], rows: int) -> None:
+        super().__init__(Origin(links.root, place), facts, rows)
+        self._links = links
+
+    def _open(self, kind: AnnotationKind) -> AnnotationFile:
+        self._links.make()
+        return super()._open(kind)
+
+
 def _remove(folder: Path, opened_by: int) -> None:
     """A forked process has copies of corpora that are not its own."""
     if os.getpid() == opened_by:
@@ -77,21 +113,11 @@ class BucketCorpus(Corpus):
     def __init__(self, reader: Reader, place: Path) -> None:
         self._reader, self._place = reader, place
         self._record = reader.paths[str(place)]
-        # Links to short files, as a storage has them: who opens annotations needs to know no more.
-        root = reader.cache.opened()
-        weakref.finalize(self, _remove, root, os.getpid())
-        for path in _beside(place):
-            if (record := reader.paths.get(str(path))) is not None:
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                if path.suffix == ".jsonl":
-                    (root / path).symlink_to(f"{reader.bucket.url.rstrip('/')}/{path}")
-                else:
-                    self._fetch(record, root / path)
-        super().__init__(root / place, origin=Origin(root, place))
-
-    def _fetch(self, record: FileRecord, target: Path) -> None:
-        reader = self._reader
-        reader.cache.link(record.sha256, lambda: reader.pieces(record.sha256, record.size), target)
+        links = _Links(reader, place)
+        weakref.finalize(self, _remove, links.root, os.getpid())
+        links.make()
+        super().__init__(links.root / place, origin=Origin(links.root, place))
+        self.annotations = _Annotations(links, place, self.facts, len(self))
 
     def __reduce__(self) -> tuple[Callable[..., Corpus], tuple[object, ...]]:
         return _again, (self._reader.bucket.url, self._reader.name, self._place)

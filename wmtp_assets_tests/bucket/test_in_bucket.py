@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import hashlib
 import os
 import pickle
 import random
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import blake3
@@ -19,6 +22,7 @@ import wmtp_assets
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.bucket_copies import push
 from wmtp_assets.bucket import Bucket, BucketError
+from wmtp_assets.bucket import gc as collect
 from wmtp_assets.bucket.blocks import BLOCK
 from wmtp_assets.bucket.cache import Cache
 from wmtp_assets.bucket.edition import PIECE
@@ -138,6 +142,86 @@ def test_the_cache_stays_within_its_limit_and_keeps_what_was_used_last(tmp_path:
     assert cache.block(digests[11]) == blocks[11]
 
 
+@pytest.mark.parametrize(
+    "spoil", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")]
+)
+def test_what_is_no_file_in_the_cache_is_passed_over(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    data, cache = b"short", Cache(tmp_path, BLOCK)
+    sha256, digest = hashlib.sha256(data).hexdigest(), blake3.blake3(data).digest()
+    cache.keep_block(digest, data)
+    assert cache.whole(sha256, len(data), lambda: [data]) == data
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        path.unlink()
+        spoil(path)
+    assert cache.block(digest) is None
+    assert cache.whole(sha256, len(data), lambda: [data]) == data
+    place = cache.opened() / "place"
+    cache.link(sha256, lambda: [data], place)
+    assert place.read_bytes() == data
+    assert not place.is_symlink()
+
+
+def test_a_file_in_the_cache_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    cache, digest = Cache(tmp_path, BLOCK), blake3.blake3(b"short").digest()
+    cache.keep_block(digest, b"short")
+    (kept,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    os.truncate(kept, 1 << 40)  # of which reading all would be the end
+    assert cache.block(digest) is None
+    sha256 = hashlib.sha256(b"short").hexdigest()
+    (tmp_path / "files").mkdir()
+    os.link(kept, tmp_path / "files" / sha256)
+    assert cache.whole(sha256, 5, lambda: [b"short"]) == b"short"
+
+
+@pytest.mark.parametrize("error", [errno.EXDEV, errno.EPERM, errno.EMLINK])
+def test_where_links_are_refused_files_are_copied(
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, cache = b"short", Cache(tmp_path, BLOCK)
+
+    def refuse(*given: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "link", refuse)
+    place = cache.opened() / "place"
+    cache.link(hashlib.sha256(data).hexdigest(), lambda: [data], place)
+    assert place.read_bytes() == data
+
+
+def test_who_keeps_a_file_that_another_keeps_just_then_is_not_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, cache, link = b"short", Cache(tmp_path, BLOCK), os.link
+    sha256 = hashlib.sha256(data).hexdigest()
+
+    def overtaken(source: Path, target: Path) -> None:
+        """Another process keeps its copy between any two steps of this one."""
+        if not (kept := tmp_path / "files" / sha256).exists() and source.exists():
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_bytes(data)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", overtaken)
+    place = cache.opened() / "place"
+    cache.link(sha256, lambda: [data], place)
+    assert place.read_bytes() == data
+    assert [path.name for path in (tmp_path / "files").iterdir()] == [sha256]
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "WMTP_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)  # which no list of users has
+    with pytest.raises(BucketError, match="set WMTP_CACHE to a folder"):
+        Cache()
+    monkeypatch.setenv("WMTP_CACHE", str(tmp_path))
+    assert Cache().folder == tmp_path
+
+
 def test_a_cache_that_cannot_be_written_costs_speed_only(
     made: tuple[Small, str], tmp_path: Path
 ) -> None:
@@ -194,6 +278,31 @@ def test_annotations_come_with_the_rows(pushed: str, project: Project, cache: Pa
         here = wmtp_assets.open_corpus(project.storage, name, "train")
         there = wmtp_assets.open_corpus(pushed, name, "train")
         assert np.array_equal(there.column(column), here.column(column))
+
+
+def test_who_empties_the_cache_disturbs_no_reader(
+    pushed: str, project: Project, cache: Path
+) -> None:
+    here = wmtp_assets.open_corpus(project.storage, "codecontests", "train")
+    there = wmtp_assets.open_corpus(pushed, "codecontests", "train")
+    shutil.rmtree(cache)
+    assert there.take([1, 5]) == here.take([1, 5])
+    assert np.array_equal(there.column("cluster"), here.column("cluster"))
+
+
+def test_a_reader_whose_edition_was_removed_is_told(
+    project: Project, cache: Path, tmp_path: Path
+) -> None:
+    url = f"file://{tmp_path}/bucket"
+    push(project, url, [SETS[0]])
+    corpus = wmtp_assets.open_corpus(url, "codecontests", "train")
+    sent = pickle.dumps(corpus)
+    push(project, url, [MODEL], drop=True)
+    assert collect(Bucket(url), keep=1).editions == 1
+    for use in (lambda: corpus.take([0]), lambda: pickle.loads(sent)):  # noqa: S301
+        with pytest.raises(BucketError, match=r"opened is no longer.*open it again") as raised:
+            use()
+        assert "rollback" not in str(raised.value)
 
 
 def test_a_split_that_was_not_pushed_is_one_error(pushed: str, cache: Path) -> None:
