@@ -10,5 +10,5 @@ import time
 for number in range(100):
     with open(f"file-{number}", "wb") as file:
         file.write(b"x" * (1 << 20))
-    time.sleep(0.004)
+    time.sleep(0.02)  # ended long before it is through, also where whoever looks is slow to come
 print("ESCAPED: wrote 100 MB")

@@ -14,4 +14,4 @@ for count in range(10_000):
     if count > 1000:
         print("ESCAPED: has", count, "threads")
         break
-    time.sleep(0.001)
+    time.sleep(0.002)
