@@ -4,6 +4,7 @@
     labels        executes them, and gives one line for each
     answers       problems with several correct answers
     parsing       whether a program's text is Python 3
+    child         a process that parses, and may be lost
     rates         how often labels hold, with intervals
     leaks         rows that hold what models are evaluated on
     figures       all figures of a split, for whoever states them

@@ -32,29 +32,29 @@ def test_texts_one_after_the_other() -> None:
 def test_a_text_that_takes_too_long_does_not_parse_and_the_next_one_does() -> None:
     with Parser(seconds=0.05) as parser:
         assert parser.parses("x = [" + "1, " * 3_000_000 + "]") is False
-        parser._seconds = 10.0
+        parser.child.seconds = 60
         assert parser.parses("x = 1") is True
 
 
 def test_a_busy_machine_that_lets_the_child_wait_changes_no_answer() -> None:
     with Parser(seconds=0.2) as parser:
         assert parser.parses("x = 1") is True
-        child = parser._child
+        child = parser.child.process
         assert child is not None
         child.send_signal(signal.SIGSTOP)
         goes_on = threading.Timer(1.0, child.send_signal, (signal.SIGCONT,))
         goes_on.start()
         assert parser.parses("x = 1") is True
-        assert parser._child is child
+        assert parser.child.process is child
         goes_on.join()
 
 
 def test_a_child_that_died_is_replaced() -> None:
     with Parser() as parser:
         assert parser.parses("x = 1") is True
-        assert parser._child is not None
-        parser._child.kill()
-        parser._child.wait()
+        assert parser.child.process is not None
+        parser.child.process.kill()
+        parser.child.process.wait()
         assert parser.parses("x = 1") is True
 
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import subprocess
 import sys
-import time
 from collections import OrderedDict
-from contextlib import suppress
-from typing import IO, Final, Self, cast
+from typing import Final, Self
 
 import xxhash
 
+from wmtp_assets.quality.child import Child
 from wmtp_assets.quality.leaks.trees import MOST_BYTES, Program
 
-_SECONDS: Final = 60.0  # for one text, which takes milliseconds; more only where it never ends
+_SECONDS: Final = 10.0  # of the processor, for one text, which takes milliseconds
 _KEPT: Final = 4096  # answers
 
 
@@ -25,7 +22,10 @@ class Parser:
     """Parses texts. To be used as a context; not by several threads at once."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        command = [sys.executable, "-m", "wmtp_assets.quality.leaks.parser"]
+        # The package may be importable only because the caller changed sys.path.
+        path = os.pathsep.join(filter(None, sys.path))
+        self.child = Child(command, {**os.environ, "PYTHONPATH": path}, _SECONDS)
         self._known: OrderedDict[bytes, Program | None] = OrderedDict()
         self.not_parsed: set[str] = set()
         """Digests of the texts at which the process died or did not answer."""
@@ -34,7 +34,7 @@ class Parser:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._end()
+        self.child.end()
 
     def program(self, text: str) -> Program | None:
         """As `trees.read_program`; None also where that crashes."""
@@ -50,59 +50,10 @@ class Parser:
         return found
 
     def _ask(self, text: str, key: bytes) -> Program | None:
-        process = self._process or self._begin()
-        source = cast("IO[bytes]", process.stdin)
         try:
-            source.write(json.dumps(text).encode() + b"\n")
-            source.flush()
-        except OSError:
-            answer = b""
-        else:
-            answer = self._answer(process)
-        if not answer.endswith(b"\n"):
+            answer = self.child.ask(json.dumps(text).encode())
+        except (EOFError, TimeoutError):
             self.not_parsed.add(key.hex())
-            self._end()
             return None
         document = json.loads(answer)
         return None if document is None else Program.from_document(document)
-
-    def _answer(self, process: subprocess.Popen[bytes]) -> bytes:
-        """The line that it writes; less where it dies before the line ends, or takes too long."""
-        descriptor = cast("IO[bytes]", process.stdout).fileno()
-        answers = select.poll()  # select.select knows no file beyond the 1,024th
-        answers.register(descriptor, select.POLLIN)
-        until = time.monotonic() + _SECONDS
-        parts: list[bytes] = []
-        while not parts or not parts[-1].endswith(b"\n"):
-            left = until - time.monotonic()
-            if left <= 0 or not answers.poll(1000 * left):
-                break
-            part = os.read(descriptor, 1 << 16)
-            if not part:
-                break
-            parts.append(part)
-        return b"".join(parts)
-
-    def _begin(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "wmtp_assets.quality.leaks.parser"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={
-                **os.environ,
-                # The package may be importable only because the caller changed sys.path.
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            },
-        )
-        return self._process
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):  # what it was sent last was never read
-                cast("IO[bytes]", pipe).close()

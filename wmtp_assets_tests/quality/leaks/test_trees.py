@@ -113,11 +113,11 @@ def test_no_text_ends_the_search() -> None:
 def test_a_parser_that_dies_loses_one_text() -> None:
     with Parser() as parser:
         assert parser.program(BARE) is not None
-        process = parser._process
+        process = parser.child.process
         assert process is not None
         os.kill(process.pid, signal.SIGSTOP)  # as if it were reading the next text
         os.kill(process.pid, signal.SIGKILL)
         assert parser.program(RENAMED) is None
         assert len(parser.not_parsed) == 1
         assert parser.program(FUNCTION) == program(FUNCTION)
-    assert parser._process is None
+    assert parser.child.process is None
