@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,6 +38,8 @@ _HINTS = {
     "file": "see whether the folder is there (a push makes it), whether this user may write in it, "
     "and whether its disk has room.",
 }
+_FULL = re.compile(r"os error (28|122)\b|\b507 |QuotaExceeded|InsufficientStorage|StorageFull")
+_NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|The specified bucket does not exist")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _USER = re.compile(r"//[^/@\s]*@")
@@ -49,6 +52,18 @@ class BucketError(WmtpError):
 def hint_for(url: str) -> str:
     """How buckets of the scheme of this URL are reached."""
     return _HINTS[urlsplit(url).scheme]
+
+
+def remedy(url: str, said: str) -> str:
+    """What to do about a refusal, by what the store or the disk said."""
+    scheme, again = urlsplit(url).scheme, "Then run it again: what has arrived is not sent again."
+    if _FULL.search(said):
+        where = "on that disk" if scheme == "file" else "in the bucket, or have its quota raised"
+        removes = f"`wmtp gc {shlex.quote(url)}` removes what no edition needs"
+        return f"make room {where}: {removes}. {again}"
+    if scheme != "file" and _NO_BUCKET.search(said):
+        return "correct the URL, or make the bucket with the provider's own tool: this makes none."
+    return f"{hint_for(url)} {again}"
 
 
 def checked_url(url: str) -> SplitResult:

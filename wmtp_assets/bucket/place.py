@@ -22,6 +22,7 @@ from wmtp_assets.bucket.access import (
     hint_for,
     is_panic,
     plain_http,
+    remedy,
 )
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Bucket:
                 f"{doing} in the bucket did not succeed",
                 found=brief(error),
                 where=f"{self.url.rstrip('/')}/{key}",
-                hint=f"{hint_for(self.url)} Then run it again: what has arrived is not sent again.",
+                hint=remedy(self.url, str(error)),
             ) from error
 
 

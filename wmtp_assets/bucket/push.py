@@ -101,7 +101,8 @@ def _require_no_loss(bucket: Bucket, base: Edition, edition: Edition) -> None:
         raise BucketError(
             "The bucket's edition has sets that this push does not have",
             expected="every one of them, or --drop",
-            found=f"without {', '.join(lost)}",
+            found=f"without {', '.join(lost[:3])}"
+            + (f" and {len(lost) - 3} more" if lost[3:] else ""),
             where=bucket.url,
             hint="push without a selection; or to a URL of its own; or with --drop, after which "
             "readers do not find them (`wmtp rollback URL` goes back).",

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from wmtp_assets.cli.common import DONE, WRONG, add_json, open_project, show
+from wmtp_assets.cli.common import DONE, WRONG, add_json, counted, open_project, show
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.interrupts import in_a_thread  # a request that stalls heeds no signal
 
@@ -94,7 +94,8 @@ def _pushed(url: str, done: Pushed) -> str:
         for path, one in sorted(done.wrong.items())
     ]
     lines.append(
-        f"{done.objects} objects sent, {gigabytes(done.bytes)}; {gigabytes(done.there)} were there."
+        f"{counted(done.objects, 'object')} sent, {gigabytes(done.bytes)}; "
+        f"{gigabytes(done.there)} were there."
     )
     if done.head is None:
         lines.append(
@@ -105,8 +106,8 @@ def _pushed(url: str, done: Pushed) -> str:
     if done.unchanged:
         lines.append(f"The bucket's edition {number} ({name}) is this already.")
     else:
-        sets = len(done.edition.publications)
-        lines.append(f"Edition {number} ({name}) is published, with {sets} sets.")
+        sets = counted(len(done.edition.publications), "set")
+        lines.append(f"Edition {number} ({name}) is published, with {sets}.")
     if done.plain is not None:
         lines.append(
             f"{done.plain.files} plain keys written, {gigabytes(done.plain.bytes)}; "
@@ -140,7 +141,7 @@ def _pull(given: argparse.Namespace) -> int:
     else:
         lines.append(
             f"Edition {done.head.number} ({done.head.edition[:12]}) is published in "
-            f"{project.storage}, with {len(done.edition.publications)} sets."
+            f"{project.storage}, with {counted(len(done.edition.publications), 'set')}."
         )
         if done.edition.catalog != project.catalog.name:
             lines.append(
@@ -196,7 +197,7 @@ def history_of_bucket(given: argparse.Namespace, url: str) -> int:
             for head in heads
         ],
     }
-    lines = [f"{url}, the last first:"]
+    lines = [f"{url}, the last first:" if heads else f"Nothing was pushed to {url} yet."]
     for head in heads:
         mark = "*" if head == heads[0] else " "
         lines.append(f"{mark} {head.number}  {head.edition[:12]}  {head.published_at}  {head.host}")
@@ -234,10 +235,8 @@ def gc_of_bucket(given: argparse.Namespace) -> int:
         "removed": [{"key": key, "size": size} for key, size in done.objects.items()],
         "size": done.size,
     }
-    text = (
-        f"{done.editions} editions and {len(done.objects)} objects {word}, {gigabytes(done.size)}."
-    )
-    show(given.json, value, text)
+    what = f"{counted(done.editions, 'edition')} and {counted(len(done.objects), 'object')}"
+    show(given.json, value, f"{what} {word}, {gigabytes(done.size)}.")
     return DONE
 
 

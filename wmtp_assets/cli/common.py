@@ -59,3 +59,8 @@ def plain(text: str) -> str:
     return "".join(
         char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
     )
+
+
+def counted(number: int, word: str) -> str:
+    """As in "1 set", "2 sets"."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ import pytest
 
 from benchmarks.bucket.rounds import flips, killed, races
 from wmtp_assets.bucket import Bucket, BucketError, Head, gc, history, is_url, rollback, verify
+from wmtp_assets.bucket.access import remedy
 from wmtp_assets.bucket.blocks import list_size
 from wmtp_assets.bucket.edition import PIECE
 from wmtp_assets.bucket.marks import Mark, alone, at_work
@@ -391,6 +394,41 @@ def test_what_is_no_url_of_a_bucket_is_refused(text: str) -> None:
 
 def test_paths_are_no_urls() -> None:
     assert not any(map(is_url, ("models/micro-mtp", "/data/x", "C:\\x", "x:y")))
+
+
+FULL = "Generic LocalFileSystem error: Unable to copy data to file: No space left on device "
+FULL += "(os error 28)"  # as a small disk said
+
+
+@pytest.mark.parametrize(
+    ("url", "said", "expected"),
+    [
+        ("file:///disk/b", FULL, r"make room on that disk: `wmtp gc file:///disk/b` removes"),
+        (
+            "s3://b/f",
+            "403: <Code>QuotaExceeded</Code>",
+            "its quota raised: `wmtp gc s3://b/f`",
+        ),
+        ("s3://b/f", "404 Not Found: <Code>NoSuchBucket</Code>", "make the bucket"),
+        ("s3://b/f", "403 Forbidden", "^AWS_ACCESS_KEY_ID, "),
+        ("gs://b/f", "403 Forbidden", "^GOOGLE_APPLICATION_CREDENTIALS says"),
+        ("file:///disk/b", "Permission denied", "^see whether the folder is there"),
+    ],
+)
+def test_the_remedy_is_that_of_the_refusal(url: str, said: str, expected: str) -> None:
+    assert re.search(expected, remedy(url, said))
+
+
+def test_gc_makes_room_after_a_push_that_the_store_had_no_room_for(
+    made: Small, tmp_path: Path, url: str
+) -> None:
+    made.push(url)
+    for folder in ("heads", "editions"):  # which are written last
+        shutil.rmtree(tmp_path / "bucket" / folder)
+    before = len(objects(tmp_path))
+    assert len(gc(Bucket(url)).objects) == before > 3
+    assert objects(tmp_path) == []
+    assert made.push(url).head is not None
 
 
 def test_nothing_there_is_one_error(tmp_path: Path, url: str) -> None:

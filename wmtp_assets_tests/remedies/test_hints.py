@@ -516,6 +516,7 @@ ELSEWHERE = {
     "bucket.edition.damaged": "executed in bucket/test_bucket",
     "bucket.edition.Edition.require_readable": "it shows what is wrong, as `wmtp verify` does",
     "bucket.marks": "it says who is at work",
+    "bucket.access.remedy": "executed in bucket/test_bucket",
     "bucket.push._require_no_loss": "executed in bucket/test_bucket",
     "bucket.push._overtaken": "executed in bucket/test_bucket",
     "bucket.upkeep.gc": "executed in bucket/test_records",
