@@ -52,7 +52,8 @@ def _slurm(given: argparse.Namespace) -> int:
         lines.append(f"{name}: {done.missing} of {done.parts} parts are to be done")
         if done.made:
             lines.append(
-                "    it is made and unchanged: joined, it is made again with `--force` alone"
+                f"    it is up to date: only `wmtp materialize {name} --force` makes it again, "
+                "from these parts"
             )
         if done.missing:
             lines.append(f"    read:   {shlex.quote(str(done.folder / 'array.sbatch'))}")

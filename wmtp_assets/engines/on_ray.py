@@ -124,6 +124,14 @@ class RayEngine:
             done: Result = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             raise error.cause from error
+        except self._ray.exceptions.LocalRayletDiedError as error:
+            raise EngineError(
+                "The node of Ray that this process was connected to is gone",
+                found=" ".join(str(error).split())[:300],
+                where=os.environ.get(ADDRESS),
+                hint="start it again, look at it with `ray status`, and repeat this command: "
+                "finished work is kept.",
+            ) from error
         except self._ray.exceptions.RayError as error:
             raise EngineError(
                 f"A worker of Ray died each of the {TRIES} times that it had a certain part",

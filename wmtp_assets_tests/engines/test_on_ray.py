@@ -30,6 +30,7 @@ from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.quality.leaks.parts import RowsToSearch
 from wmtp_assets.storage.preflight import EXECUTED, PARTS
 from wmtp_assets_tests.engines.work import dies, doubled, fails, refuses
+from wmtp_assets_tests.engines.worlds import rows_to_execute
 
 ROOT = Path(__file__).parents[2]
 LOG = logging.getLogger(__name__)
@@ -89,6 +90,20 @@ def test_a_worker_that_is_killed_is_replaced_and_its_part_tried_again(
     assert capsys.readouterr().out == ""
 
 
+def test_a_node_that_is_gone_is_no_worker_that_died(
+    ray: RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Ray raises some 45 s after the head was ended."""
+    import ray as module
+
+    def gone(_: object) -> None:
+        raise module.exceptions.LocalRayletDiedError
+
+    monkeypatch.setattr(module, "get", gone)
+    with pytest.raises(EngineError, match=r"is gone.*`ray status`, and repeat"):
+        list(ray.map(doubled, [{"number": 1, "seconds": 0}]))
+
+
 def test_ray_that_was_imported_without_a_token_is_not_started() -> None:
     text = (
         "import ray\nfrom wmtp_assets.engines.opening import open_engine\n"
@@ -136,16 +151,10 @@ def test_a_missing_package_is_named_and_the_remedies_work(monkeypatch: pytest.Mo
         assert engine.name == "ray"
 
 
-JOINING = """
-from wmtp_assets.engines.opening import open_engine
-from wmtp_assets_tests.engines.work import doubled
-with open_engine("ray") as engine:
-    found = engine.map(doubled, [{"number": n, "seconds": 0.5} for n in range(4)])
-    print(engine.workers, *(one["twice"] for one in found))
-"""
-
-
-def test_a_cluster_that_is_started_as_documented_is_joined(tmp_path: Path) -> None:
+def test_a_cluster_that_is_started_as_documented_is_joined(
+    project: Project, tmp_path: Path
+) -> None:
+    """Every command of the page, and Ctrl-C or SIGTERM ends the nodes."""
     page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
     (block,) = (one for one in re.findall(r"```sh\n(.*?)```", page, re.S) if "--head" in one)
     with socket.socket() as free:
@@ -160,8 +169,7 @@ def test_a_cluster_that_is_started_as_documented_is_joined(tmp_path: Path) -> No
         assert there in block
         block = block.replace(there, here)
     begin, generate, head, other, join = block.strip().splitlines()
-    address = re.match(r"RAY_ADDRESS=(\S+) WMTP_ENGINE=ray wmtp materialize ", join)
-    assert address is not None
+    world = rows_to_execute(project, tmp_path / "world")
     prepare = f"export PATH={Path(sys.executable).parent}:$PATH\n{begin}\n"
     subprocess.run(["bash", "-ec", prepare + generate], check=True)
     assert (tmp_path / "token").stat().st_mode & 0o077 == 0
@@ -173,16 +181,18 @@ def test_a_cluster_that_is_started_as_documented_is_joined(tmp_path: Path) -> No
             assert nodes[-1].stdout is not None
             assert any("Ray runtime started" in said for said in nodes[-1].stdout), command
         done = subprocess.run(
-            ["bash", "-ec", f"{prepare}RAY_ADDRESS={address[1]} exec python -c '{JOINING}'"],
-            stdout=subprocess.PIPE,
+            ["bash", "-ec", prepare + join],
+            env=world.environment(),
+            capture_output=True,
             text=True,
-            check=True,
-            cwd=ROOT,
+            check=False,
         )
-        assert done.stdout.split() == ["2", "0", "2", "4", "6"]
-        ask = f"{prepare}RAY_ADDRESS={address[1]} exec ray status"
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "made datasets/codecontests_train_verdicts" in done.stdout + done.stderr
+        assert "Ray has 2 workers at 127.0.0.1" in done.stdout + done.stderr
+        ask = f"{prepare}RAY_ADDRESS=127.0.0.1:{port} exec ray status"
         told = subprocess.run(["bash", "-ec", ask], capture_output=True, text=True, check=True)
-        assert ".0 CPU" in told.stdout
+        assert "/2.0 CPU" in told.stdout
     finally:
         for node in reversed(nodes):
             node.terminate()

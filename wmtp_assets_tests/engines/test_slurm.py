@@ -22,17 +22,15 @@ from wmtp_assets.artifacts.kinds import KINDS
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.catalog.artifacts import Kind
-from wmtp_assets.catalog.schema import Execution, Quality
 from wmtp_assets.cli import main
 from wmtp_assets.corpora import build
 from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.engines.engine import EngineError
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.preflight import EXECUTED
-from wmtp_assets_tests.artifacts.editions import planted, small
+from wmtp_assets_tests.engines.worlds import DATASET, rows_to_execute
 from wmtp_assets_tests.orchestration import tiny
 
-DATASET = "codecontests"
 VERDICTS = f"datasets/{DATASET}_train_verdicts"
 STAND_IN = Path(__file__).with_name("sbatch.py")
 
@@ -40,13 +38,7 @@ STAND_IN = Path(__file__).with_name("sbatch.py")
 @pytest.fixture
 def world(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tiny.Tiny:
     """The rows of the sample's code_contests, 80 of which are to be executed, and `sbatch`."""
-    dataset = project.catalog.datasets[DATASET]
-    quality = Quality(execute=Execution(rows={"train": 80}), duplicates=("train",))
-    datasets = {DATASET: dataset.model_copy(update={"quality": quality})}
-    catalog = small(project.catalog, "optional").model_copy(update={"datasets": datasets})
-    made = tiny.empty(tmp_path / "world", catalog, Path(str(project.hub_spec)))
-    planted(project, catalog, made.storage)
-    shutil.copytree(project.storage / EXECUTED, made.storage / EXECUTED)
+    made = rows_to_execute(project, tmp_path / "world")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/sbatch").symlink_to(STAND_IN)
     (tmp_path / "slurm").mkdir()

@@ -65,7 +65,7 @@ def build_rows(task: Task) -> Made:
         report = build()
         return Made(_facts(report), report.files)
     require_space(task.folder, 2 * size, purpose)  # the parts' lines, too
-    with open_engine(chosen_engine()) as engine:
+    with open_engine(chosen_engine(), task.log.info) as engine:
         results = results_of(whole, plan, engine)
         report = build(blocks=in_units(whole.folder, results))
     if not plan.parts:  # what is not Slurm's, nobody asks for again

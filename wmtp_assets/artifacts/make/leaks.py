@@ -57,7 +57,7 @@ def search_rows(task: Task) -> Made:
     counts = Counts()
     with (
         following(artifact.name, len(corpus), task.log.info, unit="rows") as at,
-        open_engine(chosen_engine()) as engine,
+        open_engine(chosen_engine(), task.log.info) as engine,
     ):
         found = joined(results_of(whole, plan, engine, at), counts)
         write_table(corpus, path, table_of(found, counts, sources))

@@ -85,7 +85,7 @@ def execute_rows(task: Task) -> Made:
     why = python2 = ""
     with following(artifact.name, rows.size, task.log.info, unit="rows") as at:
         try:
-            found = executed_rows(whole, plan, at)
+            found = executed_rows(whole, plan, at, task.log.info)
             python2 = version_of(named_python2())
         except ConfinementError as error:
             if plan.parts:  # others have executed some of them, or will
@@ -128,12 +128,18 @@ def rows_to_execute(task: Task) -> RowsToExecute:
     )
 
 
-def executed_rows(whole: RowsToExecute, plan: Plan, at: Callable[[int], None] = nobody) -> Executed:
-    """What executing rows gives, by the engine that is chosen; `at` is told how many are done.
+def executed_rows(
+    whole: RowsToExecute,
+    plan: Plan,
+    at: Callable[[int], None] = nobody,
+    log: Callable[[str], None] | None = None,
+) -> Executed:
+    """What executing rows gives, by the engine that is chosen; `at` gets the number of those done,
+    and `log` a line on Ray's workers.
 
     Raises EngineError; ConfinementError where this machine executes and can confine nothing.
     """
-    with open_engine(chosen_engine()) as engine:
+    with open_engine(chosen_engine(), log) as engine:
         found = joined(results_of(whole, plan, engine, at))
         if uncertain := found.uncertain():
             last = whole.only(uncertain)
