@@ -12,7 +12,7 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.signing import signature_path
-from wmtp_assets.cli import main
+from wmtp_assets.cli import _parser, main
 from wmtp_assets.hub import client_settings
 from wmtp_assets.hub.files import LOCK_NAME
 from wmtp_assets.orchestration.home import enter_home
@@ -230,6 +230,11 @@ def test_relative_paths_work_from_where_the_user_stands(world: Tiny) -> None:
     assert done.returncode == 0, done.stderr
     assert (world.storage / "datasets_v2/humaneval/processed/test.jsonl").is_file()
     assert "BetaWarning" not in done.stderr
+
+
+def test_port_0_is_one_that_is_free() -> None:
+    assert 0 < _parser().parse_args(["ui", "--port", "0"]).port < 65536
+    assert _parser().parse_args(["run", "--port", "3001"]).port == 3001
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", ""])

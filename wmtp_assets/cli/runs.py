@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import asdict
@@ -92,10 +93,14 @@ def _nth(text: str) -> int:
 
 
 def _port(text: str) -> int:
-    """A port's number, from the call or from PORT."""
+    """A port's number, from the call or from PORT; for 0 one that is free."""
     if not text.isdecimal() or not int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"expected a port, 0 to 65535, found {text!r}")
-    return int(text)
+    if int(text):
+        return int(text)
+    with socket.socket() as free:  # the page's three processes must know it before they start
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _serving(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +109,7 @@ def _serving(parser: argparse.ArgumentParser) -> None:
         "--port",
         type=_port,
         default=os.environ.get("PORT") or "3000",
-        help="default: the variable PORT, else 3000",
+        help="default: the variable PORT, else 3000; 0: any that is free",
     )
     parser.add_argument("--read-only", action="store_true", help="for a shared screen")
     parser.add_argument(
