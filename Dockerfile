@@ -8,7 +8,8 @@ FROM ${BASE} AS build
 # serves CUDA's build for Linux, with which the image grows by some gigabytes: TORCH=any takes it.
 ARG PIP_EXTRA_INDEX_URL=
 ARG TORCH=cpu
-ARG EXTRAS=sign
+# compose.yaml has the same: it takes the image that is there.
+ARG EXTRAS=sign,postgres
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md ./

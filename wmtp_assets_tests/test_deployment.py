@@ -132,6 +132,21 @@ def test_the_profile_bucket_has_an_s3_server_and_commands_that_reach_it(tmp_path
         _parser().parse_args(words.split())
 
 
+def test_compose_and_the_commands_of_the_page_share_image_extras_and_volumes(
+    services: dict[str, Any],
+) -> None:
+    page = services["services"]["page"]
+    file = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    arguments = dict(re.findall(r"^ARG (\w+)=(.*)$", file, re.MULTILINE))
+    assert page["build"]["args"]["EXTRAS"] == arguments["EXTRAS"]
+    volumes = {one["source"]: one["target"] for one in page["volumes"]}
+    mounted = [f"-v {services['volumes'][name]['name']}:{to}" for name, to in volumes.items()]
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    runs = re.findall(r"docker run --rm(?: --env-file \S+)? (-v \S+ -v \S+) (\S+) \w+", text)
+    assert len(runs) == 3
+    assert set(runs) == {(" ".join(mounted), page["image"])}
+
+
 def test_the_files_that_compose_mounts_are_here(services: dict[str, Any]) -> None:
     files = [Path(one["file"]) for one in services["configs"].values()]
     assert [one for one in files if not one.is_file()] == []
