@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 import warnings
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -304,17 +310,53 @@ def test_the_sensor_follows_changed_data_and_leaves_unchanged_data_alone(world: 
     }
 
 
+LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries {
+  name locationOrLoadError { __typename } } } } assetNodes { id } }"""
+
+
 @pytest.mark.slow
-def test_dagsters_own_validation_agrees_with_the_workspace(tmp_path: Path) -> None:
+def test_dagsters_own_page_loads_the_workspace(tmp_path: Path) -> None:
+    """`dagster dev` in a checkout, until SIGTERM."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home/dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "DAGSTER_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Validation successful for code location wmtp_assets" in done.stdout + done.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    variables = {"HOME": tmp_path, "DAGSTER_HOME": tmp_path / "home", "WMTP_CATALOG": "sample"}
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    environment |= {name: str(value) for name, value in variables.items()}
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen(
+            ["dagster", "dev", "--port", str(port)],
+            cwd=ROOT,
+            env=environment | {"WMTP_STORAGE": str(tmp_path / "storage")},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        until = time.monotonic() + 240
+        while (answer := asked(port)) is None:
+            assert process.poll() is None, (tmp_path / "said").read_text()
+            assert time.monotonic() < until, (tmp_path / "said").read_text()
+            time.sleep(0.2)
+        loaded = {"name": LOCATION, "locationOrLoadError": {"__typename": "RepositoryLocation"}}
+        assert answer["workspaceOrError"]["locationEntries"] == [loaded]
+        assert len(answer["assetNodes"]) > 90
+        process.terminate()
+        assert process.wait(120) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def asked(port: int) -> dict[str, Any] | None:
+    """What the page of Dagster answers about its locations; None while nothing listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
+    with contextlib.closing(connection):
+        try:
+            kind = {"content-type": "application/json"}
+            connection.request("POST", "/graphql", json.dumps({"query": LOCATIONS}), kind)
+        except ConnectionError:
+            return None
+        value: dict[str, Any] = json.loads(connection.getresponse().read())
+    return dict(value["data"])

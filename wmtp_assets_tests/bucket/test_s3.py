@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bucket.rounds import flips, killed, races
+from wmtp_assets.artifacts import Project
 from wmtp_assets.bucket import Bucket, BucketError, gc, history, rollback, verify
 from wmtp_assets.bucket.cache import Cache
 from wmtp_assets.bucket.edition import PIECE
@@ -68,6 +69,19 @@ def test_all_of_it_over_s3(made: Small, url: str, tmp_path: Path) -> None:
     assert removed.objects.pop(next(k for k in removed.objects if k.startswith("editions/")))
     assert list(removed.objects.values()) == [len(b"new rows\n")]
     assert Small(tmp_path / "third").pull(url).bytes == pushed.bytes
+
+
+def test_the_commands_over_s3(
+    project: Project, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WMTP_CATALOG", "sample")
+    monkeypatch.setenv("WMTP_STORAGE", str(project.storage))
+    for command in ("push", "verify"):
+        assert main([command, url, *(["humaneval"] if command == "push" else [])]) == 0
+    monkeypatch.setenv("WMTP_STORAGE", str(tmp_path / "pulled"))
+    assert main(["pull", url]) == 0
+    rows = "datasets_v2/humaneval/processed/test.jsonl"
+    assert (tmp_path / "pulled" / rows).read_bytes() == (project.storage / rows).read_bytes()
 
 
 def test_flips_in_the_bucket_are_found(url: str, tmp_path: Path) -> None:
@@ -131,5 +145,5 @@ def test_a_wrong_secret_is_refused_and_never_shown(
 
 
 def test_a_bucket_that_is_not_there_is_one_error(server: dict[str, str]) -> None:
-    with pytest.raises(BucketError, match=r"404|NoSuchBucket|not found"):
+    with pytest.raises(BucketError, match=r"404 Not Found: NoSuchBucket\..*make the bucket with"):
         verify(Bucket("s3://nowhere/folder"))

@@ -14,11 +14,12 @@ import pytest
 from openlineage.client.serde import Serde
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.cli import main
 from wmtp_assets.orchestration import lineage
+from wmtp_assets.orchestration.home import open_instance
 from wmtp_assets.orchestration.lineage import events, tell_lineage, wanted
 from wmtp_assets_tests.notify.receiver import Receiver, Reply, receiving
 from wmtp_assets_tests.orchestration import tiny
-from wmtp_assets_tests.worlds import materialized
 
 SPLIT = "datasets/humaneval_test"
 LOG = logging.getLogger("lineage")
@@ -38,16 +39,20 @@ def receiver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Receiv
 
 @pytest.mark.slow
 def test_a_run_tells_what_was_read_and_written_by_version(
-    project: Project, receiver: Receiver, tmp_path: Path
+    project: Project, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = tiny.rows(project, tmp_path / "world")
-    result = materialized(world.project, [SPLIT])
-    assert result.success
-    start, complete = (receiver.value(index) for index in range(len(receiver.posted)))
+    for name, value in world.variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["materialize", SPLIT, "--force"]) == 0
+    with open_instance() as instance:
+        (run,) = instance.get_runs()
+    told = [receiver.value(index) for index in range(len(receiver.posted))]
+    start, complete = (one for one in told if one["job"]["name"] == SPLIT)
     assert (start["eventType"], complete["eventType"]) == ("START", "COMPLETE")
     assert start["eventTime"] < complete["eventTime"]
     assert start["run"] == complete["run"]
-    assert complete["run"]["facets"]["parent"]["run"]["runId"] == result.run_id
+    assert complete["run"]["facets"]["parent"]["run"]["runId"] == run.run_id
     receipt = world.project.store.current(SPLIT)
     assert receipt is not None
     (written,) = complete["outputs"]

@@ -117,18 +117,27 @@ def wmtp() -> str:
     return str(Path(sys.executable).with_name("wmtp"))
 
 
+def make(target: str) -> tuple[str, ...]:
+    """`make` in the checkout with the packages that are here: nothing is installed."""
+    installed = ("--old-file", ".venv/.installed")
+    where = ("--no-print-directory", "--directory", str(CHECKOUT))
+    alone = ("env", "--unset=MAKEFLAGS", "--unset=MAKELEVEL")  # not a part of `make test`
+    return (*alone, "make", *where, *installed, target, f"wmtp={wmtp()}")
+
+
 @contextlib.contextmanager
 def running_page(
     root: Path,
     *options: str,
     poll_seconds: int | None = None,
     config: str = "dagster.yaml",
+    command: tuple[str, ...] | None = None,
     **environment: str,
 ) -> Iterator[Page]:
     """Starts `wmtp ui` below `root` and ends it; the environment is the given one and no more.
 
     `poll_seconds`: how often the daemon looks whether runs live. `config`: the checkout's file that
-    becomes the home's dagster.yaml.
+    becomes the home's dagster.yaml. `command`: another one that serves the page, at PORT.
     """
     for name in ("home", "storage", "user", "outside", "tmp"):
         (root / name).mkdir()
@@ -153,11 +162,12 @@ def running_page(
         "DAGSTER_HOME": str(root / "home"),
         "WMTP_STORAGE": str(root / "storage"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PORT": str(port),
         **environment,
     }
     with (root / "said").open("wb") as said:
         process = subprocess.Popen(
-            [wmtp(), "ui", "--port", str(port), *options],
+            [*(command or (wmtp(), "ui")), *options],
             cwd=root / "home",
             env=sent,
             stdout=said,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ from wmtp_assets_tests.web.pages import (
     CHECKOUT,
     Page,
     listening_ports,
+    make,
     printed_link,
     processes_of,
     running_page,
@@ -93,7 +95,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterat
     catalog = root / "catalog.yaml"
     catalog.write_text(catalog_text(small(load_catalog("sample"))), encoding="utf-8")
     environment = {**SECRETS, **receiver.environment(), "WMTP_CATALOG": str(catalog)}
-    with running_page(root, **environment) as page:
+    with running_page(root, command=make("ui"), **environment) as page:
         assert page.enter(printed_link(page)).status == 303
         started = page.graphql(START, sensor={**WHERE, "sensorName": "notify"})
         assert started["data"]["startSensor"]["__typename"] == "Sensor", started
@@ -539,13 +541,27 @@ def test_dagsters_sockets_lie_where_only_this_user_gets(page: Page) -> None:
         assert path.parent.stat().st_mode & 0o077 == 0, path
 
 
+def started_by_systemd(**variables: str) -> tuple[str, ...]:
+    """What wmtp-page.service starts; a variable is split at blanks, as systemd does."""
+    unit = (CHECKOUT / "deploy/systemd/wmtp-page.service").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ExecStart=/opt/wmtp/bin/wmtp (.*)$", unit, re.MULTILINE)
+    for name, value in variables.items():
+        assert f"${name}" in line.split()
+        line = line.replace(f"${name}", value)
+    return (wmtp(), *line.split())
+
+
 @pytest.mark.parametrize("read_only", [False, True], ids=["writable", "read-only"])
 def test_a_page_without_a_token_says_so_and_ends_without_a_trace(
     tmp_path: Path, read_only: bool
 ) -> None:
     """Read-only pages ask for the token too; only --no-token lets everyone in."""
-    options = ["--read-only"] if read_only else ["--no-token"]
-    with running_page(tmp_path, *options, WMTP_UI_HOSTS="wmtp.example.org") as page:
+    options, command = ("--read-only",), None
+    if not read_only:
+        command = started_by_systemd(WMTP_UI_OPTIONS="--no-token")
+        options = ()
+    host = "wmtp.example.org"
+    with running_page(tmp_path, *options, command=command, WMTP_UI_HOSTS=host) as page:
         if not read_only:
             assert "NO TOKEN" in page.said()
             assert page.request("GET", "/runs").status == 200

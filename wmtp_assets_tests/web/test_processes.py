@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 import time
@@ -9,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from wmtp_assets.artifacts import Project
 from wmtp_assets.web.processes import PageError, check_port
-from wmtp_assets_tests.web.pages import SECONDS, processes_of, running_page
+from wmtp_assets_tests.orchestration import tiny
+from wmtp_assets_tests.orchestration.tiny import scrap
+from wmtp_assets_tests.web.pages import SECONDS, make, processes_of, running_page
 
 
 def test_a_taken_port_is_named_with_the_way_out() -> None:
@@ -27,11 +32,20 @@ def test_a_taken_port_is_named_with_the_way_out() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of the dead")
-def test_a_page_whose_command_was_killed_serves_no_longer(tmp_path: Path) -> None:
-    with running_page(tmp_path) as page:
-        ours = processes_of(page)
+def test_a_page_whose_command_was_killed_serves_no_longer(project: Project, tmp_path: Path) -> None:
+    """Here by `make run`, which makes what is stale first."""
+    world = tiny.rows(project, tmp_path / "world")
+    scrap(world.storage / "datasets_v2")
+    variables = {name: world.variables[name] for name in ("WMTP_CATALOG", "WMTP_HUB")}
+    variables["WMTP_STORAGE"] = str(world.storage)
+    with running_page(tmp_path, command=make("run"), **variables) as page:
+        assert (world.storage / "datasets_v2/humaneval/processed/test.jsonl").is_file()
+        assert "The gate is OPEN" in page.said()
+        ours = processes_of(page)[1:]
         assert len(ours) >= 4
-        page.process.kill()
+        command = ours[0] / "cmdline"
+        assert command.read_bytes().endswith(b"/wmtp\0run\0")
+        os.kill(int(ours[0].name), signal.SIGKILL)
         page.process.wait()
         until = time.monotonic() + SECONDS
         while any(entry.exists() for entry in ours):
