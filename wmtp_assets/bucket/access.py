@@ -63,6 +63,8 @@ def remedy(url: str, said: str) -> str:
         return f"make room {where}: {removes}. {again}"
     if scheme != "file" and _NO_BUCKET.search(said):
         return "correct the URL, or make the bucket with the provider's own tool: this makes none."
+    if "object with invalid path" in said:
+        return "remove the object of this name: it is none of ours, and cannot be listed."
     return f"{hint_for(url)} {again}"
 
 

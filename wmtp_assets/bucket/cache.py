@@ -18,15 +18,15 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import blake3
 
 from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.blocks import BLOCK
-from wmtp_assets.storage.errors import storage_errors
+from wmtp_assets.storage.errors import StorageError
 
 FOLDER, LIMIT = "WMTP_CACHE", "WMTP_CACHE_BYTES"
 DEFAULT = 20 * 10**9
@@ -75,7 +75,7 @@ class Cache:
     def link(self, sha256: str, pieces: Callable[[], Iterable[bytes]], place: Path) -> None:
         """Makes `place`, in a folder that `opened` gave, a file as `whole` has it, of any length.
         Raises StorageError where the disk refuses."""
-        with storage_errors("Keeping what was read of a bucket", place):
+        with cache_errors(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             # Not every file system has links, and not every user may link to another's files.
             with suppress(OSError):
@@ -102,7 +102,7 @@ class Cache:
     def opened(self) -> Path:
         """A new folder, for links to files that stay for as long as it does."""
         parent = self.folder / "open"
-        with storage_errors("Keeping what was read of a bucket", self.folder):
+        with cache_errors(self.folder):
             parent.mkdir(parents=True, exist_ok=True)
             return Path(tempfile.mkdtemp(dir=parent))
 
@@ -157,6 +157,21 @@ class Cache:
             with suppress(OSError):
                 if now - path.stat().st_mtime > 30 * _DAY:
                     shutil.rmtree(path)
+
+
+@contextmanager
+def cache_errors(place: Path) -> Iterator[None]:
+    """For the block, what the cache's disk refuses is a StorageError that names the cache."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            "What was read of a bucket cannot be kept in the cache",
+            found=error.strerror or error,
+            where=place,
+            hint=f"free some room on its disk, or set {FOLDER} to a folder that has room and in "
+            "which this user may write.",
+        ) from error
 
 
 def _used(path: Path, most: int) -> bytes | None:

@@ -30,10 +30,13 @@ _COMMANDS = {"push": "wmtp push", "plain": "wmtp push --layout plain", "gc": "wm
 
 
 class Mark:
-    """One process's mark, which keeps those out that do one of `against`."""
+    """One process's mark, which keeps those out that do one of `against`; it runs `command`."""
 
-    def __init__(self, bucket: Bucket, kind: str, against: Sequence[str] = ()) -> None:
-        self._bucket, self._kind, self._against = bucket, kind, against
+    def __init__(
+        self, bucket: Bucket, kind: str, against: Sequence[str] = (), command: str = ""
+    ) -> None:
+        self._bucket, self._against = bucket, against
+        self._command = command or _COMMANDS.get(kind, kind)
         self.key = f"{FOLDER}/{kind}-{secrets.token_hex(8)}.json"
         self._put()
 
@@ -50,7 +53,7 @@ class Mark:
         # Both times are the bucket's: this machine's clock may be wrong, or have stood still.
         if old is None or self.seen()[self.key].modified - old.modified >= FORGOTTEN:
             raise BucketError(
-                f"`{_COMMANDS[self._kind]}` was stopped for so long that its mark in the bucket "
+                f"`{self._command}` was stopped for so long that its mark in the bucket "
                 "counted no more, and has ended",
                 expected="a mark that was renewed every hour",
                 found="none" if old is None else f"one of {old.modified:%Y-%m-%d %H:%M} UTC",
@@ -65,7 +68,7 @@ class Mark:
             for key, stat in self.others(kind, FORGOTTEN).items():
                 raise BucketError(
                     f"`{_COMMANDS[kind]}` is at work in this bucket, and "
-                    f"`{_COMMANDS[self._kind]}` has not begun",
+                    f"`{self._command}` has not begun",
                     found=f"its mark, of {stat.modified:%Y-%m-%d %H:%M} UTC",
                     where=f"{self._bucket.url.rstrip('/')}/{key}",
                     hint="run it again when that has ended. If it was killed, remove this object, "
@@ -109,10 +112,10 @@ class Mark:
 
 
 @contextmanager
-def at_work(bucket: Bucket, kind: str, against: Sequence[str]) -> Iterator[Mark]:
-    """Marks this process as doing `kind` for the block. Raises BucketError where another one is
-    doing one of `against`."""
-    mark = Mark(bucket, kind, against)
+def at_work(bucket: Bucket, kind: str, against: Sequence[str], command: str = "") -> Iterator[Mark]:
+    """Marks this process, which runs `command`, as doing `kind` for the block. Raises BucketError
+    where another one is doing one of `against`."""
+    mark = Mark(bucket, kind, against, command)
     try:
         with before_ending(mark.remove):
             mark.require_alone()

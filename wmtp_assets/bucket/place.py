@@ -123,6 +123,8 @@ class Bucket:
         with self._errors("Listing", folder):
             for some in obstore.list(self._store, prefix=folder):
                 for one in some:
+                    if one["path"] == folder:  # what consoles write for a folder: it has no name
+                        continue
                     found[one["path"]] = Stat(one["size"], one["last_modified"])
         return dict(sorted(found.items()))
 

@@ -105,7 +105,7 @@ def rollback(bucket: Bucket, edition: str | None = None) -> Head:
     Raises BucketError where there is none, where objects of it are missing, where a push or another
     rollback was published meanwhile.
     """
-    with at_work(bucket, "push", against=["gc"]) as mark:
+    with at_work(bucket, "push", ["gc"], "wmtp rollback") as mark:
         before = last_number(bucket)
         wanted = _wanted(bucket, before, edition)
         there = bucket.listing(OBJECTS)
@@ -177,7 +177,7 @@ def gc(bucket: Bucket, *, keep: int = 2, dry_run: bool = False) -> Removed:
     with at_work(bucket, "gc", against=["push", plain.FOLDER]) as mark:
         url = shlex.quote(bucket.url)
         with _advice(f"if all that you need is in `wmtp history {url}`, remove this object."):
-            heads = [Head.read(bucket, key) for key in head_keys(bucket)]
+            heads = list(_heads(bucket))
         kept = list(dict.fromkeys(head.edition for head in heads))[:keep]
         needed: set[str] = {edition_key(name) for name in kept}
         with _advice(f"`wmtp push {url} --force` where the storage is, `wmtp gc {url} --keep 1`."):
@@ -205,6 +205,17 @@ def gc(bucket: Bucket, *, keep: int = 2, dry_run: bool = False) -> Removed:
             for path in leftovers.values():
                 path.unlink(missing_ok=True)
         return done
+
+
+def _heads(bucket: Bucket) -> Iterator[Head]:
+    """All heads, the last first, but those that another `gc` removes meanwhile. Raises BucketError
+    at one that is damaged."""
+    for key in head_keys(bucket):
+        try:
+            yield Head.read(bucket, key)
+        except BucketError:
+            if key in head_keys(bucket):
+                raise
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from wmtp_assets.bucket.cache import cache_errors
 from wmtp_assets.bucket.ranges import GAP, SPAN, Reader, RemoteFile
 from wmtp_assets.corpora.annotated_rows import AnnotatedRows, Origin
 from wmtp_assets.corpora.annotations import ANNOTATION_KINDS, AnnotationFile, AnnotationKind
@@ -27,7 +28,6 @@ from wmtp_assets.corpora.editions import contract_places
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.generations import Contract
-from wmtp_assets.storage.errors import storage_errors
 
 
 def open_in_bucket(
@@ -75,7 +75,7 @@ class _Links:
             if record is None or os.path.lexists(target):
                 continue
             if path.suffix == ".jsonl":
-                with storage_errors("Keeping what was read of a bucket", target):
+                with cache_errors(target):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.symlink_to(f"{reader.bucket.url.rstrip('/')}/{path}")
             else:

@@ -154,22 +154,27 @@ def _free_ports(count: int) -> list[int]:
         return [int(one.getsockname()[1]) for one in sockets]
 
 
+def put(address: str, path: str) -> None:
+    """Writes an empty object, or makes a bucket, of any name: obstore makes no buckets, and not
+    every name. One request, signed as of version 2 of S3's signatures."""
+    date = formatdate(usegmt=True)
+    text = f"PUT\n\n\n{date}\n/{path}".encode()
+    signature = base64.b64encode(hmac.new(SECRET.encode(), text, hashlib.sha1).digest())
+    headers = {
+        "Date": date,
+        "Authorization": f"AWS {USER}:{signature.decode()}",
+        "Content-Length": "0",
+    }
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        f"{address}/{path}", None, headers, method="PUT"
+    )
+    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - loopback
+
+
 def _make_bucket(address: str, root: Path) -> None:
-    """obstore makes no buckets: one request, signed as of version 2 of S3's signatures."""
     for _ in range(120):
-        date = formatdate(usegmt=True)
-        text = f"PUT\n\n\n{date}\n/{BUCKET}".encode()
-        signature = base64.b64encode(hmac.new(SECRET.encode(), text, hashlib.sha1).digest())
-        headers = {
-            "Date": date,
-            "Authorization": f"AWS {USER}:{signature.decode()}",
-            "Content-Length": "0",
-        }
-        request = urllib.request.Request(  # noqa: S310 - loopback
-            f"{address}/{BUCKET}", None, headers, method="PUT"
-        )
         try:
-            urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - loopback
+            put(address, BUCKET)
             return
         except OSError:
             time.sleep(0.5)

@@ -30,6 +30,7 @@ from wmtp_assets.bucket.ranges import Reader, RemoteFile
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.mtp.errors import LoadError
 from wmtp_assets.mtp.in_bucket import streamed
+from wmtp_assets.storage.errors import StorageError
 from wmtp_assets_tests.bucket.small import Small, small
 
 MODEL = "micro-mtp"
@@ -208,6 +209,14 @@ def test_who_keeps_a_file_that_another_keeps_just_then_is_not_in_its_way(
     cache.link(sha256, lambda: [data], place)
     assert place.read_bytes() == data
     assert [path.name for path in (tmp_path / "files").iterdir()] == [sha256]
+
+
+def test_a_cache_that_cannot_hold_an_index_says_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    cache = Cache(tmp_path / "cache", BLOCK)
+    for use in (cache.opened, lambda: cache.link("0" * 64, list, cache.folder / "open/x/place")):
+        with pytest.raises(StorageError, match=r"cannot be kept in the cache.*set WMTP_CACHE"):
+            use()
 
 
 def test_a_user_without_a_home_is_told_to_name_a_folder(

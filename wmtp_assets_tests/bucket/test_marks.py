@@ -92,8 +92,10 @@ def test_going_back_after_a_sleep_is_refused(tmp_path: Path, url: str) -> None:
                 age(tmp_path / "bucket", "push")
             return super().get(key, most)
 
-    with pytest.raises(BucketError, match="stopped for so long"):
+    with pytest.raises(BucketError, match="`wmtp rollback` was stopped for so long"):
         rollback(Sleepy(url))
+    with at_work(Bucket(url), "gc", ["push"]), pytest.raises(BucketError, match="`wmtp rollback`"):
+        rollback(Bucket(url))
 
 
 def test_gc_keeps_away_from_plain_keys_that_are_being_written(tmp_path: Path, url: str) -> None:
@@ -113,6 +115,27 @@ def test_gc_keeps_away_from_plain_keys_that_are_being_written(tmp_path: Path, ur
     assert write(Busy(url), edition, sources).files == refused == 4
     with at_work(Bucket(url), "gc", ["push"]), pytest.raises(BucketError, match="`wmtp gc` is at"):
         write(Bucket(url), edition, sources)
+
+
+def test_two_that_collect_at_once_are_not_in_each_others_way(tmp_path: Path, url: str) -> None:
+    made = small(tmp_path / "storage")
+    for text in (b"1\n", b"2\n", b"3\n"):
+        made.make("r", r_jsonl=text)
+        made.push(url)
+
+    class Second(Bucket):
+        """It is overtaken by another between its listing of the heads and what it reads then."""
+
+        overtaken = False
+
+        def get(self, key: str, most: int = 1 << 20) -> bytes | None:
+            if not self.overtaken:
+                self.overtaken = True
+                gc(Bucket(url), keep=1)
+            return super().get(key, most)
+
+    assert gc(Second(url), keep=1).editions == 0
+    assert verify(Bucket(url)).sound
 
 
 def test_a_store_whose_listings_lag_is_one_error(tmp_path: Path, url: str) -> None:

@@ -144,6 +144,27 @@ def test_a_wrong_secret_is_refused_and_never_shown(
     assert secret not in said.out + said.err
 
 
+def test_folders_that_a_console_made_are_no_objects(
+    made: Small, url: str, server: dict[str, str]
+) -> None:
+    made.push(url, plain=True)
+    for folder in ("objects", "heads", "plain", "at-work"):
+        s3_server.put(server["AWS_ENDPOINT_URL"], f"{url.removeprefix('s3://')}/{folder}/")
+    bucket = Bucket(url)
+    assert verify(bucket).sound
+    assert not gc(bucket).objects
+    assert made.push(url, plain=True).unchanged
+
+
+def test_a_name_that_cannot_be_listed_is_to_be_removed(
+    made: Small, url: str, server: dict[str, str]
+) -> None:
+    made.push(url)
+    s3_server.put(server["AWS_ENDPOINT_URL"], f"{url.removeprefix('s3://')}/heads/a//b")
+    with pytest.raises(BucketError, match=r"heads/a//b.*remove the object of this name"):
+        verify(Bucket(url))
+
+
 def test_a_bucket_that_is_not_there_is_one_error(server: dict[str, str]) -> None:
     with pytest.raises(BucketError, match=r"404 Not Found: NoSuchBucket\..*make the bucket with"):
         verify(Bucket("s3://nowhere/folder"))
