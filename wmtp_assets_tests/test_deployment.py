@@ -215,6 +215,7 @@ def test_the_page_keeps_its_history_in_the_postgres_of_compose(
         environment |= {"DAGSTER_HOME": str(tmp_path / "home"), "WMTP_STORAGE": str(tmp_path / "s")}
         done = call(wmtp(), "validate", env=environment, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "the history in Postgres can be used." in done.stdout
         tables = server.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", "wmtp")
         assert {"runs", "event_logs", "instigators"} <= set(tables.split())
 
