@@ -37,7 +37,7 @@ def main(way: str, workers: int, folder: Path) -> None:
     """See the module."""
     with tempfile.TemporaryDirectory() as empty:
         whole = replace(rows_in(folder), known=Path(empty) / "known")
-        plan = Plan(Path(empty) / "parts", whole)
+        plan = Plan(Path(empty) / "parts/datasets/rows_verdicts/recipe", whole)
         begun = time.perf_counter()
         if way == "slurm":
             plan.write(PARTS_EACH * workers)

@@ -28,9 +28,9 @@ from wmtp_assets.corpora.formatting import FACTS, Formatted, format_problems
 from wmtp_assets.corpora.units import Filling, units, weight
 from wmtp_assets.engines.conditions import Conditions, installation, require
 from wmtp_assets.engines.engine import EngineError, Function, Result, Task, Worker
-from wmtp_assets.engines.forms import NUMBER, SHA256, Named, gives
+from wmtp_assets.engines.forms import NUMBER, SHA256, Named, gives, takes
 from wmtp_assets.engines.whole import folder_of
-from wmtp_assets.generations import Contract
+from wmtp_assets.generations import CONTRACTS, Contract
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import atomic_write, write_bytes
 from wmtp_assets.storage.digests import digest_of
@@ -45,6 +45,18 @@ def conditions() -> Conditions:
     return {**installation(), **{name: metadata.version(name) for name in libraries}}
 
 
+@takes(
+    {
+        "layout": str,
+        "contract": frozenset(CONTRACTS),
+        "shards": [str],
+        "tokenizer": str,
+        "max_tokens": NUMBER,
+        "folder": str,
+        "range": (NUMBER, NUMBER),
+        "conditions": Named(str),
+    }
+)
 @gives(
     {  # beside its two files: their common name, the SHA-256 and the size of each, and counts
         "name": SHA256,

@@ -1,7 +1,7 @@
-"""The form of each function's results, stated once, beside the function.
+"""The form of each function's tasks and results, stated once, beside the function.
 
-What lies in a folder of results was written by another process, perhaps by another version of the
-function. Only what has the stated form is taken as a result.
+Lists of tasks and folders of results were written by another process, perhaps by another version of
+the function. Only what has the stated form is taken as a task or a result.
 
 A form is written as what it stands for: `{"rows": [(NUMBER, str)], "all": bool}` is an object of
 these keys and no others, whose "rows" is a list of any length, of lists of two. A type is that very
@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from wmtp_assets.engines.engine import Function, Result
 
-_FORMS: Final = "result_forms"
+_TAKES: Final = "takes"
+_GIVES: Final = "gives"
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,27 @@ RUN: Final = (NUMBER, NUMBER)
 SHA256: Final = Where((str,), lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None)
 
 
+def takes(form: Any) -> Callable[[Function], Function]:
+    """States the form of a function's tasks."""
+
+    def decorated(function: Function) -> Function:
+        setattr(function, _TAKES, form)
+        return function
+
+    return decorated
+
+
+def is_task(function: Function, task: Any) -> bool:
+    """Whether a value has the form of a function's tasks: is an object, where none is stated."""
+    form = getattr(function, _TAKES, None)
+    return type(task) is dict if form is None else fits(task, form)
+
+
 def gives(*forms: Any) -> Callable[[Function], Function]:
     """States the form of a function's results, or the forms of which each result has one."""
 
     def decorated(function: Function) -> Function:
-        setattr(function, _FORMS, forms)
+        setattr(function, _GIVES, forms)
         return function
 
     return decorated
@@ -55,7 +72,7 @@ def gives(*forms: Any) -> Callable[[Function], Function]:
 
 def has_form(function: Function, result: Result) -> bool:
     """Whether a result has its function's form. Raises TypeError where that is not stated."""
-    forms = getattr(function, _FORMS, ())
+    forms = getattr(function, _GIVES, ())
     if not forms:
         raise TypeError(f"{function.__name__}: no form is stated with `gives`")
     return any(fits(result, form) for form in forms)

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 from wmtp_assets.engines.engine import Engine, EngineError, Function, Result, Task, counted, nobody
 from wmtp_assets.engines.finished import Finished
+from wmtp_assets.engines.forms import is_task
 from wmtp_assets.engines.inputs import record, watching
 from wmtp_assets.storage import disk
 from wmtp_assets.storage.atomic import write_bytes
@@ -151,7 +152,8 @@ def read_line(line: bytes, where: Path, *functions: Function) -> tuple[Task, str
     try:
         value: Any = json.loads(line)
         task, name = value["task"], value["function"]
-        if isinstance(task, dict) and name in {one.__name__ for one in functions}:
+        function = {one.__name__: one for one in functions}[name]
+        if is_task(function, task):
             return task, name
     except (ValueError, RecursionError, LookupError, TypeError):
         pass

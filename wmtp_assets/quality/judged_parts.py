@@ -20,13 +20,13 @@ from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.engines.conditions import Conditions, installation, require
 from wmtp_assets.engines.engine import Function, Result, Task, Worker
-from wmtp_assets.engines.forms import MEASURE, NUMBER, RUN, gives
+from wmtp_assets.engines.forms import MEASURE, NUMBER, RUN, Named, gives, takes
 from wmtp_assets.engines.parts import divided, rows_of, runs_of
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.judge import Judge, named_python2, version_of
 from wmtp_assets.execution.tasks import HARNESS, Judged, Verdict
 from wmtp_assets.execution.tasks import Task as JudgedTask
-from wmtp_assets.generations import Contract
+from wmtp_assets.generations import CONTRACTS, Contract
 from wmtp_assets.quality.labels import DrawnRows, Executed, executed
 
 LEAST_ROWS: Final = 32
@@ -42,6 +42,18 @@ def conditions() -> Conditions:
     }
 
 
+@takes(
+    {
+        "corpus": str,
+        "layout": str,
+        "contract": frozenset(CONTRACTS),
+        "shards": [str],
+        "known": str,
+        "rows": [RUN],
+        "settle": bool,
+        "conditions": Named(str),
+    }
+)
 @gives(
     {  # as `labels.Executed`
         "judged": [(NUMBER, frozenset(Verdict), str, MEASURE, NUMBER, NUMBER, str)],

@@ -13,7 +13,7 @@ import pytest
 from wmtp_assets.corpora.shard_parts import ShardsToFormat, format_shards, in_units
 from wmtp_assets.engines.engine import EngineError, Result, Worker
 from wmtp_assets_tests.corpora.conftest import build_codecontests, problem, write_shard
-from wmtp_assets_tests.engines.work import require_form
+from wmtp_assets_tests.engines.work import require_form, require_tasks
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def results(whole: ShardsToFormat, parts: int) -> list[Result]:
     assert len(tasks) == min(parts, len(whole.shards))
     assert sum(map(whole.size, tasks)) == len(whole.shards)
     found = [format_shards(task, Worker()) for task in json.loads(json.dumps(tasks))]
+    require_tasks(format_shards, tasks)
     require_form(format_shards, found)
     return list(json.loads(json.dumps(found)))
 

@@ -9,8 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from wmtp_assets.engines.engine import EngineError, Function, Result, Task, Worker
 from wmtp_assets.engines.forms import Named, gives, has_form
+from wmtp_assets.engines.whole import line_of, read_line
 
 FORMS = [{"twice": int}, {"twice": int, "process": int, "cores": int}, {"files": Named(int)}]
 
@@ -49,6 +52,20 @@ def dies(task: Task, worker: Worker) -> Result:
     if tries < task["deaths"]:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"twice": 2 * task["number"], "tries": tries + 1}
+
+
+def require_tasks(function: Function, tasks: Sequence[Task]) -> None:
+    """These are tasks of the function, as a list has them; without one of their keys they are
+    none."""
+    for task in tasks:
+        assert read_line(line_of(function, task), Path("list"), function) == (
+            json.loads(json.dumps(task)),
+            function.__name__,
+        )
+        for name in task:
+            line = line_of(function, {one: task[one] for one in task if one != name})
+            with pytest.raises(EngineError, match="no list of tasks"):
+                read_line(line, Path("list"), function)
 
 
 def require_form(function: Function, results: Sequence[Result]) -> None:

@@ -14,7 +14,7 @@ from wmtp_assets.execution.limits import Limits
 from wmtp_assets.execution.tasks import ProgramTask
 from wmtp_assets.quality.judged_parts import RowsToExecute, joined, judge_rows
 from wmtp_assets.quality.labels import DrawnRows, lines, lines_of
-from wmtp_assets_tests.engines.work import require_form
+from wmtp_assets_tests.engines.work import require_form, require_tasks
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def test_any_number_of_parts_gives_the_same_lines(
     assert len(tasks) == parts
     assert sum(map(rows.size, tasks)) == drawn.rows.size
     results = [judge_rows(task, Worker()) for task in json.loads(json.dumps(tasks))]
+    require_tasks(judge_rows, tasks)
     require_form(judge_rows, results)
     found = joined(json.loads(json.dumps(results)))
     if uncertain := found.uncertain():  # of several parts, "while True: pass" on a busy machine

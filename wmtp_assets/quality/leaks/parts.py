@@ -13,7 +13,7 @@ import numpy as np
 from wmtp_assets.corpora.reader import Corpus
 from wmtp_assets.engines.conditions import installation, require
 from wmtp_assets.engines.engine import Function, Result, Task, Worker
-from wmtp_assets.engines.forms import MEASURE, NUMBER, gives
+from wmtp_assets.engines.forms import MEASURE, NUMBER, RUN, Named, gives, takes
 from wmtp_assets.engines.parts import divided, rows_of, runs_of
 from wmtp_assets.quality.leaks.deciding import How, Match
 from wmtp_assets.quality.leaks.references import Source
@@ -24,6 +24,14 @@ LEAST_ROWS: Final = 20_000
 """Of a part: each indexes all references anew, which takes seconds."""
 
 
+@takes(
+    {
+        "corpus": str,
+        "sources": [{"dataset": str, "split": str, "corpus": str, "whole": bool}],
+        "rows": [RUN],
+        "conditions": Named(str),
+    }
+)
 @gives(
     {  # the fields of each `search.Leak`, those of its match at the end
         "leaks": [(NUMBER, str, str, NUMBER, str, str, frozenset(How), MEASURE, str, str)],

@@ -14,7 +14,7 @@ from wmtp_assets.quality.leaks.parts import RowsToSearch, joined, search_rows
 from wmtp_assets.quality.leaks.references import Source
 from wmtp_assets.quality.leaks.search import Counts
 from wmtp_assets.quality.leaks.table import table_of, write_leaks, write_table
-from wmtp_assets_tests.engines.work import require_form
+from wmtp_assets_tests.engines.work import require_form, require_tasks
 from wmtp_assets_tests.quality.leaks.test_search import PROMPT, REFERENCES, SHORT, TASK
 from wmtp_assets_tests.quality.leaks.worlds import corpus_of
 
@@ -42,6 +42,7 @@ def test_any_number_of_parts_gives_the_same_bytes(
     assert len(tasks) == parts
     assert sum(map(whole.size, tasks)) == len(corpus)
     results = [search_rows(task, Worker()) for task in json.loads(json.dumps(tasks))]
+    require_tasks(search_rows, tasks)
     require_form(search_rows, results)
     counts = Counts()
     found = joined(json.loads(json.dumps(results)), counts)
