@@ -39,7 +39,7 @@ def watch():
 looked = threading.local()
 def look_at_work(*_):
     now = time.thread_time()
-    if now - getattr(looked, "at", -1) > 0.002:
+    if now - getattr(looked, "at", -1) > 0.005:
         look()
         looked.at = time.thread_time()
 
@@ -52,6 +52,7 @@ plan = Plan("any", dtype, sort_for_file([
     PlannedTensor(TensorSpec(t.name, dtype, t.shape), t) for t in source.tensors.values()
 ]))
 convert(plan, Path(sys.argv[1]).with_suffix(".safetensors"))
+sys.setprofile(None)
 print(peak // 1024, "torch" in sys.modules)
 """
 
