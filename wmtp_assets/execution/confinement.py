@@ -155,6 +155,8 @@ def isolate(
             "The server of confined programs has more than one thread, which it cannot fork",
             hint="numpy's OpenBLAS starts none with OPENBLAS_NUM_THREADS=1 in the environment.",
         )
+    # Programs run as another user, who must be able to reach and read what is made for them here.
+    os.umask(0o022)
     # What children would otherwise find out, each of them anew.
     seccomp.prepare()
     landlock.handled(means.landlock)

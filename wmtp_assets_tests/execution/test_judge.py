@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -418,6 +419,17 @@ def test_what_is_named_python_2_and_is_none_is_refused_at_once(tmp_path: Path) -
     for path in (shim, Path(sys.executable), tmp_path / "nowhere"):
         with pytest.raises(InterpreterError, match="WMTP_PYTHON2"), Judge(1, python2=path):
             pass
+
+
+def test_a_strict_umask_takes_nothing_from_programs() -> None:
+    before = os.umask(0o077)
+    try:
+        with Judge(1) as judge:
+            source = f"import numpy\nassert open(__file__).read()[:12] == 'import numpy'\n{RIGHT}"
+            judged = verdict_of(judge, program(source))
+    finally:
+        os.umask(before)
+    assert (judged.verdict, judged.reason) == ("passed", "")
 
 
 @pytest.mark.parametrize("without", [("landlock",), ("namespaces",)])

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(not kernel.machine(), reason="no sandbox on this
 def test_what_others_can_read(tmp_path: Path) -> None:
     closed, file = tmp_path / "closed", tmp_path / "closed/file"
     closed.mkdir(mode=0o700)
-    file.touch(mode=0o644)
+    file.touch()
+    file.chmod(0o644)
 
     def ask(path: Path, *, parents: bool) -> bool:
         privileges.can_be_read_by_others.cache_clear()
