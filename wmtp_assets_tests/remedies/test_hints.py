@@ -439,7 +439,13 @@ OTHERS = [
 
 # Places whose hint is not executed here, and why.
 ELSEWHERE = {
-    "artifacts.divided.work_on": "engines/test_slurm.py executes it",
+    "artifacts.divided._gone": "nothing is left to do: the asset was made",
+    "artifacts.plans.origin_of": "as artifacts.plans.written_anew",
+    "artifacts.plans.written_anew": "engines/test_slurm.py executes `wmtp slurm`",
+    "artifacts.slurm._fetched_anew": "as artifacts.types.demand, then artifacts.plans.written_anew",
+    "bucket.ranges.Reader._require_there": "bucket/test_in_bucket opens it again",
+    "engines.inputs.require_recorded": "as artifacts.plans.written_anew",
+    "engines.whole": "as artifacts.plans.written_anew",
     "artifacts.slurm._divisible": "what a run is, and `wmtp list`: engines/test_slurm.py",
     "cli.cluster._slurm": "no error: what comes next, which engines/test_slurm.py executes",
     "engines.on_ray._unreachable": "engines/test_on_ray.py executes `ray status`",
