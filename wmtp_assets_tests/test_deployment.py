@@ -147,6 +147,24 @@ def test_compose_and_the_commands_of_the_page_share_image_extras_and_volumes(
     assert set(runs) == {(" ".join(mounted), page["image"])}
 
 
+def test_compose_knows_the_commands_of_the_page(services: dict[str, Any]) -> None:
+    """Every `docker compose` of docs/deployment.md: its options, and the services that it names."""
+    text = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    shell = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    found = re.findall(r"docker compose (?:--profile \w+ )?(\w+)([^#\n|]*)", shell)
+    assert len(found) >= 9
+    known = {*services["services"], "bucket", "s3"}
+    helps = {
+        name: call(tool("docker-compose"), name, "--help").stdout for name in {n for n, _ in found}
+    }
+    for name, rest in found:
+        words = rest.split()
+        options = [word for word in words if word.startswith("-")]
+        assert [one for one in options if not re.search(rf"{one}\b", helps[name])] == []
+        named = [word for word in words if not word.startswith("-")][:1]
+        assert set(named) <= known, (name, named)
+
+
 def test_the_files_that_compose_mounts_are_here(services: dict[str, Any]) -> None:
     files = [Path(one["file"]) for one in services["configs"].values()]
     assert [one for one in files if not one.is_file()] == []

@@ -1,6 +1,6 @@
 """Prints for ever.
 
-Stopped by: whoever reads it (bytes of output)
+Stopped by: watch (bytes of output)
 Says: printed more than 1048576 bytes
 Verdict: failed: more than 1,048,576 bytes of output
 """

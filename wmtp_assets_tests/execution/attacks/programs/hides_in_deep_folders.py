@@ -1,6 +1,6 @@
 """Writes files below a path that is too long for whoever counts them.
 
-Stopped by: whoever waits for it (what it cannot count), the size of the view's file system
+Stopped by: watch (what it cannot count), the size of the view's file system
 Says: a folder that cannot be counted|No space left
 Verdict: failed: a folder that cannot be counted or failed: OSError: [Errno 28]
 """

@@ -1,6 +1,6 @@
 """Fills the disk with files of the largest size.
 
-Stopped by: whoever waits for it (bytes in its folder), the size of the view's file system
+Stopped by: watch (bytes in its folder), the size of the view's file system
 Says: more than 8388608 bytes in its folder|No space left
 Verdict: failed: more than 8388608 bytes in its folder or failed: OSError: [Errno 28]
 """

@@ -1,6 +1,6 @@
 """Fills the disk with many small files.
 
-Stopped by: whoever waits for it (files in its folder), the size of the view's file system
+Stopped by: watch (files in its folder), the size of the view's file system
 Says: more than 200 files|No space left
 Verdict: failed: more than 200 files or failed: OSError: [Errno 28]
 """

@@ -1,6 +1,6 @@
 """Waits for ever, and takes no time of the processor.
 
-Stopped by: whoever waits for it (the clock)
+Stopped by: watch (the clock)
 Says: time: .* on the clock
 Verdict: time
 """

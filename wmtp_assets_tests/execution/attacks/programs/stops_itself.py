@@ -1,6 +1,6 @@
 """Stops itself, so that no signal but SIGKILL reaches it.
 
-Stopped by: whoever waits for it (the clock)
+Stopped by: watch (the clock)
 Says: time: .* on the clock
 Verdict: time
 """
