@@ -40,6 +40,7 @@ _HINTS = {
 }
 _FULL = re.compile(r"os error (28|122)\b|\b507 |QuotaExceeded|InsufficientStorage|StorageFull")
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|The specified bucket does not exist")
+_EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|ExpiredAuthenticationToken")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _USER = re.compile(r"//[^/@\s]*@")
@@ -63,6 +64,10 @@ def remedy(url: str, said: str) -> str:
         return f"make room {where}: {removes}. {again}"
     if scheme != "file" and _NO_BUCKET.search(said):
         return "correct the URL, or make the bucket with the provider's own tool: this makes none."
+    if "RequestTimeTooSkewed" in said:
+        return f"set this machine's clock: it differs from the server's. {again}"
+    if _EXPIRED.search(said):
+        return f"the credentials in the environment have expired: set new ones. {again}"
     if "object with invalid path" in said:
         return "remove the object of this name: it is none of ours, and cannot be listed."
     return f"{hint_for(url)} {again}"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from wmtp_assets.cli.common import DONE, WRONG, add_json, counted, open_project, show
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.errors import WmtpError, one_line
 from wmtp_assets.interrupts import in_a_thread  # a request that stalls heeds no signal
 
 if TYPE_CHECKING:
@@ -200,7 +200,8 @@ def history_of_bucket(given: argparse.Namespace, url: str) -> int:
     lines = [f"{url}, the last first:" if heads else f"Nothing was pushed to {url} yet."]
     for head in heads:
         mark = "*" if head == heads[0] else " "
-        lines.append(f"{mark} {head.number}  {head.edition[:12]}  {head.published_at}  {head.host}")
+        when, host = one_line(head.published_at), one_line(head.host)
+        lines.append(f"{mark} {head.number}  {head.edition[:12]}  {when}  {host}")
     show(given.json, value, "\n".join(lines))
     return DONE
 

@@ -410,6 +410,13 @@ FULL += "(os error 28)"  # as a small disk said
             "its quota raised: `wmtp gc s3://b/f`",
         ),
         ("s3://b/f", "404 Not Found: <Code>NoSuchBucket</Code>", "make the bucket"),
+        (
+            "s3://b/f",
+            "403 Forbidden: <Code>RequestTimeTooSkewed</Code>",
+            "^set this machine's clock",
+        ),
+        ("s3://b/f", "400 Bad Request: <Code>ExpiredToken</Code>", "have expired: set new ones"),
+        ("s3://b/f", 'Encountered object with invalid path: Path "f/a//b"', "^remove the object"),
         ("s3://b/f", "403 Forbidden", "^AWS_ACCESS_KEY_ID, "),
         ("gs://b/f", "403 Forbidden", "^GOOGLE_APPLICATION_CREDENTIALS says"),
         ("file:///disk/b", "Permission denied", "^see whether the folder is there"),

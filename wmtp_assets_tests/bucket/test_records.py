@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from wmtp_assets.bucket import Bucket, BucketError, Head, gc, history, rollback, verify
 from wmtp_assets.bucket.edition import PIECE
 from wmtp_assets.bucket.heads import current, head_keys
+from wmtp_assets.cli import main
 from wmtp_assets.storage.atomic import json_bytes
 from wmtp_assets.storage.publications import Member, Publication
 from wmtp_assets.storage.receipts import Receipt
@@ -209,6 +211,20 @@ def test_what_gc_proposes_where_a_record_is_damaged_helps(tmp_path: Path, url: s
     made.push(url, force=True)
     assert gc(bucket, keep=1).editions == 1
     assert verify(bucket).sound
+
+
+def test_a_head_cannot_write_lines_of_its_own_into_the_history(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small(tmp_path / "storage").push(url)
+    first = Head.latest(Bucket(url))
+    assert first is not None
+    forged = replace(first, number=2, host="x\n* 3  0123456789ab\x1b[2J")
+    (tmp_path / "bucket" / forged.key).write_bytes(forged.to_bytes())
+    assert main(["history", url]) == 0
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) == 3
+    assert "\x1b" not in said
 
 
 def test_gc_removes_no_files_beside_its_own(tmp_path: Path, url: str) -> None:
