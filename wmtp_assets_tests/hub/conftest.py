@@ -9,7 +9,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from wmtp_assets.hub import transfer
+from wmtp_assets.hub import doctor, transfer
 from wmtp_assets.hub.lock import Lock
 from wmtp_assets.hub.retry import Policy
 from wmtp_assets_tests.hub.loopback import LoopbackHub, serving
@@ -41,6 +41,13 @@ def loopback(running: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     huggingface_hub.close_session()
     return running
+
+
+@pytest.fixture(autouse=True)
+def patient_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may let every server here wait."""
+    monkeypatch.setattr(doctor, "_HURRIED", replace(doctor._HURRIED, connect=60, stall=60))
+    monkeypatch.setattr(doctor, "_DEADLINE", 240.0)
 
 
 @pytest.fixture

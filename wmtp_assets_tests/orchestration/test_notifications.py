@@ -18,6 +18,8 @@ import pytest
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.hub.retry import Policy
+from wmtp_assets.notify import webhook
 from wmtp_assets.orchestration import notifications
 from wmtp_assets.orchestration.assets.readiness import KEY as READINESS
 from wmtp_assets.orchestration.gate_status import CHECK as GATE
@@ -120,6 +122,9 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     project = Project(load_catalog("sample"), tmp_path / "storage")
     monkeypatch.delenv("WMTP_PAGE_URL", raising=False)
+    # A busy machine may let the receiver wait.
+    monkeypatch.setattr(notifications, "_TICK_SECONDS", 600.0)
+    monkeypatch.setattr(webhook, "_HURRIED", Policy(connect=240.0, stall=240.0))
     home = tmp_path / "home"
     home.mkdir()
     settings = {"telemetry": {"enabled": False}}
