@@ -76,13 +76,24 @@ def imported(module: str, path: Path, known: set[str]) -> Iterator[str]:
             yield full if full in known else base
 
 
-IMPORTS = {
-    module: frozenset(imported(module, path, set(MODULES))) - {module}
-    for module, path in MODULES.items()
-}
-EDGES = [
-    (module, other) for module, others in IMPORTS.items() for other in others if other in MODULES
-]
+@pytest.fixture(scope="module")
+def imports() -> dict[str, frozenset[str]]:
+    """What each module imports. Not worked out before a test needs it: seconds for each worker."""
+    return {
+        module: frozenset(imported(module, path, set(MODULES))) - {module}
+        for module, path in MODULES.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def edges(imports: dict[str, frozenset[str]]) -> list[tuple[str, str]]:
+    """Which module of ours imports which other."""
+    return [
+        (module, other)
+        for module, others in imports.items()
+        for other in others
+        if other in MODULES
+    ]
 
 
 def part_of(module: str) -> str:
@@ -90,7 +101,9 @@ def part_of(module: str) -> str:
     return module.partition(".")[2].partition(".")[0]
 
 
-def test_the_reader_of_imports_sees_what_is_there(tmp_path: Path) -> None:
+def test_the_reader_of_imports_sees_what_is_there(
+    edges: list[tuple[str, str]], tmp_path: Path
+) -> None:
     source = tmp_path / "__init__.py"
     source.write_text(
         "from typing import TYPE_CHECKING\n"
@@ -101,12 +114,14 @@ def test_the_reader_of_imports_sees_what_is_there(tmp_path: Path) -> None:
     known = {"a.b.inner", "a.b.sibling", "a.other.thing"}
     found = set(imported("a.b", source, known))
     assert found == {"typing", "json.decoder", *known}
-    assert len(EDGES) > 500
+    assert len(edges) > 500
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
+def test_no_module_imports_itself_by_way_of_others(
+    imports: dict[str, frozenset[str]],
+) -> None:
     graph = {
-        module: [one for one in others if one in MODULES] for module, others in IMPORTS.items()
+        module: [one for one in others if one in MODULES] for module, others in imports.items()
     }
     try:
         TopologicalSorter(graph).prepare()
@@ -114,33 +129,35 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         pytest.fail(f"imports in a circle: {' -> '.join(error.args[1])}")
 
 
-def test_packages_import_downwards_only() -> None:
+def test_packages_import_downwards_only(edges: list[tuple[str, str]]) -> None:
     row = {part: number for number, parts in enumerate(LAYERS) for part in parts}
     assert set(row) == {part_of(module) for module in MODULES} - {""}
     # The package itself hands on what training code opens, lazily.
     handed_on = {"corpora.opening", "corpora.tests_file", "mtp.loading"}
-    assert {b for a, b in EDGES if not part_of(a)} <= {f"{PACKAGE}.{one}" for one in handed_on}
+    assert {b for a, b in edges if not part_of(a)} <= {f"{PACKAGE}.{one}" for one in handed_on}
     upward = [
         f"{module} -> {other}"
-        for module, other in EDGES
+        for module, other in edges
         if part_of(module) and part_of(other) and row[part_of(other)] > row[part_of(module)]
     ]
     assert upward == []
 
 
-def test_domain_code_imports_no_dagster() -> None:
+def test_domain_code_imports_no_dagster(imports: dict[str, frozenset[str]]) -> None:
     found = [
         f"{module} -> {other}"
-        for module, others in IMPORTS.items()
+        for module, others in imports.items()
         if part_of(module) not in FACES
         for other in others
         if other.partition(".")[0] in DAGSTER
     ]
     assert found == []
-    assert any("dagster" in others for others in IMPORTS.values())
+    assert any("dagster" in others for others in imports.values())
 
 
-def test_every_distribution_that_is_imported_is_declared() -> None:
+def test_every_distribution_that_is_imported_is_declared(
+    imports: dict[str, frozenset[str]],
+) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = {
@@ -153,7 +170,7 @@ def test_every_distribution_that_is_imported_is_declared() -> None:
     distributions = packages_distributions()
     missing = {
         f"{module} imports {top}"
-        for module, others in IMPORTS.items()
+        for module, others in imports.items()
         for top in {other.partition(".")[0] for other in others}
         if top != PACKAGE
         and top not in sys.stdlib_module_names
