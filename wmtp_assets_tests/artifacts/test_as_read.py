@@ -22,6 +22,7 @@ from wmtp_assets.artifacts.gate import Verdict, judge
 from wmtp_assets.artifacts.verify import verify
 from wmtp_assets.findings import Finding
 from wmtp_assets.storage import StorageError
+from wmtp_assets_tests.artifacts.editions import planted
 from wmtp_assets_tests.artifacts.sweeping import share
 from wmtp_assets_tests.artifacts.workbench import Workbench
 
@@ -29,6 +30,20 @@ MODEL, SET = "models_v2/micro-ref", "models/micro-ref"
 HF = f"{MODEL}/hf"
 ROWS = "datasets_v2/humaneval/processed"
 SMALL = "datasets_local_small/codecontests_small"
+NARROW_MODELS = ("meta-llama-mtp", "ref-sheared-llama-2.7b", "micro-ref")
+NARROW_DATASETS = ("mbpp", "humaneval")
+
+
+@pytest.fixture(scope="module")
+def narrow(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Of the sample what most tricks are about: the models that one needs, and two datasets."""
+    catalog = project.catalog.model_copy(
+        update={
+            "models": {name: project.catalog.models[name] for name in NARROW_MODELS},
+            "datasets": {name: project.catalog.datasets[name] for name in NARROW_DATASETS},
+        }
+    )
+    return planted(project, catalog, tmp_path_factory.mktemp("narrow") / "storage", NARROW_MODELS)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +58,14 @@ def proven(project: Project) -> dict[str, list[Finding]]:
 
 @pytest.fixture
 def world(tmp_path: Path, project: Project) -> Project:
-    """A storage that shares the sample's files, each version's by hard links."""
-    share(project.storage, tmp_path / "storage")
-    return Project(project.catalog, tmp_path / "storage", project.hub_spec)
+    """A storage that shares the sample's files."""
+    return shared(project, tmp_path)
+
+
+def shared(project: Project, folder: Path) -> Project:
+    """A storage that shares a project's files, each version's by hard links."""
+    share(project.storage, folder / "storage")
+    return Project(project.catalog, folder / "storage", project.hub_spec)
 
 
 def gate(project: Project, proven: dict[str, list[Finding]]) -> Verdict:
@@ -190,8 +210,14 @@ def carried_out(hint: str, project: Project) -> None:
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_what_readers_find_decides(
-    trick: str, world: Project, proven: dict[str, list[Finding]]
+    trick: str,
+    project: Project,
+    narrow: Project,
+    proven: dict[str, list[Finding]],
+    tmp_path: Path,
 ) -> None:
+    world = shared(project if "small rows" in trick else narrow, tmp_path)
+    proven = {name: found for name, found in proven.items() if name in world.artifacts}
     assert gate(world, proven).open
     files = readable(world)
     TRICKS[trick](world)
