@@ -78,9 +78,14 @@ def project(sample: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def current_project(sample: Path, shared_folder: Path, project: Project) -> Project:
-    """The sample for both generations of the contract, made in a copy. Only for reading."""
+    """The sample for both generations of the contract, made in a copy. Only for reading.
+
+    Without Dagster's engine and the checks, which take five times as long: test_further_formats.py
+    runs both generations through them.
+    """
     from wmtp_assets.artifacts import Project
-    from wmtp_assets_tests.worlds import both_generations, materialized
+    from wmtp_assets_tests.artifacts.workbench import Workbench
+    from wmtp_assets_tests.worlds import both_generations
 
     folder = shared_folder / "both-generations"
     both = Project(both_generations(), folder / "storage", project.hub_spec)
@@ -89,7 +94,7 @@ def current_project(sample: Path, shared_folder: Path, project: Project) -> Proj
         if not (folder / DONE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(sample / "storage", folder / "storage", symlinks=True)
-            assert materialized(both, both.artifacts).success
+            Workbench(both).make(both.artifacts)
             (folder / DONE).touch()
     return both
 
