@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from wmtp_assets.artifacts.staleness import sets_of
 from wmtp_assets.corpora.formatting import FACTS, Formatted
 from wmtp_assets.corpora.tokens import TokenCounter
 from wmtp_assets.corpora.writer import SplitWriter
+from wmtp_assets.findings import Finding
 from wmtp_assets_tests.artifact_checks.breaking import Change, recommit
 from wmtp_assets_tests.artifacts.workbench import Workbench
 
@@ -51,27 +53,56 @@ def descendants(project: Project, name: str) -> list[str]:
     return found
 
 
+def failing(project: Project, name: str) -> set[str]:
+    """The blocking questions about one artifact that fail."""
+    return _failed(run_checks(project, project.artifacts[name]))
+
+
+def _failed(findings: Sequence[Finding]) -> set[str]:
+    return {one.name for one in findings if one.blocking and not one.passed}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All questions about some artifacts, a quick look at the others, and the contract's paths."""
+
+    project: Project
+    artifacts: dict[str, list[Finding]]
+    paths: list[Finding]
+
+    @classmethod
+    def about(cls, project: Project, *names: str) -> Answers:
+        found = {
+            name: (run_checks if name in names else quick)(project, artifact)
+            for name, artifact in project.artifacts.items()
+        }
+        return cls(project, found, published(project))
+
+    def wrong(self) -> dict[str, set[str]]:
+        """The blocking questions that fail, by artifact; those about the paths by ""."""
+        answers = {**self.artifacts, "": self.paths}
+        failed = {name: _failed(findings) for name, findings in answers.items()}
+        return {name: questions for name, questions in failed.items() if questions}
+
+    def verdict(self) -> Verdict:
+        """The gate's."""
+        required = {
+            name: found
+            for name, found in self.artifacts.items()
+            if self.project.artifacts[name].status == "required"
+        }
+        return judge(self.project, required, self.paths)
+
+
 def closed_by(project: Project, *names: str) -> dict[str, set[str]]:
     """The blocking questions that fail, by artifact: all questions of `names`, and a quick look at
     all other artifacts and at the contract's paths."""
-    found = {name: run_checks(project, project.artifacts[name]) for name in names}
-    rest = {n: quick(project, a) for n, a in project.artifacts.items() if n not in found}
-    wrong = {
-        name: {one.name for one in findings if one.blocking and not one.passed}
-        for name, findings in (found | rest).items()
-    }
-    links = {one.name for one in published(project) if one.blocking and not one.passed}
-    return {name: questions for name, questions in (wrong | {"": links}).items() if questions}
+    return Answers.about(project, *names).wrong()
 
 
 def verdict_about(project: Project, *names: str) -> Verdict:
     """The gate's verdict by all questions of `names`, and a quick look at everything else."""
-    findings = {
-        name: (run_checks if name in names else quick)(project, artifact)
-        for name, artifact in project.artifacts.items()
-        if artifact.status == "required"
-    }
-    return judge(project, findings, published(project))
+    return Answers.about(project, *names).verdict()
 
 
 def split(tokenizer: Path, change: Callable[[list[Row]], object], **funnel: int) -> Change:
