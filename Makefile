@@ -1,6 +1,6 @@
 # The two commands: `make run` and `make test`. `make help` lists the others.
 .DEFAULT_GOAL := help
-.PHONY: help run materialize ui test quick fuzz sweep check clean compat bench-bucket bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-engine bench-evaluation bench-pairs bench-problem-map bench-quality bench-rows
+.PHONY: compiled help run materialize ui test quick fuzz sweep check clean compat bench-bucket bench-checkpoints bench-codecontests bench-fetch bench-end-to-end bench-engine bench-evaluation bench-pairs bench-problem-map bench-quality bench-rows
 
 wmtp := .venv/bin/wmtp
 installed := .venv/.installed
@@ -23,10 +23,15 @@ ui: $(installed) ## Dagster's UI alone, on 127.0.0.1:3000 (PORT= for another)
 # as many tests wait for processes of their own.
 workers := -n 3 --dist worksteal
 
-test: $(installed_dev) ## every test
+# Tests start hundreds of processes, each of which would compile the package anew where
+# PYTHONDONTWRITEBYTECODE is set, as in many containers.
+compiled: $(installed_dev)
+	@.venv/bin/python -m compileall -q wmtp_assets wmtp_assets_tests
+
+test: $(installed_dev) compiled ## every test
 	@.venv/bin/python -m pytest $(workers) $(ARGS)
 
-quick: $(installed_dev) ## the tests without the slow ones
+quick: $(installed_dev) compiled ## the tests without the slow ones
 	@.venv/bin/python -m pytest $(workers) -m "not slow" $(ARGS)
 
 fuzz: $(installed_dev) ## every fuzzer, 300 s each with a fresh seed (WMTP_FUZZ_SECONDS=, WMTP_FUZZ_SEED=)
