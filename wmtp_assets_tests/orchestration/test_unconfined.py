@@ -37,7 +37,7 @@ def world(project: Project, tmp_path: Path) -> tiny.Tiny:
 def test_nothing_is_executed_and_the_run_says_why(world: tiny.Tiny) -> None:
     def materialize(*before: str) -> str:
         done = subprocess.run(
-            [*before, str(tiny.BIN / "wmtp"), "materialize"],
+            [*before, str(tiny.BIN / "wmtp"), "materialize", f"group:{ROWS}"],
             env=world.environment(),
             cwd=Path(__file__).parents[2],
             capture_output=True,
