@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from wmtp_assets.errors import WmtpError
@@ -84,8 +85,11 @@ def checked_url(url: str) -> SplitResult:
             "This is not the URL of a bucket or of a folder in one",
             expected="s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, az://CONTAINER/FOLDER or "
             "file:///PATH, without credentials",
-            found=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
-            hint="give a URL of this form; credentials belong into the environment.",
+            found=f"{f'{parts.scheme}://' * bool(parts.scheme)}{parts.netloc.rpartition('@')[2]}"
+            f"{parts.path}",
+            hint=f"a folder is named by {Path(url).as_uri()}."
+            if url.startswith("/")
+            else "give a URL of this form; credentials belong into the environment.",
         )
     return parts
 

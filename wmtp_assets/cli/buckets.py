@@ -27,6 +27,7 @@ def register(commands: Any) -> None:
     push.add_argument(
         "selection",
         nargs="*",
+        default=[],
         help="assets' keys, group:NAME, or models and datasets as the catalog calls them, with all "
         "that they are made from (default: all that is published)",
     )

@@ -29,6 +29,7 @@ def register(commands: Any) -> None:
     export.add_argument(
         "selection",
         nargs="*",
+        default=[],
         help="assets' keys, group:NAME, or models and datasets as the catalog calls them "
         "(default: all that is published)",
     )

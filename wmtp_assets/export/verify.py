@@ -100,7 +100,7 @@ def verify_export(folder: Path) -> Verified:
             found="nothing" if not any(folder.iterdir()) else "other files",
             where=folder,
             hint=f"`wmtp doctor {aside.quoted(folder)}` reports what is there; a storage is "
-            "verified by `wmtp verify` with WMTP_STORAGE set to it.",
+            "verified by `wmtp verify` with WMTP_STORAGE set to it, a bucket by its URL (file://...).",
         )
     done = Verified(folder, [one.name for one in volumes])
     wanted: dict[Path, FileRecord] = {}

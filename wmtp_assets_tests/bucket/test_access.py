@@ -17,6 +17,7 @@ import pytest
 
 from wmtp_assets.bucket import Bucket, BucketError, Head
 from wmtp_assets.bucket.access import brief, checked_url, plain_http
+from wmtp_assets.cli import _parser
 from wmtp_assets_tests.bucket.small import small
 
 SECRET = "-".join(("not", "to", "be", "shown"))
@@ -31,6 +32,22 @@ def test_what_cannot_be_a_header_is_refused_and_not_shown(name: str, value: str)
     with pytest.raises(BucketError, match=f"{name} cannot be") as raised:
         plain_http("s3", {name: value})
     assert SECRET not in str(raised.value)
+
+
+def test_a_path_is_named_by_the_url_that_it_has() -> None:
+    with pytest.raises(BucketError, match=r"Found: /data/a bucket\.") as raised:
+        checked_url("/data/a bucket")
+    (url,) = re.findall(r"a folder is named by (\S+)\.$", str(raised.value))
+    assert checked_url(url).path == "/data/a%20bucket"
+
+
+@pytest.mark.parametrize(("command", "missing"), [("push", "url"), ("export", "directory")])
+def test_the_argument_that_is_missing_is_named_and_no_other(
+    command: str, missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args([command])
+    assert capsys.readouterr().err.endswith(f"required: {missing}\n")
 
 
 def test_a_variable_with_a_line_break_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
