@@ -44,8 +44,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[RayEngine]:
-    with RayEngine(workers=2) as engine:
-        yield engine
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)  # which workers import from; tests before may have left another
+        with RayEngine(workers=2) as engine:
+            yield engine
 
 
 def test_results_come_in_the_order_of_tasks_from_two_processes(

@@ -39,6 +39,7 @@ STAND_IN = Path(__file__).with_name("sbatch.py")
 def world(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tiny.Tiny:
     """The rows of the sample's code_contests, 80 of which are to be executed, and `sbatch`."""
     made = rows_to_execute(project, tmp_path / "world")
+    monkeypatch.chdir(tmp_path)  # commands enter Dagster's home
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/sbatch").symlink_to(STAND_IN)
     (tmp_path / "slurm").mkdir()
