@@ -78,8 +78,8 @@ def _work_on(tasks: Path, number: int, cores: int, again: str) -> bool:
     stamps = require_recorded(tasks.parent, again)
     try:
         result = function(task, Worker(cores))
-    except WmtpError:
-        require_same(stamps, again)  # then it is no wonder
+    except Exception:  # a file that was replaced while it was read is damaged in any way
+        require_same(stamps, again)
         raise
     require_same(stamps, again)
     if not tasks.exists():

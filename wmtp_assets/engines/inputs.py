@@ -8,6 +8,7 @@ a part compares these before and afterwards; it reads a whole file only where th
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def require_recorded(folder: Path, again: str) -> Stamps:
             "This plan is a copy: its parts read, and leave, files in the storage that it is of",
             expected=recorded.folder,
             found=folder,
-            hint=f"{again} It is to be called for the storage that this copy is in.",
+            hint=f"`rm -r {shlex.quote(str(folder))}`; where this storage is now, {again}",
         )
     found = stamps_of(recorded.files)
     for path, (sha256, stamp) in recorded.files.items():

@@ -135,15 +135,16 @@ def test_a_file_that_is_removed_is_refused(world: World) -> None:
     assert "no file" in refusal(world)
 
 
-def test_what_fails_as_a_file_was_replaced_says_so(world: World) -> None:
+@pytest.mark.parametrize("error", [WmtpError("These are not the rows"), ValueError("no shard")])
+def test_what_fails_as_a_file_was_replaced_says_so(world: World, error: Exception) -> None:
     def fails() -> None:
         world.replace("new")
-        raise WmtpError("These are not the rows")
+        raise error
 
     assert "meanwhile" in refusal(world, fails)
     world.replace("old")
-    with pytest.raises(WmtpError, match="These are not the rows"):
-        world.work(lambda: _raise(WmtpError("These are not the rows")))
+    with pytest.raises(type(error), match=str(error)):
+        world.work(lambda: _raise(error))
 
 
 def _raise(error: Exception) -> None:
@@ -188,8 +189,10 @@ def test_a_plan_that_does_not_say_what_it_reads_is_refused(
 def test_a_plan_that_was_copied_is_refused(world: World, tmp_path: Path) -> None:
     shutil.copytree(world.root, tmp_path / "other")
     folder = tmp_path / "other" / world.plan.folder.relative_to(world.root)
-    with pytest.raises(EngineError, match="is a copy"):
+    with pytest.raises(EngineError, match="is a copy") as refused:
         divided.work_on(folder / "tasks.jsonl", 0, 1)
+    (command,) = re.findall("`(rm -r [^`]*)`", str(refused.value))
+    assert command == f"rm -r {folder}"
     shutil.rmtree(world.root)
     with pytest.raises(EngineError, match="is a copy"):
         divided.work_on(folder / "tasks.jsonl", 0, 1)
