@@ -15,9 +15,10 @@ from wmtp_assets.artifacts.exporting import chosen_sets
 from wmtp_assets.artifacts.project import Project
 from wmtp_assets.artifacts.released_weights import record_of, released
 from wmtp_assets.artifacts.types import fetched
-from wmtp_assets.bucket import Bucket, Edition, Pulled, Pushed
+from wmtp_assets.bucket import Bucket, BucketError, Edition, Pulled, Pushed
 from wmtp_assets.bucket import pull as pull_edition
 from wmtp_assets.bucket import push as push_edition
+from wmtp_assets.bucket.access import folder_of
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.hub.files import LOCK_NAME
 from wmtp_assets.storage import locks
@@ -42,6 +43,7 @@ def push(
     Raises WmtpError where something that is needed is not there, or is not as its receipt says.
     """
     store = project.store
+    require_elsewhere(url, store.root)
     bucket = Bucket(url, make=True)
     with ExitStack() as held:
         with locks.shared(store.published.lock):  # nothing is published meanwhile
@@ -53,6 +55,19 @@ def push(
                 held.enter_context(store.reading(name))
             edition, sources = _edition(project, publications, names)
         return push_edition(bucket, edition, sources, force=force, drop=drop, plain=plain)
+
+
+def require_elsewhere(url: str, storage: Path) -> None:
+    """Raises BucketError where a bucket at `url` would lie in the storage, among its own files."""
+    folder = folder_of(url)
+    if folder and folder.resolve().is_relative_to(storage.resolve()):
+        raise BucketError(
+            "A storage is not pushed into itself",
+            expected="a folder outside it",
+            found=folder,
+            where=storage,
+            hint="give the URL of another folder.",
+        )
 
 
 def pull(project: Project, url: str) -> Pulled:

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from wmtp_assets.errors import WmtpError
 
@@ -92,6 +92,12 @@ def checked_url(url: str) -> SplitResult:
             else "give a URL of this form; credentials belong into the environment.",
         )
     return parts
+
+
+def folder_of(url: str) -> Path | None:
+    """The folder of a `file://` URL; None where it is another."""
+    parts = checked_url(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def plain_http(scheme: str, environment: Mapping[str, str] = os.environ) -> bool:

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from wmtp_assets.bucket.access import (
     BucketError,
     brief,
     checked_url,
+    folder_of,
     hint_for,
     is_panic,
     plain_http,
@@ -132,10 +132,9 @@ class Bucket:
         """What killed writers of `places`, which are keys and folders of keys, left in a `file://`
         bucket, where a listing does not show it: by the key that it was to have, with a number. (In
         the buckets of providers, an object is there as a whole or not at all.)"""
-        parts = urlsplit(self.url)
-        if parts.scheme != "file":
+        root = folder_of(self.url)
+        if root is None:
             return {}
-        root = Path(unquote(parts.path))
         return {
             path.relative_to(root).as_posix(): path
             for place in places

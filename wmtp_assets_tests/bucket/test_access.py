@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import pytest
 
+from wmtp_assets.artifacts.bucket_copies import require_elsewhere
 from wmtp_assets.bucket import Bucket, BucketError, Head
 from wmtp_assets.bucket.access import brief, checked_url, plain_http
 from wmtp_assets.cli import _parser
@@ -108,6 +109,17 @@ def test_a_folder_is_not_reached_by_credentials(tmp_path: Path) -> None:
     with pytest.raises(BucketError, match="whether the folder is there") as raised:
         Bucket(f"file://{tmp_path}/file/x")
     assert "AWS" not in str(raised.value)
+
+
+def test_a_storage_is_not_pushed_into_itself(tmp_path: Path) -> None:
+    storage = tmp_path / "a storage"
+    storage.mkdir()
+    (tmp_path / "link").symlink_to(storage)
+    for inside in ("a%20storage", "a%20storage/bucket", "link/bucket", "x/../a%20storage/b"):
+        with pytest.raises(BucketError, match="not pushed into itself"):
+            require_elsewhere(f"file://{tmp_path}/{inside}", storage)
+    require_elsewhere(f"file://{tmp_path}/a%20storage2", storage)
+    require_elsewhere("s3://bucket/folder", storage)
 
 
 class Refusing(Bucket):
