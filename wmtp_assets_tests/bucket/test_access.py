@@ -199,8 +199,8 @@ def test_a_signal_ends_a_command_whose_server_does_not_answer_and_its_mark() -> 
         }
         command = [sys.executable, "-c", PATIENT, "gc", "s3://bucket/folder"]
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
-            mark = _Stalled.asked.get(timeout=120)
-            assert _Stalled.asked.get(timeout=120).startswith("GET")
+            mark = _Stalled.asked.get(timeout=600)
+            assert _Stalled.asked.get(timeout=600).startswith("GET")
             process.send_signal(signal.SIGINT)
             assert process.wait(240) == 130
         _Stalled.over.set()
