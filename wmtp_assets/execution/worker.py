@@ -39,10 +39,19 @@ class _Worker:
         self._python2 = python2
         self._messages: SimpleQueue[Any] = SimpleQueue()
         self._servers: dict[tuple[str, ...], ForkServer] = {}
+        self._leaving = threading.Lock()  # never released
 
     def run(self) -> None:
         """Works until the connection ends."""
         threading.Thread(target=self._receive, daemon=True).start()
+        try:
+            self._work()
+        except BaseException:
+            if self._leaving.locked():  # servers were closed under its hands: let the other end all
+                self._leave()
+            raise
+
+    def _work(self) -> None:
         while True:
             message = self._messages.get()
             if not isinstance(message, Order):
@@ -99,6 +108,8 @@ class _Worker:
             self._leave()
 
     def _leave(self, status: int = 0) -> None:
+        """Ends this process; who comes second waits for that."""
+        self._leaving.acquire()
         with ExitStack() as every:
             every.callback(os._exit, status)
             every.callback(shutil.rmtree, self._folder, ignore_errors=True)

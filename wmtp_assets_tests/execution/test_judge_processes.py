@@ -122,16 +122,29 @@ with VerdictCache(Path(sys.argv[1])) as cache, Judge(2, cache) as judge:
 """
 
 
+# Of every process with a site: a worker takes its time to remove its folder.
+SLOW_TO_LEAVE = """
+import shutil, sys, time
+rmtree = shutil.rmtree
+def slow(*given, **more):
+    if "wmtp_assets.execution.worker" in sys.orig_argv:
+        time.sleep(0.3)
+    rmtree(*given, **more)
+shutil.rmtree = slow
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_outlives_the_judge_and_what_it_had_judged_is_kept(
     tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_TO_LEAVE)
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "cache")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(tmp_path)},
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "0 passed\n"
