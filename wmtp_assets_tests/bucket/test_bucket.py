@@ -124,7 +124,7 @@ def test_what_verify_proposes_repairs_the_bucket(tmp_path: Path, url: str) -> No
     for path in (tmp_path / "bucket").rglob("*"):
         if path.is_file():
             path.write_bytes(b"rubbish")
-    with pytest.raises(BucketError, match=r"damaged.*wmtp push file:.* --force"):
+    with pytest.raises(BucketError, match=r"damaged.*wmtp push '?file:.* --force"):
         verify(Bucket(url))
     with pytest.raises(BucketError, match="damaged"):
         made.push(url)

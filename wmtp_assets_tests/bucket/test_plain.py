@@ -66,7 +66,7 @@ def test_damage_at_plain_keys_is_found_and_repaired(made: Small, tmp_path: Path,
     made.push(url, plain=True, force=True)
     assert verify(Bucket(url)).sound
     (plain.parent / "plain.json").write_bytes(b"{}\n\n")
-    with pytest.raises(BucketError, match=r"damaged.*wmtp push file:.* --layout plain --force"):
+    with pytest.raises(BucketError, match=r"damaged.*wmtp push '?file:.* --layout plain --force"):
         made.push(url, plain=True)
     made.push(url, plain=True, force=True)
     assert verify(Bucket(url)).sound

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.execution import judge_folder
+from wmtp_assets.execution import judge_folder, privileges
 from wmtp_assets.execution.judge_folder import PREFIX, JudgeFolder
 
 
@@ -48,7 +48,10 @@ def test_a_folder_that_nobody_holds_is_removed_and_nothing_else(tmp_path: Path) 
         assert not one.path.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder another user's")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not privileges.has(privileges.CHOWN),
+    reason="only root can make a folder another user's",
+)
 def test_a_folder_of_another_user_stays(tmp_path: Path) -> None:
     (tmp_path / f"{PREFIX}other").mkdir()
     os.chown(tmp_path / f"{PREFIX}other", 12345, 12345)

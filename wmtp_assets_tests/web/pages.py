@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -155,10 +156,13 @@ def running_page(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    # Dagster's sockets are there, whose paths have at most 107 bytes.
+    short = Path(tempfile.mkdtemp(prefix="wmtp-", dir="/tmp"))
+    (short / "tmp").symlink_to(root / "tmp")
     sent = {
         "PATH": os.environ["PATH"],
         "HOME": str(root / "user"),
-        "TMPDIR": str(root / "tmp"),
+        "TMPDIR": str(short / "tmp"),
         "DAGSTER_HOME": str(root / "home"),
         "WMTP_STORAGE": str(root / "storage"),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -187,6 +191,7 @@ def running_page(
             process.wait(SECONDS)
         process.kill()
         process.wait()
+        shutil.rmtree(short)
 
 
 def printed_link(page: Page) -> str:
