@@ -135,10 +135,10 @@ def isolate(
 
     To be called once, by a process that was started for it, has a single thread, and has imported
     what programs import of packages (numpy, say: their folder is not searched later). Afterwards it
-    can read only Python's library, `readable`, and `scratch_root`, an existing folder, which is a
-    small file system in memory from then on, for as much as `limits` allows each of the programs
-    that run `at_once`. What descends from this process and loses its parent becomes its child.
-    Returns what `confine` needs.
+    can read only Python's library, `readable`, and `scratch_root`, an existing folder by its path
+    without links, which is a small file system in memory from then on, for as much as `limits`
+    allows each of the programs that run `at_once`. What descends from this process and loses its
+    parent becomes its child. Returns what `confine` needs.
 
     Raises ConfinementError, also where there is another thread, or where the environment holds
     anything but what Python needs: a program could find it in its memory.

@@ -323,6 +323,7 @@ def _serve(
     readable = _import_numpy(path) if kind == "numpy" else []
     readable += interpreter.files if interpreter else ()
     sys.path.remove(_ROOT)
+    scratch = os.path.realpath(scratch)  # links on the way to it are not in the view
     datetime.datetime.strptime("1", "%d")  # imports its module
     try:
         isolated = isolate(Means.from_json(means), pathlib.Path(scratch), readable=readable)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -430,6 +431,21 @@ def test_a_strict_umask_takes_nothing_from_programs() -> None:
     finally:
         os.umask(before)
     assert (judged.verdict, judged.reason) == ("passed", "")
+
+
+@pytest.mark.parametrize("without", [(), ("landlock",), ("namespaces",)])
+def test_a_temporary_folder_may_be_a_link(
+    without: tuple[Layer, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "link"))
+    try:
+        with Judge(1, without=without) as judge:
+            assert verdict_of(judge, program(RIGHT)).verdict == Verdict.PASSED
+    except ConfinementError as error:
+        pytest.skip(str(error))
+    assert list((tmp_path / "disk").iterdir()) == []
 
 
 @pytest.mark.parametrize("without", [("landlock",), ("namespaces",)])
