@@ -11,7 +11,6 @@ list of files is made here, and the stock command is given two flags:
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from wmtp_assets.findings import Finding
 from wmtp_assets.storage.atomic import write_bytes
 from wmtp_assets.storage.errors import storage_errors
 from wmtp_assets.storage.receipts import Mismatch
+from wmtp_assets.storage.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from model_signing.hashing import Config, PathLike
@@ -99,8 +99,8 @@ def sign(project: Project, private_key: Path, out: Path) -> int:
     except (OSError, ValueError, TypeError) as error:
         raise _key_error(private_key, error, "private") from error
     # The library writes by itself, through whatever link lies at `out`: it writes elsewhere.
-    with storage_errors("Signing", out), tempfile.TemporaryDirectory(prefix="wmtp-sign-") as folder:
-        signature = Path(folder) / _SIGNATURE
+    with storage_errors("Signing", out), scratch_folder("wmtp-sign-") as folder:
+        signature = folder / _SIGNATURE
         signer.set_hashing_config(config).sign(root, signature)
         within = out.absolute().parent in (project.storage, root)
         place = root if within else out.parent.resolve()

@@ -16,7 +16,6 @@ import json
 import os
 import random
 import secrets
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +36,7 @@ from wmtp_assets.corpora.small_copy import select_small
 from wmtp_assets.corpora.source_rows import COLUMNS, SourceProblem, SourceRow, SourceRows
 from wmtp_assets.findings import Finding
 from wmtp_assets.storage.digests import cores, sha256_file
+from wmtp_assets.storage.scratch import scratch_folder
 
 SMALL_SOURCE = 64 << 20
 """Bytes of all shards up to which every row is compared: code_contests' valid and test files (51
@@ -284,13 +284,13 @@ def check_rebuilt(
     Lines are hashed as they are made and written nowhere; the row index goes to a temporary folder
     (18 MB for 3.7 million rows).
     """
-    with tempfile.TemporaryDirectory(prefix="wmtp-rebuild-") as scratch:
+    with scratch_folder("wmtp-rebuild-") as scratch:
         try:
             report = build_split(
                 source.format,
                 source.shards,
                 source.tokenizer,
-                Path(scratch),
+                scratch,
                 source.split,
                 max_tokens=source.max_tokens,
                 processes=processes,
@@ -306,9 +306,9 @@ def check_small(
     jsonl: Path, whole: Path, whole_index: Path, rows: int, seed: int, metadata: Path | None = None
 ) -> Finding:
     """Choose the rows of a small split again from the whole one, and compare as `check_rebuilt`."""
-    with tempfile.TemporaryDirectory(prefix="wmtp-small-") as scratch:
+    with scratch_folder("wmtp-small-") as scratch:
         try:
-            report = select_small(whole, whole_index, Path(scratch), rows, seed)
+            report = select_small(whole, whole_index, scratch, rows, seed)
             wrong = _unlike_report(report, jsonl, metadata)
         except (CorpusError, OSError, ValueError, KeyError, pa.ArrowException) as error:
             wrong = [str(error)]
