@@ -176,6 +176,7 @@ def running_page(
             env=sent,
             stdout=said,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     page = Page(root, port, process, sent)
     try:
@@ -189,7 +190,9 @@ def running_page(
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(SECONDS)
-        process.kill()
+        # A session of its own, so that nothing is left, whichever of them was killed by the test.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         shutil.rmtree(short)
 
