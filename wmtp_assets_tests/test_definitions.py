@@ -346,7 +346,7 @@ def test_dagsters_own_page_loads_the_workspace(tmp_path: Path) -> None:
         assert answer["workspaceOrError"]["locationEntries"] == [loaded]
         assert len(answer["assetNodes"]) > 90
     finally:
-        # Not by SIGTERM: asked to end while it still starts its daemon, Dagster waits for ever.
+        # Not by SIGTERM: workers of tests may ignore it, and so does then what they start.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 

@@ -122,7 +122,8 @@ def make(target: str) -> tuple[str, ...]:
     """`make` in the checkout with the packages that are here: nothing is installed."""
     installed = ("--old-file", ".venv/.installed")
     where = ("--no-print-directory", "--directory", str(CHECKOUT))
-    alone = ("env", "--unset=MAKEFLAGS", "--unset=MAKELEVEL")  # not a part of `make test`
+    # Not a part of `make test`; and what ignores SIGTERM, as workers of tests do, passes none on.
+    alone = ("env", "--default-signal=TERM", "--unset=MAKEFLAGS", "--unset=MAKELEVEL")
     return (*alone, "make", *where, *installed, target, f"wmtp={wmtp()}")
 
 
