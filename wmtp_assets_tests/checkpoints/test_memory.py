@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.sample.torch_archive import Storage, Tensor, write_archive
+from wmtp_assets_tests.peak import WATCH
 
 MB = 1 << 20
-CONVERT = """
-import resource, sys, threading, time
+CONVERT = (
+    """
+import resource, sys
 from pathlib import Path
 
 limit = 1 << 30
@@ -23,29 +25,9 @@ from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.planning import Plan, PlannedTensor, sort_for_file
 from wmtp_assets.checkpoints.safetensors_file import TensorSpec
 from wmtp_assets.checkpoints.source import open_source
-
-peak = 0
-def look(*_):
-    global peak
-    status = Path("/proc/self/status").read_text()
-    peak = max(peak, int(status.split("RssAnon:")[1].split()[0]))
-
-def watch():
-    while True:
-        look()
-        time.sleep(0.005)
-
-# A busy machine may not let the thread look: so whoever works looks, too, as often as it works.
-looked = threading.local()
-def look_at_work(*_):
-    now = time.thread_time()
-    if now - getattr(looked, "at", -1) > 0.005:
-        look()
-        looked.at = time.thread_time()
-
-threading.setprofile(look_at_work)
-sys.setprofile(look_at_work)
-threading.Thread(target=watch, daemon=True).start()
+"""
+    + WATCH
+    + """
 source = open_source([Path(sys.argv[1])])
 dtype = DType(sys.argv[2])
 plan = Plan("any", dtype, sort_for_file([
@@ -55,6 +37,7 @@ convert(plan, Path(sys.argv[1]).with_suffix(".safetensors"))
 sys.setprofile(None)
 print(peak // 1024, "torch" in sys.modules)
 """
+)
 
 
 def big_archive(path: Path, megabytes: int, dtype: str) -> Path:

@@ -26,6 +26,7 @@ from wmtp_assets_tests.mtp.networks import (
     network,
     write_directory,
 )
+from wmtp_assets_tests.peak import WATCH
 
 
 @pytest.fixture(params=[PARAMS, MICRO], ids=["trunk", "micro"])
@@ -217,35 +218,17 @@ def test_a_bias_of_a_reward_head_is_executed_too(reward: tuple[Path, Path]) -> N
     assert "inf" in str(finding.found)
 
 
-PEAK = """
-import json, sys, threading, time
+PEAK = (
+    """
+import json, sys
 from pathlib import Path
 import torch
 from wmtp_assets.mtp.checks import check_model
 
 torch.set_num_threads(1)
-peak = 0
-def look(*_):
-    global peak
-    status = Path("/proc/self/status").read_text()
-    peak = max(peak, int(status.split("RssAnon:")[1].split()[0]))
-
-def watch():
-    while True:
-        look()
-        time.sleep(0.005)
-
-# A busy machine may not let the thread look: so whoever works looks, too, as often as it works.
-looked = threading.local()
-def look_at_work(*_):
-    now = time.thread_time()
-    if now - getattr(looked, "at", -1) > 0.005:
-        look()
-        looked.at = time.thread_time()
-
-threading.setprofile(look_at_work)
-sys.setprofile(look_at_work)
-threading.Thread(target=watch, daemon=True).start()
+"""
+    + WATCH
+    + """
 for folder in map(Path, sys.argv[1:]):
     peak = 0
     params = json.loads((folder / "params.json").read_text())
@@ -253,6 +236,7 @@ for folder in map(Path, sys.argv[1:]):
     print(json.dumps([peak // 1024, [one.passed for one in found]]))
 sys.setprofile(None)
 """
+)
 
 
 def zeros(folder: Path, layers: int) -> Path:
