@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
+from wmtp_assets_tests.living import below, content
+
 _LENGTH = 12  # characters that nobody writes by accident
 
 
@@ -42,7 +44,7 @@ def leaks(secret: str, told: Iterable[str | bytes]) -> list[tuple[str, bytes]]:
 def leaking_files(secret: str, root: Path) -> list[tuple[str, str]]:
     """Which files below `root` hold a trace of `secret`, or have one in their name."""
     found = []
-    for path in sorted(root.rglob("*")):
-        data = path.read_bytes() if path.is_file() else b""
+    for path in below(root):
+        data = content(path) or b""
         found += [(str(path), name) for name, _ in leaks(secret, [data, str(path)])]
     return found

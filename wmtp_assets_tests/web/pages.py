@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wmtp_assets_tests.living import below
+
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 240  # a loaded machine
 
@@ -225,8 +227,8 @@ def listening_ports(page: Page) -> set[tuple[str, int]]:
     the page's processes listens."""
     own = set()
     for process in processes_of(page):
-        for entry in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
+        for entry in below(process / "fd"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 own.add(str(entry.readlink()))
     found = set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):

@@ -1,0 +1,44 @@
+"""Reads beside a program that removes what is read, and of processes that end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from wmtp_assets_tests.living import below, content
+
+COMING_AND_GOING = """
+import pathlib, shutil
+while True:
+    pathlib.Path("a/b/c").mkdir(parents=True)
+    pathlib.Path("a/b/c/file").write_bytes(b"1")
+    shutil.rmtree("a")
+    print(flush=True)
+"""
+
+
+def test_what_goes_meanwhile_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(b"kept")
+    other = subprocess.Popen(
+        [sys.executable, "-c", COMING_AND_GOING], cwd=tmp_path, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    try:
+        for _ in range(300):
+            other.stdout.readline()
+            found = {path.name: content(path) for path in below(tmp_path)}
+            assert found["kept"] == b"kept"
+            assert set(found) <= {"kept", "a", "b", "c", "file"}
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_process_that_ended_has_no_content() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        entry = Path(f"/proc/{other.pid}")
+        assert content(entry / "cmdline")
+        other.communicate(b"\n")
+    assert content(entry / "cmdline") is None
+    assert below(entry) == []
