@@ -29,26 +29,30 @@ _GATE = ("gate", "phase2_readiness")
 
 QUESTIONS: Final = (
     # The sample has no commit, and says so.
-    Question("Which commit?", *_MODEL, [r"From:", r"it has no commit"], "commit"),
+    Question("Which commit is it from?", *_MODEL, [r"From:", r"it has no commit"], "commit"),
     Question(
-        "Really float16, and who verified it?",
+        "Is it really float16, and what verified that?",
         *_MODEL,
         [r"before: float32; after: float16", r"^dtype_of_every_tensor$"],
         "dtype",
     ),
-    Question("How many wrong solutions?", *_ROWS, [r"188 correct .* 193 incorrect"], "classes"),
-    Question("How hard?", *_ROWS, [r"blue: correct, orange: incorrect"], "difficulty"),
+    Question("How many solutions are wrong?", *_ROWS, [r"188 correct .* 193 incorrect"], "classes"),
+    Question(
+        "How hard are the problems?", *_ROWS, [r"blue: correct, orange: incorrect"], "difficulty"
+    ),
     Question(
         "What was dropped, and why?",
         *_ROWS,
         [r"^longer than 2,048 tokens \(counted\)$", r"^upstream, in Python$", r"^kept$"],
         "dropped",
     ),
-    Question("Last verified?", *_GATE, [r"Asked \d{4}-.* UTC, by [\d,]+ checks"], "verified"),
-    Question("Changed since last week?", *_ROWS, [r"^changed$"], "changed"),
+    Question(
+        "When was it last verified?", *_GATE, [r"Asked \d{4}-.* UTC, by [\d,]+ checks"], "verified"
+    ),
+    Question("Has it changed since last week?", *_ROWS, [r"^changed$"], "changed"),
     Question("May I redistribute it?", *_MODEL, [r"Licence:", r"Redistribution:"], "licence"),
     Question(
-        "What does red mean, what do I do?",
+        "What does red mean, and what should I do?",
         *_ROWS,
         [r"If red:", r"^wmtp materialize datasets/codecontests_train --force$"],
         "red",

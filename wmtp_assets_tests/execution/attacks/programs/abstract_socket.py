@@ -1,6 +1,6 @@
-"""A socket that has a name and no path.
+"""Connects to an abstract Unix socket, which has a name but no path.
 
-Stopped by: seccomp, network of its own, Landlock from version 6
+Stopped by: seccomp, view (no network), Landlock from version 6
 Says: PermissionError
 Verdict: failed: PermissionError
 """

@@ -1,4 +1,4 @@
-"""Becomes root, or takes capabilities.
+"""Becomes root, or acquires capabilities.
 
 Stopped by: seccomp, privileges
 Says: PermissionError

@@ -1,6 +1,6 @@
-"""Blocks or ignores every signal, and computes for ever.
+"""Blocks or ignores every signal, and computes forever.
 
-Stopped by: limits (processor time; SIGKILL one second later)
+Stopped by: limits (CPU time; SIGKILL one second later)
 Says: time:
 Verdict: time
 """

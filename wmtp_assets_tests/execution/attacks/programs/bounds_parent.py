@@ -1,4 +1,4 @@
-"""Gives its parent limits with which it could not go on.
+"""Sets resource limits on its parent so low that the parent cannot work.
 
 Stopped by: seccomp
 Says: PermissionError

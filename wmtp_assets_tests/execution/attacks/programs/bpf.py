@@ -1,4 +1,4 @@
-"""Loads a program into the kernel.
+"""Loads a BPF program into the kernel.
 
 Stopped by: seccomp
 Says: SIGSYS

@@ -1,4 +1,4 @@
-"""Changes its root, and leaves it by a folder that it has open.
+"""Calls chroot, from which an open folder would lead out.
 
 Stopped by: seccomp
 Says: SIGSYS

@@ -1,4 +1,5 @@
-"""Changes times, permissions, owner and attributes of files that it may read; Landlock lets it.
+"""Changes times, permissions, owner and attributes of files that it may read, which Landlock
+allows.
 
 Stopped by: seccomp
 Says: PermissionError

@@ -1,4 +1,4 @@
-"""Leaves a grandchild behind, in a session of its own, that goes on when everybody is gone.
+"""Leaves a grandchild process running in a session of its own after everything else has ended.
 
 Stopped by: seccomp
 Says: PermissionError

@@ -1,4 +1,4 @@
-"""Folders in folders, so that whoever counts or removes them has to follow.
+"""Nests folders so deeply that whatever counts or removes them fails.
 
 Stopped by: watch (files in its folder), the size of the view's file system
 Says: more than 200 files|No space left

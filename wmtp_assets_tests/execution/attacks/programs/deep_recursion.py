@@ -1,4 +1,4 @@
-"""Recursion through C, without the interpreter's limit, until the stack ends.
+"""Recurses through C code, without the interpreter's limit, until the stack overflows.
 
 Stopped by: limits (stack, address space)
 Says: SIGSEGV|MemoryError|RecursionError|SystemError|time:

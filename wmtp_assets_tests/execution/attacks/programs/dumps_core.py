@@ -1,6 +1,6 @@
-"""Crashes, to leave an image of its memory behind.
+"""Crashes to leave a core dump behind.
 
-Stopped by: limits (core), and it is not dumpable
+Stopped by: limits (core size), and the process is not dumpable
 Says: SIGABRT
 Verdict: failed: ended by SIGABRT
 """

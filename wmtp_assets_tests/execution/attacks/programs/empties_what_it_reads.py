@@ -1,4 +1,4 @@
-"""Empties a file that it may only read, by opening it for reading.
+"""Truncates a file that it may only read, by opening it for reading.
 
 Stopped by: seccomp, Landlock from version 3
 Says: PermissionError|Read-only

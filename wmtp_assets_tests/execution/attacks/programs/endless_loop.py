@@ -1,6 +1,6 @@
-"""Computes for ever.
+"""Computes forever.
 
-Stopped by: limits (processor time)
+Stopped by: limits (CPU time)
 Says: time:
 Verdict: time
 """

@@ -1,4 +1,4 @@
-"""Prints for ever.
+"""Prints forever.
 
 Stopped by: watch (bytes of output)
 Says: printed more than 1048576 bytes

@@ -1,4 +1,4 @@
-"""Puts on a filter of its own, by which it could answer its own calls.
+"""Installs a seccomp filter of its own, with which it could answer its own system calls.
 
 Stopped by: seccomp
 Says: PermissionError

@@ -1,4 +1,4 @@
-"""Fork bomb: starts processes until none can be started.
+"""Fork bomb: starts processes until no more can be started.
 
 Stopped by: seccomp
 Says: PermissionError

@@ -1,4 +1,4 @@
-"""Processes by the calls below fork: vfork, clone that shares memory, clone3.
+"""Starts processes by the system calls beneath fork: vfork, clone with shared memory, clone3.
 
 Stopped by: seccomp
 Says: PermissionError

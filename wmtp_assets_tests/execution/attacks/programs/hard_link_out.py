@@ -1,4 +1,4 @@
-"""A second name, in its own folder, for a file outside.
+"""Makes a hard link in its own folder to a file outside.
 
 Stopped by: seccomp, Landlock, view
 Says: PermissionError

@@ -1,6 +1,6 @@
-"""Writes files into a folder that may be written and not listed.
+"""Writes files into a folder that can be written but not listed.
 
-Stopped by: watch (what it cannot count), the size of the view's file system
+Stopped by: watch (a folder that it cannot count), the size of the view's file system
 Says: a folder that cannot be counted|more than 200 files|No space left
 Verdict: failed: more than 200 files or failed: a folder that cannot be counted
 """

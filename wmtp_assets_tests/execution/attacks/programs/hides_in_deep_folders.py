@@ -1,6 +1,6 @@
-"""Writes files below a path that is too long for whoever counts them.
+"""Writes files below a path that is too long for the watch to count them.
 
-Stopped by: watch (what it cannot count), the size of the view's file system
+Stopped by: watch (a folder that it cannot count), the size of the view's file system
 Says: a folder that cannot be counted|No space left
 Verdict: failed: a folder that cannot be counted or failed: OSError: [Errno 28]
 """

@@ -1,4 +1,4 @@
-r"""Takes pages of the pool that belongs to the whole machine.
+r"""Takes huge pages, whose pool the whole machine shares.
 
 Stopped by: seccomp
 Says: PermissionError|OSError: \[Errno 1\]

@@ -1,4 +1,4 @@
-"""Makes calls through a ring in memory, which no filter sees.
+"""Makes system calls through io_uring, where no filter sees them.
 
 Stopped by: seccomp
 Says: SIGSYS

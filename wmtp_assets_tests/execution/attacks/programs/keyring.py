@@ -1,4 +1,4 @@
-"""Reads or leaves keys in the kernel's keyrings.
+"""Reads the kernel's keyrings, or leaves keys there.
 
 Stopped by: seccomp
 Says: SIGSYS

@@ -1,4 +1,4 @@
-r"""Ends as if the machine's memory had run out, so that nobody judges it.
+r"""Kills itself as if the machine had run out of memory, so that it gets no verdict.
 
 Stopped by: seccomp
 Says: PermissionError

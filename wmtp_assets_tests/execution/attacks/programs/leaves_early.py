@@ -1,6 +1,6 @@
-"""Ends with status 0 before what follows can fail.
+"""Exits with status 0 before its tests can fail.
 
-Stopped by: the nonce that is printed after the last line
+Stopped by: the nonce that must be printed after the last line
 Says: left before its last line
 Verdict: failed: no output
 """

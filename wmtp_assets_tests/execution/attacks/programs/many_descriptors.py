@@ -1,4 +1,4 @@
-r"""Opens files until no number is left.
+r"""Opens files until there are no file descriptors left.
 
 Stopped by: limits (open files)
 Says: OSError: \[Errno 24\]

@@ -1,4 +1,4 @@
-"""Fills the disk with files of the largest size.
+"""Fills the disk with files of the largest allowed size.
 
 Stopped by: watch (bytes in its folder), the size of the view's file system
 Says: more than 8388608 bytes in its folder|No space left

@@ -1,6 +1,6 @@
-"""Ten thousand threads.
+"""Starts ten thousand threads.
 
-Stopped by: limits (threads of a user of its own, address space), watch
+Stopped by: limits (threads per user, address space), watch
 Says: can't start new thread|more than 32 threads
 Verdict: failed: RuntimeError: can't start new thread or failed: more than 32 threads
 """

@@ -1,4 +1,4 @@
-r"""Fills the disk with files that never had a name.
+r"""Fills the disk with files that never had a name (O_TMPFILE).
 
 Stopped by: seccomp
 Says: PermissionError

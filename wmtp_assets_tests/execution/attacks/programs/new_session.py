@@ -1,4 +1,4 @@
-"""Leaves the session and group by which it is ended.
+"""Leaves the session and process group through which it would be killed.
 
 Stopped by: seccomp
 Says: PermissionError

@@ -1,4 +1,4 @@
-"""Opens a file by its number on the disk, past every folder.
+"""Opens a file by its handle, without passing through any folder.
 
 Stopped by: seccomp
 Says: SIGSYS

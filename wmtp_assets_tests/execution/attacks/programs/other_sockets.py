@@ -1,4 +1,4 @@
-"""Sockets of other families, and pairs of sockets, which could send elsewhere.
+"""Makes sockets of other families, and socket pairs, which could send elsewhere.
 
 Stopped by: seccomp
 Says: PermissionError

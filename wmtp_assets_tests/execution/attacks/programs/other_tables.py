@@ -1,4 +1,4 @@
-"""Makes calls by another table of numbers (x32), which filters forget.
+"""Makes system calls by the x32 numbers, which filters often miss.
 
 Stopped by: seccomp
 Says: SIGSYS

@@ -1,4 +1,4 @@
-"""Measures other processes by the processor's counters.
+"""Measures other processes with the CPU's performance counters.
 
 Stopped by: seccomp
 Says: SIGSYS

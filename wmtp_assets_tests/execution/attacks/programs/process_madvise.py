@@ -1,4 +1,4 @@
-"""Advises on the memory of another process.
+"""Calls madvise on the memory of another process.
 
 Stopped by: seccomp
 Says: SIGSYS

@@ -1,4 +1,4 @@
-"""Takes over its parent as a debugger does.
+"""Attaches to its parent as a debugger does.
 
 Stopped by: seccomp
 Says: SIGSYS

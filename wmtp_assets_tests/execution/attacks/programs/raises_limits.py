@@ -1,6 +1,6 @@
 """Raises its own limits again.
 
-Stopped by: limits (a bound cannot be raised)
+Stopped by: limits (a hard limit cannot be raised)
 Says: ValueError
 Verdict: failed: ValueError
 """

@@ -1,4 +1,4 @@
-"""Reads a file of the person who runs it, whose permissions allow it to everybody.
+"""Reads a world-readable file of the user who runs it.
 
 Stopped by: Landlock, view
 Says: PermissionError|FileNotFoundError

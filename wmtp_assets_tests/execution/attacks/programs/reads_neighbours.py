@@ -1,4 +1,4 @@
-"""Looks into the folders of other programs, and leaves something there.
+"""Looks into the folders of other programs, and leaves a file there.
 
 Stopped by: Landlock, view
 Says: PermissionError|Read-only

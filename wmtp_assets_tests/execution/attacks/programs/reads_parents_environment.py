@@ -1,4 +1,4 @@
-"""Reads the environment of those who started it.
+"""Reads the environment of the processes that started it.
 
 Stopped by: Landlock, view
 Says: PermissionError|FileNotFoundError

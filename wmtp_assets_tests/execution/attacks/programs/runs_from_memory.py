@@ -1,4 +1,4 @@
-"""Starts a program that is in no file.
+"""Starts a program that exists only in memory.
 
 Stopped by: seccomp
 Says: SIGSYS

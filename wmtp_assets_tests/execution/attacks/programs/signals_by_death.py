@@ -1,4 +1,4 @@
-"""Takes back what ends it together with its parent.
+"""Disables the signal that kills it when its parent ends.
 
 Stopped by: seccomp
 Says: PermissionError

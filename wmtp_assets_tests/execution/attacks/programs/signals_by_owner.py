@@ -1,4 +1,5 @@
-"""Makes its parent the owner of a pipe, who is sent a signal whenever there is something to read.
+"""Makes its parent the owner of a pipe, so that the parent gets a signal whenever there is data to
+read.
 
 Stopped by: seccomp, Landlock from version 6
 Says: PermissionError

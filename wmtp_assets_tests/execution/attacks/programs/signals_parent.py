@@ -1,4 +1,4 @@
-"""Sends signals to those who started it.
+"""Sends signals to the processes that started it.
 
 Stopped by: seccomp, Landlock from version 6
 Says: PermissionError

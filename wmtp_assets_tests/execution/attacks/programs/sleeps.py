@@ -1,4 +1,4 @@
-"""Waits for ever, and takes no time of the processor.
+"""Sleeps forever, using no CPU time.
 
 Stopped by: watch (the clock)
 Says: time: .* on the clock

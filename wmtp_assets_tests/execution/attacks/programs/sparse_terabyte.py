@@ -1,4 +1,4 @@
-r"""A file of a terabyte that holds nothing.
+r"""Makes a sparse file of one terabyte.
 
 Stopped by: limits (size of a file)
 Says: OSError: \[Errno 27\]

@@ -1,4 +1,4 @@
-"""Devices, pipes and sockets with names.
+"""Makes device files and named pipes in its folder.
 
 Stopped by: seccomp, Landlock
 Says: PermissionError

@@ -1,4 +1,4 @@
-"""Becomes a shell.
+"""Replaces itself by a shell.
 
 Stopped by: seccomp, Landlock, view
 Says: SIGSYS

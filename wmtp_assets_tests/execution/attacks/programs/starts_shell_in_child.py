@@ -1,4 +1,4 @@
-"""Starts a shell as libraries do.
+"""Starts a shell in a child process, as libraries do.
 
 Stopped by: seccomp
 Says: PermissionError

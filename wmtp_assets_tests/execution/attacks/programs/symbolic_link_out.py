@@ -1,4 +1,4 @@
-"""A symbolic link in its own folder that leads out of it.
+"""Follows a symbolic link from its own folder to a file outside.
 
 Stopped by: seccomp, Landlock, view
 Says: PermissionError

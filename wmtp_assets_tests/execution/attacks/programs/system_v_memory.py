@@ -1,4 +1,4 @@
-"""Leaves shared memory behind that belongs to no process.
+"""Leaves System V shared memory behind, which belongs to no process.
 
 Stopped by: seccomp, view
 Says: PermissionError

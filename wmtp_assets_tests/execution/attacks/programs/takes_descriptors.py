@@ -1,4 +1,4 @@
-"""Takes an open file from another process.
+"""Takes an open file from another process (pidfd_getfd).
 
 Stopped by: seccomp
 Says: SIGSYS

@@ -1,4 +1,4 @@
-"""Gives itself precedence over others, and moves to other processors.
+"""Changes scheduling priorities, and moves processes to other CPUs.
 
 Stopped by: seccomp
 Says: PermissionError

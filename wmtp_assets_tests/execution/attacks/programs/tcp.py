@@ -1,6 +1,6 @@
-"""A TCP connection to this machine.
+"""Opens a TCP connection to this machine.
 
-Stopped by: seccomp, network of its own, Landlock from version 4
+Stopped by: seccomp, view (no network), Landlock from version 4
 Says: PermissionError
 Verdict: failed: PermissionError
 """

@@ -1,6 +1,6 @@
-"""Listens on a port.
+"""Listens on a TCP port.
 
-Stopped by: seccomp, network of its own, Landlock from version 4
+Stopped by: seccomp, view (no network), Landlock from version 4
 Says: PermissionError
 Verdict: failed: PermissionError
 """

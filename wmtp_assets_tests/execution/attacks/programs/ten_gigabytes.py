@@ -1,4 +1,4 @@
-"""Takes memory, and touches all of it, until there is none.
+"""Allocates and touches memory until none is left.
 
 Stopped by: limits (address space)
 Says: MemoryError

@@ -1,4 +1,4 @@
-r"""Takes memory by shared mappings, which are no heap.
+r"""Allocates memory as shared mappings, outside the heap.
 
 Stopped by: limits (address space)
 Says: OSError: \[Errno 12\]

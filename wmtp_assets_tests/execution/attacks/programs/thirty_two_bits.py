@@ -1,4 +1,4 @@
-"""Makes a call as a program of 32 bits does: machine code, `int 0x80`.
+"""Makes a 32-bit system call from machine code (`int 0x80`).
 
 Stopped by: seccomp
 Says: SIGSYS

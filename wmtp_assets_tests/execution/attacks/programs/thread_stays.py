@@ -1,6 +1,6 @@
-"""Ends its main thread while another one goes on.
+"""Ends its main thread while another thread goes on.
 
-Stopped by: limits (processor time)
+Stopped by: limits (CPU time)
 Says: time:
 Verdict: time
 """

@@ -1,4 +1,4 @@
-"""Types a command into the terminal of whoever started it.
+"""Types a command into the terminal of the user who started it.
 
 Stopped by: seccomp
 Says: PermissionError

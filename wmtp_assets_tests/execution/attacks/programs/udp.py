@@ -1,6 +1,6 @@
-"""A UDP packet to this machine.
+"""Sends a UDP packet to this machine.
 
-Stopped by: seccomp, network of its own
+Stopped by: seccomp, view (no network)
 Says: PermissionError
 Verdict: failed: PermissionError
 """

@@ -1,4 +1,4 @@
-"""A socket that has a path.
+"""Connects to a Unix socket that has a path.
 
 Stopped by: seccomp, view
 Says: PermissionError

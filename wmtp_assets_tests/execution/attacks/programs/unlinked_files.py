@@ -1,4 +1,4 @@
-r"""Fills the disk with files that have no name any more, and stay open.
+r"""Fills the disk with files that it has deleted but keeps open.
 
 Stopped by: Landlock where there is no view, limits (open files), the size of the view's file system
 Says: OSError: \[Errno 24\]|No space left|PermissionError

@@ -1,4 +1,4 @@
-r"""Fills the disk with files that have no name any more, and are mapped instead of open.
+r"""Fills the disk with files that it has deleted but keeps mapped.
 
 Stopped by: Landlock where there is no view, the size of the view's file system
 Says: PermissionError|No space left

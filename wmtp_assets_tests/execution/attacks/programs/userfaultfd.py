@@ -1,4 +1,4 @@
-"""Handles its own page faults, as exploits of the kernel do.
+"""Handles its own page faults, as kernel exploits do.
 
 Stopped by: seccomp
 Says: SIGSYS

@@ -1,4 +1,4 @@
-"""Is told what others do with files.
+"""Watches what others do with files (inotify).
 
 Stopped by: seccomp
 Says: PermissionError

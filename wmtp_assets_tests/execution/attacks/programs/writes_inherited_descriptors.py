@@ -1,4 +1,4 @@
-r"""Writes into whatever its parent has open.
+r"""Writes to every file descriptor inherited from its parent.
 
 Stopped by: descriptors
 Says: OSError: \[Errno 9\]

@@ -1,4 +1,4 @@
-"""Writes where everybody may write.
+"""Writes into world-writable folders.
 
 Stopped by: Landlock, view
 Says: PermissionError|FileNotFoundError|Read-only

@@ -1,4 +1,4 @@
-"""Leaves something in the machine's shared memory.
+"""Leaves files in the machine's shared memory (/dev/shm).
 
 Stopped by: Landlock, view
 Says: PermissionError|FileNotFoundError
