@@ -148,7 +148,7 @@ class _Worker:
 
     def _died(self) -> CorpusError:
         try:
-            status: int | None = self._process.wait(timeout=5)
+            status: int | None = self._process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             status = None
         return CorpusError(

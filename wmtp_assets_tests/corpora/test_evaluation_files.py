@@ -271,9 +271,12 @@ def test_one_problem_is_read_without_the_others(many: tuple[Path, dict[str, Any]
         one = _read() - before
         assert one < tests_file._GROUP_BYTES < path.stat().st_size / 2
     assert opening < 100_000
-    before = _read()
-    assert tests["0_A"] == document["0_A"]
-    assert _read() - before < 1000  # its row group is in memory; asking is a read, too
+    costs = []
+    for _ in range(3):  # other threads of this process may read as well, but not every time
+        before = _read()
+        assert tests["0_A"] == document["0_A"]
+        costs.append(_read() - before)
+    assert min(costs) < 1000  # its row group is in memory; asking is a read, too
 
 
 def _read() -> int:

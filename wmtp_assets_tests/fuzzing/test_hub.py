@@ -22,7 +22,13 @@ from wmtp_assets_tests.hub.small_hub import COMMIT, DATA, PATH, SmallHub
 
 REPO = RepoId("model", "org/name")
 HASTY = Policy(
-    tries=2, first_wait=0.0, widest_wait=0.0, longest_wait=0.05, connect=1.0, stall=0.3, answer=0.6
+    tries=2,
+    first_wait=0.0,
+    widest_wait=0.0,
+    longest_wait=0.05,
+    connect=2.0,
+    stall=10.0,
+    answer=20.0,
 )
 
 

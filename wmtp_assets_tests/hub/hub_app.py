@@ -20,7 +20,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from wmtp_assets_tests.hub import answers
-from wmtp_assets_tests.hub.wire import abort, begin, has_hung_up, until_it_hangs_up
+from wmtp_assets_tests.hub.wire import (
+    abort,
+    begin,
+    has_hung_up,
+    until_it_hangs_up,
+    until_it_has_arrived,
+)
 from wmtp_assets_tests.hub.world import Fault, HubFile, Repo, Seen, World
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -37,7 +43,7 @@ class _Refused(Exception):  # noqa: N818 - an answer, not an error
 
 
 class HubApp:
-    """One origin of the Hub: `storage_origin` is where its LFS files are redirected to."""
+    """Answers one request, to the Hub or to the storage host, which is at `storage_origin`."""
 
     def __init__(self, world: World, storage_origin: str) -> None:
         self.world = world
@@ -46,6 +52,10 @@ class HubApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        with self.world.answering():
+            await self._answer_any(scope, receive, send)
+
+    async def _answer_any(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         parts = [unquote(part) for part in scope["raw_path"].decode().strip("/").split("/")]
         try:
@@ -382,7 +392,7 @@ class HubApp:
         if kind == "stall":
             await until_it_hangs_up(send)
         if kind in ("reset", "stall", "new etag", "replaced"):
-            await asyncio.sleep(0.02)  # let what was written leave before the reset
+            await until_it_has_arrived(send)  # a reset drops what has not
             yield None
 
     def _change(self, path: str, file: HubFile, kind: str) -> None:

@@ -15,18 +15,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from wmtp_assets_tests.hub.hub_app import HubApp
 from wmtp_assets_tests.hub.world import World
 
 
 class LoopbackHub:
-    """A running loopback Hub: `endpoint` for HF_ENDPOINT, `storage` the other origin."""
+    """A running loopback Hub: `endpoint` for HF_ENDPOINT, `storage` the other origin.
+
+    `world` may be replaced; a request stays in the one in which it began.
+    """
 
     def __init__(self, world: World, endpoint: str, storage: str) -> None:
         self.world = world
         self.endpoint = endpoint
         self.storage = storage
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await HubApp(self.world, self.storage)(scope, receive, send)
 
 
 @contextmanager
@@ -35,8 +42,13 @@ def serving(world: World) -> Iterator[LoopbackHub]:
     sockets = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(2)]
     ports = [s.getsockname()[1] for s in sockets]
     endpoint, storage = f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}"
+    hub = LoopbackHub(world, endpoint, storage)
     config = uvicorn.Config(
-        HubApp(world, storage), log_level="critical", lifespan="off", timeout_graceful_shutdown=1
+        hub,
+        log_level="critical",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=3600,  # else it may close a connection just when a client takes it up
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
@@ -44,7 +56,7 @@ def serving(world: World) -> Iterator[LoopbackHub]:
     while not server.started:
         time.sleep(0.005)
     try:
-        yield LoopbackHub(world, endpoint, storage)
+        yield hub
     finally:
         server.should_exit = True
         thread.join(10)

@@ -50,7 +50,7 @@ def raw_server(handler: Handler, context: ssl.SSLContext | None = None) -> Itera
 
     def serve(connection: socket.socket) -> None:
         with suppress(OSError), connection:
-            connection.settimeout(10)
+            connection.settimeout(300)
             stream = context.wrap_socket(connection, server_side=True) if context else connection
             head = b""
             while b"\r\n\r\n" not in head:
@@ -85,8 +85,16 @@ def raw_server(handler: Handler, context: ssl.SSLContext | None = None) -> Itera
         yield server
     finally:
         stop.set()
-        thread.join(5)
+        thread.join()
         listener.close()
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port that refuses connections and that no other program is given during the block."""
+    with socket.socket() as bound:  # and does not listen
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 def answer(status: str, headers: dict[str, str], body: bytes = b"") -> bytes:

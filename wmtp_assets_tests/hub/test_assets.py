@@ -101,7 +101,7 @@ def test_what_was_fetched_shows_bytes_seconds_interruptions_and_the_commit(
     assert found["retries"] == 1
     # Within one call nothing was left by an earlier one.
     assert found["fetching"] == f"{in_words(size)} fetched; interrupted once"
-    assert 0 < found["seconds"] < 60
+    assert 0 < found["seconds"] < 3600
     assert found["commit"] == bench.commits[TOKENIZER][:12]
 
 

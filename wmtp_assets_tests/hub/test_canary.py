@@ -34,6 +34,7 @@ from wmtp_assets_tests.hub.loopback import LoopbackHub
 from wmtp_assets_tests.hub.secrets import leaking_files, leaks, traces
 from wmtp_assets_tests.hub.upstreams import TOKENIZER, serve, write_catalog
 from wmtp_assets_tests.hub.world import Fault, FaultKind
+from wmtp_assets_tests.living import below, content
 
 CHECKOUT = Path(__file__).parents[2]
 RAW = dg.AssetKey(["models", "tokenizer_raw"])
@@ -186,8 +187,8 @@ def test_a_planted_token_is_in_nothing_that_runs_leave_or_show(
     assert leaks(CANARY, events) == []
     assert leaks(CANARY, records) == []
     assert leaks(CANARY, pages) == []
-    logs = [path for path in (home / ".dagster/logs").rglob("*") if path.stat().st_size]
-    assert [path for path in logs if path.is_file()], "the steps' own output is on the disk"
+    logs = [path for path in below(home / ".dagster/logs") if content(path)]
+    assert logs, "the steps' own output is on the disk"
     assert leaking_files(CANARY, tmp_path) == []
 
 

@@ -27,7 +27,7 @@ from wmtp_assets.hub.source import open_hub
 from wmtp_assets_tests.hub.authorities import Authority, make_authority
 from wmtp_assets_tests.hub.conftest import CANARY, IMPATIENT, QUICK
 from wmtp_assets_tests.hub.fetching import REPO, assert_nowhere
-from wmtp_assets_tests.hub.raw import Part, RawServer, Request, answer, raw_server
+from wmtp_assets_tests.hub.raw import Part, RawServer, Request, answer, nobody, raw_server
 from wmtp_assets_tests.hub.small_hub import COMMIT, DATA, PATH, SmallHub
 
 VARIABLES = [
@@ -250,7 +250,10 @@ class Tunnel:
         with connection:
             head = b""
             while b"\r\n\r\n" not in head:
-                head += connection.recv(65536)
+                piece = connection.recv(65536)
+                if not piece:
+                    return
+                head += piece
             lines = head.decode().split("\r\n")
             sent = [line.partition(": ")[2] for line in lines if line.lower().startswith("proxy-a")]
             self.asked.append((lines[0].split(" ")[1], sent[0] if sent else None))
@@ -356,10 +359,8 @@ def test_a_proxy_is_given_its_credentials_and_no_message_shows_them(
 def test_a_proxy_that_is_not_there_is_named_by_its_variable_and_the_remedy_works(
     variable: str, take: Taking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        nobody = closed.getsockname()[1]
-    with raw_server(SmallHub()) as server:
-        monkeypatch.setenv(variable, f"http://127.0.0.1:{nobody}")
+    with nobody() as port, raw_server(SmallHub()) as server:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
         error = take(server.endpoint)
         assert type(error) is GaveUpError
         assert f"through the proxy that {variable} names" in str(error)
@@ -377,11 +378,9 @@ def test_a_proxy_that_is_not_there_is_named_by_its_variable_and_the_remedy_works
 def test_no_proxy_is_honoured(
     exempt: str, direct: bool, spelling: str, take: Taking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        nobody = closed.getsockname()[1]
-    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{nobody}")
     monkeypatch.setenv(spelling, exempt)
-    with raw_server(SmallHub()) as server:
+    with nobody() as port, raw_server(SmallHub()) as server:
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{port}")
         outcome = take(server.endpoint)
     assert isinstance(outcome, list) if direct else type(outcome) is GaveUpError
 

@@ -11,14 +11,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfApi, snapshot_download
+import pytest
+from huggingface_hub import HfApi, constants, snapshot_download
 
 from wmtp_assets_tests.hub.loopback import LoopbackHub
 
+PATIENCE = 300  # seconds; 10 unless told, which a machine that stands still may exceed
+
 
 def test_the_unmodified_huggingface_hub_client_downloads_a_repository(
-    loopback: LoopbackHub, tmp_path: Path
+    loopback: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", PATIENCE)
     files = {"config.json": b'{"dim": 64}', "deep/er/weights.bin": os.urandom(300_000)}
     sha = loopback.world.commit("model", "org/name", files)
     api = HfApi(endpoint=loopback.endpoint)
@@ -28,7 +32,11 @@ def test_the_unmodified_huggingface_hub_client_downloads_a_repository(
         path: len(data) for path, data in files.items()
     }
     folder = snapshot_download(
-        "org/name", endpoint=loopback.endpoint, cache_dir=tmp_path, revision=sha
+        "org/name",
+        endpoint=loopback.endpoint,
+        cache_dir=tmp_path,
+        revision=sha,
+        etag_timeout=PATIENCE,
     )
     assert {path: (Path(folder) / path).read_bytes() for path in files} == files
     assert api.whoami()["name"] == "tester"
@@ -50,10 +58,16 @@ def test_unmodified_datasets_loads_a_dataset(loopback: LoopbackHub, tmp_path: Pa
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": loopback.endpoint},
+        env=os.environ
+        | {
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_ENDPOINT": loopback.endpoint,
+            "HF_HUB_ETAG_TIMEOUT": str(PATIENCE),
+            "HF_HUB_DOWNLOAD_TIMEOUT": str(PATIENCE),
+        },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

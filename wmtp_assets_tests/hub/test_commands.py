@@ -215,7 +215,7 @@ def test_a_mirror_is_completed_after_a_break_verifies_with_stock_tools_and_is_fe
     assert main(["mirror", str(root)]) == 2
     assert "blocked" in capsys.readouterr().err
     mine.loopback.world.faults.clear()
-    mine.loopback.world.seen.clear()
+    mine.loopback.world.forget()
     assert main(["mirror", str(root)]) == 0
     said = capsys.readouterr().out
     assert "4 files are in" in said
@@ -305,7 +305,7 @@ def test_the_doctor_on_full_without_a_network_says_so_once_and_soon(
             text=True,
             check=False,
         )
-    assert time.monotonic() - began < 120  # the policy of a fetch waits for longer
+    assert time.monotonic() - began < 180  # the policy of a fetch waits for longer
     assert done.returncode == 1
     assert done.stdout.count("None of the 6 repositories was asked") == 1
     assert done.stdout.count("an answer from") == 1

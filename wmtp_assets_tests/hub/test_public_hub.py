@@ -35,7 +35,7 @@ def test_the_loopback_hub_announces_xet_so_that_the_stock_client_would_follow(
     loopback: LoopbackHub, commit: str
 ) -> None:
     url = hf_hub_url("org/name", "weights.bin", revision=commit, endpoint=loopback.endpoint)
-    told = get_hf_file_metadata(url, endpoint=loopback.endpoint)
+    told = get_hf_file_metadata(url, endpoint=loopback.endpoint, timeout=300)
     assert told.xet_file_data is not None
     assert told.xet_file_data.refresh_route.startswith(loopback.storage)
 

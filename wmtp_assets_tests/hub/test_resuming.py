@@ -183,7 +183,7 @@ def test_a_refusal_is_asked_once_only(
 
 def test_a_stall_is_called_one(loopback: LoopbackHub, into: Path, lock: Lock) -> None:
     loopback.world.commit("model", "org/name", FILES)
-    loopback.world.faults["config.json"] = Fault("stall", at=100)
+    loopback.world.faults["config.json"] = Fault("stall")
     policy = replace(QUICK, tries=2, stall=0.8)
     outcome = attempt(into, lock, "config.json", [], policy)
     assert "The connection stalled: no byte for 0.8 s (2 times in a row)" in str(outcome)

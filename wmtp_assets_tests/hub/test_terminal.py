@@ -9,6 +9,7 @@ import re
 import select
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,21 @@ BAR = re.compile(
 
 
 @pytest.fixture
-def slow(loopback: LoopbackHub) -> LoopbackHub:
-    """A line on which 3 MB take about five seconds."""
+def hub(loopback: LoopbackHub) -> LoopbackHub:
     loopback.world.commit("model", "org/name", {"weights.bin": WEIGHTS, "config.json": b"{}"})
-    loopback.world.pace, loopback.world.chunk = 0.1, 64 << 10
+    loopback.world.chunk = 64 << 10
     return loopback
 
 
-def on_a_terminal(command: list[str], columns: int) -> str:
-    """Everything that a command writes to the terminal that it runs on."""
+def bars_of(drawn: str) -> list[re.Match[str]]:
+    return [bar for frame in drawn.split("\r") if (bar := BAR.fullmatch(frame.strip()))]
+
+
+def on_a_terminal(command: list[str], columns: int, seen: Callable[[str], None]) -> str:
+    """Everything that a command writes to the terminal that it runs on.
+
+    `seen` is called with it whenever there is more of it.
+    """
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
         command,
@@ -54,7 +61,7 @@ def on_a_terminal(command: list[str], columns: int) -> str:
     )
     os.close(theirs)
     drawn = b""
-    while select.select([ours], [], [], 60)[0]:
+    while select.select([ours], [], [], 300)[0]:
         try:
             piece = os.read(ours, 1 << 16)
         except OSError:  # the other side is closed
@@ -62,17 +69,26 @@ def on_a_terminal(command: list[str], columns: int) -> str:
         if not piece:
             break
         drawn += piece
+        seen(drawn.decode(errors="replace"))
     os.close(ours)
     assert child.wait() == 0, drawn.decode()
     return drawn.decode()
 
 
 def test_a_bar_for_each_file_shows_rate_and_time_left_and_grows(
-    slow: LoopbackHub, tmp_path: Path
+    hub: LoopbackHub, tmp_path: Path
 ) -> None:
-    drawn = on_a_terminal([sys.executable, "-c", FETCH, str(tmp_path)], columns=110)
+    # The line stands still until what has arrived is drawn: so there is a bar for each step.
+    world, step = hub.world, len(WEIGHTS) // 4
+    world.limit = step
+
+    def go_on(drawn: str) -> None:
+        steps = {int(bar[1]) // 20 for bar in bars_of(drawn)}
+        world.limit = None if len(steps) >= 3 else step * (len(steps) + 1)
+
+    drawn = on_a_terminal([sys.executable, "-c", FETCH, str(tmp_path)], 110, go_on)
     frames = [frame for frame in drawn.split("\r") if frame.strip()]
-    bars = [found for frame in frames if (found := BAR.fullmatch(frame.strip()))]
+    bars = bars_of(drawn)
     assert len(bars) >= 3, drawn
     shares = [int(bar[1]) for bar in bars]
     assert shares == sorted(shares)
@@ -83,7 +99,8 @@ def test_a_bar_for_each_file_shows_rate_and_time_left_and_grows(
     assert drawn.split("\r")[-2].strip() == "", "and cleared"
 
 
-def test_nothing_is_drawn_where_there_is_no_terminal(slow: LoopbackHub, tmp_path: Path) -> None:
+def test_nothing_is_drawn_where_there_is_no_terminal(hub: LoopbackHub, tmp_path: Path) -> None:
+    hub.world.pace = 0.1  # so that it takes longer than what is too quick for a bar
     done = subprocess.run(
         [sys.executable, "-c", FETCH, str(tmp_path)], capture_output=True, text=True, check=True
     )

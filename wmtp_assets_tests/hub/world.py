@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -38,6 +39,9 @@ BodyFault = Literal[
     "gzip",
 ]
 FaultKind = Refusal | HeadFault | BodyFault
+
+
+_PATIENCE = 300.0  # seconds; only for a request that never ends
 
 
 @dataclass
@@ -114,14 +118,19 @@ class Seen:
 
 
 class World:
-    """Everything that the loopback Hub knows. Tests change it while it serves."""
+    """Everything that the loopback Hub knows. Tests change it while it serves.
+
+    A client has its last byte before the server has noted that it sent it. So whoever asks what
+    was sent waits until every request is answered.
+    """
 
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.renamed: dict[tuple[str, str], str] = {}
         self.tokens: dict[str, set[str]] = {}  # token -> gated repositories it was let into
         self.faults: dict[str, Fault] = {}
-        self.seen: list[Seen] = []
+        self._seen: list[Seen] = []
+        self._answering = 0
         self.xet = False  # whether LFS files are announced as the public Hub's Xet-backed ones are
         self.etag: str | None = None  # instead of every file's own, from the storage host
         self.hides = False  # whether digests of gated repositories are shown to outsiders
@@ -129,8 +138,8 @@ class World:
         self.pace: float = 0.0  # seconds to sleep before each chunk of a body
         self.chunk: int = 256 << 10
         self.limit: int | None = None  # bytes of bodies after which all stand still
-        self.sent = 0  # bytes of bodies so far
-        self._guard = threading.Lock()
+        self._sent = 0
+        self._guard = threading.Condition()
 
     def commit(
         self,
@@ -187,16 +196,51 @@ class World:
     def may_send(self, count: int) -> bool:
         """Whether these bytes may go now; then they count."""
         with self._guard:
-            if self.limit is not None and self.sent + count > self.limit:
+            if self.limit is not None and self._sent + count > self.limit:
                 return False
-            self.sent += count
+            self._sent += count
             return True
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """For the server: the block answers one request."""
+        with self._guard:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._answering -= 1
+                self._guard.notify_all()
+
+    def _settle(self) -> None:
+        """Wait, with the lock held, until no request is being answered."""
+        assert self._guard.wait_for(lambda: not self._answering, _PATIENCE), self._answering
+
+    @property
+    def seen(self) -> list[Seen]:
+        """Every request, in the order in which they were answered."""
+        with self._guard:
+            self._settle()
+            return list(self._seen)
+
+    def forget(self) -> None:
+        """Begin anew to count requests."""
+        with self._guard:
+            self._settle()
+            self._seen.clear()
+
+    @property
+    def sent(self) -> int:
+        """Bytes of bodies so far."""
+        with self._guard:
+            self._settle()
+            return self._sent
 
     def record(self, seen: Seen) -> None:
         with self._guard:
-            self.seen.append(seen)
+            self._seen.append(seen)
 
     def bodies(self, path: str) -> list[Seen]:
         """The requests for bytes of one file, wherever they were answered."""
-        with self._guard:
-            return [seen for seen in self.seen if seen.method == "GET" and seen.path == path]
+        return [seen for seen in self.seen if seen.method == "GET" and seen.path == path]

@@ -214,12 +214,15 @@ def test_no_tensor_is_read_and_of_rows_a_few(project: Project) -> None:
         small = sum(one.stat().st_size for one in folder.iterdir() if one.suffix != ".jsonl")
         weights = folder / "model.safetensors"
         limit = 3 * (small - (weights.stat().st_size if weights.exists() else 0)) + header
-        facts_module._range.cache_clear()
-        before = read()
-        facts_of(project, name)
+        costs = []
+        for _ in range(2):  # other threads of this process may read as well, but not every time
+            facts_module._range.cache_clear()
+            before = read()
+            facts_of(project, name)
+            costs.append(read() - before)
         receipt = project.store.current(name)
         assert receipt is not None
-        assert read() - before < limit < receipt.size / 3
+        assert min(costs) < limit < receipt.size / 3
 
 
 def test_every_page_is_small_plain_and_within_the_window(

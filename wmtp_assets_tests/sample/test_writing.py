@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -44,8 +43,8 @@ def _digests(root: Path) -> dict[str, str]:
     return {path.relative_to(root).as_posix(): _digest(path) for path in files}
 
 
-def _writer(root: Path, seed: str = "0") -> subprocess.Popen[bytes]:
-    program = (
+def _writer(root: Path, seed: str = "0", before: str = "") -> subprocess.Popen[bytes]:
+    program = before + (
         "import sys\nfrom pathlib import Path\nfrom wmtp_assets.sample import write_sample\n"
         "write_sample(Path(sys.argv[1]))\nassert 'torch' not in sys.modules\n"
     )
@@ -124,12 +123,12 @@ def test_a_damaged_sample_is_noticed_and_written_anew(tmp_path: Path, damage: st
 
 
 def test_what_a_killed_writer_left_is_not_taken_for_a_sample(hub: Path, tmp_path: Path) -> None:
-    writer = _writer(tmp_path)
-    while not list(tmp_path.glob(".writing*")):
-        assert writer.poll() is None
-        time.sleep(0.002)
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
+    dies = (
+        "import os, signal\nfrom wmtp_assets import sample\n"
+        "sample.write_evalsets = lambda root: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert _writer(tmp_path, before=dies).wait() == -signal.SIGKILL
+    assert list(tmp_path.glob(".writing*")), "it was at work"
     assert not sample_is_complete(tmp_path)
     write_sample(tmp_path)
     assert _digests(tmp_path) == _digests(hub)
