@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
@@ -59,14 +61,19 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture
-def with_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The document's module in a folder of formats; the package's own stays as it is."""
+def with_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The document's module in a folder of formats; the package's own stays as it is, and no later
+    test of this process knows the format."""
     folder = tmp_path / "formats"
     folder.mkdir()
     (folder / "bigcodebench.py").write_text(blocks("python")[0])
     monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(folder)])
+    assert NAME not in formats.FORMATS
     formats.discover()
     assert NAME in formats.FORMATS
+    yield
+    del formats._FORMATS[NAME]
+    del sys.modules[f"{formats.__name__}.bigcodebench"]
 
 
 @pytest.fixture
