@@ -5,7 +5,6 @@ Every file is identified by device, inode, size and times; no contents are read.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.hub.lock import LockError
+from wmtp_assets.storage import walks
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.receipts import UNREADABLE
 
@@ -93,9 +93,9 @@ def _read_by(project: Project, artifact: Artifact) -> list[str]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for above, folders, names in os.walk(folder):
-        for name in sorted([*folders, *names]):
-            yield Path(above) / name
+    for above, folders, others in walks.walk(folder):
+        for name in sorted([*folders, *others]):
+            yield above / name
 
 
 def _file(path: Path) -> _File:

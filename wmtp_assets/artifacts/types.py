@@ -36,7 +36,8 @@ class Handle:
 
         Raises StorageError when it was never made, or a file is missing or has another size.
         """
-        return cls(store.path(name), demand(store, name))
+        receipt = demand(store, name)
+        return cls(store.versions.home(name) / receipt.version, receipt)
 
     @property
     def name(self) -> str:
@@ -90,7 +91,8 @@ class Fetched(Handle):
     def load(cls, store: Store, name: str) -> Self:
         """As `Handle.load`: the listing is the artifact; its files may have been released."""
         receipt = demand(store, name)
-        return cls(store.path(name), receipt, store.upstream / str(receipt.facts["folder"]))
+        folder = store.versions.home(name) / receipt.version
+        return cls(folder, receipt, store.upstream / str(receipt.facts["folder"]))
 
     def files(self) -> dict[str, dict[str, object]]:
         """What was fetched: `size` and `sha256` of every file, by its path in the repository."""

@@ -3,6 +3,7 @@ parts of what is made."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -14,39 +15,42 @@ from wmtp_assets.artifacts.conversion import weights_of
 from wmtp_assets.artifacts.kinds import kind_of
 from wmtp_assets.artifacts.plans import planning, working
 from wmtp_assets.artifacts.recipes import Recipe, stored_inputs
-from wmtp_assets.artifacts.released_weights import release
+from wmtp_assets.artifacts.released_weights import release, released
 from wmtp_assets.artifacts.types import fetched
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles
 from wmtp_assets.catalog.artifacts import Artifact, model_artifact
 from wmtp_assets.hub.fetch import PARTIAL, QUARANTINE, stem_of
 from wmtp_assets.hub.partial import BYTES, JOURNAL
-from wmtp_assets.storage import claims, locks
+from wmtp_assets.storage import claims, locks, walks
 from wmtp_assets.storage.garbage import Guarded
 from wmtp_assets.storage.preflight import PARTS
 
 
-def orphans(project: Project) -> list[Path]:
+def orphans(project: Project) -> Iterator[Path]:
     """Partial and quarantined files that no fetch of this catalog will take up or look at again.
 
     They belong to a repository or a file that the catalog does not take, or are a journal whose
-    bytes were published already. A partial that a process holds is none.
+    bytes were published already. A partial that a process holds is none, and none takes one up
+    until the next file is asked for: each is to be removed as it is given.
     """
     upstream = project.store.upstream
     of_folder = {one.repo.folder: one for one in project.upstream_files()}
-    found = []
     for kind in (PARTIAL, QUARANTINE):
-        for path in sorted((upstream / kind).rglob("*")):
+        for path in walks.files_below(upstream / kind, denied=True):
             if not path.is_file():
                 continue
             inside = path.relative_to(upstream / kind)
             one = of_folder.get(inside.parent.as_posix())
             name = inside.name.partition(claims.OWNER)[0]  # a claim goes with what it is of
             wanted = one is not None and _takes(one, name)
-            if wanted and not _emptied(path):
-                continue
-            if kind == QUARANTINE or not locks.is_locked(path.with_name(name).with_suffix(JOURNAL)):
-                found.append(path)
-    return found
+            if kind == QUARANTINE:
+                if not wanted or _emptied(path):
+                    yield path
+            elif not wanted or _emptied(path):
+                with locks.unheld(path.with_name(name).with_suffix(JOURNAL)) as free:
+                    # Asked again: the bytes of a journal may have come before it was held here.
+                    if free and not (wanted and not _emptied(path)):
+                        yield path
 
 
 def _takes(wanted: UpstreamFiles, name: str) -> bool:
@@ -91,15 +95,17 @@ def _joined(project: Project, artifact: Artifact) -> list[Path]:
     if recipe.made(project.store, artifact.name) is None:
         return []
     folder = project.store.root / PARTS / artifact.name
-    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path for path in walks.files_below(folder, denied=True) if path.is_file()]
 
 
-def release_weights(project: Project, dry_run: bool) -> list[Path]:
-    """The fetched weights of models that pass every check now, value by value; they may go.
+def release_weights(project: Project, dry_run: bool) -> list[Guarded]:
+    """The fetched weights of models that pass every check now, value by value; they may go while
+    nobody fetches or converts them.
 
     Unless `dry_run`, that is written down (see `released`), and the gate stays open without them.
     """
-    files: list[Path] = []
+    found = []
+    store = project.store
     for name, model in project.catalog.upstream_models().items():
         artifact = project.artifacts[model_artifact(name)]
         raw = project.artifacts[artifact.inputs[0]]
@@ -113,5 +119,19 @@ def release_weights(project: Project, dry_run: bool) -> list[Path]:
             paths = weights_of(model, there_is)
             if not dry_run:
                 release(project, raw.name, paths, made.digest)
-            files += [there_is.upstream / path for path in paths]
-    return files
+            made_of = {
+                store.versions.lock(name): f"{name} is being made"
+                for name in (raw.name, artifact.name)
+            }
+            weights = partial(_releasable, project, raw.name, paths, dry_run)
+            found.append(Guarded(raw.name, made_of, weights))
+    return found
+
+
+def _releasable(project: Project, raw: str, paths: Iterable[str], dry_run: bool) -> list[Path]:
+    """Those of the fetched `paths` whose release was written down and counts now."""
+    gone = released(project, raw)
+    upstream = fetched(project.store, raw).upstream
+    return [
+        upstream / path for path in paths if dry_run or (gone is not None and path in gone.files)
+    ]

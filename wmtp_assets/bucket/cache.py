@@ -26,6 +26,7 @@ import blake3
 
 from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.blocks import BLOCK
+from wmtp_assets.storage import walks
 from wmtp_assets.storage.errors import StorageError
 
 FOLDER, LIMIT = "WMTP_CACHE", "WMTP_CACHE_BYTES"
@@ -136,11 +137,9 @@ class Cache:
         kept: list[tuple[float, int, Path]] = []
         now = time.time()
         for folder in ("blocks", "files"):
-            for path in (self.folder / folder).rglob("*"):
+            for path in walks.files_below(self.folder / folder, denied=True):
                 with suppress(OSError):
                     status = path.lstat()
-                    if path.is_dir():
-                        continue
                     if not path.name.startswith(_TEMPORARY):
                         kept.append((status.st_mtime, status.st_size, path))
                     elif now - status.st_mtime > _DAY:
@@ -153,7 +152,7 @@ class Cache:
                 with suppress(OSError):
                     path.unlink()
                     total -= size
-        for path in (self.folder / "open").glob("*"):
+        for path in walks.entries(self.folder / "open"):
             with suppress(OSError):
                 if now - path.stat().st_mtime > 30 * _DAY:
                     shutil.rmtree(path)

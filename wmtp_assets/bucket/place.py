@@ -24,6 +24,7 @@ from wmtp_assets.bucket.access import (
     plain_http,
     remedy,
 )
+from wmtp_assets.storage import walks
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -138,7 +139,7 @@ class Bucket:
         return {
             path.relative_to(root).as_posix(): path
             for place in places
-            for path in sorted([*root.glob(f"{place}#*"), *root.glob(f"{place}/**/*#*")])
+            for path in _named_or_below(root / place)
             if _STAGED.fullmatch(path.name) and path.is_file() and not path.is_symlink()
         }
 
@@ -224,3 +225,11 @@ def _refuse_forked(url: str) -> None:
             where=url,
             hint="start workers anew: multiprocessing_context='spawn' in torch's DataLoader.",
         )
+
+
+def _named_or_below(place: Path) -> list[Path]:
+    """What may be staged for an object at `place`, or for one below it; others may be writing."""
+    staged = (
+        path for path in walks.entries(place.parent) if path.name.startswith(f"{place.name}#")
+    )
+    return sorted([*staged, *walks.files_below(place, denied=True)])

@@ -21,9 +21,10 @@ from wmtp_assets.bucket.heads import Head, current
 from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.reading import Piece, Wrong, arriving, pieces_of
 from wmtp_assets.progress import following
-from wmtp_assets.storage import disk, locks
+from wmtp_assets.storage import disk, locks, walks
 from wmtp_assets.storage.digests import sha256_file
 from wmtp_assets.storage.errors import StorageError, storage_errors
+from wmtp_assets.storage.garbage import Guarded
 from wmtp_assets.storage.preflight import PULLING, require_space, require_storage
 from wmtp_assets.storage.receipts import Receipt
 from wmtp_assets.storage.store import Store
@@ -65,12 +66,13 @@ def pull(bucket: Bucket, store: Store, merge_lock: Callable[[bytes], None]) -> P
             return _Pull(bucket, store, head, edition, claim).run(merge_lock)
 
 
-def abandoned(store: Store) -> list[Path]:
-    """What a pull left that was killed; empty while one is at work."""
+def abandoned(store: Store) -> list[Guarded]:
+    """What a pull left that was killed, for `gc`, which leaves it alone while one is at work."""
     folder = store.root / PULLING
-    if not folder.is_dir() or folder.is_symlink() or locks.is_locked(store.root / LOCK):
+    if not folder.is_dir() or folder.is_symlink():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_file())
+    lock = store.writable(store.root / LOCK)
+    return [Guarded(PULLING, {lock: "a pull is at work"}, lambda: walks.files_below(folder))]
 
 
 class _Pull:

@@ -24,6 +24,7 @@ from wmtp_assets.bucket.marks import FORGOTTEN, at_work
 from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.reading import Piece, Wrong, arriving, pieces_of
 from wmtp_assets.progress import following
+from wmtp_assets.storage import walks
 
 _REMOVED = 1000
 """Objects that are removed before it is looked whether pushes are still kept out."""
@@ -193,7 +194,8 @@ def gc(bucket: Bucket, *, keep: int = 2, dry_run: bool = False) -> Removed:
         done.editions = len({head.edition for head in heads}) - len(kept)
         unneeded = list(done.objects)
         leftovers = bucket.leftovers([OBJECTS, EDITIONS, HEADS, plain.FOLDER, plain.RECORD])
-        done.objects |= {key: path.stat().st_size for key, path in leftovers.items()}
+        there = {key: walks.status(path) for key, path in leftovers.items()}
+        done.objects |= {key: found.st_size for key, found in there.items() if found is not None}
         marks = mark.seen()
         newest = marks[mark.key].modified
         forgotten = [key for key, one in marks.items() if newest - one.modified >= FORGOTTEN]

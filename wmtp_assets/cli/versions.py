@@ -96,10 +96,10 @@ def _gc(given: argparse.Namespace) -> int:
         return gc_of_bucket(given)
     project = open_project()
     require_storage(project.storage, "Removing what is not needed")
-    also = [*orphans(project), *abandoned(project.store)]
-    also += release_weights(project, given.dry_run) if given.raw else []
+    guarded = [*abandoned(project.store), *joined_parts(project)]
+    guarded += release_weights(project, given.dry_run) if given.raw else []
     done = project.store.gc(
-        keep=given.keep, dry_run=given.dry_run, also=also, guarded=joined_parts(project)
+        keep=given.keep, dry_run=given.dry_run, also=orphans(project), guarded=guarded
     )
     word = "would be removed" if given.dry_run else "removed"
     lines = [f"{one.path}: {gigabytes(one.size)}, {one.reason}" for one in done.removed]

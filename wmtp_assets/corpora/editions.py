@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.generations import CONTRACTS, Contract, dataset_folder, small_folder
+from wmtp_assets.storage import walks
 from wmtp_assets.storage.locks import Hold
 from wmtp_assets.storage.store import Store
 from wmtp_assets.storage.versions import CURRENT, current_version
@@ -78,8 +79,7 @@ def no_such_split(root: Path, places: Sequence[Path], dataset: str, split: str) 
         {
             path.name
             for folder in folders
-            if (root / folder).is_dir()
-            for path in (root / folder).iterdir()
+            for path in walks.entries(root / folder)
             if not path.name.startswith(".") and path.is_dir()
         }
     )
@@ -111,7 +111,8 @@ def _names(folders: Iterable[Path]) -> list[str]:
     found = {
         path.name.removesuffix(ending).removesuffix("_small")
         for folder in folders
-        for path in folder.glob(f"*{ending}")
+        for path in walks.entries(folder)
+        if path.name.endswith(ending)
     }
     return sorted(found)
 

@@ -129,8 +129,9 @@ def overstepped(pid: int, scratch: Path | None, limits: Limits) -> str:
 def held_in(folder: Path, most: int) -> tuple[int, int]:
     """(bytes on the disk, files and folders) below a folder; stops counting above `most` files.
 
-    Follows no link; what vanishes meanwhile does not count. Raises OSError for a folder that cannot
-    be looked into, by its permissions or because its path is too long: more could hide there.
+    Follows no link; what vanishes meanwhile does not count, and what is beside it does. Raises
+    OSError for a folder that cannot be looked into, by its permissions or because its path is too
+    long: more could hide there.
     """
     held = files = 0
     waiting = [str(folder)]
@@ -141,7 +142,8 @@ def held_in(folder: Path, most: int) -> tuple[int, int]:
                     files += 1
                     if files > most:
                         break
-                    held += entry.stat(follow_symlinks=False).st_blocks * 512
+                    with contextlib.suppress(FileNotFoundError):
+                        held += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
         except (FileNotFoundError, NotADirectoryError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wmtp_assets.storage import walks
 from wmtp_assets.storage.bounds import usable_name
 from wmtp_assets.storage.errors import refused
 
@@ -33,22 +35,34 @@ class Links:
 def survey(folder: Path) -> Links:
     """Examines every entry below a folder; follows links only to see whether they lead anywhere.
 
-    Raises StorageError where a folder may not be read.
+    What is removed meanwhile is left out: the folder may be one that is at work. Raises
+    StorageError where a folder may not be read.
     """
     found = Links(folder)
-    for here, folders, files in os.walk(folder, onerror=_raise):
-        for name in sorted([*files, *folders]):
-            path = Path(here) / name
-            if path.is_symlink():
-                found.links += 1
-                target = os.fspath(path.readlink())
-                if not os.path.exists(path):  # noqa: PTH110  (never raises, as for a loop of links)
-                    found.dangling[path] = target
-                    if owner := name_of(target):
-                        found.names.add(owner)
-            elif name in files:
+    try:
+        for path in walks.files_below(folder):
+            status = walks.status(path)
+            if status is not None and stat.S_ISLNK(status.st_mode):
+                _add(found, path)
+            elif status is not None:
                 found.files += 1
+    except OSError as error:
+        raise refused(error) from error
     return found
+
+
+def _add(found: Links, link: Path) -> None:
+    try:
+        target = os.fspath(link.readlink())
+    except FileNotFoundError:
+        return
+    if not os.path.exists(link):  # noqa: PTH110  (never raises, as for a loop of links)
+        if walks.status(link) is None:
+            return
+        found.dangling[link] = target
+        if owner := name_of(target):
+            found.names.add(owner)
+    found.links += 1
 
 
 def name_of(target: str) -> str | None:
@@ -59,7 +73,3 @@ def name_of(target: str) -> str | None:
     ours = _OURS.search(target)
     name = (ours["artifact"] or ours["set"]) if ours else ""
     return name if all(map(usable_name, name.split("/"))) else None
-
-
-def _raise(error: OSError) -> None:
-    raise refused(error) from error

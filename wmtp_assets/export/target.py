@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from wmtp_assets.export.record import IGNORED, NAME, ExportedSet, ExportError, volumes_in
-from wmtp_assets.storage import aside, disk
+from wmtp_assets.storage import aside, disk, walks
 from wmtp_assets.storage.errors import refused
 from wmtp_assets.storage.preflight import require_writable
 
@@ -96,19 +95,19 @@ def require_disjoint(volume: Path, sets: Mapping[str, ExportedSet]) -> None:
 
 def files_below(folder: Path) -> Iterator[str]:
     """The paths below a folder of everything that is no folder; follows no link. Temporaries of a
-    killed export and what a file system's root holds of itself are left out."""
-    for here, folders, files in os.walk(folder, onerror=_raise):
-        within = Path(here).relative_to(folder)
-        at_root = within == Path()
-        folders[:] = sorted(name for name in folders if not (at_root and name in IGNORED))
-        links = [name for name in folders if (Path(here) / name).is_symlink()]
-        for name in [*files, *links]:
-            if not (at_root and disk.is_temporary(name)):
-                yield (within / name).as_posix()
-
-
-def _raise(error: OSError) -> None:
-    raise refused(error) from error
+    killed export and what a file system's root holds of itself are left out, and so is what an
+    export removes meanwhile. Raises StorageError where a folder may not be read."""
+    try:
+        for here, folders, others in walks.walk(folder):
+            within = here.relative_to(folder)
+            at_root = within == Path()
+            if at_root:
+                folders[:] = [name for name in folders if name not in IGNORED]
+            for name in others:
+                if not (at_root and disk.is_temporary(name)):
+                    yield (within / name).as_posix()
+    except OSError as error:
+        raise refused(error) from error
 
 
 def _names(folder: Path) -> set[str]:

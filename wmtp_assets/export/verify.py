@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import stat
-from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from wmtp_assets.errors import one_line
+from wmtp_assets.errors import WmtpError, one_line
 from wmtp_assets.export.record import (
     NAME,
     OWN,
@@ -20,7 +20,7 @@ from wmtp_assets.export.record import (
 )
 from wmtp_assets.export.target import files_below
 from wmtp_assets.progress import following
-from wmtp_assets.storage import as_read, aside
+from wmtp_assets.storage import as_read, aside, walks
 from wmtp_assets.storage.digests import sha256_files, watched
 from wmtp_assets.storage.errors import StorageError, refused
 from wmtp_assets.storage.preflight import gigabytes
@@ -28,6 +28,7 @@ from wmtp_assets.storage.receipts import FileRecord, Mismatch
 
 SHOWN = 20
 """Problems of one kind that the text lists; JSON has all of them."""
+_TRIES = 5  # looks at an export that is written meanwhile
 
 
 @dataclass
@@ -86,9 +87,36 @@ def verify_export(folder: Path) -> Verified:
     """Compares an export, or one of its volumes, with its record and SHA256SUMS. Reads every byte.
 
     Where `folder` holds several volumes, one that the others name is missed; each volume alone is
-    complete. Raises ExportError where there is no export, StorageError where it may not be read.
+    complete. Where something is wrong and an export to the same folder wrote the record anew
+    meanwhile, all is compared again. Raises ExportError where there is no export, StorageError
+    where it may not be read.
     """
     folder = folder.resolve()
+    for left in reversed(range(_TRIES)):
+        before = _records(folder)
+        try:
+            done = _verified(folder)
+        except WmtpError:
+            if not left or before == _records(folder):
+                raise
+        else:
+            if not left or done.sound or before == _records(folder):
+                break
+    return done
+
+
+def _records(folder: Path) -> list[tuple[str, int, int]]:
+    """Which files are the records of an export now."""
+    found = []
+    with suppress(OSError):
+        for place in (folder, *walks.entries(folder)):
+            status = walks.status(place / NAME)
+            if status is not None:
+                found.append((place.name, status.st_ino, status.st_mtime_ns))
+    return found
+
+
+def _verified(folder: Path) -> Verified:
     try:
         volumes = volumes_in(folder)
     except OSError as error:
@@ -189,37 +217,43 @@ def _there(
     for path, wanted in sorted(files.items()):
         place = volume / path
         stated = f"SHA-256 {wanted.sha256}" if wanted.size < 0 else f"{wanted.size} bytes"
-        if path not in present:
+        status = walks.status(place) if path in present else None
+        if status is None:
             done.add("missing", Mismatch(place, stated, "nothing"))
-        elif not stat.S_ISREG(place.lstat().st_mode):
+        elif not stat.S_ISREG(status.st_mode):
             done.add("changed", Mismatch(place, "a regular file", as_read.described(place)))
-        elif wanted.size not in (-1, place.lstat().st_size):
-            done.add("changed", Mismatch(place, stated, f"{place.lstat().st_size} bytes"))
+        elif wanted.size not in (-1, status.st_size):
+            done.add("changed", Mismatch(place, stated, f"{status.st_size} bytes"))
         else:
             found[place] = wanted
     known = record.known if record else set(files)
-    for path in sorted(present - known):
-        done.add("extra", Mismatch(volume / path, "nothing", as_read.described(volume / path)))
+    for place in (volume / path for path in sorted(present - known)):
+        if walks.status(place) is not None:
+            done.add("extra", Mismatch(place, "nothing", as_read.described(place)))
     return found
 
 
 def _compare(done: Verified, wanted: Mapping[Path, FileRecord]) -> None:
     """Reads every file once, whatever the number of its names, and compares its digest."""
+    files = {path: walks.status(path) for path in wanted}
+    names = {path: (found.st_dev, found.st_ino) for path, found in files.items() if found}
     by_inode: dict[tuple[int, int], Path] = {}
-    for path in wanted:
-        status = path.stat()
-        by_inode.setdefault((status.st_dev, status.st_ino), path)
-    sizes = Counter({path: path.stat().st_size for path in by_inode.values()})
-    done.files, done.size = len(wanted), sizes.total()
+    for path, inode in names.items():
+        by_inode.setdefault(inode, path)
+    sizes = {names[path]: found.st_size for path, found in files.items() if found}
+    done.files, done.size = len(wanted), sum(sizes.values())
     digests = _digests(by_inode.values(), done.size)
     for path, record in wanted.items():
-        status = path.stat()
-        found = digests[by_inode[status.st_dev, status.st_ino]]
-        if found != record.sha256:
-            done.add("changed", Mismatch(path, f"SHA-256 {record.sha256}", f"SHA-256 {found}"))
+        found = digests.get(by_inode[names[path]]) if path in names else None
+        stated = f"SHA-256 {record.sha256}"
+        if found is None:
+            done.add("missing", Mismatch(path, stated, "nothing"))
+        elif found != record.sha256:
+            done.add("changed", Mismatch(path, stated, f"SHA-256 {found}"))
 
 
 def _digests(paths: Iterable[Path], total: int) -> dict[Path, str]:
+    """The SHA-256 of each file; none of one that is gone."""
     count = 0
     with following("verifying", total, None) as at:
 
@@ -228,5 +262,13 @@ def _digests(paths: Iterable[Path], total: int) -> dict[Path, str]:
             count += more
             at(count)
 
-        with watched(read):
-            return sha256_files(paths)
+        there = list(paths)
+        while True:
+            try:
+                with watched(read):
+                    return sha256_files(there)
+            except StorageError:
+                left = [path for path in there if walks.status(path) is not None]
+                if left == there:
+                    raise
+                there = left

@@ -10,7 +10,7 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from wmtp_assets.hub.refusals import (
     RangeRefusedError,
 )
 from wmtp_assets.hub.retry import Policy, RetryableError
+from wmtp_assets.storage import walks
 
 _READ = 1 << 20  # bytes per read; large enough that system calls cost nothing
 
@@ -86,10 +87,9 @@ class DirectoryHub:
         locked = self._lock.repo(repo)
         records = locked.files if locked else {}
         found = []
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            name = path.relative_to(folder).as_posix()
+        for name, size in _sizes(folder).items():
             record = records.get(name)
-            size = record.size if record else path.stat().st_size
+            size = record.size if record else size
             found.append(RemoteFile(name, size, record.sha256 if record else None))
         return found
 
@@ -144,6 +144,17 @@ def _missing(root: Path, folder: Path) -> str | None:
             return f"{kind_of(mode)} at {place}"
         os.close(os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """The files below a repository's folder with their sizes in bytes, sorted by path: a mirror may
+    be the `upstream` of a storage, from which `gc --raw` takes files away."""
+    found = {}
+    for path in sorted(walks.files_below(folder, denied=True)):
+        with suppress(FileNotFoundError):
+            if path.is_file():  # a link to a file counts
+                found[path.relative_to(folder).as_posix()] = path.stat().st_size
+    return found
 
 
 def _unreadable(error: OSError, where: object) -> HubError:

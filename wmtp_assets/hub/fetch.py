@@ -16,6 +16,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -117,8 +118,13 @@ class _Task:
 
     def still_needed(self) -> int:
         """Bytes of disk that this will take at most."""
-        there = self.target.is_file() and self.target.stat().st_size == self.size
-        return 0 if there else self.size
+        return 0 if self.is_there() else self.size
+
+    def is_there(self) -> bool:
+        """Whether a file of this size is under its name."""
+        with suppress(FileNotFoundError):  # taken away in between, as `gc --raw` does
+            return self.target.is_file() and self.target.stat().st_size == self.size
+        return False
 
 
 def _expect(
@@ -249,7 +255,7 @@ def _fetch_one(hub: Hub, task: _Task, into: Path, progress: Progress) -> Fetched
 
 def _standing(task: _Task, progress: Progress) -> str | None:
     """The SHA-256 of the file under its name when it is already what it should be."""
-    if not task.target.is_file() or task.target.stat().st_size != task.size:
+    if not task.is_there():
         return None
     if task.digest is None:
         return None  # nobody knows what it should be: take it from the source again

@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from wmtp_assets.storage import aside, bounds
+from wmtp_assets.storage import aside, bounds, walks
 from wmtp_assets.storage.errors import StorageError, refused
 from wmtp_assets.storage.publications import RECORD, PublishedSet
 from wmtp_assets.storage.receipts import Mismatch
 
 SAME = "the very file that was verified"
+GONE = "nothing"
+"""What `described` says of a path where nothing is, or nothing any more."""
 
 
 def same_file(one: Path, other: Path) -> bool:
@@ -109,8 +111,8 @@ def unexpected(root: Path, sets: Iterable[PublishedSet], published: Path) -> Une
             inside.append(unreadable(error, place))
             continue
         for name in there:
-            if name not in known:
-                extra = _unexpected(root, place / name, published)
+            extra = None if name in known else _unexpected(root, place / name, published)
+            if extra is not None:
                 (inside if "/" in folder else beside).append(extra)
     return Unexpected(inside, beside)
 
@@ -121,13 +123,11 @@ def left_over(root: Path, folders: Iterable[str], published: Path) -> list[Misma
     found = []
     for folder in folders:
         links, others = 0, 0
-        for above, names, files in os.walk(root / folder):
-            for name in (*names, *files):
-                place = Path(above, name)
-                if _leads_into(published, place):
-                    links += 1
-                elif name in files or os.path.islink(place):  # noqa: PTH114
-                    others += 1
+        for place in walks.files_below(root / folder, denied=True):
+            if _leads_into(published, place):
+                links += 1
+            else:
+                others += 1
         if links:
             place = root / folder
             command = aside.command(root, place) if others else f"rm -r {aside.quoted(place)}"
@@ -152,7 +152,7 @@ def described(path: Path) -> str:
             nowhere = "" if path.exists() else ", where nothing is"
             return f"a link to {path.readlink()}{nowhere}"
     except FileNotFoundError:
-        return "nothing"
+        return GONE
     except (OSError, RuntimeError) as error:  # a link loop
         return f"something that cannot be opened ({error})"
     if stat.S_ISDIR(mode):
@@ -183,8 +183,9 @@ def _folder(root: Path, folder: str, links: Mapping[str, Path]) -> Iterator[Mism
         else:
             yield Mismatch(root / path, "a folder", described(root / path))
     for name in sorted(there - known):
-        extra = place / name
-        yield Mismatch(extra, "nothing", f"{described(extra)} that does not belong here")
+        extra = described(place / name)
+        if extra != GONE:
+            yield Mismatch(place / name, "nothing", f"{extra} that does not belong here")
 
 
 def _compared(path: Path, target: Path) -> Mismatch | None:
@@ -210,7 +211,8 @@ def relocated(root: Path, paths: Iterable[Path]) -> list[Mismatch]:
     return list(found.values())
 
 
-def _unexpected(root: Path, path: Path, published: Path) -> Mismatch:
+def _unexpected(root: Path, path: Path, published: Path) -> Mismatch | None:
+    """The mismatch of an entry that belongs nowhere; None where it has been removed meanwhile."""
     if inside := _leads_into(published, path):
         return Mismatch(
             path,
@@ -218,19 +220,23 @@ def _unexpected(root: Path, path: Path, published: Path) -> Mismatch:
             f"a link that was published as {inside}, which this catalog does not have",
             f"`rm {aside.quoted(path)}`",
         )
+    there = described(path)
+    if there == GONE:
+        return None
     return Mismatch(
         path,
         "nothing",
-        f"{described(path)} that does not belong here",
+        f"{there} that does not belong here",
         f"`{aside.command(root, path)}`",
     )
 
 
 def _leads_into(published: Path, path: Path) -> str:
     """The set in `published` that a link leads to; "" where it is no such link."""
-    if not os.path.islink(path):  # noqa: PTH114  (never raises)
+    try:
+        target = Path(os.path.normpath(path.parent / path.readlink()))
+    except OSError:  # no link, or none any more
         return ""
-    target = Path(os.path.normpath(path.parent / path.readlink()))
     if not target.is_relative_to(published):
         return ""
     return target.relative_to(published).as_posix().partition("/current/")[0]

@@ -12,7 +12,7 @@ import os
 import shlex
 from pathlib import Path
 
-from wmtp_assets.storage import disk
+from wmtp_assets.storage import disk, walks
 
 FOLDER = ".set-aside"
 UNREADABLE = ".unreadable"
@@ -43,8 +43,11 @@ def keep_a_name(root: Path, path: Path) -> Path:
 def contents(root: Path) -> list[Path]:
     """What was moved out of the way, sorted: the entries of `.set-aside/`, and state files of a
     fetch that could not be read (`hub/aside.py`)."""
-    found = [*(root / FOLDER).glob("*"), *root.glob(f"*{UNREADABLE}*")]
-    return sorted([*found, *(root / "upstream").rglob(f"*{UNREADABLE}*")])
+    found = [*walks.entries(root / FOLDER)]
+    found += (path for path in walks.entries(root) if UNREADABLE in path.name)
+    for here, folders, others in walks.walk(root / "upstream", denied=True):
+        found += (here / name for name in (*folders, *others) if UNREADABLE in name)
+    return sorted(found)
 
 
 def command(root: Path, path: Path) -> str:

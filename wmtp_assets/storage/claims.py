@@ -38,7 +38,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wmtp_assets.storage import disk
+from wmtp_assets.storage import disk, walks
 from wmtp_assets.storage.errors import LACKING, StorageError
 from wmtp_assets.storage.file_systems import file_system_of
 from wmtp_assets.storage.holders import Holder, boot, this_process
@@ -240,10 +240,11 @@ def owner(lock: Path) -> Holder | None:
 def abandoned(folder: Path) -> Iterator[Path]:
     """Files left below a folder of locks by a process that died while it removed a dead one's
     claim: no longer needed."""
-    for path in sorted(folder.rglob(f"*{OWNER}.*")):
-        with suppress(OSError):
-            if time.time() - path.lstat().st_mtime > FORGOTTEN:
-                yield path
+    for path in walks.files_below(folder, denied=True):
+        if f"{OWNER}." in path.name:
+            with suppress(OSError):
+                if time.time() - path.lstat().st_mtime > FORGOTTEN:
+                    yield path
 
 
 def read(path: Path) -> Seen | None:

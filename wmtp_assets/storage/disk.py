@@ -352,13 +352,17 @@ def point(link: Path, target: str, scratch: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Removes a folder and what is in it, or a file or a link; follows no link."""
-    if not stat.S_ISDIR(status(path).st_mode):
-        unlink(path)
-        return
-    for name in listing(path):
-        remove_tree(path / name)
-    rmdir(path)
+    """Removes a folder and what is in it, or a file or a link; follows no link.
+
+    What is gone already is no error: another process may be removing the same.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(status(path).st_mode):
+            unlink(path)
+            return
+        for name in listing(path):
+            remove_tree(path / name)
+        rmdir(path)
 
 
 def discard(path: Path) -> None:

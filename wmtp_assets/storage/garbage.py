@@ -7,14 +7,13 @@ the last good copy).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from wmtp_assets.storage import aside, atomic, bounds, disk, locks
+from wmtp_assets.storage import aside, atomic, bounds, disk, locks, walks
 from wmtp_assets.storage.errors import StorageError, storage_errors
 from wmtp_assets.storage.preflight import PARTS
 from wmtp_assets.storage.publications import Publication
@@ -71,9 +70,9 @@ def collect(
     """Removes leftovers, and all but the last `keep` publications and versions (at least 1).
 
     `also` are files below the root that the caller knows to be unneeded (orphaned partial
-    downloads, raw files whose conversion is verified), `guarded` those that are unless somebody is
-    at work on them. With `dry_run` nothing is removed. Raises `StorageError` when the disk refuses
-    or one of these paths is outside the storage.
+    downloads), each removed before the next is asked for, `guarded` those that are unless somebody
+    is at work on them. With `dry_run` nothing is removed. Raises `StorageError` when the disk
+    refuses or one of these paths is outside the storage.
     """
     if keep < 1:
         raise StorageError(
@@ -102,7 +101,9 @@ def collect(
                     sweep.remove(path, "left by a killed process")
         for path in locks.abandoned(published.lock.parent):
             sweep.remove(path, "left by a killed process")
-        sweep.done.set_aside = {path: _size(path) for path in aside.contents(published.root)}
+        sweep.done.set_aside = {
+            path: walks.size_of(path) for path in aside.contents(published.root)
+        }
     return sweep.done
 
 
@@ -190,10 +191,12 @@ class _Sweep:
     def remove(self, path: Path, reason: str) -> None:
         """Removes a file, a link, or a whole folder, and notes it.
 
-        Raises StorageError where another process has taken over a lock: what is needed was found
-        out under it.
+        What another process has taken away meanwhile is not noted. Raises StorageError where one
+        has taken over a lock: what is needed was found out under it.
         """
-        size = _size(path)
+        if walks.status(path) is None:
+            return
+        size = walks.size_of(path)
         if not self._dry_run:
             for claim in self._claims:
                 claim.require()
@@ -211,10 +214,10 @@ def _kept(made: Sequence[_Made], current: str | None, keep: int) -> list[_Made]:
 
 
 def _homes(folder: Path) -> Iterator[str]:
-    """The names of all artifacts or sets below `folder`."""
-    for here, folders, files in os.walk(folder):
-        path = Path(here)
-        names = [*folders, *files]
+    """The names of all artifacts or sets below `folder`. Raises `OSError` for a folder that may not
+    be looked into: a publication in it could need any version."""
+    for path, folders, others in walks.walk(folder):
+        names = [*folders, *others]
         if any(
             name == CURRENT or bounds.VERSION.fullmatch(name) or name.startswith(disk.LEFTOVERS)
             for name in names
@@ -228,16 +231,7 @@ def _temporaries(root: Path) -> Iterator[Path]:
 
     The root may be a folder that others use too: what they named `.tmp-` in another way stays.
     """
-    found = [*root.glob(f"{disk.TEMPORARY}*")]
+    found = walks.entries(root)
     for folder in ("upstream", ".locks", PARTS):
-        found += (root / folder).rglob(f"{disk.TEMPORARY}*")
+        found += walks.files_below(root / folder, denied=True)
     yield from (path for path in found if disk.is_temporary(path.name))
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    if path.is_symlink() or not path.is_dir():
-        return path.lstat().st_size
-    return sum(
-        (Path(here) / name).lstat().st_size for here, _, files in os.walk(path) for name in files
-    )

@@ -41,6 +41,7 @@ __all__ = [
     "lock_open",
     "shared",
     "try_lock_open",
+    "unheld",
 ]
 
 _held: set[int] = set()
@@ -76,12 +77,21 @@ def try_lock_open(descriptor: int, where: Path) -> bool:
 def is_locked(path: Path) -> bool:
     """Whether a process holds a file that is there, opened as this package opens files, or claims
     it on another machine."""
+    with unheld(path) as free:
+        return not free
+
+
+@contextmanager
+def unheld(path: Path) -> Iterator[bool]:
+    """Whether no process holds a file; see `is_locked`. Where none does, none on this machine will
+    for as long as the block runs. Writes nothing."""
     try:
         descriptor = disk.open_existing(path)
     except OSError:  # nothing, or nothing that this package could hold
-        return False
+        yield True
+        return
     try:
-        return not try_lock_open(descriptor, path) or claims.is_claimed(path)
+        yield try_lock_open(descriptor, path) and not claims.is_claimed(path)
     finally:
         os.close(descriptor)
 

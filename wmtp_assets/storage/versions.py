@@ -24,6 +24,7 @@ from wmtp_assets.storage.errors import DENIED, StorageError, refused, storage_er
 from wmtp_assets.storage.receipts import FileRecord, Mismatch, Receipt
 
 CURRENT = "current"
+_TRIES = 5  # looks at an artifact of which versions become current meanwhile
 
 
 class Versions:
@@ -121,18 +122,38 @@ class Versions:
         Missing files, other sizes, files the receipt does not know, things that are not plain
         files; with `deep` also other bytes (reads everything). `known` is the SHA-256, by path, of
         files that the caller has just read itself. An artifact that was never made has no
-        mismatches.
+        mismatches. Where another version has become current meanwhile (and `gc` may have removed
+        this one), that one is looked at.
         """
+        if version is not None:
+            return self._mismatches(artifact, version, deep, known or {})
         folder = self.home(artifact)
-        try:
-            version = version or current_version(folder)
+        found: list[Mismatch] = []
+        before: str | None = None
+        for _ in range(_TRIES):
+            try:
+                version = current_version(folder)
+            except StorageError as error:
+                return [_unusable(error, folder)]
             if version is None:
                 return []
+            if version == before:
+                break
+            before = version
+            found = self._mismatches(artifact, version, deep, known or {})
+            if not found:
+                break
+        return found
+
+    def _mismatches(
+        self, artifact: str, version: str, deep: bool, known: Mapping[str, str]
+    ) -> list[Mismatch]:
+        folder = self.home(artifact)
+        try:
             receipt = self.receipt(artifact, version)
         except StorageError as error:
-            where = error.where if isinstance(error.where, Path) else folder
-            return [Mismatch(where, str(error.expected), str(error.found))]
-        return _compare(folder / version, receipt, deep=deep, known=known or {})
+            return [_unusable(error, folder)]
+        return _compare(folder / version, receipt, deep=deep, known=known)
 
     @contextmanager
     def reading(self, artifact: str) -> Iterator[Path]:
@@ -394,6 +415,11 @@ def leftovers(home: Path) -> list[Path]:
     if not home.is_dir():
         return []
     return sorted(path for path in home.iterdir() if path.name.startswith(disk.LEFTOVERS))
+
+
+def _unusable(error: StorageError, folder: Path) -> Mismatch:
+    where = error.where if isinstance(error.where, Path) else folder
+    return Mismatch(where, str(error.expected), str(error.found))
 
 
 def _compare(

@@ -59,9 +59,24 @@ def test_a_link_on_the_way_to_a_fetched_file_is_named(
 
 
 def test_weights_that_were_let_go_are_a_warning_and_named(copied: Project) -> None:
-    weights = next(path for path in release_weights(copied, dry_run=False) if path.suffix == ".pth")
+    released = (path for one in release_weights(copied, dry_run=False) for path in one.files())
+    weights = next(path for path in released if path.suffix == ".pth")
     weights.unlink()
     found = answers(copied, f"{MTP}_raw")
     assert {name for name, finding in found.items() if not finding.passed} == {"weights_kept"}
     assert weights.name in str(found["weights_kept"].found)
     assert failed(copied, MTP) == set()
+
+
+@pytest.mark.parametrize("name", [MTP, f"{MTP}_raw"])
+def test_weights_are_not_removed_while_they_are_fetched_or_converted(
+    name: str, copied: Project
+) -> None:
+    (weights,) = copied.store.upstream.rglob("consolidated.pth")
+    guarded = release_weights(copied, dry_run=False)
+    with copied.store.stage(name):
+        held = copied.store.gc(keep=9, guarded=guarded).held
+        assert "being made" in held[f"{MTP}_raw"]
+        assert weights.is_file()
+    assert weights in {one.path for one in copied.store.gc(keep=9, guarded=guarded).removed}
+    assert not weights.exists()

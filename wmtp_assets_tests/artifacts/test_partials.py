@@ -82,7 +82,7 @@ def test_a_partial_that_the_next_fetch_takes_up_stays(ours: Project) -> None:
         if any(path.stat().st_size for path in kept):
             break
     assert kept
-    assert orphans(ours) == []
+    assert list(orphans(ours)) == []
     ours.store.gc(keep=9, also=orphans(ours))
     assert kept <= left_behind(ours)
     fetch_upstream(ours.hub(), wanted, ours.store.upstream, ours.lock, lambda _: None)
@@ -119,5 +119,5 @@ def test_what_a_process_is_fetching_stays(ours: Project, mirror: Path) -> None:
     journal.with_suffix(".bytes").write_bytes(b"1")
     with journal.open("r+b") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert orphans(ours) == []
-    assert len(orphans(ours)) == 2
+        assert list(orphans(ours)) == []
+    assert len(list(orphans(ours))) == 2

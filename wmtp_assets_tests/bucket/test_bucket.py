@@ -21,8 +21,9 @@ from wmtp_assets.bucket.access import remedy
 from wmtp_assets.bucket.blocks import list_size
 from wmtp_assets.bucket.edition import PIECE
 from wmtp_assets.bucket.marks import Mark, alone, at_work
-from wmtp_assets.bucket.pull import abandoned
+from wmtp_assets.bucket.pull import LOCK, abandoned
 from wmtp_assets.errors import WmtpError
+from wmtp_assets.storage import locks
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets_tests.bucket.small import UPSTREAM, Small, small
 
@@ -225,8 +226,10 @@ def test_a_pull_that_is_given_up_is_a_leftover(tmp_path: Path, url: str) -> None
     assert other.pull(url).wrong
     left = abandoned(other.store)
     assert left
-    other.store.gc(also=left)
-    assert abandoned(other.store) == []
+    with locks.exclusive(other.store.root / LOCK):  # as a pull that has begun since
+        assert other.store.gc(guarded=left).held == {".pulling": "a pull is at work"}
+    assert other.store.gc(guarded=left).removed
+    assert [path for one in abandoned(other.store) for path in one.files()] == []
 
 
 def test_a_file_that_is_not_what_its_receipt_says_is_not_published(

@@ -17,6 +17,7 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.common import EVERY, files_unchanged
 from wmtp_assets.artifacts.checks.of_kind import checks_of_kind
 from wmtp_assets.artifacts.checks.publication import published
+from wmtp_assets.artifacts.checks.settling import settled
 from wmtp_assets.artifacts.checks.shared import Shared
 from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.requests import why_waiting
@@ -73,10 +74,21 @@ def run_checks(
 
     `seed` draws what is only sampled: None is a fresh one, which the findings report; the same
     number repeats a sample. `shared` is that of artifacts that are verified together, so that what
-    several of them need is read once.
+    several of them need is read once. What fails while another version becomes current is looked
+    at again.
 
     Never raises: what cannot be read or makes no sense is a failed finding with the error's text.
     """
+    return settled(project, artifact, lambda: _run_checks(project, artifact, seed, only, shared))
+
+
+def _run_checks(
+    project: Project,
+    artifact: Artifact,
+    seed: int | None,
+    only: Collection[str] | None,
+    shared: Shared | None,
+) -> list[Finding]:
     checks = [c for c in checks_of(project, artifact) if only is None or c.name in only]
     if waits := why_waiting(project, artifact):
         return [_waiting(project, artifact, one, waits) for one in checks]
@@ -104,7 +116,11 @@ def run_checks(
 
 def quick(project: Project, artifact: Artifact) -> list[Finding]:
     """The findings that need no contents: receipt, sizes, inputs, and headers. Several that fail
-    for one reason are one finding."""
+    for one reason are one finding. As with `run_checks`, some are looked at again."""
+    return settled(project, artifact, lambda: _quick(project, artifact))
+
+
+def _quick(project: Project, artifact: Artifact) -> list[Finding]:
     if waits := why_waiting(project, artifact):
         return [_waiting(project, artifact, files_unchanged, waits)]
     try:
