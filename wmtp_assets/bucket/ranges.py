@@ -22,7 +22,9 @@ from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.reading import arriving, pieces_of
 from wmtp_assets.storage.receipts import FileRecord
 
-AT_ONCE = 8  # ranges on their way
+AT_ONCE = 8  # ranges on their way, at most
+IN_MEMORY = 32 << 20
+"""Bytes of all ranges that are on their way or wait to be handed on, at most; or a longer one."""
 GAP = 1 << 20
 """Bytes between two ranges that cost less to read than another request."""
 SPAN = PIECE
@@ -104,32 +106,41 @@ class RemoteFile:
         if len(self._pieces) == 1:
             return self._short[begin:end]
         first, last = begin // BLOCK, -(-end // BLOCK)
-        data = b"".join(self._blocks(first, last))
-        return data[begin - first * BLOCK : end - first * BLOCK]
+        parts = list(self._blocks(first, last))
+        # Cut before they are joined: what is joined is copied once.
+        surplus = min(last * BLOCK, self.size) - end
+        parts[-1] = parts[-1][: len(parts[-1]) - surplus]
+        parts[0] = parts[0][begin - first * BLOCK :]
+        return b"".join(parts)
 
     def reader(self) -> Callable[[int, int], bytes]:
         """`read`."""
         return self.read
 
     def read_all(self, wanted: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-        """The bytes `begin`..`end` for each of `wanted`, in its order; several on their way at
-        once. Raises BucketError as `read` does."""
+        """The bytes `begin`..`end` for each of `wanted`, in its order; up to `AT_ONCE` of them, and
+        `IN_MEMORY` bytes, on their way at once. Raises BucketError as `read` does."""
         _ = self._short if len(self._pieces) == 1 else self._digests  # once, not by each thread
-        coming: deque[Future[bytes]] = deque()
+        coming: deque[tuple[Future[bytes], int]] = deque()
+        held = 0
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 for begin, end in wanted:
-                    coming.append(pool.submit(self.read, begin, end - begin))
-                    if len(coming) == AT_ONCE:
-                        yield coming.popleft().result()
+                    while coming and (len(coming) == AT_ONCE or held + end - begin > IN_MEMORY):
+                        size = coming[0][1]
+                        yield coming.popleft()[0].result()
+                        held -= size
+                    coming.append((pool.submit(self.read, begin, end - begin), end - begin))
+                    held += end - begin
                 while coming:
-                    yield coming.popleft().result()
+                    yield coming.popleft()[0].result()
             finally:
-                for one in coming:
+                for one, _ in coming:
                     one.cancel()
 
     def _blocks(self, first: int, last: int) -> Iterator[bytes | memoryview]:
-        """The blocks `first`..`last`; those that the cache lacks by one request for neighbours."""
+        """The bytes of the blocks `first`..`last`, a block or several at a time; those that the
+        cache lacks by one request for neighbours."""
         at = first
         while at < last:
             known = self._reader.cache.block(self._digest(at))
@@ -145,20 +156,20 @@ class RemoteFile:
                 if held is not None:
                     break
                 until += 1
-            yield from self._fetched(at, until)
+            yield self._fetched(at, until)
             if held is not None:
                 yield held
                 until += 1
             at = until
 
-    def _fetched(self, first: int, last: int) -> Iterator[memoryview]:
-        """Neighbouring blocks of one piece, from the bucket."""
+    def _fetched(self, first: int, last: int) -> memoryview:
+        """Neighbouring blocks of one piece, from the bucket: each compared, and kept."""
         number = first // _IN_PIECE
         piece, size = self._pieces[number]
         begin = BLOCK * (first - number * _IN_PIECE)
         length = min(size, BLOCK * (last - number * _IN_PIECE)) - begin
         data = self._reader.bucket.get_range(object_key(piece), begin, length)
-        view = memoryview(data if data is not None else b"")
+        view = memoryview(b"") if data is None else data
         for block in range(first, last):
             some = view[BLOCK * (block - first) : BLOCK * (block - first + 1)]
             digest = self._digest(block)
@@ -170,7 +181,7 @@ class RemoteFile:
                     "nothing" if data is None else f"BLAKE3 {found.hex()}, {len(some)} bytes",
                 )
             self._reader.cache.keep_block(digest, some)
-            yield some
+        return view[:length]
 
     def _digest(self, block: int) -> bytes:
         return self._digests[DIGEST * block : DIGEST * (block + 1)]

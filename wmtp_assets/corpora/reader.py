@@ -17,7 +17,7 @@ read-only disk where nobody has read before) holds nothing, and must not outlive
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,22 +141,25 @@ class Corpus(Sampling, Views, Sequence[Row]):
 
         `indices` names rows in any way that `selection` knows. Raises RowNumberError.
         """
-        return self._lines(row_numbers(indices, self._length))
+        wanted = row_numbers(indices, self._length)
+        found: list[bytes] = [b""] * wanted.size
+        for at, line in self._arriving(wanted):
+            found[at] = line
+        return found
 
-    def _lines(self, wanted: Rows) -> list[bytes]:
+    def _arriving(self, wanted: Rows) -> Iterator[tuple[int, bytes]]:
+        """The lines of rows as they are read, in file order; each with its place in `wanted`."""
         order = np.argsort(wanted, kind="stable")
         places = wanted[order]
         begins = self.column("offset")[places]
         ends = begins + self.column("length")[places]
         spans = _spans(begins, ends, self._gap, self._span)
-        found: list[bytes] = [b""] * wanted.size
         begin_list, end_list, targets = begins.tolist(), ends.tolist(), order.tolist()
         ranges = [(begin_list[at], end_list[until - 1]) for at, until in spans]
         for (at, until), block in zip(spans, self._source.read_all(ranges), strict=True):
             first = begin_list[at]
             for here in range(at, until):
-                found[targets[here]] = block[begin_list[here] - first : end_list[here] - first]
-        return found
+                yield targets[here], block[begin_list[here] - first : end_list[here] - first]
 
     def take(self, indices: RowsLike) -> list[Row]:
         """Rows in the order asked for; only their lines are read, in file order.
@@ -165,9 +168,11 @@ class Corpus(Sampling, Views, Sequence[Row]):
         a truth value for every row. Raises RowNumberError.
         """
         wanted = row_numbers(indices, self._length)
-        lines = self._lines(wanted)
         problems = self.column("problem")[wanted].tolist()
-        return list(map(self._parser.row, problems, lines))
+        found: list[Row] = [{}] * wanted.size
+        for at, line in self._arriving(wanted):
+            found[at] = self._parser.row(problems[at], line)
+        return found
 
     def column(self, name: str) -> NDArray[Any]:
         """A column of the row index, nulls as -1; `total_tokens` is the sum of the three.

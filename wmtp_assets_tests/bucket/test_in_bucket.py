@@ -21,7 +21,7 @@ import torch
 import wmtp_assets
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.bucket_copies import push
-from wmtp_assets.bucket import Bucket, BucketError
+from wmtp_assets.bucket import Bucket, BucketError, ranges
 from wmtp_assets.bucket import gc as collect
 from wmtp_assets.bucket.blocks import BLOCK
 from wmtp_assets.bucket.cache import Cache
@@ -53,7 +53,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     get_range = Bucket.get_range
 
-    def counted(self: Bucket, key: str, begin: int, size: int) -> bytes | None:
+    def counted(self: Bucket, key: str, begin: int, size: int) -> memoryview | None:
         sizes.append(size)
         return get_range(self, key, begin, size)
 
@@ -69,17 +69,17 @@ def test_ranges_are_those_of_the_file(
     reader = Reader(url, cache=Cache(tmp_path))
     file = RemoteFile(reader, reader.paths["models_v2/m/a.bin"])
     draw = random.Random(11)
-    ranges = [(0, 1), (LARGE - 1, LARGE), (PIECE - 1, PIECE + 1), (0, 0), (LARGE - 5, LARGE + 9)]
-    ranges += [(at, at + draw.randrange(3 * BLOCK)) for at in draw.sample(range(LARGE), 20)]
-    assert list(file.read_all(ranges)) == [whole[begin:end] for begin, end in ranges]
-    assert [file.read(begin, end - begin) for begin, end in ranges] == [
-        whole[begin:end] for begin, end in ranges
+    wanted = [(0, 1), (LARGE - 1, LARGE), (PIECE - 1, PIECE + 1), (0, 0), (LARGE - 5, LARGE + 9)]
+    wanted += [(at, at + draw.randrange(3 * BLOCK)) for at in draw.sample(range(LARGE), 20)]
+    assert list(file.read_all(wanted)) == [whole[begin:end] for begin, end in wanted]
+    assert [file.read(begin, end - begin) for begin, end in wanted] == [
+        whole[begin:end] for begin, end in wanted
     ]
     once = sum(asked)
-    assert once <= sum(2 * BLOCK + end - begin for begin, end in ranges)
+    assert once <= sum(2 * BLOCK + end - begin for begin, end in wanted)
     assert Reader(url, cache=Cache(tmp_path)).paths == reader.paths
     again = RemoteFile(Reader(url, cache=Cache(tmp_path)), reader.paths["models_v2/m/a.bin"])
-    assert list(again.read_all(ranges)) == [whole[begin:end] for begin, end in ranges]
+    assert list(again.read_all(wanted)) == [whole[begin:end] for begin, end in wanted]
     assert sum(asked) == once, "all of it was in the cache"
 
 
@@ -94,6 +94,21 @@ def test_neighbouring_blocks_are_one_request_for_each_piece(
     asked.clear()
     file.read(PIECE - BLOCK, 2 * BLOCK)
     assert asked == [BLOCK, BLOCK]
+
+
+def test_what_waits_to_be_taken_is_limited_by_its_bytes(
+    made: tuple[Small, str], tmp_path: Path, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (made[0].root / "models_v2/m/a.bin").read_bytes()
+    reader = Reader(made[1], cache=Cache(tmp_path))
+    file = RemoteFile(reader, reader.paths["models_v2/m/a.bin"])
+    monkeypatch.setattr(ranges, "IN_MEMORY", 5 * BLOCK)
+    wanted = [(at * BLOCK, (at + size) * BLOCK) for at, size in ((0, 2), (9, 2), (20, 2), (30, 6))]
+    coming = file.read_all(wanted)
+    assert next(coming) == whole[: 2 * BLOCK]
+    assert asked[2:] == [], "a third would be more than five blocks"
+    assert list(coming) == [whole[begin:end] for begin, end in wanted[1:]]
+    assert sorted(asked) == [2 * BLOCK] * 3 + [6 * BLOCK], "one that is longer comes alone"
 
 
 def test_a_flip_is_found_in_the_bucket_and_healed_in_the_cache(

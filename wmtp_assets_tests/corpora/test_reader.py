@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,28 @@ def test_rows_are_what_json_loads_makes_of_the_lines(
     assert corpus[3:9] == rows[3:9]
     assert corpus[::-7] == rows[::-7]
     assert corpus[[5, 1]] == [rows[5], rows[1]]
+
+
+def test_lines_are_not_kept_until_all_rows_are_there(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus, "_span", 1)
+    steps = []
+    read_all, parsed = corpus._source.read_all, corpus._parser.row
+
+    def read(ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+        for line in read_all(ranges):
+            steps.append("read")
+            yield line
+
+    def row(problem: int, line: bytes) -> dict[str, Any]:
+        steps.append("parsed")
+        return parsed(problem, line)
+
+    monkeypatch.setattr(corpus._source, "read_all", read)
+    monkeypatch.setattr(corpus._parser, "row", row)
+    assert corpus.take([4, 2, 9]) == [rows_of(corpus.jsonl)[at] for at in (4, 2, 9)]
+    assert steps == ["read", "parsed"] * 3
 
 
 @pytest.mark.parametrize(
