@@ -12,10 +12,10 @@ head leads to is there before it.
 Here: what is in a bucket, and moving it. Not here: which files a catalog publishes (`artifacts/`).
 """
 
-from wmtp_assets.bucket.access import BucketError
+from wmtp_assets.bucket.access import BucketError, bucket_url, is_url, require_path
 from wmtp_assets.bucket.edition import Edition
 from wmtp_assets.bucket.heads import Head
-from wmtp_assets.bucket.place import Bucket, is_url
+from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.pull import Pulled, pull
 from wmtp_assets.bucket.push import Pushed, push
 from wmtp_assets.bucket.upkeep import Removed, Verified, gc, history, rollback, verify
@@ -29,11 +29,13 @@ __all__ = [
     "Pushed",
     "Removed",
     "Verified",
+    "bucket_url",
     "gc",
     "history",
     "is_url",
     "pull",
     "push",
+    "require_path",
     "rollback",
     "verify",
 ]

@@ -10,12 +10,15 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from wmtp_assets.errors import WmtpError
 
 SCHEMES = ("file", "s3", "gs", "az")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_ROOT = re.compile(r":/+([^/@\s]*@)?")
+_AS_A_PATH = re.compile(rf"({'|'.join(SCHEMES)}):/(?!/)(.+)")
 _KEYS = {
     "s3": (
         "AWS_ACCESS_KEY_ID",
@@ -42,6 +45,7 @@ _HINTS = {
 _FULL = re.compile(r"os error (28|122)\b|\b507 |QuotaExceeded|InsufficientStorage|StorageFull")
 _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|The specified bucket does not exist")
 _EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|ExpiredAuthenticationToken")
+_CUT = re.compile(r"request or response body error|ill-formed document")
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,300})</Message>")
 _USER = re.compile(r"//[^/@\s]*@")
@@ -65,6 +69,8 @@ def remedy(url: str, said: str) -> str:
         return f"make room {where}: {removes}. {again}"
     if scheme != "file" and _NO_BUCKET.search(said):
         return "correct the URL, or make the bucket with the provider's own tool: this makes none."
+    if is_cut(said):
+        return f"see what ends connections before an answer is whole, such as a proxy. {again}"
     if "RequestTimeTooSkewed" in said:
         return f"set this machine's clock: it differs from the server's. {again}"
     if _EXPIRED.search(said):
@@ -74,8 +80,63 @@ def remedy(url: str, said: str) -> str:
     return f"{hint_for(url)} {again}"
 
 
+def is_cut(said: str) -> bool:
+    """Whether an answer ended in its middle, by what obstore said."""
+    return _CUT.search(said) is not None
+
+
+def is_url(text: str) -> bool:
+    """Whether this is a URL, of whatever scheme; a path is none."""
+    return _URL.match(text) is not None
+
+
+def bucket_url(given: str | PurePath) -> str | None:
+    """`given` where that is a URL, of whatever scheme; None where it is a path.
+
+    Raises BucketError where it was a URL and has become a path, which has one slash for two; but
+    for a path that is there.
+    """
+    url = _meant(given)
+    if url is None or url is given:
+        return url
+    shown = _without_user(url)
+    raise BucketError(
+        "This was the URL of a bucket, and has lost a slash: a URL cannot be a Path",
+        expected=f'the text "{shown}"',
+        found=f"{type(given).__name__} {_ROOT.sub(':/', str(given), count=1)}",
+        hint=f'give "{shown}", as a str.',
+    )
+
+
+def require_path(given: str | PurePath, hint: str) -> None:
+    """Raises BucketError, with this hint, where `given` is or was the URL of a bucket."""
+    if (url := _meant(given)) is not None:
+        raise BucketError(
+            "This is the URL of a bucket, where a path is needed",
+            expected="the path of a folder",
+            found=_without_user(url),
+            hint=hint,
+        )
+
+
+def _meant(given: str | PurePath) -> str | None:
+    """The URL that was meant; None where it is a path."""
+    text = str(given)
+    if is_url(text):  # a Path never is
+        return text
+    lost = _AS_A_PATH.fullmatch(text)
+    if lost is None or os.path.lexists(text):
+        return None
+    return f"{lost[1]}://{'/' * (lost[1] == 'file')}{lost[2]}"
+
+
+def _without_user(url: str) -> str:
+    return _USER.sub("//", url)
+
+
 def checked_url(url: str) -> SplitResult:
     """The parts of a bucket's URL. Raises BucketError where it is none."""
+    url = bucket_url(url) or str(url)
     parts = urlsplit(url)
     bad = parts.query or parts.fragment or not url.isprintable() or url != url.strip()
     netloc = not parts.netloc if parts.scheme == "file" else _NETLOC.fullmatch(parts.netloc)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from wmtp_assets.bucket.access import (
     BucketError,
@@ -20,6 +22,7 @@ from wmtp_assets.bucket.access import (
     checked_url,
     folder_of,
     hint_for,
+    is_cut,
     is_panic,
     plain_http,
     remedy,
@@ -29,12 +32,13 @@ from wmtp_assets.storage import walks
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _STAGED = re.compile(r".+#[0-9]+")  # how obstore names a file that it writes
 LARGEST = 256 << 20
 """Bytes of what is read at once, at most: the list of the blocks of a file of 550 GB."""
 _AT_ONCE = 1000  # keys in one request to delete
+_RETRIES, _RETRIED = 5, 120.0  # of one request; seconds after which there is no other
 
+T = TypeVar("T")
 
 _first_user: list[int] = []
 """The process that used a bucket first; a forked one has its memory, but not its threads."""
@@ -45,11 +49,6 @@ class Stat(NamedTuple):
 
     size: int
     modified: datetime
-
-
-def is_url(text: str) -> bool:
-    """Whether this is a URL, of whatever scheme; a path is none."""
-    return _URL.match(text) is not None
 
 
 class Bucket:
@@ -76,13 +75,14 @@ class Bucket:
             except FileNotFoundError:
                 return None
 
-    def get_range(self, key: str, begin: int, size: int) -> bytes | None:
-        """Some bytes of an object, or what there is of them; None where there is no object."""
+    def get_range(self, key: str, begin: int, size: int) -> memoryview | None:
+        """Some bytes of an object, or what there is of them; None where there is no object. They
+        are obstore's own, not a copy."""
         import obstore
 
         with self._errors("Reading", key):
             try:
-                return bytes(obstore.get_range(self._store, key, start=begin, length=size))
+                return memoryview(obstore.get_range(self._store, key, start=begin, length=size))
             except FileNotFoundError:
                 return None
 
@@ -118,16 +118,18 @@ class Bucket:
 
     def listing(self, folder: str) -> dict[str, Stat]:
         """The objects below `folder/`, by key, in order."""
+        with self._errors("Listing", folder):
+            return dict(sorted(_whole_answer(partial(self._listed, folder)).items()))
+
+    def _listed(self, folder: str) -> dict[str, Stat]:
         import obstore
 
-        found = {}
-        with self._errors("Listing", folder):
-            for some in obstore.list(self._store, prefix=folder):
-                for one in some:
-                    if one["path"] == folder:  # what consoles write for a folder: it has no name
-                        continue
-                    found[one["path"]] = Stat(one["size"], one["last_modified"])
-        return dict(sorted(found.items()))
+        return {
+            one["path"]: Stat(one["size"], one["last_modified"])
+            for some in obstore.list(self._store, prefix=folder)
+            for one in some
+            if one["path"] != folder  # what consoles write for a folder: it has no name
+        }
 
     def leftovers(self, places: Iterable[str]) -> dict[str, Path]:
         """What killed writers of `places`, which are keys and folders of keys, left in a `file://`
@@ -152,7 +154,7 @@ class Bucket:
             some = names[start : start + _AT_ONCE]
             with self._errors("Removing", some[0]):
                 try:
-                    obstore.delete(self._store, some)
+                    _whole_answer(partial(obstore.delete, self._store, some))
                 except FileNotFoundError:
                     for name in some:
                         self._remove_one(name)
@@ -161,7 +163,7 @@ class Bucket:
         import obstore
 
         try:
-            obstore.delete(self._store, key)
+            _whole_answer(partial(obstore.delete, self._store, key))
         except FileNotFoundError:
             return
 
@@ -183,6 +185,22 @@ class Bucket:
             ) from error
 
 
+def _whole_answer(ask: Callable[[], T]) -> T:
+    """What `ask` returns, a list or a removal; asked again where the answer was cut in its middle.
+    (obstore does so for what it reads, and for all whose answer does not begin.)"""
+    from obstore.exceptions import BaseError
+
+    begun = time.monotonic()
+    for retry in range(_RETRIES):
+        try:
+            return ask()
+        except BaseError as error:
+            if not is_cut(str(error)) or time.monotonic() - begun > _RETRIED:
+                raise
+        time.sleep(0.1 * 2**retry)
+    return ask()
+
+
 def _opened(url: str, make: bool) -> ObjectStore:
     from obstore.exceptions import BaseError
     from obstore.store import from_url
@@ -196,7 +214,10 @@ def _opened(url: str, make: bool) -> ObjectStore:
             # Of one request with all its bytes: 8 MiB in 5 minutes are 28 kB/s. Given here, these
             # options replace the environment's, of which one matters: http:// for an own server.
             "client_options": {"timeout": "300s", "connect_timeout": "10s", "allow_http": plain},
-            "retry_config": {"max_retries": 5, "retry_timeout": timedelta(seconds=120)},
+            "retry_config": {
+                "max_retries": _RETRIES,
+                "retry_timeout": timedelta(seconds=_RETRIED),
+            },
         }
     try:
         return from_url(url, **settings)

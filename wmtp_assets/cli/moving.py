@@ -56,7 +56,9 @@ def add_exported(parser: argparse.ArgumentParser) -> None:
 
 def _export(given: argparse.Namespace) -> int:
     from wmtp_assets.artifacts.exporting import export
+    from wmtp_assets.bucket import require_path
 
+    require_path(given.directory, "`wmtp push URL` copies what is published into a bucket.")
     done = export(open_project(), given.directory, given.selection, given.link)
     value: dict[str, object] = {
         "sound": not done.wrong,
@@ -121,7 +123,7 @@ def _text(done: Exported) -> str:
 
 def verify_exported(given: argparse.Namespace) -> int:
     """`wmtp verify DIR` and `wmtp verify URL`."""
-    from wmtp_assets.bucket import is_url
+    from wmtp_assets.bucket import bucket_url
     from wmtp_assets.export import verify_export
 
     of_a_storage = {
@@ -138,8 +140,8 @@ def verify_exported(given: argparse.Namespace) -> int:
             found=", ".join(refused),
             hint="leave out the folder or URL to verify the storage, or the options.",
         )
-    if is_url(given.directory):
-        return verify_bucket(given, given.directory)
+    if (url := bucket_url(given.directory)) is not None:
+        return verify_bucket(given, url)
     done = verify_export(_folder(Path(given.directory)))
     show(given.json, done.to_json(), done.text(), sound=done.sound)
     return DONE if done.sound else WRONG
@@ -151,7 +153,9 @@ def doctor_of_a_copy(given: argparse.Namespace) -> int:
 
     from wmtp_assets.artifacts.copied_folders import examine_copy
     from wmtp_assets.artifacts.requirements import facts_text
+    from wmtp_assets.bucket import require_path
 
+    require_path(given.directory, "`wmtp verify URL` verifies what is in a bucket.")
     facts = examine_copy(_project_if_any(), _folder(given.directory))
     sound = not any(fact.state == "problem" for fact in facts)
     value = {"sound": sound, "facts": [asdict(fact) for fact in facts]}

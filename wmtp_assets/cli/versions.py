@@ -48,10 +48,10 @@ def register(commands: Any) -> None:
 
 
 def _history(given: argparse.Namespace) -> int:
-    from wmtp_assets.bucket import is_url
+    from wmtp_assets.bucket import bucket_url
 
-    if is_url(given.asset):
-        return history_of_bucket(given, given.asset)
+    if (url := bucket_url(given.asset)) is not None:
+        return history_of_bucket(given, url)
     project = open_project()
     name = _set_of(project, given.asset)
     store = project.store
@@ -74,11 +74,11 @@ def _history(given: argparse.Namespace) -> int:
 
 
 def _rollback(given: argparse.Namespace) -> int:
-    from wmtp_assets.bucket import is_url
+    from wmtp_assets.bucket import bucket_url
     from wmtp_assets.storage.preflight import require_storage
 
-    if is_url(given.asset):
-        return rollback_bucket(given.asset, given.version)
+    if (url := bucket_url(given.asset)) is not None:
+        return rollback_bucket(url, given.version)
     project = open_project()
     require_storage(project.storage, "Going back")
     name = _set_of(project, given.asset)

@@ -28,7 +28,7 @@ def open_corpus(
     storage has of them, and small copies are there in one generation only. `mmap` says whether rows
     are read from a map of the file; None: by read calls where the file is large, or its file
     system may be a network's. Raises CorpusError when the split isn't there, or when its files do
-    not belong together.
+    not belong together; BucketError where a bucket cannot be read, and for a URL as a Path.
     """
     if contract is not None and contract not in CONTRACTS:
         raise CorpusError(
@@ -36,10 +36,12 @@ def open_corpus(
             expected=f"one of {', '.join(CONTRACTS)}, or None",
             found=repr(contract)[:100],
         )
-    if isinstance(storage, str) and "://" in storage:
+    if ":/" in str(storage):
+        from wmtp_assets.bucket import bucket_url
         from wmtp_assets.corpora.in_bucket import open_in_bucket
 
-        return open_in_bucket(storage, dataset, split, contract)
+        if (url := bucket_url(storage)) is not None:
+            return open_in_bucket(url, dataset, split, contract)
     root = Path(storage)
     places = contract_places(dataset, split, contract)
     there = (place for place in places if os.path.lexists(root / place))

@@ -101,8 +101,13 @@ Sides = dict[str, list[str]]
 def open_tests(storage: str | Path, dataset: str, split: str) -> ProblemTestsFile:
     """The tests of every problem of a split, by its name; reads those that are asked for.
 
-    Raises CorpusError when they are not there, or the file is another one.
+    Raises CorpusError when they are not there, or the file is another one; BucketError for a URL.
     """
+    if ":/" in str(storage):
+        from wmtp_assets.bucket import require_path
+
+        hint = "`wmtp pull URL` makes a storage of it on this machine: give the path of that."
+        require_path(storage, hint)
     path = Path("datasets", dataset, "tests", f"{split}_tests.parquet")
     return ProblemTestsFile(*one_edition(Path(storage), path))
 

@@ -56,14 +56,16 @@ def from_pretrained(
 
     Raises:
         LoadError: a file is missing or broken, or names and shapes are not exactly the network's.
-        BucketError: a bucket cannot be read, or is damaged.
+        BucketError: a bucket cannot be read, or is damaged; or its URL was given as a Path.
         ParamsError: params.json describes no possible network.
     """
-    if isinstance(directory, str) and "://" in directory:
+    if ":/" in str(directory):
+        from wmtp_assets.bucket import bucket_url
         from wmtp_assets.mtp.in_bucket import from_bucket
 
-        params, tensors, where = from_bucket(directory, dtype, device)
-        return _assembled(params, tensors, where)
+        if (url := bucket_url(directory)) is not None:
+            params, tensors, where = from_bucket(url, dtype, device)
+            return _assembled(params, tensors, where)
     root = Path(directory)
     weights = root / "safetensors" / "model.safetensors"
     if not (root / "configs/params.json").exists() and (root / "configs/config.json").exists():

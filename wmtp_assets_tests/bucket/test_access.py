@@ -15,10 +15,13 @@ from typing import ClassVar
 
 import pytest
 
+import wmtp_assets
 from wmtp_assets.artifacts.bucket_copies import require_elsewhere
-from wmtp_assets.bucket import Bucket, BucketError, Head
+from wmtp_assets.bucket import Bucket, BucketError, Head, bucket_url, verify
 from wmtp_assets.bucket.access import brief, checked_url, plain_http
-from wmtp_assets.cli import _parser
+from wmtp_assets.cli import _parser, main
+from wmtp_assets.corpora.errors import CorpusError
+from wmtp_assets.mtp.errors import LoadError
 from wmtp_assets_tests.bucket.small import small
 
 SECRET = "-".join(("not", "to", "be", "shown"))
@@ -207,4 +210,110 @@ def test_a_signal_ends_a_command_whose_server_does_not_answer_and_its_mark() -> 
         key = re.search(r"at-work/gc-[0-9a-f]+\.json", mark)
         assert key is not None
         assert key[0] in _Stalled.asked.get(timeout=240)
+        server.shutdown()
+
+
+def test_a_url_that_became_a_path_is_told_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WMTP_CACHE", str(tmp_path / "cache"))
+    small(tmp_path / "storage").push(f"file://{tmp_path}/bucket")
+    given = Path(f"file://{tmp_path}/bucket")
+    for use in (
+        lambda url: wmtp_assets.open_corpus(url, "r", "r"),
+        lambda url: wmtp_assets.from_pretrained(url / "models_v2/m" if url is given else url),
+        Bucket,
+    ):
+        with pytest.raises(BucketError, match="lost a slash") as raised:
+            use(given)
+        (told,) = re.findall(r'give "(\S+)", as a str\.$', str(raised.value))
+        if use is Bucket:
+            assert verify(use(told)).sound
+        else:  # that bucket is found, and has none of these
+            with pytest.raises((CorpusError, LoadError), match=r"no such (split|model) in the"):
+                use(told)
+    for command in ("verify", "pull", "push", "gc", "history", "rollback"):
+        assert main([command, f"s3:/me:{SECRET}@bucket/wmtp"]) == 2
+        said = capsys.readouterr().err
+        assert 'give "s3://bucket/wmtp", as a str.' in said
+        assert SECRET not in said
+
+
+def test_a_folder_of_such_a_name_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:/bucket").mkdir(parents=True)
+    assert bucket_url(Path("s3://bucket")) is None
+    assert bucket_url("s3://bucket") == "s3://bucket"
+    assert bucket_url("storage/models_v2/m") is None
+
+
+def test_where_paths_are_needed_a_url_is_told_what_to_do_instead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for given in ("s3://bucket/wmtp", Path("s3://bucket/wmtp")):
+        with pytest.raises(BucketError, match=r"where a path is needed.*wmtp pull URL"):
+            wmtp_assets.open_tests(given, "codecontests", "test")
+    for command, remedy in (("export", "push"), ("doctor", "verify")):
+        assert main([command, "s3://bucket/wmtp"]) == 2
+        assert f"`wmtp {remedy} URL`" in capsys.readouterr().err
+
+
+class _Cut(BaseHTTPRequestHandler):
+    """An S3 server that ends its first `cuts` answers in their middle."""
+
+    cuts: ClassVar[int] = 0
+    asked: ClassVar[int] = 0
+
+    def log_message(self, format: str, *given: object) -> None:
+        """Nothing."""
+
+    def do_GET(self) -> None:
+        self._answer(LISTED)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(b"<DeleteResult><Deleted><Key>folder/a</Key></Deleted></DeleteResult>")
+
+    def _answer(self, body: bytes) -> None:
+        type(self).asked += 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(body) // 2] if self.asked <= self.cuts else body)
+
+
+LISTED = b"""<ListBucketResult><Name>bucket</Name><Prefix>folder/heads/</Prefix>
+<KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated><Contents>
+<Key>folder/heads/1</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>"1"</ETag>
+<Size>3</Size></Contents></ListBucketResult>"""
+
+
+@pytest.mark.parametrize("cuts", [2, 1000])
+def test_an_answer_that_is_cut_is_asked_for_again(
+    cuts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Cut, "cuts", cuts)
+    monkeypatch.setattr("wmtp_assets.bucket.place.time.sleep", lambda seconds: None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Cut) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+            "AWS_ALLOW_HTTP": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
+        bucket = Bucket("s3://bucket/folder")
+        for use, whole in (
+            (lambda: list(bucket.listing("heads")), ["heads/1"]),
+            (lambda: bucket.remove(["a"]), None),
+        ):
+            monkeypatch.setattr(_Cut, "asked", 0)
+            if cuts < 3:
+                assert use() == whole
+                assert _Cut.asked == 3
+            else:
+                with pytest.raises(BucketError, match="ends connections before an answer is whole"):
+                    use()
+                assert _Cut.asked == 6
         server.shutdown()
