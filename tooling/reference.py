@@ -47,7 +47,7 @@ TITLES = {
     Kind.PACKAGE_FILE: "Files that evaluation packages read (`package_file`)",
     Kind.EVALUATION: "Evaluation files (`eval`)",
     Kind.TESTS: "Tests of whole problems (`tests`)",
-    Kind.QUALITY_CARD: "What was found out about rows, to be quoted (`quality_card`)",
+    Kind.QUALITY_CARD: "Summaries of the quality analyses (`quality_card`)",
     Kind.RAW_VIEW: "Fetched files under `raw/` (`raw_view`)",
     Kind.VERDICTS: "Executed solutions (`verdicts`)",
     Kind.LEAKS: "Leaks (`leaks`)",
@@ -64,12 +64,12 @@ ONLY = {
     "reward_model_scores": "models of the layout llama-reward",
     "file_size_within_limit": "micro models",
     "source_dtype_stated": "fetched models",
-    "overflow_waived": "models with `waive_overflow`, and what is cut from them",
-    "tokenizer_shared": "models that share a tokenizer and have one upstream, too",
-    "tokenizer_file_shared": "models that share a tokenizer and have one upstream, too",
+    "overflow_waived": "models with `waive_overflow`, and slices of them",
+    "tokenizer_shared": "models that share a tokenizer and also have one in their repository",
+    "tokenizer_file_shared": "models that share a tokenizer and also have one in their repository",
     "references_pass": "layouts with one solution per task",
     "labels_hold": "layouts whose rows have a class",
-    "tests_present": "layouts whose rows have tests: mbpp, humaneval, and those with a plus",
+    "tests_present": "layouts whose rows have tests: mbpp, humaneval, mbpp-plus and humaneval-plus",
     "difficulty_in_training_range": "layouts whose rows have difficulties: code-contests and "
     "code-contests-plus",
 }
@@ -79,26 +79,28 @@ HEAD = """\
 
 <!-- Written by `python tooling/reference.py` from the checks themselves: do not edit. -->
 
-Every check of every kind of artifact. The page shows them beside their asset. `wmtp materialize`,
-`wmtp verify --deep` and the gate run all of them; plain `wmtp verify` runs the quick ones, which
-read nothing but records, sizes and headers. [How to add one](how-to-add-a-check.md).
+This page lists every check of every kind of artifact. Dagster shows them on the page of their
+asset. `wmtp materialize`, `wmtp verify --deep` and the gate run all of them; plain `wmtp verify`
+runs the quick ones, which read only records, sizes and headers.
+[How to add a check](how-to-add-a-check.md).
 
-- **blocking**: wrong data would flow on. A failure keeps what is made from the artifact from being
-  made, fails the run (exit status 1), and closes the gate.
+- **blocking**: if it fails, nothing is made from the artifact, the run fails (exit status 1), and
+  the gate closes.
 - **warning**: a person decides. The gate lists it under its recommended conditions and stays open.
 
-A check that cannot read what it looks at fails with the reader's message. What a failed check
-proposes is a command where there is one, and a test executes each.
+A check that cannot read a file fails with the reader's message. The hint of a failed check is a
+command if there is one, and a test executes each of these commands.
 """
 
 TAIL = """\
 ## What is published (`published`)
 
-Not a check of one artifact: `wmtp verify` and the gate also look at every path that readers open.
+This is not a check of one artifact: `wmtp verify` and the gate also verify every path that readers
+open.
 
 | check | severity | quick | it verifies |
 | --- | --- | --- | --- |
-| `published` | blocking; a warning for optional models and for what is beside published folders \
+| `published` | blocking; a warning for optional models and for other files beside published folders \
 | yes | The contract's paths lead to the versions that were verified, and no other file is among \
 them. |
 
@@ -107,29 +109,30 @@ them. |
 The gate (`phase2_readiness.json`, `wmtp gate`, the asset at the end of the lineage) is open when
 every required condition is met. Each is recomputed from the files; Dagster's database is not read.
 
-| condition | required | of the first phase | met when |
+| condition | required | in the first phase | met if |
 | --- | --- | --- | --- |
-| `<name>_ready` | yes; of each required model and dataset (the tokenizer's with the model that it \
-is from) | meta-llama-mtp, codecontests | every file of it exists and passes its blocking checks |
+| `<name>_ready` | yes; for each required model and dataset (the tokenizer is part of the model that it \
+comes from) | meta-llama-mtp, codecontests | every file of it exists and passes its blocking checks |
 | `metadata_files` | yes | yes | entry i of every metadata file describes line i of its JSONL |
-| `sha256_verified` | yes | yes | every file has the SHA-256 that its receipt, and SHA256SUMS, say |
-| `dtype_kept` | yes | yes | every tensor has the dtype that the catalog states (float16, as both \
-shipped catalogs require it) |
+| `sha256_verified` | yes | yes | every file has the SHA-256 that its receipt and SHA256SUMS state |
+| `dtype_kept` | yes | yes | every tensor has the dtype that the catalog states (float16 in both \
+shipped catalogs) |
 | `published` | yes | | the contract's paths lead to what was verified |
 | `catalog_shipped` | no | | the catalog is one that this package ships, unchanged |
-| `safetensors_round_trip` | no | yes | every tensor that the safetensors library loads, saves \
-and loads again is the same: the check of that name |
-| `tokenizer_shared` | no | yes | the tokenizer upstream of every model that shares one, the \
-reference model's too, is the shared file: `tokenizer_shared` and `tokenizer_file_shared` |
-| `metadata_structure` | no | yes | every metadata file of a model or split has the fields, and \
-the types, of its schema: the check of that name |
-| `recommended` | no | | no other warning |
+| `safetensors_round_trip` | no | yes | every tensor is the same after the safetensors library \
+loads, saves and loads it again: the check of that name |
+| `tokenizer_shared` | no | yes | for every model that shares a tokenizer (the reference model \
+is one), the tokenizer in its repository is the shared file: `tokenizer_shared` and `tokenizer_file_shared` |
+| `metadata_structure` | no | yes | every metadata file of a model or split has the fields and \
+types of its schema: the check of that name |
+| `recommended` | no | | there is no other warning |
 
-The first phase's contract requires five conditions and recommends three; the gate asks for them
-under the same names, and for more. One that is recommended and not met warns, and closes nothing.
-The report states of each which checks it is computed from (`computed_from`), of how many results
-(`results`), and every reason against it. As a check, `tokenizer_shared` is stricter than the first
-phase asks: a model whose tokenizer gives other ids is not ready.
+The first phase's contract requires five conditions and recommends three; the gate has them
+under the same names, and has further ones. If a recommended condition is not met, the gate warns and
+stays open. For each condition, the gate's report states the checks from which it is computed
+(`computed_from`), the number of their results (`results`), and every reason why it is not met. The
+check `tokenizer_shared` is stricter than the first phase requires: a model whose tokenizer gives
+other ids is not ready.
 """
 
 
@@ -186,7 +189,7 @@ def _table(checks: list[ArtifactCheck], partial: set[str]) -> str:
     lines = ["| check | severity | quick | it verifies |", "| --- | --- | --- | --- |"]
     for one in checks:
         severity = "blocking" if one.blocking else "warning"
-        only = f" Only of {ONLY[one.name]}." if one.name in partial else ""
+        only = f" Only for {ONLY[one.name]}." if one.name in partial else ""
         quick = "yes" if one.quick else ""
         lines.append(f"| `{one.name}` | {severity} | {quick} | {one.description}{only} |")
     return "\n".join(lines) + "\n"

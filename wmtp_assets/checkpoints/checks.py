@@ -157,8 +157,8 @@ def check_checkpoint(
 
 
 @check(
-    "The file's header describes every byte of it, and holds nothing that the conversion did not "
-    "write.",
+    "The header describes every byte of the file, and contains nothing that the "
+    "conversion did not write.",
     quick=True,
 )
 def safetensors_readable(stored: StoredCheckpoint) -> Outcome:
@@ -186,7 +186,10 @@ def dtype_of_every_tensor(stored: StoredCheckpoint) -> Outcome:
     )
 
 
-@check("Exactly the tensors that the config demands, in its shapes.", quick=True)
+@check(
+    "The file has exactly the tensors that the config demands, in the shapes that it demands.",
+    quick=True,
+)
 def names_and_shapes(stored: StoredCheckpoint) -> Outcome:
     header, expected = stored.header, stored.expected
     found = {name: info.shape for name, info in header.tensors.items()}
@@ -216,7 +219,7 @@ def names_and_shapes(stored: StoredCheckpoint) -> Outcome:
     )
 
 
-@check("As many tensors as the catalog expects.", quick=True)
+@check("The file has as many tensors as the catalog expects.", quick=True)
 def tensor_count(stored: StoredCheckpoint) -> Outcome:
     header, expected = stored.header, stored.expected
     return Outcome(
@@ -228,7 +231,7 @@ def tensor_count(stored: StoredCheckpoint) -> Outcome:
     )
 
 
-@check("As many parameters as the catalog expects.", quick=True)
+@check("The file has as many parameters as the catalog expects.", quick=True)
 def parameter_count(stored: StoredCheckpoint) -> Outcome:
     header, expected = stored.header, stored.expected
     return Outcome(
@@ -240,7 +243,7 @@ def parameter_count(stored: StoredCheckpoint) -> Outcome:
     )
 
 
-@check("The file is as small as the catalog demands.", quick=True)
+@check("The file is not larger than the catalog allows.", quick=True)
 def file_size_within_limit(stored: StoredCheckpoint) -> Outcome:
     size, limit = stored.header.size, stored.expected.max_bytes
     return Outcome(
@@ -252,7 +255,7 @@ def file_size_within_limit(stored: StoredCheckpoint) -> Outcome:
     )
 
 
-@check("SHA256SUMS, recomputed, is right.")
+@check("SHA256SUMS agrees with the recomputed digest.")
 def sha256sums_recomputed(stored: StoredCheckpoint) -> Outcome:
     name, sha256 = stored.path.name, stored.scan.sha256
     try:
@@ -289,7 +292,8 @@ def finite_values(stored: StoredCheckpoint) -> Outcome:
 
 
 @check(
-    "Values that became infinite in tensors for which the catalog waives it (waive_overflow).",
+    "Reports values that became infinite in tensors for which the catalog accepts it "
+    "(waive_overflow).",
     blocking=False,
 )
 def overflow_waived(stored: StoredCheckpoint) -> Outcome:
@@ -314,7 +318,7 @@ def overflow_waived(stored: StoredCheckpoint) -> Outcome:
     )
 
 
-@check("Every tensor's digest is the certified one.")
+@check("Every tensor has the digest that the certificate states.")
 def certificate_matches_target(stored: StoredCheckpoint) -> Finding:
     return certificate_matches(stored._certified(), stored.header, stored.scan)
 
@@ -327,12 +331,15 @@ def sampled_values_equal_source(stored: StoredCheckpoint) -> Outcome:
     return samples_equal(stored.header, stored._source(), stored.compared)
 
 
-@check("No tensor that has values at the source is all zeros; what became zero is counted.")
+@check(
+    "No tensor with nonzero values at the source became all zeros; values that became "
+    "zero are counted."
+)
 def values_survive_cast(stored: StoredCheckpoint) -> Outcome:
     return values_survive(stored.header, stored._source(), stored.scan, stored.certificate)
 
 
-@check("The certificate says of the source what the source and the catalog say.")
+@check("What the certificate says about the source agrees with the source and the catalog.")
 def certificate_describes_source(stored: StoredCheckpoint) -> Outcome:
     return describes_source(stored.header, stored._source(), stored._certified(), stored.compared)
 
@@ -346,8 +353,8 @@ def source_dtype_stated(stored: StoredCheckpoint) -> Outcome:
 
 
 @check(
-    "Every tensor that the safetensors library loads, saves and loads again is the same, bit for "
-    "bit; of a large tensor its first rows.",
+    "Every tensor is the same, bit for bit, after the safetensors library loads, "
+    "saves and loads it again; of a large tensor, the first rows are compared.",
     blocking=False,
 )
 def safetensors_round_trip(stored: StoredCheckpoint) -> Outcome:

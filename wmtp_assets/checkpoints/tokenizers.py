@@ -171,7 +171,7 @@ def tokenizer_vocabulary(stored: StoredTokenizer) -> Outcome:
     return Outcome(size == expected, expected, size, str(stored.model), hint=_AGAIN)
 
 
-@check("AutoTokenizer gives the ids of the tokenizer's own library on a probe corpus.")
+@check("On a set of test texts, AutoTokenizer gives the same ids as the tokenizer's own library.")
 def tokenizer_ids(stored: StoredTokenizer) -> Outcome:
     tokenizer = stored.opened
     texts = probe_texts(tokenizer)

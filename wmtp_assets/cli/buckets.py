@@ -28,16 +28,19 @@ def register(commands: Any) -> None:
         "selection",
         nargs="*",
         default=[],
-        help="assets' keys, group:NAME, or models and datasets as the catalog calls them, with all "
-        "that they are made from (default: all that is published)",
+        help="asset keys, group:NAME, or names of models and datasets in the catalog, "
+        "with everything that they are made from (default: everything that is "
+        "published)",
     )
     push.add_argument(
-        "--force", action="store_true", help="send every object again, also those that are there"
+        "--force",
+        action="store_true",
+        help="send every object again, including those that are already there",
     )
     push.add_argument(
         "--drop",
         action="store_true",
-        help="also where the bucket's edition has sets that this push does not have",
+        help="push even if the bucket's edition has sets that this push does not have",
     )
     push.add_argument(
         "--layout",
@@ -47,7 +50,7 @@ def register(commands: Any) -> None:
     add_json(push)
     push.set_defaults(run=_push)
 
-    pull = commands.add_parser("pull", help="make the edition in a bucket what is published here")
+    pull = commands.add_parser("pull", help="publish here the edition that is in a bucket")
     pull.add_argument("url", help=_URL)
     add_json(pull)
     pull.set_defaults(run=_pull)

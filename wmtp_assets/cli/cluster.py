@@ -13,7 +13,7 @@ from wmtp_assets.cli.common import DONE, add_json, open_project, show
 def register(commands: Any) -> None:
     """Adds this command to the parser."""
     slurm = commands.add_parser(
-        "slurm", help="write an array job for Slurm, to read and submit; makes nothing"
+        "slurm", help="write an array job for Slurm, to be read and submitted; makes nothing"
     )
     slurm.add_argument(
         "asset", nargs="+", help="keys of assets that are made in parts, such as executed rows"
@@ -22,8 +22,7 @@ def register(commands: Any) -> None:
         "--parts",
         type=_parts,
         metavar="N",
-        help="into how many parts each is divided at most, 1 to 1000 (default: as it was before, "
-        "else 100)",
+        help="maximum number of parts for each asset, 1 to 1000 (default: as before, else 100)",
     )
     add_json(slurm)
     slurm.set_defaults(run=_slurm)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def register(commands: Any) -> None:
     """Adds this command to the parser."""
     licences = commands.add_parser(
-        "licences", help="under which terms each model and dataset is; fetches nothing"
+        "licences", help="list the terms of each model and dataset; fetches nothing"
     )
     add_json(licences)
     licences.set_defaults(run=_licences, starts_over=True)

@@ -18,7 +18,8 @@ def register(commands: Any) -> None:
         "and vLLM",
     )
     llama.add_argument(
-        "model", help="its name in the catalog, or the path of a folder laid out like a model's"
+        "model",
+        help="its name in the catalog, or the path of a folder with the layout of a model's folder",
     )
     llama.add_argument("directory", type=Path, help="the new folder")
     add_json(llama)

@@ -23,15 +23,15 @@ def register(commands: Any) -> None:
     export.add_argument(
         "directory",
         type=Path,
-        help="made or completed: one folder in it for models, one for datasets, each with "
-        "SHA256SUMS",
+        help="the folder to make or complete: it gets a folder for models and one for "
+        "datasets, each with SHA256SUMS",
     )
     export.add_argument(
         "selection",
         nargs="*",
         default=[],
-        help="assets' keys, group:NAME, or models and datasets as the catalog calls them "
-        "(default: all that is published)",
+        help="asset keys, group:NAME, or names of models and datasets in the catalog "
+        "(default: everything that is published)",
     )
     export.add_argument(
         "--link",

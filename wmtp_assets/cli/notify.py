@@ -12,8 +12,10 @@ _HINT = "`export WMTP_WEBHOOK_URL=...` (docs/operations.md shows how to get one)
 
 def register(commands: Any) -> None:
     """Adds this command to the parser."""
-    notify = commands.add_parser("notify", help="where failures are sent to, by the environment")
-    notify.add_argument("--test", action="store_true", help="send a message there, to try it")
+    notify = commands.add_parser(
+        "notify", help="say where failures are sent, according to the environment"
+    )
+    notify.add_argument("--test", action="store_true", help="send a test message there")
     notify.set_defaults(run=_notify, starts_over=True)
 
 

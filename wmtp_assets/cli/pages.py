@@ -12,7 +12,7 @@ from wmtp_assets.cli.common import DONE, WRONG, open_project, show
 def register(commands: Any) -> None:
     """Adds this command to the parser."""
     report = commands.add_parser(
-        "report", help="write what the storage holds as one HTML file to pass on"
+        "report", help="write a report on the storage as one HTML file that can be shared"
     )
     form = report.add_mutually_exclusive_group()
     form.add_argument(
@@ -21,8 +21,7 @@ def register(commands: Any) -> None:
     form.add_argument(
         "--json",
         action="store_true",
-        help="no page, but the figures on the quality of every split, as one JSON value on "
-        "standard output",
+        help="instead of a report, print the quality figures of every split as one JSON value",
     )
     report.add_argument("--lang", choices=("en", "ko"), default="en", help="default en")
     report.set_defaults(run=_report)

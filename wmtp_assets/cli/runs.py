@@ -31,8 +31,9 @@ def register(commands: Any) -> None:
     make.add_argument(
         "selection",
         nargs="?",
-        help="an asset's key, group:NAME, or +KEY for all that KEY is made from; `wmtp list` names "
-        "keys and groups (default: all). What is selected and stale is made, and what it needs",
+        help="an asset key, group:NAME, or +KEY for KEY and everything that it is made "
+        "from; `wmtp list` shows keys and groups (default: all). Selected assets are "
+        "made if they are stale, and so are stale inputs of them",
     )
     make.add_argument("--force", action="store_true", help="make the selected assets again")
     add_json(make)
@@ -44,22 +45,27 @@ def register(commands: Any) -> None:
     verify.add_argument(
         "--against-source",
         action="store_true",
-        help="make everything again from what was fetched, in memory, and compare all of it",
+        help="make everything again in memory from the fetched files, and compare every byte",
     )
     verify.add_argument(
         "--sample",
         type=_nth,
         metavar="1/N",
-        help="read one Nth of the artifacts whole, another each day: after N days all were read",
+        help="read one Nth of the artifacts completely, a different one each day, so that "
+        "N days cover all of them",
     )
     verify.add_argument(
-        "--seed", type=int, help="repeat a sample of --deep by the seed that a finding reported"
+        "--seed",
+        type=int,
+        help="repeat the random sample of --deep with the seed that a finding reported",
     )
     add_signatures(verify)
     add_json(verify)
     verify.set_defaults(run=_verify, starts_over=True)
 
-    gate = commands.add_parser("gate", help="may the next phase start? exits 1 when not")
+    gate = commands.add_parser(
+        "gate", help="say whether the next phase may start; exit status 1 if not"
+    )
     add_json(gate)
     gate.set_defaults(run=_gate, starts_over=True)
 
@@ -71,7 +77,7 @@ def register(commands: Any) -> None:
     ui.set_defaults(run=_ui, serves=True)
 
     listing = commands.add_parser(
-        "list", help="every asset with its group, what it is made from, and its paths"
+        "list", help="list every asset with its group, its inputs and its paths"
     )
     add_json(listing)
     listing.set_defaults(run=_list, starts_over=True)
@@ -111,7 +117,11 @@ def _serving(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("PORT") or "3000",
         help="default: the variable PORT, else 3000; 0: any that is free",
     )
-    parser.add_argument("--read-only", action="store_true", help="for a shared screen")
+    parser.add_argument(
+        "--read-only",
+        action="store_true",
+        help="serve a page that can start and change nothing, for example for a shared screen",
+    )
     parser.add_argument(
         "--no-token",
         action="store_true",

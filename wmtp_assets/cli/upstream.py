@@ -14,23 +14,23 @@ from wmtp_assets.cli.common import DONE, WRONG, add_json, open_project, show
 def register(commands: Any) -> None:
     """Adds these commands to the parser."""
     doctor = commands.add_parser(
-        "doctor", help="is everything there that a run needs? fetches nothing"
+        "doctor", help="check whether everything that a run needs is there; fetches nothing"
     )
     doctor.add_argument(
         "directory",
         type=Path,
         nargs="?",
-        help="a folder to which files were copied: are its links and files all there?",
+        help="a copied folder, to check instead for missing files and broken links",
     )
     add_json(doctor)
     doctor.set_defaults(run=_doctor, starts_over=True)
 
     mirror = commands.add_parser("mirror", help="fetch the catalog's files into a directory mirror")
-    mirror.add_argument("directory", type=Path, help="made or completed")
+    mirror.add_argument("directory", type=Path, help="the folder to make or complete")
     mirror.set_defaults(run=_mirror)
 
-    pin = commands.add_parser("pin", help="pin a repository of your own catalog to a commit")
-    pin.add_argument("repository", help="org/name, as the catalog calls it")
+    pin = commands.add_parser("pin", help="pin a repository in a catalog of your own to a commit")
+    pin.add_argument("repository", help="org/name, as in the catalog")
     pin.add_argument(
         "revision", help="a commit (40 hex digits); a branch or tag is resolved now, once"
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def register(commands: Any) -> None:
     """Adds these commands to the parser."""
-    history = commands.add_parser("history", help="the versions of an asset that are here")
+    history = commands.add_parser("history", help="list the versions of an asset in the storage")
     history.add_argument(
         "asset", help="an asset's key, as `wmtp list` prints it, or the URL of a bucket"
     )
@@ -23,25 +23,34 @@ def register(commands: Any) -> None:
     history.set_defaults(run=_history, starts_over=True)
 
     rollback = commands.add_parser(
-        "rollback", help="publish an older version again, of the asset and what goes with it"
+        "rollback",
+        help="publish an older version of an asset again, with everything published "
+        "together with it",
     )
     rollback.add_argument(
         "asset", help="an asset's key, as `wmtp list` prints it, or the URL of a bucket"
     )
     rollback.add_argument(
-        "version", nargs="?", help="of an asset, or a bucket's edition; default: the one before"
+        "version",
+        nargs="?",
+        help="a version of the asset, or an edition of the bucket (default: the previous one)",
     )
     rollback.set_defaults(run=_rollback)
 
     gc = commands.add_parser("gc", help="remove leftovers and old versions")
-    gc.add_argument("url", nargs="?", help="a bucket's (default: the storage is collected)")
-    gc.add_argument("--keep", type=int, default=2, help="versions to keep of each (default 2)")
+    gc.add_argument("url", nargs="?", help="the URL of a bucket to clean up (default: the storage)")
+    gc.add_argument(
+        "--keep",
+        type=int,
+        default=2,
+        help="number of versions of each artifact to keep (default 2)",
+    )
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     gc.add_argument(
         "--raw",
         action="store_true",
-        help="also fetched weights whose conversion is verified now, value by value; "
-        "a run that needs them fetches them again",
+        help="also remove fetched weights, after verifying every value of their "
+        "conversion; a run that needs them fetches them again",
     )
     add_json(gc)
     gc.set_defaults(run=_gc)

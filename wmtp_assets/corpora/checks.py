@@ -140,7 +140,7 @@ def _of_rows(one: RowCheck) -> Check[StoredSplit]:
     return Check(one.name, one.description, compute, one.blocking)
 
 
-@check("As many rows, per class too, as the catalog expects.")
+@check("The number of rows, in total and by class, is what the catalog expects.")
 def row_counts(split: StoredSplit) -> Outcome:
     classes = split.scan.classes
     every = {
@@ -176,7 +176,7 @@ def record_schema(split: StoredSplit) -> Outcome:
     return _nothing_wrong(split, "every record as the schema says", failures, split.jsonl)
 
 
-@check("is_correct is a boolean where it belongs and absent where it does not.")
+@check("is_correct is a boolean in rows that have a class, and absent in others.")
 def class_field(split: StoredSplit) -> Outcome:
     wanted = ("correct", "incorrect") if split.format.classed else ("absent",)
     return Outcome(
@@ -231,7 +231,7 @@ def _ranges(values: Sequence[int]) -> str:
     return ", ".join(found)
 
 
-@check("The row index tells offset, length and class of each line.")
+@check("The row index states the right offset, length and class of each line.")
 def index_describes_lines(split: StoredSplit) -> Outcome:
     expected = "offset, length, class and difficulty of each line"
     return _nothing_wrong(split, expected, split.scan.not_index, split.index_file)
@@ -248,7 +248,7 @@ def task_ids_unique(split: StoredSplit) -> Outcome:
     )
 
 
-@check("The statistics are those of the rows.")
+@check("The statistics agree with the rows.")
 def stats_add_up(split: StoredSplit) -> Outcome:
     """The statistics against the lines, and the funnel and distributions against their totals."""
     found, stats, index = split.scan, split.stats, split.index
@@ -318,7 +318,7 @@ def stats_add_up(split: StoredSplit) -> Outcome:
     )
 
 
-@check("Every row's tokens sum up to the limit at most.")
+@check("No row has more tokens than the limit.")
 def token_sums(split: StoredSplit) -> Outcome:
     fields = ("instruction", "input", "output")
     over = greatest = 0

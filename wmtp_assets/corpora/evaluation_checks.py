@@ -121,7 +121,8 @@ def sides_fault(value: object) -> str:
 
 
 @check(
-    "Every line has the fields of an evaluation file and their types, in the form it is written."
+    "Every line has the fields and types of an evaluation file, and exactly the text "
+    "that this package writes."
 )
 def evaluation_form(stored: StoredEvaluation) -> Outcome:
     faults = stored.scan.faults
@@ -135,14 +136,17 @@ def evaluation_form(stored: StoredEvaluation) -> Outcome:
     )
 
 
-@check("Every problem of the source is there, in its order, under the name of its rows.")
+@check(
+    "Every problem of the source is there, in the source's order, under the name that "
+    "its rows have."
+)
 def evaluation_problems(stored: StoredEvaluation) -> Outcome:
     return _names_compared(stored.path, stored.made_from, stored.scan.names)
 
 
 @check(
-    "Statements, facts and tests are those of upstream's shards: all of a small source, a sample "
-    "of a large one.",
+    "Statements, facts and tests agree with upstream's shards: all of a small "
+    "source, a sample of a large one.",
     apart=True,
 )
 def evaluation_equals_source(stored: StoredEvaluation) -> Finding | Outcome:
@@ -238,7 +242,10 @@ def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-@check("Both files hold the same problems and tests, and the JSON is in the form it is written.")
+@check(
+    "Both files have the same problems and tests, and the JSON is exactly the text that "
+    "this package writes."
+)
 def parquet_equals_json(stored: StoredTests) -> Outcome:
     scan, facts = stored.scan, stored.tests.facts
     stated = {"sha256": scan.sha256, "bytes": scan.size}
@@ -261,13 +268,16 @@ def parquet_equals_json(stored: StoredTests) -> Outcome:
     )
 
 
-@check("Every problem of the source is there, in its order, under the name of its rows.")
+@check(
+    "Every problem of the source is there, in the source's order, under the name that "
+    "its rows have."
+)
 def tests_problems(stored: StoredTests) -> Outcome:
     return _names_compared(stored.parquet, stored.made_from, list(stored.tests))
 
 
 @check(
-    "The tests are those of upstream's shards: all of a small source, a sample of a large one.",
+    "The tests agree with upstream's shards: all of a small source, a sample of a large one.",
     apart=True,
 )
 def tests_equal_source(stored: StoredTests) -> Outcome:

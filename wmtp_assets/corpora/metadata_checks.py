@@ -132,7 +132,7 @@ def _unlike_described(stored: StoredMetadata) -> str:
     return "" if described == file else f"the row index describes another file: {described}"
 
 
-@check("Its statistics are those of the lines.")
+@check("Its statistics agree with the lines.")
 def metadata_stats_add_up(stored: StoredMetadata) -> Outcome:
     stats = stored.stats if stored.parsed is None else stored.parsed.get("stats")
     passed = stats == stored.stats

@@ -173,7 +173,10 @@ def metadata_matches_lines(stored: StoredProblemMetadata) -> Outcome:
     )
 
 
-@check("problem_index_map lists every problem's lines by class, with their outputs' tokens.")
+@check(
+    "problem_index_map lists the lines of every problem by class, with the lengths of "
+    "their outputs in tokens."
+)
 def problem_map_matches_lines(stored: StoredProblemMetadata) -> Outcome:
     wrong = stored.compared.differences.get("problem_index_map")
     return Outcome(
@@ -185,7 +188,7 @@ def problem_map_matches_lines(stored: StoredProblemMetadata) -> Outcome:
     )
 
 
-@check("Its statistics are those of the lines.")
+@check("Its statistics agree with the lines.")
 def metadata_stats_add_up(stored: StoredProblemMetadata) -> Outcome:
     said = stored.compared.differences.get("stats")
     if said is None:

@@ -157,7 +157,7 @@ def _execute(run: StreamedWeights, model: MTPTransformer, header: Header) -> _Ex
     )
 
 
-@check("AutoModelForCausalLM loads it with no further argument.")
+@check("AutoModelForCausalLM loads it without further arguments.")
 def causal_lm_loads(model: StoredModel) -> Outcome:
     """Whether AutoModelForCausalLM has exactly the file's tensors for this config, and works."""
     import torch
@@ -222,7 +222,7 @@ def _unlike(wanted: dict[str, tuple[int, ...]], found: dict[str, tuple[int, ...]
     return [f"{kind}: {_some(names)}" for kind, names in kinds.items() if names]
 
 
-@check("The reward head loads it strictly and scores a text.")
+@check("The reward model loads it strictly and scores a text.")
 def reward_model_scores(model: StoredModel) -> Outcome:
     """Whether the reward model has exactly the file's tensors and gives a finite score that its
     text decides."""

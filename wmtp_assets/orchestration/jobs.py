@@ -111,7 +111,7 @@ def jobs(on_request: Collection[dg.AssetKey]) -> list[Any]:
         dg.define_asset_job(
             REFRESH,
             selection=everything,
-            description="Looks at upstream's revisions and redoes only what they change.",
+            description="Looks at upstream's revisions and makes again only what they change.",
         ),
         dg.define_asset_job(
             VERIFY,

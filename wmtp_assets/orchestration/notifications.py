@@ -128,8 +128,8 @@ def notification_sensor(project: Project) -> dg.SensorDefinition:
         name=SENSOR,
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Sends failed runs, failed checks and a closed gate to the webhook of "
-        f"{URL}: what happens from when it is switched on.",
+        description=f"Sends failed runs, failed checks and a closed gate to the webhook in {URL}, "
+        "from the time when it is switched on.",
     )
     def notify(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         started = context.last_sensor_start_time

@@ -12,7 +12,7 @@ SCHEDULES = [
         name="weekly_refresh",
         job_name=REFRESH,
         cron_schedule="0 2 * * 1",
-        description="Mondays at 02:00 UTC: observes upstream, redoes only what changed.",
+        description="Mondays at 02:00 UTC: observes upstream, makes again only what changed.",
         default_status=dg.DefaultScheduleStatus.STOPPED,
     ),
     dg.ScheduleDefinition(

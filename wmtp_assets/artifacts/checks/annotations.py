@@ -30,7 +30,7 @@ class AnnotationSubject(Subject):
         return Corpus(Split(*self.place(self.artifact.inputs[0])).jsonl)
 
 
-@check("It is about the rows of its split as they are now, as its footer says.", quick=True)
+@check("According to its footer, it describes the present rows of its split.", quick=True)
 def annotation_is_of_rows(subject: AnnotationSubject) -> Outcome:
     rows = about(subject.corpus.row_index)
     stated = subject.file.facts["about"]

@@ -44,8 +44,8 @@ def files_unchanged(subject: Subject) -> Outcome:
 
 
 @check(
-    "It was made from what its inputs are now, by what the catalog says of it now, and by this "
-    "version of the code.",
+    "It was made from its present inputs, with the catalog's present settings, by "
+    "this version of the code.",
     quick=True,
 )
 def inputs_current(subject: Subject) -> Outcome:
@@ -75,7 +75,7 @@ def inputs_current(subject: Subject) -> Outcome:
 
 
 @check(
-    "What its receipt says of it (rows, parameters, dtype, ...) is what its files hold.",
+    "The facts in its receipt (rows, parameters, dtype, ...) agree with its files.",
     quick=True,
 )
 def receipt_facts(subject: Subject) -> Outcome:

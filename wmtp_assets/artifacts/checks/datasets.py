@@ -113,7 +113,8 @@ def _stored(subject: SplitSubject) -> corpora.StoredSplit:
 
 
 @check(
-    "The rows are what upstream's shards give: all of a small source, a sample of a large one.",
+    "The rows are those that follow from upstream's shards: all of a small source, a "
+    "sample of a large one.",
     apart=True,
 )
 def rows_equal_source(subject: SplitSubject) -> Finding:

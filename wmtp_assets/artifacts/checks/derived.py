@@ -23,7 +23,7 @@ from wmtp_assets.catalog.tokenizers import stated_size, tokenizer_of
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.findings import Check, Outcome
 
-_DESCRIPTION = "Derived from its inputs again, every file is the same, byte for byte."
+_DESCRIPTION = "Every file is the same, byte for byte, when it is derived from its inputs again."
 
 
 def derived_from_inputs(files: Callable[[Project, Artifact], Derived]) -> Check[Subject]:

@@ -29,7 +29,10 @@ class DuplicatesSubject(AnnotationSubject):
         return as_numpy(self.file.by_row()["cluster"])
 
 
-@check("Every row is in one cluster, which is of one problem and numbered by its lowest row.")
+@check(
+    "Every row is in one cluster, which belongs to one problem and has the number of its "
+    "lowest row."
+)
 def clusters_within_problems(subject: DuplicatesSubject) -> Outcome:
     cluster, problem = subject.cluster, subject.corpus.column("problem")
     wrong = (cluster[cluster] != cluster) | (problem[cluster] != problem)
@@ -43,7 +46,7 @@ def clusters_within_problems(subject: DuplicatesSubject) -> Outcome:
     )
 
 
-@check("The statistics beside the clusters are what these come to.")
+@check("The stored statistics follow from the clusters.")
 def duplicates_add_up(subject: DuplicatesSubject) -> Outcome:
     wanted = statistics(subject.cluster, subject.corpus.column("is_correct"))
     stated = dict(subject.file.facts.get("statistics", {}))
@@ -63,7 +66,7 @@ def duplicates_add_up(subject: DuplicatesSubject) -> Outcome:
 
 
 @check(
-    "Of problems drawn at random, comparing every two solutions finds the same clusters.",
+    "For randomly drawn problems, comparing all pairs of solutions gives the same clusters.",
     apart=True,
 )
 def clusters_equal_every_pair(subject: DuplicatesSubject) -> Outcome:
@@ -89,8 +92,8 @@ def clusters_equal_every_pair(subject: DuplicatesSubject) -> Outcome:
 
 
 @check(
-    "How many rows remain with one per cluster, and which texts have both classes: information, "
-    "no failure.",
+    "How many rows remain with one per cluster, and which texts have both classes "
+    "(information only).",
     blocking=False,
 )
 def rows_per_cluster(subject: DuplicatesSubject) -> Outcome:
@@ -112,7 +115,7 @@ def rows_per_cluster(subject: DuplicatesSubject) -> Outcome:
     )
 
 
-@check("All rows, compared again, are in the clusters that are stored.")
+@check("Comparing all rows again gives the stored clusters.")
 def clusters_made_again(subject: DuplicatesSubject) -> Outcome:
     found = find_duplicates(subject.corpus)
     wrong = np.flatnonzero(found.cluster != subject.cluster)

@@ -41,7 +41,8 @@ def checks(project: Project, artifact: Artifact) -> list[Check[Subject]]:
 
 
 @check(
-    "Every fetched file has the SHA-256 recorded on arrival, and the catalog's; of its commit.",
+    "Every fetched file has the SHA-256 that was recorded on arrival and the one in "
+    "the catalog, and is of the pinned commit.",
     quick=True,
 )
 def fetched_files(subject: Subject) -> Outcome:
@@ -127,7 +128,9 @@ def _links(project: Project, paths: Iterable[Path]) -> list[Mismatch]:
 
 
 @check(
-    "What the checkpoint was converted from is still here (gc --raw releases it).", blocking=False
+    "The fetched weights that the checkpoint was made from are still here (`wmtp gc "
+    "--raw` removes them).",
+    blocking=False,
 )
 def weights_kept(subject: Subject) -> Outcome:
     """Whether the weights that a checkpoint was converted from are still here."""

@@ -54,7 +54,7 @@ class LeaksSubject(AnnotationSubject):
 
 
 @check(
-    "Searched again, rows drawn at random hold what the lines say, and nothing else.",
+    "A new search of randomly drawn rows finds what the lines say, and nothing else.",
     apart=True,
 )
 def leaks_found_again(subject: LeaksSubject) -> Outcome:
@@ -106,7 +106,9 @@ def _without_blanks(stored: list[dict[str, Any]], found: list[dict[str, Any]]) -
     )
 
 
-@check("No row holds what models are evaluated on: counts by set and kind.", blocking=False)
+@check(
+    "No row contains a task that models are evaluated on (counts by set and kind).", blocking=False
+)
 def no_leaks(subject: LeaksSubject) -> Outcome:
     leaks = subject.leaks
     counts = [
@@ -142,7 +144,7 @@ def _made_again(project: Project, artifact: Artifact) -> list[Finding]:
     return [all_leaks_found_again.of(LeaksSubject(project, artifact))]
 
 
-@check("Searched again, all rows hold what the lines say, and nothing else.")
+@check("A new search of all rows finds what the lines say, and nothing else.")
 def all_leaks_found_again(subject: LeaksSubject) -> Outcome:
     found, facts = subject.searched(None)
     stated = subject.file.facts.get("statistics")

@@ -216,7 +216,7 @@ def metadata_structure(subject: DocumentSubject) -> Outcome:
     )
 
 
-@check("The tokenizer has the embedding's size and the config's special ids.")
+@check("The tokenizer has the size of the embedding, and the special ids of the config.")
 def tokenizer_fits_model(subject: DocumentSubject) -> Finding:
     return check_vocabulary(
         subject.tokenizer,
@@ -225,7 +225,7 @@ def tokenizer_fits_model(subject: DocumentSubject) -> Finding:
     )
 
 
-@check("The model's own tokenizer upstream is the one that it shares.")
+@check("The tokenizer in the model's own repository gives the same ids as the shared one.")
 def tokenizer_shared(subject: DocumentSubject) -> Finding:
     project, artifact = subject.project, subject.artifact
     raw = source(project, model_artifact(artifact.owner, "raw"))
@@ -234,7 +234,8 @@ def tokenizer_shared(subject: DocumentSubject) -> Finding:
 
 
 @check(
-    "The model's own tokenizer file upstream is the shared file, by its SHA-256.", blocking=False
+    "The tokenizer file in the model's own repository has the SHA-256 of the shared file.",
+    blocking=False,
 )
 def tokenizer_file_shared(subject: DocumentSubject) -> Outcome:
     project, artifact = subject.project, subject.artifact

@@ -69,7 +69,8 @@ class SplitsSubject(Subject):
 
 
 @check(
-    "Instructions and outputs that splits share, ignoring white space: information, no failure.",
+    "Counts the instructions and outputs that splits share, ignoring white space "
+    "(information only).",
     blocking=False,
 )
 def overlap_between_splits(subject: SplitsSubject) -> Outcome:

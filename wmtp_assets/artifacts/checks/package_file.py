@@ -71,7 +71,10 @@ def file_is_upstreams(subject: PackageFileSubject) -> Outcome:
     )
 
 
-@check("Every task of the rows is in it, by the number at the end of the task id.", blocking=False)
+@check(
+    "It contains every task of the rows, matched by the number at the end of the task id.",
+    blocking=False,
+)
 def tasks_of_rows_in_package(subject: PackageFileSubject) -> Outcome:
     known = set(map(_number, subject.task_ids))
     rows = 0

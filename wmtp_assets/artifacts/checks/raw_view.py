@@ -29,8 +29,8 @@ class RawViewSubject(Subject):
 
 
 @check(
-    "It holds every file that was fetched, with the SHA-256 recorded on arrival, but no weights of "
-    "a model.",
+    "It has every fetched file except weights of models, with the SHA-256 that was "
+    "recorded on arrival.",
     quick=True,
 )
 def files_of_source(subject: RawViewSubject) -> Outcome:

@@ -64,7 +64,7 @@ class VerdictsSubject(AnnotationSubject):
         )
 
 
-@check("Every row that the seed draws has a line, and no other row has one.")
+@check("Every row that the seed selects has a line, and no other row has one.")
 def every_drawn_row_judged(subject: VerdictsSubject) -> Outcome:
     wanted = drawn_rows(subject.corpus.row_index, *wanted_rows(subject.artifact))
     found = np.asarray(subject.file.by_row()["row"].to_pylist(), np.int64)
@@ -84,7 +84,7 @@ def every_drawn_row_judged(subject: VerdictsSubject) -> Outcome:
     )
 
 
-@check("The stated rates are those that follow from the lines.")
+@check("The stated rates follow from the lines.")
 def rates_follow(subject: VerdictsSubject) -> Outcome:
     stated, wanted = dict(subject.stated), subject.rates
     wrong = sorted(
@@ -133,7 +133,7 @@ def references_pass(subject: VerdictsSubject) -> Outcome:
     )
 
 
-@check("How often labels hold, with 95 % intervals: information, no failure.", blocking=False)
+@check("How often labels are right, with 95 % intervals (information only).", blocking=False)
 def labels_hold(subject: VerdictsSubject) -> Outcome:
     overall = [one for one in subject.rates["rates"] if one["by"] == "all"]
     said = [
@@ -159,7 +159,8 @@ _MEANS: Final = {
 
 
 @check(
-    "A few rows, drawn anew, are executed again and get the same verdict; time and memory aside.",
+    "A few randomly drawn rows are executed again and get the same verdict; time and "
+    "memory may differ.",
 )
 def verdicts_repeat(subject: VerdictsSubject) -> Outcome:
     if subject.rates["executed"] is not True or not can_execute():
