@@ -43,7 +43,7 @@ class AsLlamaError(CheckpointError):
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder with a model of several predictions, laid out as those of the storage are.
+    """A folder with a multi-token-prediction model, laid out as those of the storage are.
 
     `safetensors/model.safetensors` (and `SHA256SUMS`, if it is there), `configs/` and `tokenizer/`.
     """
@@ -134,7 +134,7 @@ def _no_model(project: Project, found: str) -> AsLlamaError:
         "the path of a folder with safetensors/model.safetensors, configs/params.json, tokenizer/"
     )
     return AsLlamaError(
-        "Only a model of several predictions is written as a LLaMA",
+        "Only a multi-token-prediction model can be written as a LLaMA",
         expected=" or ".join([*known, path]),
         found=found,
         where=f"the catalog {catalog.name}",
@@ -224,7 +224,7 @@ def _require_digest(source: ModelFolder, say: Say) -> None:
 def _require(holds: bool, found: str, source: ModelFolder) -> None:
     if not holds:
         raise AsLlamaError(
-            "What was written does not compute what the model computes, and was removed",
+            "The written model does not compute the same as the original, and was removed",
             expected="the model's values, and the logits of its next-token head",
             found=found,
             where=source.path,
@@ -272,8 +272,8 @@ def _require_free(target: Path) -> None:
 
 def _in_the_way(place: Path, found: str) -> StorageError:
     return StorageError(
-        "The folder to be written exists already",
-        expected="a name that nothing has yet",
+        "The folder to write exists already",
+        expected="a folder that does not exist yet",
         found=found,
         where=place,
         hint="name another folder, or move this one away.",

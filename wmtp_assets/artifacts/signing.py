@@ -90,7 +90,7 @@ def sign(project: Project, private_key: Path, out: Path) -> int:
             expected=wrong.expected,
             found=wrong.found,
             where=wrong.file,
-            hint=wrong.hint or "`wmtp verify` tells all that is wrong.",
+            hint=wrong.hint or "`wmtp verify` lists everything that is wrong.",
         )
     root = project.store.root
     config = _what_readers_see(root, stated)
@@ -169,7 +169,7 @@ def _what_readers_see(root: Path, stated: dict[str, str], compare: bool = True) 
                         expected=f"SHA-256 {stated[path]}",
                         found=f"SHA-256 {found}",
                         where=root / path,
-                        hint="`wmtp verify --deep` tells all that is wrong.",
+                        hint="`wmtp verify --deep` lists everything that is wrong.",
                     )
             return manifest
 

@@ -94,7 +94,7 @@ def _divisible(project: Project, name: str) -> tuple[Artifact, Divided]:
     if artifact is None or divided is None:
         able = [one.name for one in project.artifacts.values() if division_of(project, one)]
         raise EngineError(
-            "This is no asset that is made in parts",
+            "This asset is not made in parts",
             expected=f"one of {', '.join(able)}" if able else "a catalog with such an asset",
             found=f"{name!a:.200}",
             hint=f"`wmtp materialize {name}` makes it on this machine."
@@ -161,7 +161,7 @@ def log_pattern(folder: Path, name: str) -> str:
             "Slurm cannot name a file whose path has a backslash",
             expected="a storage at another path",
             found=logs,
-            hint="move the storage, and set WMTP_STORAGE to where it is then.",
+            hint="move the storage, and set WMTP_STORAGE to its new path.",
         )
     return f"{logs.replace('%', '%%')}/{name}.log"
 

@@ -215,7 +215,7 @@ class Document(Handle):
         name = str(self.receipt.facts.get("document"))
         if name not in self.receipt.files:
             raise StorageError(
-                f"The receipt of {self.name} names a document that is none of its files",
+                f"The receipt of {self.name} names a document that is not one of its files",
                 expected=f"one of {', '.join(self.receipt.files)}",
                 found=name,
                 where=self.folder,

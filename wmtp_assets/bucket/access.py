@@ -163,11 +163,11 @@ def folder_of(url: str) -> Path | None:
 
 def plain_http(scheme: str, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether requests without TLS are allowed. Raises BucketError where a variable by which
-    buckets of this scheme are reached cannot be what it should be; no value is shown."""
+    buckets of this scheme are reached has invalid characters; no value is shown."""
     for name in _KEYS[scheme]:
         if not _PRINTED.fullmatch(environment.get(name) or "unset"):
             raise BucketError(
-                f"{name} cannot be what it should be",
+                f"{name} contains characters that it cannot contain",
                 expected="printable ASCII characters",
                 found="a space or line break around it, or other characters",
                 hint="set it again, without spaces or line breaks around it.",

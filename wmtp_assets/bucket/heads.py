@@ -94,12 +94,12 @@ class Head:
                     return head if there == head.to_bytes() else None
                 time.sleep(_PAUSE)  # S3 also refuses where another request is on its way
         raise BucketError(
-            "The bucket refuses to write an object that is not there, and nothing was published",
-            expected="that it writes under the condition If-None-Match",
+            "The bucket refuses a conditional write, so nothing was published",
+            expected="that it accepts writes with If-None-Match",
             found=f"a refusal, {_TRIES} times, and no object",
             where=f"{bucket.url.rstrip('/')}/{head.key}",
-            hint="run it again: what has arrived is not sent again. A store that does not know the "
-            "condition cannot hold editions.",
+            hint="run it again: what has arrived is not sent again. A store without "
+            "conditional writes cannot be used.",
         )
 
 

@@ -46,15 +46,15 @@ class Mark:
             self.require()
 
     def require(self) -> None:
-        """Writes the mark anew. Raises BucketError where it has counted no more, so that others may
+        """Writes the mark anew. Raises BucketError where it has expired, so that others may
         have done what it should have kept them from: this process, or its machine, was stopped."""
         old = self._bucket.listing(FOLDER).get(self.key)
         self._put()
         # Both times are the bucket's: this machine's clock may be wrong, or have stood still.
         if old is None or self.seen()[self.key].modified - old.modified >= FORGOTTEN:
             raise BucketError(
-                f"`{self._command}` was stopped for so long that its mark in the bucket "
-                "counted no more, and has ended",
+                f"`{self._command}` was stopped for so long that its mark in the "
+                "bucket expired, and has ended",
                 expected="a mark that was renewed every hour",
                 found="none" if old is None else f"one of {old.modified:%Y-%m-%d %H:%M} UTC",
                 where=f"{self._bucket.url.rstrip('/')}/{self.key}",
@@ -67,12 +67,12 @@ class Mark:
         for kind in self._against:
             for key, stat in self.others(kind, FORGOTTEN).items():
                 raise BucketError(
-                    f"`{_COMMANDS[kind]}` is at work in this bucket, and "
-                    f"`{self._command}` has not begun",
+                    f"`{_COMMANDS[kind]}` is running on this bucket, so "
+                    f"`{self._command}` was not started",
                     found=f"its mark, of {stat.modified:%Y-%m-%d %H:%M} UTC",
                     where=f"{self._bucket.url.rstrip('/')}/{key}",
-                    hint="run it again when that has ended. If it was killed, remove this object, "
-                    "or wait: a mark of yesterday counts no more.",
+                    hint="run it again when that has ended. If it was killed, remove this "
+                    "object, or wait: a mark expires after a day.",
                 )
 
     def others(self, kind: str, forgotten: timedelta) -> dict[str, Stat]:
@@ -91,17 +91,17 @@ class Mark:
         marks = self._bucket.listing(FOLDER)
         if self.key not in marks:
             raise BucketError(
-                "The bucket does not list what was written before",
+                "The bucket does not list an object that was just written",
                 expected=f"{self.key}, which this process has just written",
                 found=f"{len(marks)} others",
                 where=f"{self._bucket.url.rstrip('/')}/{FOLDER}",
-                hint="run it again, unless somebody removes marks of what is at work. A store "
-                "whose listings lag is not one that this can use.",
+                hint="run it again, unless somebody removes marks of running commands. A "
+                "store whose listings lag behind its writes cannot be used.",
             )
         return marks
 
     def remove(self) -> None:
-        """Removes the mark. Where the bucket refuses, it stays until it counts no more: what was
+        """Removes the mark. Where the bucket refuses, it stays until it expires: what was
         done is done, and what went wrong before is what is to be reported."""
         with suppress(BucketError):
             self._bucket.remove([self.key])

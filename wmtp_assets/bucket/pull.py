@@ -58,7 +58,7 @@ def pull(bucket: Bucket, store: Store, merge_lock: Callable[[bytes], None]) -> P
         with locks.exclusive_now(store.writable(store.root / LOCK)) as claim:
             if claim is None:
                 raise StorageError(
-                    "Another process pulls into this storage just now",
+                    "Another process is pulling into this storage",
                     found=locks.holder(store.root / LOCK),
                     where=store.root,
                     hint="wait for it, or end it.",

@@ -115,7 +115,7 @@ def rollback(bucket: Bucket, edition: str | None = None) -> Head:
         lost = [key for key, size in needed.items() if key not in there or there[key].size != size]
         if lost:
             raise BucketError(
-                "This edition cannot be gone back to: an object of it is not as it was",
+                "This edition cannot be restored: one of its objects was changed or removed",
                 expected=f"{needed[lost[0]]} bytes",
                 found=f"{there[lost[0]].size} bytes" if lost[0] in there else "nothing",
                 where=f"{bucket.url.rstrip('/')}/{lost[0]}",

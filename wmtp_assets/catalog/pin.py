@@ -136,8 +136,8 @@ def _of_entry(
                 continue
             if now is None and known is not None and known.hidden:
                 raise HiddenDigestError(
-                    f"Upstream does not show the {what} of {name} to this reader",
-                    expected="an account that was let into this gated repository",
+                    f"Upstream does not show the {what} of {name} to this account",
+                    expected="an account that has access to this gated repository",
                     found="a digest behind asterisks",
                     where=upstream["repository"].value,
                     hint="ask for access at the repository's page on the Hub, set HF_TOKEN to a "

@@ -122,7 +122,7 @@ def _parsed(path: Path, text: str) -> tuple[yaml.Node | None, object, list[tuple
         line = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or error
         raise CatalogError(
-            "This is not YAML that a catalog may be",
+            "This is not valid YAML for a catalog",
             expected=f"plain YAML of at most {_MAX_NODES:,} values, without tags",
             found=" ".join(str(problem)[:300].split()),
             where=line,

@@ -336,7 +336,7 @@ class Counts(Entry):
     @model_validator(mode="after")
     def _classes_add_up(self) -> Self:
         if (self.correct is None) != (self.incorrect is None):
-            raise ValueError("correct and incorrect come together")
+            raise ValueError("correct and incorrect must be given together")
         if (
             self.rows is not None
             and self.correct is not None

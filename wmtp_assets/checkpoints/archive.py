@@ -187,7 +187,7 @@ def _refuse_form(path: Path, start: bytes) -> NoReturn:
             "weights_only=False), 'FILE.new')\"",
         )
     refuse_archive(
-        "This is no torch archive",
+        "This is not a torch archive",
         path,
         expected="a zip archive as torch.save writes it",
         found=_form(start),

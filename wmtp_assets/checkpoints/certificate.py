@@ -91,7 +91,7 @@ class Certificate:
             return TypeAdapter(Certificate).validate_python(fields)
         except ValueError as error:  # pydantic's errors are of this type
             raise CheckpointError(
-                "This is no certificate that can be read",
+                "This certificate cannot be read",
                 expected=f"a JSON object of format {FORMAT}",
                 found=str(error)[:300],
                 hint="Convert the checkpoint again.",

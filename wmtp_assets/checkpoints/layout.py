@@ -187,13 +187,17 @@ class Layout(ABC):
     def llama_tensors(self, config: Config, header: Header) -> dict[str, LlamaTensor]:
         """The tensors of the LLaMA that the next-token head is, by transformers' names, where
         `has_llama`. Raises ConfigError where config and tensors disagree."""
-        raise LayoutError(f"A checkpoint of the layout {self.name} is no LLaMA under other names")
+        raise LayoutError(
+            f"A checkpoint of the layout {self.name} is not a LLaMA with other tensor names"
+        )
 
     def llama_config(
         self, config: Config, header: Header, described: Described
     ) -> dict[str, object]:
         """Its config.json, but for dtype and special ids, where `has_llama`."""
-        raise LayoutError(f"A checkpoint of the layout {self.name} is no LLaMA under other names")
+        raise LayoutError(
+            f"A checkpoint of the layout {self.name} is not a LLaMA with other tensor names"
+        )
 
     def sizes(self, header: Header) -> dict[str, int]:
         """What the tensors' shapes say of the network, in config.json's words; ConfigError."""

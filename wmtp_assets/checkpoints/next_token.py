@@ -26,7 +26,7 @@ def plan_llama(layout: str, header: Header, config: Config) -> Plan:
     """How the file is written: each tensor a view of the model's, in the model's dtype.
 
     Raises ConfigError where config and tensors disagree, or the tensors are of several dtypes;
-    LayoutError where a model of this layout is no LLaMA.
+    LayoutError where a model of this layout is not a LLaMA.
     """
     dtype_of(header)
     planned = [

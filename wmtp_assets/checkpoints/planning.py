@@ -111,8 +111,8 @@ def plan_conversion(
                 expected=f"a float type, to become {wanted_dtype}",
                 found=tensor.dtype,
                 where=tensor.file,
-                hint="Name the repository of the unquantized weights in the catalog: where weights "
-                "are no floats, what they stand for is not in the file.",
+                hint="Name the repository of the unquantized weights in the catalog: if "
+                "weights are not floats, the file does not say what they stand for.",
             )
         for copied, copy in zip(wanted.copies, copies, strict=True):
             _check_copy(tensor, copy)

@@ -89,7 +89,7 @@ class _Table:
         wanted = (*shape[:1], self.pairs, 2) if self.of_positions else (self.pairs,)
         if shape != wanted or 0 in shape or tensor.dtype not in _ROUNDED:
             raise LayoutError(
-                f"The stored rotary table {tensor.name} is none of this model",
+                f"The stored rotary table {tensor.name} does not belong to this model",
                 expected=f"({self.pairs},) frequencies, (positions, {self.pairs}) complex numbers, "
                 f"or (positions, {self.pairs}, 2) pairs, for head_dim {head_dim}",
                 found=f"{tensor.dtype} {list(tensor.shape)}",

@@ -72,7 +72,7 @@ def sentencepiece_documents(model: Path) -> dict[str, dict[str, object]]:
     probe = " a  \ufb01\u2460 "
     if processor.normalize(probe) != SPACE + probe.replace(" ", SPACE):
         raise TokenizerError(
-            "The tokenizer normalizes text as LLaMA's does not",
+            "The tokenizer normalizes text differently from LLaMA's",
             expected=repr(SPACE + probe.replace(" ", SPACE)),
             found=repr(processor.normalize(probe)),
             where=model,

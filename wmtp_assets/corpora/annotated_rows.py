@@ -251,7 +251,7 @@ def meets(column: Column, verdict: object, leaked: object) -> Iterable[NDArray[n
         )
         if not known:
             raise CorpusError(
-                "The condition on verdict names verdicts",
+                "The condition on verdict must name verdicts",
                 expected=f'one or several of {", ".join(VERDICTS)}, or "" for rows not executed',
                 found=repr(verdict)[:100],
                 hint='Give e.g. "passed", or ["passed", "time"].',
@@ -264,7 +264,7 @@ def meets(column: Column, verdict: object, leaked: object) -> Iterable[NDArray[n
     if leaked is not None:
         if not isinstance(leaked, bool):
             raise CorpusError(
-                "leaked is a choice",
+                "leaked must be True, False or None",
                 expected="True, False, or None for both",
                 found=repr(leaked)[:100],
                 hint="Give one of these.",

@@ -157,7 +157,7 @@ def _check_rows(kind: AnnotationKind, table: pa.Table, rows: int, where: Path) -
 
 def _not_about(where: Path, expected: str, found: str) -> CorpusError:
     return CorpusError(
-        "This is no annotation of these rows",
+        "This file is not an annotation of these rows",
         expected=expected,
         found=found,
         where=where,
@@ -251,7 +251,7 @@ class AnnotationFile:
 
     def _unlike(self, expected: str, found: str) -> CorpusError:
         return CorpusError(
-            f"This is no file of {self.kind} of this version",
+            f"This is not a file of {self.kind} of this version",
             expected=expected,
             found=f"{found:.500}",
             where=self.path,

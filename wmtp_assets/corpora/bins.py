@@ -51,7 +51,7 @@ def check_bins(bins: Bins) -> None:
         weights
     ):
         raise CorpusError(
-            "Weights are positive numbers, or 0",
+            "Weights must be positive numbers, or 0",
             expected="finite numbers from 0, not all of them 0",
             found=weights,
             hint="Give each bin the weight of its part of the sample.",
@@ -68,7 +68,7 @@ def check_range(bounds: object, what: str) -> None:
         or not bounds[0] <= bounds[1]  # which is not so of a NaN
     ):
         raise CorpusError(
-            f"{what} is a range of numbers",
+            f"{what} must be a range of numbers",
             expected="(lowest, highest), both included, the first not above the second",
             found=repr(bounds),
             hint="Give two numbers, the lower one first.",
@@ -96,7 +96,7 @@ def check_share(share: float) -> None:
     """Raise CorpusError unless `share` is a fraction."""
     if not _is_number(share) or not 0 <= share <= 1:
         raise CorpusError(
-            "A share lies between 0 and 1",
+            "A share must be between 0 and 1",
             expected="the fraction of rows that are correct",
             found=repr(share),
             hint="Give 0.5 for as many correct rows as incorrect ones.",
@@ -109,7 +109,7 @@ def checked_cap(cap: object) -> int | None:
 
 
 def checked_edges(edges: object) -> list[float]:
-    """`edges` of bins as a list. Raises CorpusError unless they are numbers that rise."""
+    """`edges` of bins as a list. Raises CorpusError unless they are ascending numbers."""
     found = list(edges) if isinstance(edges, Sequence) and not isinstance(edges, str) else []
     if (
         not found
@@ -117,7 +117,7 @@ def checked_edges(edges: object) -> list[float]:
         or not all(before < after for before, after in itertools.pairwise(found))
     ):
         raise CorpusError(
-            "The edges of length bins are numbers that rise",
+            "The edges of length bins must be ascending numbers",
             expected="e.g. [0, 100, 150, 200, 300, 500, 1000, 2000]",
             found=repr(edges),
             hint="Give each bin's lowest length, in ascending order.",
@@ -143,7 +143,7 @@ def checked_rank(rank: object, world: object) -> tuple[int, int]:
     )
     if found[0] >= found[1]:
         raise CorpusError(
-            "A rank lies below the number of ranks",
+            "A rank must be below the number of ranks",
             expected=f"0 to {found[1] - 1}",
             found=rank,
             hint="Ranks count from 0.",
@@ -168,7 +168,7 @@ def _checked_whole(value: object, what: str, least: int | None) -> int:
     found = whole_number(value)
     if found is None or (least is not None and found < least):
         raise CorpusError(
-            f"{what} is a whole number",
+            f"{what} must be a whole number",
             expected="an integer" + (f" from {least}" if least is not None else ""),
             found=repr(value),
             hint="Give an int.",

@@ -142,7 +142,7 @@ class BucketCorpus(Corpus):
             whole.update(data)
         if whole.hexdigest() != self._record.sha256:
             raise CorpusError(
-                "The pieces of this file are those of another",
+                "The pieces of this file belong to another file",
                 expected=f"SHA-256 {self._record.sha256}",
                 found=whole.hexdigest(),
                 where=f"{self._reader.bucket.url.rstrip('/')}: {self._place}",

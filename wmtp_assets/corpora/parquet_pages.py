@@ -54,7 +54,7 @@ def require_bounded_pages(path: Path, columns: Collection[str], hint: str) -> No
         os.close(descriptor)
     if claim is not None:
         raise CorpusError(
-            "A page of a shard claims what no page has",
+            "A page of a shard has an impossible header",
             expected=claim[0],
             found=claim[1],
             where=path,

@@ -232,7 +232,7 @@ class Corpus(Sampling, Views, Sequence[Row]):
         if correct is not None:
             if not isinstance(correct, bool):
                 raise CorpusError(
-                    "correct is a choice of class",
+                    "correct must be True, False or None",
                     expected="True, False, or None for both",
                     found=repr(correct),
                     hint="Give one of these.",
@@ -307,7 +307,7 @@ def _numbers(name: str, wanted: Iterable[object]) -> list[int]:
     numbers = [value for value in found if value is not None]
     if given is not wanted or len(numbers) != len(found):
         raise CorpusError(
-            f"The condition on {name} is a list of whole numbers",
+            f"The condition on {name} must be a list of whole numbers",
             expected="upstream's numbers, e.g. [1, 3]",
             found=repr(wanted),
             hint="Give integers in a list.",

@@ -112,7 +112,7 @@ class RowIndex:
             lost = path.is_symlink()
             raise CorpusError(
                 "There is no row index",
-                found="a link that leads nowhere" if lost else None,
+                found="a broken link" if lost else None,
                 where=path,
                 hint=f"Copy what it leads to: `wmtp doctor {path.parent}` prints the commands."
                 if lost

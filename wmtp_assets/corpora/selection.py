@@ -54,7 +54,7 @@ def row_numbers(given: object, length: int) -> Rows:
     if array.dtype == np.bool_:
         if array.size != length:
             raise RowNumberError(
-                "A mask has a truth value for every row",
+                "A mask must have a truth value for every row",
                 expected=f"a mask of {length:,}",
                 found=f"one of {array.size:,}",
                 hint="Give a mask as long as the corpus, or row numbers.",
@@ -170,7 +170,7 @@ def _check_inside(least: int, most: int, length: int) -> None:
 
 def _not_rows(found: str) -> RowNumberError:
     return RowNumberError(
-        "This does not name rows",
+        "These are not row numbers",
         expected="whole numbers, or a mask with a truth value for every row",
         found=found,
         hint="Give integers in a list, range or one-dimensional array, or such a mask.",

@@ -208,7 +208,7 @@ def _files(folder: Path, name: str) -> tuple[Path, Path]:
 
 def _damaged(files: tuple[Path, ...], found: str) -> EngineError:
     return EngineError(
-        "What a part left is not there any more as it was written",
+        "The result of a part is missing or was changed",
         found=found,
         where=files[0].with_suffix(""),
         hint=f"`rm -f {shlex.join(map(str, files))}`, and make it again: "

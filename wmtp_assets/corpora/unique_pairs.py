@@ -121,7 +121,7 @@ def unique_pairs(
 def _given(column: Column | None, name: str) -> Column:
     if column is None:
         raise CorpusError(
-            "Bins are of a column",
+            "Bins need the column that they divide",
             expected=f"{name} of every row",
             found="None",
             hint=f"Give corpus.column({name!r}).",

@@ -31,7 +31,7 @@ def require(wanted: Mapping[str, str], here: Mapping[str, str]) -> None:
     for name, one in wanted.items():
         if here.get(name) != one:
             raise EngineError(
-                f"A part is done under the conditions of the whole run, and {name} differs",
+                f"A part must run under the same conditions as the whole run, but {name} differs",
                 expected=one or "none",
                 found=here.get(name) or "none",
                 where=platform.node(),

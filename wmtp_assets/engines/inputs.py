@@ -79,7 +79,7 @@ def require_recorded(folder: Path, again: str) -> Stamps:
     recorded = _read(folder)
     if recorded is None:
         raise EngineError(
-            "Nothing says what the parts of this plan read",
+            "The list of the files that the parts of this plan read is missing",
             expected=f"{NAME}, as `wmtp slurm` wrote it",
             where=folder,
             hint=again,
@@ -90,7 +90,8 @@ def require_recorded(folder: Path, again: str) -> Stamps:
         here = False
     if not here:
         raise EngineError(
-            "This plan is a copy: its parts read, and leave, files in the storage that it is of",
+            "This plan is a copy: its parts read and write files of the storage for "
+            "which it was made",
             expected=recorded.folder,
             found=folder,
             hint=f"`rm -r {shlex.quote(str(folder))}`; where this storage is now, {again}",
@@ -142,7 +143,7 @@ def _as_stamp(size: int, changed: int, inode: int) -> Stamp:
 
 def _other(path: Path, found: str, again: str, expected: str | None = None) -> EngineError:
     return EngineError(
-        "A file is not, or not any more, what this work was divided for",
+        "A file has changed since this work was divided",
         expected=expected or "the file that was there then",
         found=found,
         where=path,

@@ -79,7 +79,7 @@ def available(*, without: Collection[Layer] = ()) -> Means:
         )
     if why := seccomp.why_not():
         raise ConfinementError(
-            "This kernel takes no filter of system calls, so no program is run",
+            "This kernel accepts no system call filter, so no program is run",
             expected="seccomp with filters (CONFIG_SECCOMP_FILTER)",
             found=why,
             hint=_HINT,
@@ -106,7 +106,7 @@ def available(*, without: Collection[Layer] = ()) -> Means:
             kind = wanted
     if not abi and not kind:
         raise ConfinementError(
-            "This machine offers nothing to confine a program's files with, so none is run",
+            "This machine cannot confine a program's access to files, so none is run",
             expected=f"{_LANDLOCK}, or {_NAMESPACES}",
             found="; ".join(reasons),
             hint=_HINT,
@@ -173,7 +173,7 @@ def isolate(
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # its memory is no business of programs
     except OSError as error:
         raise ConfinementError(
-            "This process could not be shut off", found=error.strerror, hint=_HINT
+            "This process could not be isolated", found=error.strerror, hint=_HINT
         ) from error
     _must_search((*library.folders(), *readable), scratch_root, enclosed)
     # A user namespace of this process's own has no other user than this one.
@@ -200,7 +200,8 @@ def confine(
     """
     if not means.landlock and not means.enclosed:
         raise ConfinementError(
-            "Nothing keeps this program from files: no Landlock, and isolate() was not called",
+            "Nothing restricts this program's access to files: no Landlock, and "
+            "isolate() was not called",
             where="confine()",
         )
     try:

@@ -250,7 +250,8 @@ def version_of(path: Path | None) -> str:
         found = str(error)
     if not found.startswith("2.7."):
         raise InterpreterError(
-            "There is no Python 2.7 where solutions in Python 2 should be executed by one",
+            "Solutions in Python 2 should be executed, but the given interpreter is "
+            "not a Python 2.7",
             expected="the path of its executable",
             found=found,
             where=path,

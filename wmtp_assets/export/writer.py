@@ -109,7 +109,7 @@ def write_export(
     ):
         if claim is None:
             raise ExportError(
-                "Another process exports to this folder just now",
+                "Another process is exporting to this folder",
                 found=locks.holder(folder / targets.LOCK),
                 where=folder,
                 hint="wait for it, or name another folder.",

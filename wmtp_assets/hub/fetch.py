@@ -175,7 +175,7 @@ def _announced(hub: Hub, repo: RepoId, commit: str, path: str) -> int:
     size = with_retries(lambda: hub.locate(repo, commit, path), retries).size
     if size is None:
         raise HubError(
-            f"Nobody says how large {path} of {repo} is",
+            f"The size of {path} of {repo} is not known",
             expected="a size in the listing, the catalog or the answer's headers",
             where=f"{hub.spec}, {repo.page} at {commit}",
             hint="name the file's `size` and `sha256` in the catalog; if the repository is gated, "

@@ -130,11 +130,11 @@ class Transfer:
             else:
                 return Arrived(sha256, git_blob, resumed_from, self._received, self._retries)
         raise ChangingUpstreamError(
-            f"This file had to be begun anew {_RESTARTS} times",
+            f"This file had to be started again from its first byte {_RESTARTS} times",
             expected="one file from the first byte to the last",
             found=why,
             where=self._where,
-            hint="run it again later, or on a steadier line.",
+            hint="run it again later, or over a more stable connection.",
         )
 
     def _locate(self) -> Place:

@@ -70,7 +70,7 @@ def from_pretrained(
     weights = root / "safetensors" / "model.safetensors"
     if not (root / "configs/params.json").exists() and (root / "configs/config.json").exists():
         raise LoadError(
-            "This is no model of several predictions",
+            "This is not a multi-token-prediction model",
             expected="configs/params.json",
             found="no params.json but a config.json",
             where=root,

@@ -242,7 +242,7 @@ def _refuse_environment_file(folder: Path) -> None:
     if path.exists():
         old = shlex.quote(str(path))
         raise HomeError(
-            "This Dagster home holds a .env, which would count for the page and not for wmtp",
+            "This Dagster home contains a .env, which would apply to the page but not to wmtp",
             expected="settings in the environment alone",
             where=path,
             hint=f"`mv {old} {old}.unused`, and export what it sets before you call wmtp: "

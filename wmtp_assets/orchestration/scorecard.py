@@ -126,7 +126,7 @@ def scorecard(verdict: Verdict) -> str:
         ),
         f"Catalog **{_plain(verdict.catalog.name)}**, {shipped} (digest "
         f"{verdict.catalog.digest[:12]}).{_sample(verdict)}",
-        f"Asked {when} UTC, by {verdict.checks:,} checks recomputed from the files.",
+        f"Computed {when} UTC, by {verdict.checks:,} checks recomputed from the files.",
         f"Met: {'; '.join(groups)}.",
     ]
     return "\n\n".join(lines)

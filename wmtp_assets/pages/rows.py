@@ -257,7 +257,9 @@ def row_page(project: Project, dataset: str, split: str, number: str, asked: str
         chosen = _split(project, dataset, split, lang)
         if not (number.isascii() and number.isdigit() and len(number) <= 10):
             error = QueryError(
-                "A row has a number", expected="a whole number from 0", found=repr(number[:80])
+                "A row is addressed by its number",
+                expected="a whole number from 0",
+                found=repr(number[:80]),
             )
             return message_page(project, "no_address", error, 400, lang)
         corpus = _corpus(project, chosen, lang)

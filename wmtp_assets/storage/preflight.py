@@ -58,7 +58,7 @@ def require_storage(root: Path, purpose: str) -> None:
     foreign = sorted(name for name in names - OWN - _NOTHING if not disk.is_temporary(name))
     if foreign and names.isdisjoint(MARKS):
         raise StorageError(
-            f"{purpose} writes into a storage, and this is none",
+            f"{purpose} writes into a storage, and this folder is not one",
             expected="a folder that `wmtp materialize` has made, or an empty one",
             found=f"other files, such as {', '.join(ascii(name) for name in foreign[:3])}",
             where=root,
@@ -74,7 +74,7 @@ def require_writable(folder: Path, purpose: str) -> Path:
         there = there.parent
     if not there.is_dir():
         raise StorageError(
-            f"{purpose} would write into a folder, and something else is there",
+            f"{purpose} would write into a folder, but this is not one",
             expected="a folder, or nothing",
             found="a file" if there.is_file() else "a device, pipe or socket",
             where=there,

@@ -284,7 +284,7 @@ class Published:
                 claim = held.enter_context(locks.exclusive_now(self.versions.lock(artifact)))
                 if claim is None:
                     raise StorageError(
-                        "An artifact of this set is being made just now",
+                        "An artifact of this set is being made at this moment",
                         found=locks.holder(self.versions.lock(artifact)),
                         where=artifact,
                         hint="wait for it, or end it, then roll back again.",
@@ -327,7 +327,7 @@ class Published:
         for artifact, member in target.members.items():
             if broken := self.versions.mismatches(artifact, deep=False, version=member.version):
                 raise StorageError(
-                    "This version cannot be gone back to: a file of it is not as it was",
+                    "This version cannot be restored: one of its files has changed",
                     expected=broken[0].expected,
                     found=broken[0].found,
                     where=broken[0].file,

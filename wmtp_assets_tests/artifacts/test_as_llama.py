@@ -1,4 +1,4 @@
-"""A model of several predictions as a LLaMA: the same values, equal logits of its first head."""
+"""A multi-token-prediction model as a LLaMA: the same values, equal logits of its first head."""
 
 from __future__ import annotations
 

@@ -27,10 +27,17 @@ MODELS = ("meta-llama-mtp", "ref-sheared-llama-2.7b", "micro-ref")
 # Left out, these make a catalog that cannot be: its own message says which field is missing.
 DEMANDED = {
     ("models", "meta-llama-mtp", "files", "tokenizer"): "tokenizer.from_model",
-    ("datasets", "codecontests", "splits", "valid", "correct"): "come together",
-    ("datasets", "codecontests", "splits", "valid", "incorrect"): "come together",
-    ("datasets", "codecontests", "splits", "valid", "current", "correct"): "come together",
-    ("datasets", "codecontests", "splits", "valid", "current", "incorrect"): "come together",
+    ("datasets", "codecontests", "splits", "valid", "correct"): "must be given together",
+    ("datasets", "codecontests", "splits", "valid", "incorrect"): "must be given together",
+    ("datasets", "codecontests", "splits", "valid", "current", "correct"): "must be given together",
+    (
+        "datasets",
+        "codecontests",
+        "splits",
+        "valid",
+        "current",
+        "incorrect",
+    ): "must be given together",
     ("datasets", "codecontests", "splits", "valid", "files", 0, "count"): "",
 }
 

@@ -10,4 +10,4 @@ from wmtp_assets_tests.attacks.building import Attack
 def build(folder: Path) -> Attack:
     path = folder / "weights.pth"
     path.write_text("<!doctype html><title>Sign in</title>")
-    return Attack([path], "no torch archive")
+    return Attack([path], "not a torch archive")

@@ -1,4 +1,4 @@
-"""How buckets are reached: variables that cannot be what they should be, and what is said of it."""
+"""How buckets are reached: variables with invalid values, and the errors that name them."""
 
 from __future__ import annotations
 

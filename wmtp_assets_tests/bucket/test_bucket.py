@@ -300,7 +300,7 @@ def test_an_edition_whose_objects_are_lost_is_not_gone_back_to(tmp_path: Path, u
     made.make("r", r_jsonl=b"new\n")
     made.push(url)
     (tmp_path / "bucket/objects" / sha256).unlink()
-    with pytest.raises(BucketError, match="cannot be gone back to"):
+    with pytest.raises(BucketError, match="cannot be restored"):
         rollback(Bucket(url))
 
 

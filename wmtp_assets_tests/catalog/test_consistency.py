@@ -57,7 +57,7 @@ FIELDS: list[tuple[str, Any, str, str]] = [
     (f"{_CODE}.splits.valid.rows", True, "", "valid integer"),
     (f"{_CODE}.splits.valid.rows", "83", "", "valid integer"),
     (f"{_CODE}.splits.valid.rows", 84, f"{_CODE}.splits.valid", "= 83, but rows = 84"),
-    (f"{_CODE}.splits.valid.correct", None, f"{_CODE}.splits.valid", "come together"),
+    (f"{_CODE}.splits.valid.correct", None, f"{_CODE}.splits.valid", "must be given together"),
     (f"{_CODE}.small.rows", {}, "", "at least 1 item"),
     (f"{_CODE}.small.rows.dev", 3, f"{_CODE}", "'dev', which is not among the splits"),
     (f"{_CODE}.small.seed", 1.5, "", "valid integer"),

@@ -128,7 +128,7 @@ MISTAKES = {
         "        incorrect: 42\n",
         "",
         "datasets.codecontests.splits.valid",
-        "correct and incorrect come together",
+        "correct and incorrect must be given together",
     ),
     "a small copy of a split that is not there": (
         "rows: {train: 100, valid: 32, test: 32}",
@@ -235,7 +235,7 @@ def test_one_repository_cannot_be_pinned_to_two_revisions(tmp_path: Path) -> Non
 def test_what_is_not_yaml_is_named_with_the_line(tmp_path: Path) -> None:
     path = changed(tmp_path, "  vocab_size: 512", "  vocab_size: [512")
     said = refusal(path)
-    assert "not YAML" in said
+    assert "not valid YAML" in said
     assert f"{path}:" in said
 
 

@@ -161,12 +161,12 @@ def test_one_wrong_row_anywhere_in_a_long_table_is_enough(row: int, tmp_path: Pa
 
 @pytest.mark.parametrize("shape", [(4,), (16,), (8, 1), (128, 7), (128, 8, 3), (), (0, 8, 2)])
 def test_a_table_of_other_heads_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="none of this model"):
+    with pytest.raises(LayoutError, match="does not belong to this model"):
         mtp_plan(tmp_path, {"freqs_cis": torch.zeros(shape)}, MTP_PARAMS)
 
 
 def test_an_integer_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="none of this model"):
+    with pytest.raises(LayoutError, match="does not belong to this model"):
         mtp_plan(tmp_path, {"freqs_cis": torch.zeros(8, dtype=torch.int64)}, MTP_PARAMS)
 
 

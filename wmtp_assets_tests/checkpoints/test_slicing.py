@@ -117,7 +117,7 @@ def test_the_published_micro_model_has_46_million_parameters() -> None:
         (MicroShape(layers=2, dim=32, ffn=96), "too few layers"),
         (MicroShape(layers=3, dim=40, ffn=112), "whole attention heads"),
         (MicroShape(layers=3, dim=128, ffn=352), "whole attention heads"),
-        (MicroShape(layers=3, dim=32, ffn=97), "cannot be said in params.json"),
+        (MicroShape(layers=3, dim=32, ffn=97), "cannot be expressed in params.json"),
         (MicroShape(layers=9, dim=32, ffn=96), "more layers than its base"),
         (MicroShape(layers=3, dim=32, ffn=96, vocab=97), "vocabulary cannot be cut"),
     ],

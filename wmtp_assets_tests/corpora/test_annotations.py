@@ -188,8 +188,8 @@ def test_rows_are_selected_by_what_was_found_out(
     ("conditions", "said"),
     [
         ({"verdict": "right"}, r"passed, failed, time, memory, not_runnable"),
-        ({"verdict": 3}, r"names verdicts"),
-        ({"verdict": ["passed", None]}, r"names verdicts"),
+        ({"verdict": 3}, r"must name verdicts"),
+        ({"verdict": ["passed", None]}, r"must name verdicts"),
         ({"leaked": 1}, r"True, False, or None"),
     ],
 )
@@ -369,11 +369,11 @@ def test_a_file_of_another_kind_or_a_damaged_one_is_refused(
     editions: list[Path], tmp_path: Path
 ) -> None:
     path = editions[0] / "train_leaks.parquet"
-    with pytest.raises(CorpusError, match="no file of duplicates"):
+    with pytest.raises(CorpusError, match="not a file of duplicates"):
         AnnotationFile(path, "duplicates")
     data = bytearray(path.read_bytes())
     (tmp_path / "cut.parquet").write_bytes(data[:-20])
-    with pytest.raises(CorpusError, match="no file of leaks"):
+    with pytest.raises(CorpusError, match="not a file of leaks"):
         AnnotationFile(tmp_path / "cut.parquet", "leaks")
     table = pq.read_table(path).replace_schema_metadata({"wmtp": '{"about": {"rows": "10"}}'})
     pq.write_table(table, tmp_path / "other.parquet")

@@ -147,7 +147,7 @@ _WRONG: dict[str, tuple[Any, str]] = {
     ),
     "edges that fall": (
         lambda block: {**block, "use_length_balanced": True, "length_bins": [5, 1]},
-        "numbers that rise",
+        "ascending numbers",
     ),
     "more than there are": (lambda block: {**block, "n_samples": 500}, "fewer pairs than"),
 }

@@ -367,7 +367,7 @@ def test_of_a_copy_of_links_the_error_names_the_command_that_helps(
     processed.mkdir(parents=True)
     for name in ("train.jsonl", "train.index.parquet"):
         (processed / name).symlink_to(f"../../../published/a/current/{name}")
-    with pytest.raises(CorpusError, match="a link that leads nowhere") as refusal:
+    with pytest.raises(CorpusError, match="a broken link") as refusal:
         wmtp_assets.open_corpus(tmp_path, "codecontests", "train")
     assert f"`wmtp doctor {processed}`" in str(refusal.value)
     assert main(["doctor", str(processed)]) == 1

@@ -156,14 +156,14 @@ _DRAWS: dict[str, Any] = {
 @pytest.mark.parametrize("draw", _DRAWS)
 @pytest.mark.parametrize("count", [-1, 1.0, 2.5, True, "3", None, _NAN, np.array([1, 2])], ids=repr)
 def test_a_count_is_a_whole_number(draw: str, count: Any) -> None:
-    with pytest.raises(CorpusError, match="count of rows is a whole number"):
+    with pytest.raises(CorpusError, match="count of rows must be a whole number"):
         _DRAWS[draw](among=_ALL, count=count, seed=5)
 
 
 @pytest.mark.parametrize("draw", _DRAWS)
 @pytest.mark.parametrize("seed", [1.0, "7", None, True, _NAN], ids=repr)
 def test_a_seed_is_a_whole_number(draw: str, seed: Any) -> None:
-    with pytest.raises(CorpusError, match="seed is a whole number"):
+    with pytest.raises(CorpusError, match="seed must be a whole number"):
         _DRAWS[draw](among=_ALL, count=3, seed=seed)
 
 
@@ -202,7 +202,7 @@ def test_a_row_that_stands_twice_among_is_drawn_once(draw: str) -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, _NAN, "0.5", None, True], ids=repr)
 def test_a_share_is_a_fraction(share: Any) -> None:
-    with pytest.raises(CorpusError, match="share lies between"):
+    with pytest.raises(CorpusError, match="share must be between"):
         samplers.balanced(_CLASS, _ALL, 10, share, seed=5)
 
 

@@ -270,7 +270,7 @@ def test_every_pair_is_as_likely_as_by_the_plain_way() -> None:
 
 @pytest.mark.parametrize("cap", [0, -1, 2.5, True, "3"], ids=repr)
 def test_a_cap_is_a_whole_number(cap: Any) -> None:
-    with pytest.raises(CorpusError, match="max_pairs_per_problem is a whole number"):
+    with pytest.raises(CorpusError, match="max_pairs_per_problem must be a whole number"):
         drawn(3, max_pairs_per_problem=cap)
 
 
@@ -278,7 +278,7 @@ def test_a_cap_is_a_whole_number(cap: Any) -> None:
     "edges", [[], [3, 3], [5, 1], ["0", "9"], [float("nan")], "0", 7, [True, 2]], ids=repr
 )
 def test_edges_of_length_bins_rise(edges: Any) -> None:
-    with pytest.raises(CorpusError, match="edges of length bins are numbers that rise"):
+    with pytest.raises(CorpusError, match="edges of length bins must be ascending numbers"):
         drawn(3, length_bins=edges)
 
 
@@ -292,5 +292,5 @@ def test_of_no_rows_there_are_no_pairs() -> None:
 
 @pytest.mark.parametrize("given", [{"bins": {(0, 9): 1.0}}, {"length_bins": [0]}], ids=list)
 def test_bins_need_the_column_that_they_are_of(given: Any) -> None:
-    with pytest.raises(CorpusError, match="Bins are of a column"):
+    with pytest.raises(CorpusError, match="Bins need the column"):
         samplers.unique_pairs(_CLASS, _PROBLEM, None, 3, 1, **given)

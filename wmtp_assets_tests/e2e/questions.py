@@ -47,7 +47,10 @@ QUESTIONS: Final = (
         "dropped",
     ),
     Question(
-        "When was it last verified?", *_GATE, [r"Asked \d{4}-.* UTC, by [\d,]+ checks"], "verified"
+        "When was it last verified?",
+        *_GATE,
+        [r"Computed \d{4}-.* UTC, by [\d,]+ checks"],
+        "verified",
     ),
     Question("Has it changed since last week?", *_ROWS, [r"^changed$"], "changed"),
     Question("May I redistribute it?", *_MODEL, [r"Licence:", r"Redistribution:"], "licence"),

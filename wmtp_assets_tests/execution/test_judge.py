@@ -496,5 +496,7 @@ def test_tests_are_read_as_they_are_run_and_no_further_than_the_first_that_fails
 def test_where_a_child_is_not_confined_nothing_is_executed_and_it_is_said() -> None:
     with Judge(1) as judge:
         judge._means = replace(judge._means, landlock=0, namespaces="")
-        with pytest.raises(ConfinementError, match="Nothing keeps this program from files"):
+        with pytest.raises(
+            ConfinementError, match="Nothing restricts this program's access to files"
+        ):
             verdict_of(judge, program(RIGHT))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -211,7 +212,7 @@ def test_a_size_that_nobody_knows_is_asked_for_in_the_catalog(attempt: Try) -> N
     del hub.body["siblings"][0]["size"]
     outcome = attempt(hub)
     assert isinstance(outcome, HubError), outcome
-    assert "Nobody says how large" in str(outcome)
+    assert re.search("The size of .* is not known", str(outcome))
 
 
 def test_a_gzip_bomb_is_stopped_at_the_limit(attempt: Try) -> None:

@@ -58,7 +58,7 @@ def test_the_answer_comes_first_and_in_place(verdict: Verdict) -> None:
     assert text.startswith("![OPEN: 11 of 11](data:image/svg+xml,")
     digest = verdict.catalog.digest[:12]
     assert f"Catalog **sample**, as shipped (digest {digest}). It is the sample: small " in text
-    assert f"Asked {verdict.evaluated_at[:10]} " in text
+    assert f"Computed {verdict.evaluated_at[:10]} " in text
     assert "first phase, required 5 of 5; also required 6 of 6; " in text
     assert "first phase, recommended 3 of 3; also recommended 2 of 2." in text
     assert len(text) < 1000, "longer Markdown is hidden behind a link"

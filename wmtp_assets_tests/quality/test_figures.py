@@ -271,7 +271,7 @@ def test_a_document_of_rates_that_is_none_is_refused(
     path = tmp_path / "train_verdicts.json"
     path.write_text(json.dumps(value))
     found = figures_of(index, stats_of(ROWS), FORMAT, verdicts=path)
-    assert "no document of rates" in found.troubles["labels"].problem
+    assert "not a document of rates" in found.troubles["labels"].problem
     assert found.troubles["labels"].where == path
 
 

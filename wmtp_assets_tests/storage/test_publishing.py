@@ -195,7 +195,7 @@ def test_a_version_whose_files_are_gone_is_not_gone_back_to(tmp_path: Path) -> N
     (store.path(PARAMS) / "params.json").unlink()
     materialize(store, "two")
     two = seen(tmp_path)
-    with pytest.raises(StorageError, match=r"not as it was.*params\.json"):
+    with pytest.raises(StorageError, match=r"one of its files has changed.*params\.json"):
         store.rollback("mtp")
     assert seen(tmp_path) == two
 
@@ -205,7 +205,10 @@ def test_rollback_waits_for_nobody_who_is_making_a_member(tmp_path: Path) -> Non
     materialize(store, "one")
     materialize(store, "two")
     two = seen(tmp_path)
-    with store.stage(PARAMS), pytest.raises(StorageError, match=r"being made just now.*process"):
+    with (
+        store.stage(PARAMS),
+        pytest.raises(StorageError, match=r"being made at this moment.*process"),
+    ):
         store.rollback("mtp")
     assert seen(tmp_path) == two
 

@@ -263,7 +263,7 @@ class MetaMtp(Layout):
         }
         if ffn_dim_of(small) != micro.ffn:
             raise LayoutError(
-                "A micro model's feed-forward width cannot be said in params.json",
+                "A micro model's feed-forward width cannot be expressed in params.json",
                 expected=f"{ffn_dim_of(small)}, by Meta's rule for dim {micro.dim}",
                 found=micro.ffn,
                 hint="Correct ffn in the catalog.",

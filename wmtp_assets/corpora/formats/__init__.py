@@ -39,7 +39,7 @@ def register(dataset_format: DatasetFormat) -> None:
     fault = declaration_fault(dataset_format)
     if fault is not None:
         raise CorpusError(
-            f"The dataset format {dataset_format.name} is not declared as it must be",
+            f"The dataset format {dataset_format.name} is not declared correctly",
             expected="columns, fields, tests_field and index_columns as `dataset_format` has them",
             found=fault,
             hint=f"Correct {type(dataset_format).__module__}.",

@@ -104,7 +104,7 @@ def labels_of(path: Path, rows: Mapping[str, Any]) -> Labels:
         AttributeError,
     ) as error:
         raise CorpusError(
-            "This is no document of rates of this version",
+            "This is not a document of rates of this version",
             found=f"{type(error).__name__}: {error}"[:300],
             where=path,
             hint="Materialize it again.",
