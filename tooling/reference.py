@@ -128,8 +128,8 @@ types of its schema: the check of that name |
 | `recommended` | no | | there is no other warning |
 
 The first phase's contract requires five conditions and recommends three; the gate has them
-under the same names, and has further ones. If a recommended condition is not met, the gate warns and
-stays open. For each condition, the gate's report states the checks from which it is computed
+under the same names, and has further ones. If a recommended condition is not met, the gate warns
+and stays open. For each condition, the gate's report states the checks from which it is computed
 (`computed_from`), the number of their results (`results`), and every reason why it is not met. The
 check `tokenizer_shared` is stricter than the first phase requires: a model whose tokenizer gives
 other ids is not ready.
