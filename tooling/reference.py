@@ -100,7 +100,8 @@ open.
 
 | check | severity | quick | it verifies |
 | --- | --- | --- | --- |
-| `published` | blocking; a warning for optional models and for other files beside published folders \
+| `published` | blocking; a warning for optional models and for other files beside published \
+folders \
 | yes | The contract's paths lead to the versions that were verified, and no other file is among \
 them. |
 
@@ -111,8 +112,10 @@ every required condition is met. Each is recomputed from the files; Dagster's da
 
 | condition | required | in the first phase | met if |
 | --- | --- | --- | --- |
-| `<name>_ready` | yes; for each required model and dataset (the tokenizer is part of the model that it \
-comes from) | meta-llama-mtp, codecontests | every file of it exists and passes its blocking checks |
+| `<name>_ready` | yes; for each required model and dataset (the tokenizer is part of the model \
+that it \
+comes from) | meta-llama-mtp, codecontests | every file of it exists and passes its blocking \
+checks |
 | `metadata_files` | yes | yes | entry i of every metadata file describes line i of its JSONL |
 | `sha256_verified` | yes | yes | every file has the SHA-256 that its receipt and SHA256SUMS state |
 | `dtype_kept` | yes | yes | every tensor has the dtype that the catalog states (float16 in both \
@@ -122,7 +125,8 @@ shipped catalogs) |
 | `safetensors_round_trip` | no | yes | every tensor is the same after the safetensors library \
 loads, saves and loads it again: the check of that name |
 | `tokenizer_shared` | no | yes | for every model that shares a tokenizer (the reference model \
-is one), the tokenizer in its repository is the shared file: `tokenizer_shared` and `tokenizer_file_shared` |
+is one), the tokenizer in its repository is the shared file: `tokenizer_shared` and \
+`tokenizer_file_shared` |
 | `metadata_structure` | no | yes | every metadata file of a model or split has the fields and \
 types of its schema: the check of that name |
 | `recommended` | no | | there is no other warning |
