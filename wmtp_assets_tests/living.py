@@ -17,6 +17,16 @@ def below(root: Path) -> list[Path]:
     )
 
 
+def begun(process: Path) -> str | None:
+    """When a process of /proc began, in the kernel's ticks, which tells it from a later one of the
+    same number; None where it has ended, also where nobody has been told of that yet."""
+    stat = content(process / "stat")
+    if stat is None:
+        return None
+    fields = stat.rpartition(b")")[2].split()  # the name, in parentheses, may hold anything
+    return None if fields[0] in (b"Z", b"X") else fields[19].decode()
+
+
 def content(path: Path) -> bytes | None:
     """The bytes of a file; None where there is no such file, any longer or at all."""
     try:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from wmtp_assets.catalog import load_catalog
 from wmtp_assets.catalog.artifacts import artifacts_of
 from wmtp_assets.definitions import build_defs
 from wmtp_assets.orchestration.history import LOCATION
+from wmtp_assets_tests.ports import reserved_port
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["meta-llama-mtp", "ref-sheared-llama-2.7b", "starling-rm-7b", "micro-mtp", "micro-ref"]
@@ -316,14 +316,17 @@ LOCATIONS = """{ workspaceOrError { ... on Workspace { locationEntries {
   name locationOrLoadError { __typename } } } } assetNodes { id } }"""
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as port:
+        yield port
+
+
 @pytest.mark.slow
-def test_dagsters_own_page_loads_the_workspace(tmp_path: Path) -> None:
+def test_dagsters_own_page_loads_the_workspace(tmp_path: Path, port: int) -> None:
     """`dagster dev` in a checkout."""
     (tmp_path / "home").mkdir()
     (tmp_path / "home/dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     variables = {"HOME": tmp_path, "DAGSTER_HOME": tmp_path / "home", "WMTP_CATALOG": "sample"}
     environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
     environment |= {name: str(value) for name, value in variables.items()}

@@ -25,6 +25,7 @@ from tooling.dockerfile_steps import allowed, expanded, read
 from wmtp_assets.cli import _parser
 from wmtp_assets.web.guard import served_hosts
 from wmtp_assets_tests.orchestration.postgres import PASSWORD, needs_postgres, running_server
+from wmtp_assets_tests.ports import reserved_port
 from wmtp_assets_tests.web.pages import wmtp
 
 ROOT = Path(__file__).parents[1]
@@ -264,12 +265,6 @@ def test_the_units_start_commands_that_there_are(name: str) -> None:
     _parser().parse_args(command.replace("$WMTP_UI_OPTIONS", "").split())
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, list[bytes]]]:
     """nginx with the file of this repository before a socket that keeps what it is asked: its port,
@@ -284,9 +279,8 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, list[
     hashed = call(openssl, "passwd", "-6", "open sesame").stdout.strip()
     (folder / "htpasswd").write_text(f"ada:{hashed}\n", encoding="utf-8")
     (folder / "htpasswd").chmod(0o644)
-    port = free_port()
     seen: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as page:
+    with reserved_port() as port, socket.create_server(("127.0.0.1", 0)) as page:
         page.settimeout(0.2)  # how soon it is seen that it was closed
         text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
         for ours, here in (
@@ -367,6 +361,7 @@ def password(text: str) -> str:
 
 def test_the_proxy_lets_nobody_through_without_a_password(proxy: tuple[int, list[bytes]]) -> None:
     port, seen = proxy
+    seen.clear()
     for headers in ({}, {"Authorization": password("ada:guess")}, {"Authorization": "Basic x"}):
         assert ask(port, **headers) == 401
     assert seen == []

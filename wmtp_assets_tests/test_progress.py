@@ -182,7 +182,7 @@ from wmtp_assets import interrupts, progress
 interrupts.install()
 progress.use_terminal()
 progress._QUIET = 0.0
-progress._PATIENCE = 60.0  # for a thread that a busy machine lets wait
+progress._PATIENCE = 240.0  # for a thread that a busy machine lets wait
 def work():
     with progress.following("x" * 200, 1000, None) as at:
         for count in range(1000):

@@ -6,7 +6,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.orchestration import home
+from wmtp_assets_tests.ports import reserved_port
 
 CONFIG = Path(home.__file__).with_name("dagster.postgres.yaml")
 USER, PASSWORD = "wmtp", "hunter2/@:%secret"
@@ -93,14 +93,12 @@ class Server:
 @contextmanager
 def running_server() -> Iterator[Server]:
     """A server that runs while the block does."""
-    with tempfile.TemporaryDirectory(prefix="wmtp-pg-") as name, socket.socket() as free:
+    with tempfile.TemporaryDirectory(prefix="wmtp-pg-") as name, reserved_port() as port:
         folder = Path(name)
         if os.geteuid() == 0:
             account = pwd.getpwnam(_RUNS_AS)
             os.chown(folder, account.pw_uid, account.pw_gid)
-        free.bind(("127.0.0.1", 0))
-        server = Server(folder, free.getsockname()[1])
-        free.close()
+        server = Server(folder, port)
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
         (folder / "password").chmod(0o644)
         server.call(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from wmtp_assets_tests.living import below
+from wmtp_assets_tests.ports import reserved_port
 
 CHECKOUT = Path(__file__).parents[2]
 SECONDS = 240  # a loaded machine
@@ -76,14 +77,13 @@ class Page:
         return answer
 
     def raw(self, data: bytes) -> bytes:
-        """Sends bytes as they are and reads until the server hangs up."""
+        """Sends bytes as they are and reads until the server hangs up, as they must ask it to."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as line:
+            # Both directions stay open: a server gives up what it has not answered when one ends.
             line.sendall(data)
-            line.shutdown(socket.SHUT_WR)
             received = b""
-            with contextlib.suppress(TimeoutError):
-                while piece := line.recv(65536):
-                    received += piece
+            while piece := line.recv(65536):
+                received += piece
         return received
 
     def graphql(self, query: str, **variables: object) -> dict[str, Any]:
@@ -156,9 +156,17 @@ def running_page(
         )
         assert count == 1
         written.write_text(text, encoding="utf-8")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with (
+        reserved_port() as port,
+        _served(root, port, [*(command or (wmtp(), "ui")), *options], environment) as page,
+    ):
+        yield page
+
+
+@contextlib.contextmanager
+def _served(
+    root: Path, port: int, command: list[str], environment: Mapping[str, str]
+) -> Iterator[Page]:
     # Dagster's sockets are there, whose paths have at most 107 bytes.
     short = Path(tempfile.mkdtemp(prefix="wmtp-", dir="/tmp"))
     (short / "tmp").symlink_to(root / "tmp")
@@ -174,7 +182,7 @@ def running_page(
     }
     with (root / "said").open("wb") as said:
         process = subprocess.Popen(
-            [*(command or (wmtp(), "ui")), *options],
+            command,
             cwd=root / "home",
             env=sent,
             stdout=said,
@@ -190,13 +198,14 @@ def running_page(
             time.sleep(0.2)
         yield page
     finally:
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(SECONDS)
-        # A session of its own, so that nothing is left, whichever of them was killed by the test.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if process.returncode is None:  # else its number may be another's by now
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS)
+            # A session of its own, so that nothing is left, whichever the test has killed.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         shutil.rmtree(short)
 
 

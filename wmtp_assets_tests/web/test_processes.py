@@ -13,8 +13,10 @@ import pytest
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.web.processes import PageError, check_port
+from wmtp_assets_tests.living import begun
 from wmtp_assets_tests.orchestration import tiny
 from wmtp_assets_tests.orchestration.tiny import scrap
+from wmtp_assets_tests.ports import reserved_port
 from wmtp_assets_tests.web.pages import SECONDS, make, processes_of, running_page
 
 
@@ -41,22 +43,20 @@ def test_a_page_whose_command_was_killed_serves_no_longer(project: Project, tmp_
     with running_page(tmp_path, command=make("run"), **variables) as page:
         assert (world.storage / "datasets_v2/humaneval/processed/test.jsonl").is_file()
         assert "The gate is OPEN" in page.said()
-        ours = processes_of(page)[1:]
+        first, *others = processes_of(page)[1:]
+        assert (first / "cmdline").read_bytes().endswith(b"/wmtp\0run\0")
+        ours = {entry: at for entry in (first, *others) if (at := begun(entry))}
         assert len(ours) >= 4
-        command = ours[0] / "cmdline"
-        assert command.read_bytes().endswith(b"/wmtp\0run\0")
-        os.kill(int(ours[0].name), signal.SIGKILL)
+        os.kill(int(first.name), signal.SIGKILL)
         page.process.wait()
         until = time.monotonic() + SECONDS
-        while any(entry.exists() for entry in ours):
-            assert time.monotonic() < until, [entry.name for entry in ours if entry.exists()]
+        while living := [entry.name for entry, at in ours.items() if begun(entry) == at]:
+            assert time.monotonic() < until, living
             time.sleep(0.2)
         check_port("127.0.0.1", page.port)
 
 
 def test_a_free_port_is_no_problem_and_stays_free() -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        port = other.getsockname()[1]
-    check_port("127.0.0.1", port)
-    check_port("127.0.0.1", port)
+    with reserved_port() as port:
+        check_port("127.0.0.1", port)
+        check_port("127.0.0.1", port)

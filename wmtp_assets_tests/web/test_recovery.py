@@ -13,6 +13,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from wmtp_assets.storage.locks import exclusive
+from wmtp_assets_tests.ports import reserved_port
 from wmtp_assets_tests.web.asking import selector
 from wmtp_assets_tests.web.pages import Page, printed_link, processes_of, running_page, wmtp
 
@@ -123,18 +125,26 @@ def test_a_daemon_that_dies_comes_back_and_the_terminal_says_so(page: Page) -> N
 
 
 def test_a_second_page_that_may_start_runs_is_refused(page: Page) -> None:
-    for command in ("run",):  # told before anything is made
+    with reserved_port() as other:
         done = subprocess.run(
-            [wmtp(), command, "--port", str(page.port + 1)],
+            [wmtp(), "run", "--port", str(other)],
             env=dict(page.environment),
             cwd=page.home,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 2, done.stderr
-        assert f"process {page.process.pid} on" in done.stderr
-        assert f"wmtp ui --read-only --port {page.port + 2}" in done.stderr
+    assert done.returncode == 2, done.stderr  # told before anything is made
+    assert f"process {page.process.pid} on" in done.stderr
+    assert f"wmtp ui --read-only --port {other + 1}" in done.stderr
+
+
+@pytest.fixture
+def endless(page: Page) -> Iterator[None]:
+    """Every run waits for an artifact that this test works at: it is at work whenever one looks."""
+    lock = page.root / "storage" / ".locks" / "artifacts" / "models" / "tokenizer_raw.lock"
+    with exclusive(lock, machines=False):
+        yield
 
 
 def started_in_a_terminal(page: Page) -> tuple[subprocess.Popen[bytes], str]:
@@ -157,6 +167,7 @@ def started_in_a_terminal(page: Page) -> tuple[subprocess.Popen[bytes], str]:
     return process, until(mine, "a run of the terminal")
 
 
+@pytest.mark.usefixtures("endless")
 def test_runs_that_were_killed_are_ended_and_the_queue_goes_on(page: Page) -> None:
     killed = [started_in_a_terminal(page) for _ in range(2)]  # as many as may run at once
     for process, _ in killed:
@@ -169,6 +180,7 @@ def test_runs_that_were_killed_are_ended_and_the_queue_goes_on(page: Page) -> No
     until(lambda: status_of(page, waits) in ("SUCCESS", "FAILURE"), "the end of the next run")
 
 
+@pytest.mark.usefixtures("endless")
 def test_terminate_ends_a_run_of_the_terminal(page: Page) -> None:
     process, run_id = started_in_a_terminal(page)
     answer = page.graphql(TERMINATE, id=run_id)["data"]["terminateRun"]
@@ -177,6 +189,7 @@ def test_terminate_ends_a_run_of_the_terminal(page: Page) -> None:
     assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
+@pytest.mark.usefixtures("endless")
 def test_a_page_that_is_ended_ends_its_runs(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     params = {"selector": selector("materialize_all"), "mode": "default"}
     run_id = page.graphql(LAUNCH, params=params)["data"]["launchRun"]["run"]["runId"]

@@ -24,6 +24,7 @@ from wmtp_assets.web.session import (
     page_url,
     read_link,
 )
+from wmtp_assets_tests.ports import reserved_port
 
 PORT = 3000
 URL = f"http://127.0.0.1:{PORT}"
@@ -264,14 +265,10 @@ def test_a_link_is_read_from_a_private_file_only(tmp_path: Path, what: str) -> N
 
 
 def test_a_link_that_a_killed_page_left_is_not_printed(tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    Sessions(link_file(tmp_path, "127.0.0.1", port), page_url("127.0.0.1", port))
-    with pytest.raises(LinkError, match="No page answers"):
-        running_link(tmp_path, "127.0.0.1", port)
+    with reserved_port() as port:
+        Sessions(link_file(tmp_path, "127.0.0.1", port), page_url("127.0.0.1", port))
+        with pytest.raises(LinkError, match="No page answers"):
+            running_link(tmp_path, "127.0.0.1", port)
 
 
 def test_an_ipv6_address_is_written_as_urls_have_it() -> None:
