@@ -248,6 +248,7 @@ class BarProgress:
             total=self._total,
             file=self._screen,
             ncols=max(1, size.columns - _MARGIN),
+            miniters=1,  # else a thread of tqdm draws what stands still, at a moment of its own
             nrows=size.lines,  # tqdm draws nothing on a terminal that states no height
             leave=False,
             disable=False,  # TQDM_DISABLE, which `wmtp` sets, is for bars of libraries

@@ -12,11 +12,13 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tqdm import TMonitor, tqdm
 
 from wmtp_assets.progress import BarProgress, LinesProgress, progress_for
 from wmtp_assets.storage.digests import sha256_file, sha256_files, watched
@@ -126,6 +128,38 @@ def test_a_bar_that_is_drawn_late_counts_the_time_before(monkeypatch: pytest.Mon
     drawn = screen.getvalue().split("\r")[-1]
     assert "30%" in drawn
     assert "[01:40<11:" in drawn, "100 in 100 seconds, 700 to go"
+    progress.end()
+
+
+def test_nobody_draws_a_bar_but_who_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tqdm's thread would draw one that stood still, though a signal may have cleared its line."""
+    monkeypatch.setenv("COLUMNS", "120")
+    screen, clock = io.StringIO(), Clock()
+    progress = BarProgress(screen, clock=clock)
+    progress.begin("weights.bin", 1_000_000)
+    clock.now += 3
+    for count in range(0, 900_000, 100_000):
+        progress.at(count)
+        assert progress._bar is not None
+        progress._bar.last_print_t -= 60  # tqdm's own clock
+    drawn = screen.getvalue()
+
+    class After(threading.Event):
+        looks = 3
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.looks -= 1
+            return not self.looks
+
+        def is_set(self) -> bool:
+            return not self.looks
+
+    class Watch(TMonitor):  # type: ignore[misc]
+        def start(self) -> None:
+            self.was_killed = After()
+
+    Watch(tqdm, 10).run()
+    assert screen.getvalue() == drawn
     progress.end()
 
 

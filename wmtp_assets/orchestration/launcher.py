@@ -25,7 +25,9 @@ from wmtp_assets.orchestration.history import (
     remove_locks_of_the_dead,
 )
 
-_GRACE_SECONDS = 10  # between asking a run to end and killing it
+# Between asking a run to end and killing it: looks at whether it has ended, seconds between two. A
+# machine that stands still looks at nothing, and the run has its time after that.
+_LOOKS, _BETWEEN_LOOKS = 50, 0.2
 
 
 class LocalRunLauncher(dg.DefaultRunLauncher):
@@ -70,9 +72,10 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def _end(self, run_id: str, process: int) -> None:
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while process_of(run_id) == process and time.monotonic() < deadline:
-            time.sleep(0.2)
+        for _ in range(_LOOKS):
+            if process_of(run_id) != process:
+                break
+            time.sleep(_BETWEEN_LOOKS)
         if process_of(run_id) == process:
             # Nothing is lost: what is stored survives the death of a process at any moment.
             for one in (process, *interrupts.descendants(process)):

@@ -40,6 +40,8 @@ from wmtp_assets.web.session import (
 )
 
 READY_WITHIN_SECONDS = 180
+# Of a page that is at work on a loaded machine; one that is gone refuses at once.
+ANSWERS_WITHIN_SECONDS = 120
 # Dagster's code server ends when it hears nothing of its own parent for that long (default 30 s,
 # which a loaded machine reaches). The page's processes end together by other means.
 HEARTBEAT_SECONDS = 3600
@@ -160,7 +162,8 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
 def running_link(home: Path, host: str, port: int) -> str:
     """The next link to the page that is running. Raises LinkError when there is none."""
     link = read_link(link_file(home, host, port))
-    if not answers(host, port):  # a page that was killed leaves its link behind
+    # A page that was killed leaves its link behind.
+    if not answers(host, port, ANSWERS_WITHIN_SECONDS):
         raise LinkError(
             f"No page answers at {page_url(host, port)}", hint="start the page: wmtp ui"
         )
@@ -247,11 +250,11 @@ def _end_runs_of_the_dead(home: Path) -> None:
         end_dead_runs(instance, none_is_launched=True)
 
 
-def answers(host: str, port: int) -> bool:
-    """Whether a page is there: it answers, if only that it wants a session."""
+def answers(host: str, port: int, seconds: float = 5) -> bool:
+    """Whether a page is there: it answers within `seconds`, if only that it wants a session."""
     url = page_url(host, port) + "/server_info"
     try:
-        with urlopen(Request(url), timeout=5) as reply:  # noqa: S310 - http, from our own parts
+        with urlopen(Request(url), timeout=seconds) as reply:  # noqa: S310 - http, of ours
             return bool(reply.status == 200)
     except HTTPError as refused:
         return refused.code == 401

@@ -154,8 +154,8 @@ def test_dagsters_monitoring_is_told_whether_a_run_lives(instance: dg.DagsterIns
 
 
 @pytest.mark.parametrize(
-    ("on_term", "ended_by", "grace"),
-    [(signal.SIG_DFL, signal.SIGTERM, 240), (signal.SIG_IGN, signal.SIGKILL, 0.5)],
+    ("on_term", "ended_by", "looks"),
+    [(signal.SIG_DFL, signal.SIGTERM, 1200), (signal.SIG_IGN, signal.SIGKILL, 3)],
     ids=["at once", "never"],
 )
 def test_terminate_ends_a_run_that_obeys_or_not_and_one_whose_process_is_gone(
@@ -163,9 +163,9 @@ def test_terminate_ends_a_run_that_obeys_or_not_and_one_whose_process_is_gone(
     monkeypatch: pytest.MonkeyPatch,
     on_term: signal.Handlers,
     ended_by: signal.Signals,
-    grace: float,
+    looks: int,
 ) -> None:
-    monkeypatch.setattr(launcher_module, "_GRACE_SECONDS", grace)
+    monkeypatch.setattr(launcher_module, "_LOOKS", looks)
     launcher = LocalRunLauncher()
     launcher.register_instance(instance)
     dead, alive = a_run(instance), a_run(instance)

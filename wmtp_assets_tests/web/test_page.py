@@ -72,7 +72,8 @@ WHERE = {"repositoryLocationName": "wmtp_assets", "repositoryName": "__repositor
 START = """mutation Start($sensor: SensorSelector!) {
   startSensor(sensorSelector: $sensor) { __typename } }"""
 TICKS = """query Ticks($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) {
-  ... on Sensor { sensorState { ticks(limit: 1000) { status skipReason error { message } } } } } }"""
+  ... on Sensor { sensorState { ticks(limit: 1000) {
+    status skipReason error { message } } } } } }"""
 EVENTS = """query Events($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
   __typename ... on MessageEvent { message eventType }
   ... on RunFailureEvent { error { message stack } }

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from email.message import Message
 from pathlib import Path
+from typing import NoReturn
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import Request as Asked
 
 import pytest
 from starlette.applications import Starlette
@@ -15,6 +19,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from wmtp_assets.web import processes
 from wmtp_assets.web.processes import running_link
 from wmtp_assets.web.session import (
     LinkError,
@@ -269,6 +274,20 @@ def test_a_link_that_a_killed_page_left_is_not_printed(tmp_path: Path) -> None:
         Sessions(link_file(tmp_path, "127.0.0.1", port), page_url("127.0.0.1", port))
         with pytest.raises(LinkError, match="No page answers"):
             running_link(tmp_path, "127.0.0.1", port)
+
+
+def test_the_link_of_a_page_that_is_busy_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_a_minute(request: Asked, timeout: float) -> NoReturn:
+        if timeout < 60:
+            raise TimeoutError
+        raise HTTPError(request.full_url, 401, "no session", Message(), None)
+
+    monkeypatch.setattr(processes, "urlopen", in_a_minute)
+    file = link_file(tmp_path, "127.0.0.1", PORT)
+    Sessions(file, URL)
+    assert running_link(tmp_path, "127.0.0.1", PORT) == read_link(file)
 
 
 def test_an_ipv6_address_is_written_as_urls_have_it() -> None:
