@@ -10,22 +10,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from wmtp_assets.corpora.reader import Corpus
+from wmtp_assets.corpora.row_parser import Row
 from wmtp_assets.quality.leaks.parsing import Parser
 from wmtp_assets.quality.leaks.references import References
-from wmtp_assets.quality.leaks.spelling import dressed, plain, undressed
+from wmtp_assets.quality.leaks.spelling import plain, undressed
 from wmtp_assets.quality.leaks.tokens import (
+    CodeStreams,
     Hashes,
     Numbers,
     Stream,
+    distinct,
     lex_code,
     lex_prose,
+    lex_seen,
     shingles,
     wholes,
     without_unseen,
@@ -62,13 +66,15 @@ class Members:
     """A set of 64-bit hashes, and what finds its members among many."""
 
     def __init__(self, keys: Hashes) -> None:
-        self.keys = np.unique(keys)
+        self.keys = distinct(keys)
         self._map = np.zeros(1 << _BITS, np.bool_)
         self._map[self.keys >> np.uint64(64 - _BITS)] = True
 
     def find(self, values: Hashes) -> tuple[Numbers, Numbers]:
         """Where among `values` members stand, and which: places in `keys`."""
-        at = np.flatnonzero(self._map[values >> np.uint64(64 - _BITS)])
+        # As signed numbers: numpy copies others before it looks them up.
+        places = (values >> np.uint64(64 - _BITS)).view(np.int64)
+        at = np.flatnonzero(self._map[places])
         if not self.keys.size or not at.size:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         found = values[at]
@@ -150,7 +156,7 @@ class Patterns:
         for pair in pairs.tolist():
             text, number = divmod(pair, len(self.patterns))
             if text != last:
-                last, own = text, np.unique(shingles(stream.of(text)))
+                last, own = text, np.sort(shingles(stream.of(text)))
             share = self._share(own, number) if own.size else 0.0
             if share >= (1.0 if self.patterns[number].perfect else ENOUGH):
                 yield text, self.patterns[number], share
@@ -173,10 +179,10 @@ class Index:
             seen: set[bytes] = set()
             for begin, rows in source.batches():
                 first = references.first(number) + begin
-                for at, row in enumerate(rows, first):
-                    _add_prompt(found[PROSE], at, row[INSTRUCTION], seen)
-                    if not source.whole:
-                        _add_solution(found, at, row, parser)
+                texts = _prompts(rows, first, seen)
+                if not source.whole:
+                    texts += _add_solutions(found, rows, first, parser)
+                found[PROSE].extend(_prose_patterns(texts))
                 if source.whole:
                     programs.append(_whole_programs([row[OUTPUT] for row in rows], first))
         documents = _documents(corpus)
@@ -219,17 +225,30 @@ def _documents(corpus: Corpus) -> list[list[dict[str, str]]]:
     return [corpus.take(chosen[at : at + 512]) for at in range(0, chosen.size, 512)]
 
 
-def _add_prompt(found: list[Pattern], at: int, text: str, seen: set[bytes]) -> None:
-    """An instruction, once of all rows that have it; and the longest of its paragraphs where that
-    is most of it: the rest may be examples, or the name that a function should have."""
-    key = xxhash.xxh3_128_digest(text.encode(errors="surrogatepass"))
-    if key in seen:
-        return
-    seen.add(key)
-    alike = with_names_alike(text)
-    found.extend(_prose_patterns(at, INSTRUCTION, prompt_texts(text), perfect=alike is None))
-    if alike is not None:
-        found.extend(_prose_patterns(at, INSTRUCTION, prompt_texts(alike)))
+class _Text(NamedTuple):
+    """A text in words that is looked for: the number of its reference, its field."""
+
+    reference: int
+    field: str
+    text: str
+    perfect: bool
+
+
+def _prompts(rows: Sequence[Row], first: int, seen: set[bytes]) -> list[_Text]:
+    """Instructions, each once of all rows that have it; and the longest of its paragraphs where
+    that is most of it: the rest may be examples, or the name that a function should have."""
+    found = []
+    for at, row in enumerate(rows, first):
+        text = row[INSTRUCTION]
+        key = xxhash.xxh3_128_digest(text.encode(errors="surrogatepass"))
+        if key in seen:
+            continue
+        seen.add(key)
+        alike = with_names_alike(text)
+        found += [_Text(at, INSTRUCTION, one, alike is None) for one in prompt_texts(text)]
+        if alike is not None:
+            found += [_Text(at, INSTRUCTION, one, True) for one in prompt_texts(alike)]
+    return found
 
 
 def prompt_texts(text: str) -> list[str]:
@@ -250,38 +269,47 @@ def with_names_alike(text: str) -> str | None:
     return re.sub(r"\w+", lambda word: names.get(word[0], word[0]), text)
 
 
-def _prose_patterns(
-    at: int, field: str, texts: Sequence[str], perfect: bool = True
-) -> Iterator[Pattern]:
-    for text in texts:
-        words = lex_prose([plain(text).encode(errors="replace")]).of(0)
-        if words.size >= _PROSE_WORDS:
-            yield Pattern(at, field, np.unique(shingles(words)), perfect)
+def _prose_patterns(texts: Sequence[_Text]) -> Iterator[Pattern]:
+    words = lex_prose([plain(one.text).encode(errors="replace") for one in texts])
+    for at, one in enumerate(texts):
+        own = words.of(at)
+        if own.size >= _PROSE_WORDS:
+            yield Pattern(one.reference, one.field, distinct(shingles(own)), one.perfect)
 
 
-def _add_solution(
-    found: dict[int, list[Pattern]], at: int, row: dict[str, str], parser: Parser
-) -> None:
-    output = row[OUTPUT]
-    text = program_text(row, parser)
-    if text is None:
-        found[PROSE].extend(_prose_patterns(at, OUTPUT, [output]))
-        return
-    program = parser.program(text)
-    bare = program.bare if program else ""
-    encoded = [one.encode(errors="replace") for one in (text, bare) if one]
-    bare_texts = [undressed(without_unseen(one), imports=True) for one in encoded]
-    texts = {*encoded, *filter(None, bare_texts)}
-    rebound = frozenset(name.encode() for name in (program.rebound if program else ()))
-    known: set[bytes] = set()
-    for one in sorted(texts):
-        for renamed in {frozenset[bytes](), rebound}:
-            streams = lex_code([one], renamed=renamed)
+def _add_solutions(
+    found: dict[int, list[Pattern]], rows: Sequence[Row], first: int, parser: Parser
+) -> list[_Text]:
+    """Adds the patterns of programs; returns the answers that are none."""
+    answers: list[_Text] = []
+    programs: list[tuple[int, bytes, frozenset[bytes]]] = []  # reference, text, names of its own
+    for at, row in enumerate(rows, first):
+        text = program_text(row, parser)
+        if text is None:
+            answers.append(_Text(at, OUTPUT, row[OUTPUT], True))
+            continue
+        program = parser.program(text)
+        rebound = frozenset(name.encode() for name in (program.rebound if program else ()))
+        bare = program.bare if program else ""
+        for one in dict.fromkeys((text, bare or text)):
+            programs.append((at, one.encode(errors="replace"), rebound))
+    wanted: dict[frozenset[bytes], dict[tuple[int, bytes], None]] = {}  # in order, each once
+    seen = without_unseen([encoded for _, encoded, _ in programs])
+    for (at, _, rebound), code in zip(programs, seen, strict=True):
+        for bare_code in (code, undressed(code, imports=True) or code):
+            for renamed in (frozenset[bytes](), rebound):
+                wanted.setdefault(renamed, {})[at, bare_code] = None
+    known: set[tuple[int, int, bytes]] = set()
+    for renamed, of_names in wanted.items():
+        streams = lex_seen([one for _, one in of_names], renamed=renamed)
+        for number, (at, _) in enumerate(of_names):
             for kind, stream in ((NAMED, streams.named), (SHAPED, streams.shaped)):
-                keys = np.unique(shingles(stream.of(0)))
-                if keys.size and (digest := bytes([kind]) + keys.tobytes()) not in known:
+                keys = distinct(shingles(stream.of(number)))
+                digest = (at, kind, xxhash.xxh3_128_digest(keys.tobytes()))
+                if keys.size and digest not in known:
                     known.add(digest)
                     found[kind].append(Pattern(at, OUTPUT, keys, perfect=kind == NAMED))
+    return answers
 
 
 def program_text(row: dict[str, str], parser: Parser) -> str | None:
@@ -295,18 +323,19 @@ def program_text(row: dict[str, str], parser: Parser) -> str | None:
 
 
 def _whole_programs(outputs: Sequence[str], first: int) -> tuple[Hashes, Numbers]:
-    encoded = [text.encode(errors="replace") for text in outputs]
-    places, texts = undressed_of(encoded)
-    stream = lex_code([*encoded, *texts]).bare
-    enough = np.flatnonzero(np.diff(stream.bounds) > _WHOLE_TOKENS)
-    return wholes(stream)[enough], np.array([*range(len(encoded)), *places], np.int64)[
-        enough
-    ] + first
+    places, streams = lex_twice(outputs)
+    enough = np.flatnonzero(np.diff(streams.bare.bounds) > _WHOLE_TOKENS)
+    return wholes(streams.bare)[enough], np.array(places, np.int64)[enough] + first
 
 
-def undressed_of(programs: Sequence[bytes]) -> tuple[list[int], list[bytes]]:
-    """Which of some programs hold what their syntax trees do not count, and these without it."""
-    dressed_ones = [(at, one) for at, one in enumerate(programs) if dressed(one)]
-    found = [(at, undressed(without_unseen(one))) for at, one in dressed_ones]
-    some = [(at, text) for at, text in found if text is not None]
-    return [at for at, _ in some], [text for _, text in some]
+def lex_twice(texts: Sequence[str]) -> tuple[list[int], CodeStreams]:
+    """The tokens of programs, and then of those that hold what their syntax trees do not count,
+    without it; and which text each of the stream's is."""
+    programs = without_unseen([text.encode(errors="replace") for text in texts])
+    places = list(range(len(programs)))
+    for at, program in enumerate(programs.copy()):
+        text = undressed(program)
+        if text is not None:
+            places.append(at)
+            programs.append(text)
+    return places, lex_seen(programs)

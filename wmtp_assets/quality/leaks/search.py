@@ -24,13 +24,13 @@ from wmtp_assets.quality.leaks.index import (
     INSTRUCTION,
     OUTPUT,
     Index,
-    undressed_of,
+    lex_twice,
     with_names_alike,
 )
 from wmtp_assets.quality.leaks.parsing import Parser
 from wmtp_assets.quality.leaks.references import References, Source
 from wmtp_assets.quality.leaks.spelling import plain
-from wmtp_assets.quality.leaks.tokens import Stream, lex_code, lex_prose
+from wmtp_assets.quality.leaks.tokens import Stream, lex_prose
 from wmtp_assets.storage.digests import cores
 
 _BLOCK: Final = 1 << 20  # bytes of lines that are searched together: their tokens fit in caches
@@ -135,7 +135,6 @@ def _candidates(block: _Block, index: Index) -> dict[str, list[Candidate]]:
     """What may be found in each of the block's texts: by field."""
     found: dict[str, list[Candidate]] = {}
     for field, texts in block.texts.items():
-        encoded = [text.encode(errors="replace") for text in texts]
         own = found[field] = []
         shares: dict[tuple[int, int, str], float] = {}
         for of, stream in _prose(field, list(texts)):
@@ -144,9 +143,7 @@ def _candidates(block: _Block, index: Index) -> dict[str, list[Candidate]]:
                 shares[key] = max(share, shares.get(key, 0.0))
         own += [(*key, share) for key, share in sorted(shares.items())]
         if field == OUTPUT:
-            again, bare = undressed_of(encoded)
-            places = [*range(len(encoded)), *again]
-            streams = lex_code([*encoded, *bare])
+            places, streams = lex_twice(list(texts))
             known: set[tuple[int, int]] = set()
             for patterns, stream in (
                 (index.named, streams.named),

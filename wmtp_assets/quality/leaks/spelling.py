@@ -46,8 +46,7 @@ def plain(text: str) -> str:
     return (text if text.isascii() else text.translate(_PLAIN)).lower()
 
 
-# Whether `undressed` may change anything; searched in every text, and so begin with a letter.
-_HINTS: Final = (b"self", b"cls", b"->", b"staticmethod", b"classmethod")
+# Whether `undressed` may change anything; searched in every text, and so begin with a character.
 _PARAMETER: Final = re.compile(rb"def\s+\w+\s*\([^():]{0,400}+:")
 _ASSIGNED: Final = re.compile(
     rb"\n[ \t]*+(?!(?:else|try|finally|except)\b)[\w.]++[ \t]*+:[ \t]*+(?:[A-Za-z_]|(?=[\n=]))"
@@ -60,13 +59,15 @@ _STATIC: Final = re.compile(rb"@\s*(?:static|class)method\b")
 _CLASS: Final = re.compile(rb"\bclass\s+(\w{1,80})\s*(?:\([^()]{0,200}\))?\s*:")
 _FIRST: Final = re.compile(rb"\(\s*(?:self|cls)\s*(?:,|(?=\)))")
 _OBJECT: Final = re.compile(rb"(?<![\w.])(?:self|cls)\s*\.")
+# `def` before the look for what is before it: what begins with a letter is found faster.
 _SIGNATURE: Final = re.compile(
-    rb"(\bdef\s+\w+\s*\()((?:[^()]|\([^()]{0,400}+\)){0,2000}+)\)\s*(?:->[^:\n]{0,400}+)?:"
+    rb"(def(?<!\wdef)\s+\w+\s*\()((?:[^()]|\([^()]{0,400}+\)){0,2000}+)\)\s*(?:->[^:\n]{0,400}+)?:"
 )
 _VARIABLE: Final = re.compile(
     rb"(\n[ \t]*+)(?!(?:else|try|finally|except)\b)([\w.]++)[ \t]*+:[ \t]*+[^\n=:{}()]{0,200}?="
     rb"(?!=)"
 )
+_COLON: Final = re.compile(rb"\n[ \t]*+(?!(?:else|try|finally|except)\b)[\w.]++[ \t]*+:")
 _BARE: Final = re.compile(
     rb"\n[ \t]*+(?!(?:else|try|finally|except)\b)[\w.]++[ \t]*+:[ \t]*+[A-Za-z_][\w.]*+"
     rb"(?:\[[^\n{}()]{0,200}\])?[ \t]*+(?=\n)"
@@ -74,11 +75,14 @@ _BARE: Final = re.compile(
 _ANNOTATED: Final = re.compile(rb"\s*(\*{0,2}\s*\w+)\s*:[^=]*")
 
 
-def dressed(code: bytes, imports: bool = False) -> bool:
-    """Whether `undressed` may change a program; fast, and also right where `code` still has its
-    strings and comments."""
+def _dressed(code: bytes, imports: bool) -> bool:
+    """Whether `undressed` may change a program; fast."""
     return (
-        any(hint in code for hint in _HINTS)
+        b"self" in code
+        or b"cls" in code
+        or b"->" in code
+        or b"staticmethod" in code
+        or b"classmethod" in code
         or (_IMPORT if imports else _WITHIN).search(code) is not None
         or _PARAMETER.search(code) is not None
         or _ASSIGNED.search(code) is not None
@@ -91,28 +95,34 @@ def undressed(code: bytes, imports: bool = False) -> bytes | None:
     changes nothing; imports count where they are indented, or as `imports` says. Not exact: what it
     gives is compared with what it gives of others."""
     code = b"\n" + code
-    if not dressed(code, imports):
+    if not _dressed(code, imports):
         return None
     text = code
     if b"import" in text:
         text = _IMPORT.sub(b"\n", text)
     if b"method" in text:
         text = _STATIC.sub(b" ", text)
-    if b"class" in text:
+    classes = _CLASS.findall(code) if b"class" in code else []
+    if classes:
         text = _CLASS.sub(b" ", text)
     of_object = b"self" in text or b"cls" in text
     if of_object:
         text = _FIRST.sub(b"(", text)
-    text = _BARE.sub(b"\n", _VARIABLE.sub(rb"\1\2 =", _SIGNATURE.sub(_signature, text)))
+    if b"def" in text:
+        text = _SIGNATURE.sub(_signature, text)
+    if _COLON.search(text) is not None:
+        text = _BARE.sub(b"\n", _VARIABLE.sub(rb"\1\2 =", text))
     if of_object:
         text = _OBJECT.sub(b"", text)
-    for name in _CLASS.findall(code):
+    for name in classes:
         if name + b"." in text:
             text = re.sub(rb"\b%s\." % name, b"", text)
     return text if text != code else None
 
 
 def _signature(found: re.Match[bytes]) -> bytes:
+    if b":" not in found[2] and b"->" not in found[0]:
+        return found[0]
     return found[1] + b",".join(_parameters(found[2])) + b"):"
 
 

@@ -28,7 +28,7 @@ Numbers = NDArray[np.int64]
 SHINGLE: Final = 5  # tokens
 _END: Final = b"\0"  # between texts; a text's own are taken for spaces
 _DROPPED, _WORD, _OPERATOR, _SEPARATOR = range(4)
-_NAME, _KEYWORD, _SILENT, _ELIF, _BUILTIN = range(5)
+_NAME, _BUILTIN, _KEYWORD, _SILENT, _ELIF = range(5)
 # Quantifiers are possessive, so that nothing is tried twice: time is linear in the bytes.
 _UNSEEN: Final = re.compile(
     rb"#[^\n\0]*+"
@@ -55,22 +55,20 @@ _MASKS: Final = np.array(
 )
 
 
-def _classes(words: bytes, operators: bytes) -> NDArray[np.uint8]:
+def _classes(words: bytes, operators: bytes) -> bytes:
+    """A table for `bytes.translate`, which is faster than numpy's look-up."""
     table = np.full(256, _DROPPED, np.uint8)
     table[list(words)] = _WORD
     table[128:] = _WORD
     table[list(operators)] = _OPERATOR
     table[0] = _SEPARATOR
-    return table
+    return table.tobytes()
 
 
 _LETTERS: Final = b"abcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = b"0123456789"
 _OF_CODE: Final = _classes(_LETTERS + _LETTERS.upper() + _DIGITS + b"_", b"+-*/%@&|^~<>=!.[]{}`?$")
 _OF_PROSE: Final = _classes(_LETTERS + _DIGITS, b"")
-_LOWER: Final = np.arange(256, dtype=np.uint8)
-_LOWER[65:91] += 32
-_DOT: Final = _OF_OPERATOR[ord(".")]
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,14 @@ def shingles(tokens: Hashes) -> Hashes:
     found ^= found >> _HALF
     found *= _MIX
     return np.asarray(found)
+
+
+def distinct(hashes: Hashes) -> Hashes:
+    """Every hash once, ascending: `np.unique` of uint64, but fast for few."""
+    ordered = np.sort(hashes)
+    first = np.ones(ordered.size, np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
 
 
 def wholes(stream: Stream) -> Hashes:
@@ -154,35 +160,34 @@ class CodeStreams:
 def lex_code(texts: Sequence[bytes], *, renamed: frozenset[bytes] = frozenset()) -> CodeStreams:
     """The tokens of programs in UTF-8, well-formed or not. `renamed` are built-in names that stand
     for something else in these."""
-    joined = without_unseen(_joined(texts))
-    tokens = _words(np.frombuffer(joined, np.uint8), joined, _OF_CODE)
-    first = tokens.first_bytes
-    sort = np.where(tokens.is_word, _sorts(tokens.hashes), np.uint8(_KEYWORD))
-    kept = sort != _SILENT
-    hashes, sort, first = tokens.hashes[kept], sort[kept], first[kept]
-    hashes[sort == _ELIF] = _IF
-    number = (first >= ord("0")) & (first <= ord("9"))
-    free = ((sort == _NAME) | (sort == _BUILTIN)) & ~number
+    return lex_seen(without_unseen(texts), renamed=renamed)
+
+
+def lex_seen(programs: Sequence[bytes], *, renamed: frozenset[bytes] = frozenset()) -> CodeStreams:
+    """As `lex_code`, of what `without_unseen` gives."""
+    tokens = _tokens(_joined(programs), _OF_CODE)
+    kept = np.flatnonzero(tokens.sorts != _SILENT)
+    hashes, sorts, first = tokens.hashes[kept], tokens.sorts[kept], tokens.first_bytes[kept]
+    hashes[sorts == _ELIF] = _IF
+    free = sorts <= _BUILTIN
     bare = np.where(free, _ANY_NAME, hashes)
-    built_in = sort == _BUILTIN
+    other = sorts == _NAME
     for name in renamed:
-        built_in &= hashes != _hash_of(name)
-    attribute = np.zeros(hashes.size, np.bool_)
-    attribute[1:] = hashes[:-1] == _DOT
-    shaped = np.where(free & ~built_in & ~attribute, _ANY_NAME, hashes)
+        other |= free & (hashes == _hash_of(name))
+    other[1:] &= first[:-1] != ord(".")  # no attribute
+    shaped = np.where(other, _ANY_NAME, hashes)
     bounds = _bounds(first)
     return CodeStreams(Stream(hashes, bounds), Stream(shaped, bounds), Stream(bare, bounds))
 
 
-def without_unseen(code: bytes) -> bytes:
-    """Programs (in UTF-8, parted by zero bytes) without comments and strings."""
-    return _UNSEEN.sub(b" ", code)
+def without_unseen(texts: Sequence[bytes]) -> list[bytes]:
+    """Programs in UTF-8 without comments and strings, and with spaces for zero bytes."""
+    return _UNSEEN.sub(b" ", _joined(texts)).split(_END)[:-1]
 
 
 def lex_prose(texts: Sequence[bytes]) -> Stream:
     """The words of texts in UTF-8, in lower case (of ASCII)."""
-    lowered = _LOWER[np.frombuffer(_joined(texts), np.uint8)]
-    tokens = _words(lowered, lowered.tobytes(), _OF_PROSE)
+    tokens = _tokens(_joined(texts).lower(), _OF_PROSE)
     return Stream(tokens.hashes, _bounds(tokens.first_bytes))
 
 
@@ -194,32 +199,28 @@ def _joined(texts: Iterable[bytes]) -> bytes:
 @dataclass(frozen=True)
 class _Tokens:
     hashes: Hashes
-    is_word: NDArray[np.bool_]
+    sorts: NDArray[np.uint8]
     first_bytes: NDArray[np.uint8]
 
 
-def _words(data: NDArray[np.uint8], raw: bytes, classes: NDArray[np.uint8]) -> _Tokens:
-    of_byte = classes[data]
-    word = of_byte == _WORD
-    edges = np.zeros(data.size + 1, np.bool_)
-    np.not_equal(word[1:], word[:-1], out=edges[1:-1])
-    if data.size:
-        edges[0], edges[-1] = word[0], word[-1]
+def _tokens(text: bytes, classes: bytes) -> _Tokens:
+    """The words and operators of texts that end in zero bytes, which are tokens, too."""
+    of_byte = np.frombuffer(text.translate(classes), np.uint8)
+    word = np.zeros(of_byte.size + 1, np.bool_)
+    np.equal(of_byte, _WORD, out=word[1:])
     # A word begins at every other edge, and ends at the next.
-    both = np.flatnonzero(edges)
-    begins, sizes = both[::2], both[1::2] - both[::2]
-    places = np.concatenate((begins, np.flatnonzero(of_byte >= _OPERATOR)))
-    order = np.argsort(places, kind="stable")
-    hashes = np.concatenate(
-        (_hashes(raw, begins, sizes), _of_operators(data[places[begins.size :]]))
-    )
-    is_word = np.zeros(places.size, np.bool_)
-    is_word[: begins.size] = True
-    return _Tokens(hashes[order], is_word[order], data[places[order]])
-
-
-def _of_operators(data: NDArray[np.uint8]) -> Hashes:
-    return _OF_OPERATOR[data]
+    edges = np.flatnonzero(word[1:] != word[:-1])
+    begins, sizes = edges[::2], edges[1::2] - edges[::2]
+    stands = of_byte >= _OPERATOR
+    stands[begins] = True
+    places = np.flatnonzero(stands)
+    first = np.frombuffer(text, np.uint8)[places]
+    hashes, sorts = _OF_OPERATOR[first], np.full(places.size, _KEYWORD, np.uint8)
+    words = np.flatnonzero(word[1:][places])
+    hashes[words] = of_words = _hashes(text, begins, sizes)
+    sorts[words] = _sorts(of_words)
+    sorts[(first >= ord("0")) & (first <= ord("9"))] = _KEYWORD
+    return _Tokens(hashes, sorts, first)
 
 
 def _hashes(raw: bytes, begins: Numbers, sizes: Numbers) -> Hashes:

@@ -123,14 +123,28 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
         yield begin, textwrap.dedent("\n".join(lines[begin:end]))
 
 
+def _every(unit: ast.AST) -> list[ast.AST]:
+    """As `ast.walk`, in a third of its time."""
+    found = [unit]
+    for node in found:  # which grows meanwhile
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, ast.AST):
+                found.append(value)
+            elif isinstance(value, list):
+                found += [one for one in value if isinstance(one, ast.AST)]
+    return found
+
+
 def _program(tree: ast.Module) -> Program | None:
-    if sum(1 for _ in ast.walk(tree)) > MOST_NODES:
+    every = _every(tree)
+    if len(every) > MOST_NODES:
         return None
-    scope = _Scope.of(tree)
+    scope = _Scope.of(tree, every)
     outermost = {id(node) for node in tree.body if not _only_shows(node)}
-    beside = {id(node) for node in _beside_definitions(tree) if not _only_shows(node)}
+    beside = {id(node) for node in _beside_definitions(tree, every) if not _only_shows(node)}
     parts = []
-    for node in ast.walk(tree):
+    for node in every:
         if isinstance(node, ast.stmt) and (isinstance(node, _DEFINITIONS) or id(node) in beside):
             lines = (node.lineno, node.end_lineno or node.lineno)
             parts.append(scope.part(node, *lines, outermost=id(node) in outermost))
@@ -146,11 +160,11 @@ def _program(tree: ast.Module) -> Program | None:
     return Program(whole, parts, _bare(tree), rebound)
 
 
-def _beside_definitions(tree: ast.Module) -> Iterator[ast.stmt]:
+def _beside_definitions(tree: ast.Module, every: Sequence[ast.AST]) -> Iterator[ast.stmt]:
     """The statements of a program's own level, and those that stand beside functions in another
     one, as of a program that is written as a function."""
     yield from tree.body
-    for node in ast.walk(tree):
+    for node in every:
         body = getattr(node, "body", None)
         if isinstance(body, list) and any(isinstance(one, _DEFINITIONS) for one in body):
             yield from body
@@ -170,7 +184,7 @@ def _as_functions(unit: ast.ClassDef) -> Iterator[ast.FunctionDef]:
         changed.decorator_list = []
         of = {unit.name} if static else {unit.name, changed.args.args.pop(0).arg}
         changed.body = [_Unbound(of, names).visit(node) for node in changed.body]
-        left = {node.id for node in ast.walk(changed) if isinstance(node, ast.Name)}
+        left = {node.id for node in _every(changed) if isinstance(node, ast.Name)}
         if set(decorators) <= {"staticmethod", "classmethod"} and not left & of:
             yield changed
 
@@ -188,10 +202,10 @@ class _Unbound(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def _imported(tree: ast.Module) -> dict[str, str]:
+def _imported(every: Sequence[ast.AST]) -> dict[str, str]:
     """What names of the program stand for that it imports."""
     found = {}
-    for node in ast.walk(tree):
+    for node in every:
         if isinstance(node, _IMPORTS):
             of = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
             for one in node.names:
@@ -204,10 +218,10 @@ def _members(every: Sequence[ast.AST]) -> set[str]:
     return {node.name for node in every if isinstance(node, _DEFINITIONS)}
 
 
-def _bound(unit: ast.AST) -> set[str]:
+def _bound(every: Sequence[ast.AST]) -> set[str]:
     """The names that a unit gives a meaning: parameters, targets, functions, classes."""
     found = set()
-    for node in ast.walk(unit):
+    for node in every:
         if isinstance(node, ast.Name):
             if not isinstance(node.ctx, ast.Load):
                 found.add(node.id)
@@ -229,20 +243,19 @@ class _Scope:
     given: set[str]
 
     @classmethod
-    def of(cls, tree: ast.Module) -> _Scope:
-        every = list(ast.walk(tree))
+    def of(cls, tree: ast.Module, every: Sequence[ast.AST]) -> _Scope:
         return cls(
-            _imported(tree),
+            _imported(every),
             _members(every),
             {node.arg for node in every if isinstance(node, ast.arg)},
-            _bound(tree),
+            _bound(every),
         )
 
     def within(self, unit: ast.AST) -> _Scope | None:
         """What names are for a unit that stands in a program by chance, whose methods have other
         objects' names (`append`), and its parameters those of other functions (`key`). None where
         that makes no difference."""
-        every = list(ast.walk(unit))
+        every = _every(unit)
         used = {node.attr for node in every if isinstance(node, ast.Attribute)} & self.members
         given = {node.arg for node in every if isinstance(node, ast.keyword)} & self.parameters
         members, parameters = _members(every), {n.arg for n in every if isinstance(n, ast.arg)}
@@ -252,16 +265,15 @@ class _Scope:
 
     def part(self, unit: ast.AST, first: int, last: int, outermost: bool = False) -> Part:
         """What a unit is compared by."""
-        bound = _bound(unit)
+        bound = _bound(_every(unit))
         numbers: dict[str, str] = {}
-        exact, renamed = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
+        exact: list[bytes] = []
+        renamed: list[bytes] = []
         size = 0
 
         def put(text: str, other: str | None = None) -> None:
-            for digest, value in ((exact, text), (renamed, text if other is None else other)):
-                # A length first: no two sequences of texts are the same bytes.
-                encoded = value.encode(errors="surrogatepass")
-                digest.update(f"{len(encoded)}:".encode() + encoded)
+            exact.append(_with_length(text))
+            renamed.append(exact[-1] if other is None else _with_length(other))
 
         stack: list[object] = [unit]
         while stack:
@@ -281,7 +293,8 @@ class _Scope:
                 if isinstance(node, (str, bytes)):
                     size += min(len(node), _LONG_TEXT) // 2
                 put(f"{type(node).__name__} {node!r}")
-        return Part(exact.hexdigest(), renamed.hexdigest(), size, first, last, outermost)
+        digests = (_digest(exact), _digest(renamed))
+        return Part(*digests, size, first, last, outermost)
 
     def _elsewhere(self, name: str, bound: set[str]) -> str:
         """What a name stands for that the program takes from elsewhere, where it cannot be called
@@ -315,6 +328,16 @@ class _Scope:
                 yield [_Name(one, one) for one in value]
             else:
                 yield value
+
+
+def _with_length(text: str) -> bytes:
+    """The text with its length first: no two sequences of texts are the same bytes."""
+    encoded = text.encode(errors="surrogatepass")
+    return b"%d:%b" % (len(encoded), encoded)
+
+
+def _digest(parts: Sequence[bytes]) -> str:
+    return hashlib.blake2b(b"".join(parts), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
