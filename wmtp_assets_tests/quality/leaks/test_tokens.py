@@ -10,10 +10,12 @@ import pytest
 from wmtp_assets.quality.leaks.tokens import (
     SHINGLE,
     CodeStreams,
+    distinct,
     lex_code,
     lex_prose,
     shingles,
     wholes,
+    without_unseen,
 )
 
 PROGRAM = """def merge(a, b):
@@ -79,6 +81,19 @@ def test_texts_do_not_reach_into_each_other() -> None:
     whole = wholes(within)
     assert whole[2] == whole[5]
     assert np.unique(whole).size == 4  # two have no tokens
+
+
+def test_what_is_seen_of_programs_has_nothing_more_to_be_taken_out() -> None:
+    texts = [PROGRAM, "x = 'never closed", '"""nor this\n\n', "", "a\0b # c", "'\"' '#' \\'"]
+    seen = without_unseen([text.encode() for text in texts])
+    assert without_unseen(seen) == seen
+    assert seen[1:5] == [b"x =  ", b" ", b"", b"a b  "]
+
+
+def test_every_hash_is_there_once() -> None:
+    hashes = np.array([7, 1 << 63, 7, 0, 1 << 63], np.uint64)
+    assert distinct(hashes).tolist() == [0, 7, 1 << 63]
+    assert distinct(hashes[:0]).size == 0
 
 
 def test_words_differ_by_any_of_their_first_and_last_bytes_and_length() -> None:
