@@ -16,7 +16,8 @@ from wmtp_assets.artifacts.checks import ArtifactCheck, checks_of
 from wmtp_assets.artifacts.checks.common import EVERY
 from wmtp_assets.catalog import Catalog, UpstreamModel, load_catalog
 from wmtp_assets.catalog.artifacts import Kind
-from wmtp_assets.catalog.schema import Execution, File, Quality
+from wmtp_assets.catalog.dataset_entries import Execution, Quality
+from wmtp_assets.catalog.upstream_entries import File
 from wmtp_assets.generations import CONTRACTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "checks.md"

@@ -20,7 +20,8 @@ import pytest
 from pydantic import BaseModel
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.catalog import schema
+from wmtp_assets.catalog import dataset_entries, model_entries, schema, upstream_entries
+from wmtp_assets.catalog.fields import Entry
 from wmtp_assets.cli import _parser
 from wmtp_assets_tests.remedies.hints import PACKAGE
 
@@ -172,8 +173,9 @@ def entries() -> dict[str, type[BaseModel]]:
     """The mappings of a catalog, by the name of their class."""
     return {
         name: one
-        for name, one in vars(schema).items()
-        if isinstance(one, type) and issubclass(one, schema.Entry) and one is not schema.Entry
+        for module in (schema, model_entries, dataset_entries, upstream_entries)
+        for name, one in vars(module).items()
+        if isinstance(one, type) and issubclass(one, Entry) and one is not Entry
     }
 
 

@@ -20,7 +20,8 @@ import pytest
 from benchmarks.codecontests.generator import write_shards
 from wmtp_assets.artifacts import Project
 from wmtp_assets.catalog import Catalog, load_catalog
-from wmtp_assets.catalog.schema import File, Quality, Split
+from wmtp_assets.catalog.dataset_entries import Quality, Split
+from wmtp_assets.catalog.upstream_entries import File
 from wmtp_assets.storage.preflight import EXECUTED
 from wmtp_assets_tests.artifacts.editions import small
 from wmtp_assets_tests.orchestration import tiny

@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from wmtp_assets.catalog.schema import Status
+from wmtp_assets.catalog.fields import Status
 from wmtp_assets.checkpoints.dtypes import DType
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -5,18 +5,11 @@ catalog alone (artifact names, published paths). Nothing about a model or datase
 counts, licence) is decided anywhere else. Not here: fetching, files of the storage, Dagster.
 """
 
+from wmtp_assets.catalog.dataset_entries import Dataset, Small, Split
+from wmtp_assets.catalog.model_entries import Expected, MicroModel, Model, UpstreamModel
 from wmtp_assets.catalog.reader import CatalogError, load_catalog
-from wmtp_assets.catalog.schema import (
-    Catalog,
-    Dataset,
-    Expected,
-    File,
-    MicroModel,
-    Model,
-    Small,
-    Split,
-    UpstreamModel,
-)
+from wmtp_assets.catalog.schema import Catalog
+from wmtp_assets.catalog.upstream_entries import File
 
 __all__ = [
     "Catalog",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from wmtp_assets.catalog.schema import Status
+from wmtp_assets.catalog.fields import Status
 from wmtp_assets.generations import Contract
 
 

@@ -1,4 +1,4 @@
-"""Rules between the entries of a catalog; `schema.py` has those for each entry by itself."""
+"""Rules between the entries of a catalog; the modules of the schema have those of each entry."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from collections.abc import Iterator, Mapping
 
 from wmtp_assets.catalog import tokenizers
 from wmtp_assets.catalog.artifacts import every_artifact
-from wmtp_assets.catalog.schema import (
-    OWN,
-    SHARED,
-    Catalog,
-    File,
-    MicroModel,
-    Upstream,
-    UpstreamModel,
-)
+from wmtp_assets.catalog.fields import OWN, SHARED
+from wmtp_assets.catalog.model_entries import MicroModel, UpstreamModel
+from wmtp_assets.catalog.schema import Catalog
+from wmtp_assets.catalog.upstream_entries import File, Upstream
 from wmtp_assets.checkpoints.layouts import sliced_layouts
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.storage.bounds import usable_name

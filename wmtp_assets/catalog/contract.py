@@ -11,7 +11,8 @@ from wmtp_assets.catalog.artifacts import (
     model_artifact,
 )
 from wmtp_assets.catalog.model_artifacts import model_folders
-from wmtp_assets.catalog.schema import Catalog, MicroModel
+from wmtp_assets.catalog.model_entries import MicroModel
+from wmtp_assets.catalog.schema import Catalog
 from wmtp_assets.catalog.tokenizers import published_files, tokenizer_of
 from wmtp_assets.checkpoints.configs import HF_VIEW
 from wmtp_assets.checkpoints.layout import Described

@@ -17,10 +17,12 @@ from wmtp_assets.catalog.artifact import (
     schema_artifact,
     split_artifact,
 )
+from wmtp_assets.catalog.dataset_entries import Dataset, small_rows
 from wmtp_assets.catalog.fetched_artifacts import raw_artifact, raw_view_artifact, sample_mark
+from wmtp_assets.catalog.fields import SMALL_SEED
 from wmtp_assets.catalog.licences import terms_of
 from wmtp_assets.catalog.quality_artifacts import quality_artifacts
-from wmtp_assets.catalog.schema import SMALL_SEED, Catalog, Dataset, small_rows
+from wmtp_assets.catalog.schema import Catalog
 from wmtp_assets.catalog.tokenizers import tokenizer_of
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.generations import Contract, dataset_folder, small_folder

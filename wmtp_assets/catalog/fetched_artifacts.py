@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wmtp_assets.catalog.artifact import Artifact, Kind
-from wmtp_assets.catalog.schema import Catalog, File, Status, Upstream
+from wmtp_assets.catalog.fields import Status
+from wmtp_assets.catalog.schema import Catalog
+from wmtp_assets.catalog.upstream_entries import File, Upstream
 
 
 def raw_artifact(

@@ -11,8 +11,10 @@ from typing import Final, Literal
 
 from wmtp_assets.catalog import spdx
 from wmtp_assets.catalog.artifact import Artifact, Kind
-from wmtp_assets.catalog.schema import Catalog, MicroModel, Upstream
+from wmtp_assets.catalog.model_entries import MicroModel
+from wmtp_assets.catalog.schema import Catalog
 from wmtp_assets.catalog.tokenizers import origin_of, raw_of, tokenizer_of
+from wmtp_assets.catalog.upstream_entries import Upstream
 
 UNKNOWN: Final = "unknown"
 

@@ -18,7 +18,8 @@ from wmtp_assets.catalog.fetched_artifacts import (
     sample_mark,
 )
 from wmtp_assets.catalog.licences import terms_of
-from wmtp_assets.catalog.schema import Catalog, MicroModel, Model, UpstreamModel
+from wmtp_assets.catalog.model_entries import MicroModel, Model, UpstreamModel
+from wmtp_assets.catalog.schema import Catalog
 from wmtp_assets.catalog.tokenizers import deciding_file, origin_of, raw_of, tokenizer_of
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.generations import model_folder

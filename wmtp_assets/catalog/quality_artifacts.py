@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wmtp_assets.catalog.artifact import Artifact, Kind, group_of, split_artifact
+from wmtp_assets.catalog.dataset_entries import Dataset, Quality
 from wmtp_assets.catalog.fetched_artifacts import sample_mark
-from wmtp_assets.catalog.schema import Catalog, Dataset, Quality
+from wmtp_assets.catalog.schema import Catalog
 from wmtp_assets.corpora.evaluation import is_training_split
 from wmtp_assets.corpora.formats import FORMATS
 from wmtp_assets.generations import Contract, dataset_folder

@@ -17,15 +17,10 @@ from wmtp_assets.catalog.artifact import (
     model_artifact,
 )
 from wmtp_assets.catalog.fetched_artifacts import raw_artifact
-from wmtp_assets.catalog.schema import (
-    OWN,
-    SHARED,
-    Catalog,
-    File,
-    MicroModel,
-    Status,
-    UpstreamModel,
-)
+from wmtp_assets.catalog.fields import OWN, SHARED, Status
+from wmtp_assets.catalog.model_entries import MicroModel, UpstreamModel
+from wmtp_assets.catalog.schema import Catalog
+from wmtp_assets.catalog.upstream_entries import File
 
 
 def tokenizer_artifacts(catalog: Catalog) -> list[Artifact]:

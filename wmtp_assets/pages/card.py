@@ -23,7 +23,7 @@ from wmtp_assets.catalog import Catalog, MicroModel, load_catalog
 from wmtp_assets.catalog.artifacts import Artifact, model_artifact, split_artifact
 from wmtp_assets.catalog.contract import format_of, layout_of
 from wmtp_assets.catalog.licences import link_of, noncommercial, redistribution
-from wmtp_assets.catalog.schema import Upstream
+from wmtp_assets.catalog.upstream_entries import Upstream
 from wmtp_assets.checkpoints.layouts import layout_named
 from wmtp_assets.generations import Contract, dataset_folder, model_folder
 from wmtp_assets.hub.files import RepoId, is_commit

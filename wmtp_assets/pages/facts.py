@@ -27,7 +27,8 @@ from wmtp_assets.artifacts.upstream_files import commit_page
 from wmtp_assets.catalog import MicroModel
 from wmtp_assets.catalog.artifacts import Artifact
 from wmtp_assets.catalog.identity import Identity, identify
-from wmtp_assets.catalog.schema import Model, Upstream
+from wmtp_assets.catalog.model_entries import Model
+from wmtp_assets.catalog.upstream_entries import Upstream
 from wmtp_assets.checkpoints.certificate import Certificate
 from wmtp_assets.checkpoints.layout import Network
 from wmtp_assets.checkpoints.layouts import layout_named

@@ -17,7 +17,7 @@ from wmtp_assets import open_corpus
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
-from wmtp_assets.catalog.schema import Quality
+from wmtp_assets.catalog.dataset_entries import Quality
 from wmtp_assets.corpora.annotations import SCHEMAS, AnnotationFile
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets_tests.artifact_checks.breaking import answers, failed, recommit, unmake

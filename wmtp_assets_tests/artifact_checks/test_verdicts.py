@@ -22,7 +22,7 @@ from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.make import verdicts as making
 from wmtp_assets.artifacts.making import Outcome, load_inputs, make_artifact
 from wmtp_assets.artifacts.staleness import stale_artifacts
-from wmtp_assets.catalog.schema import Execution, Quality
+from wmtp_assets.catalog.dataset_entries import Execution, Quality
 from wmtp_assets.corpora.annotations import AnnotationFile, write_annotation
 from wmtp_assets.corpora.row_index import RowIndex
 from wmtp_assets.execution import judge as judge_module

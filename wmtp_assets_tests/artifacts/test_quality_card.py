@@ -18,7 +18,7 @@ from wmtp_assets.artifacts.checks.subject import Subject
 from wmtp_assets.artifacts.make.cards import write_quality_card
 from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.catalog import Catalog
-from wmtp_assets.catalog.schema import Execution, Quality
+from wmtp_assets.catalog.dataset_entries import Execution, Quality
 from wmtp_assets.corpora.annotations import about, write_annotation
 from wmtp_assets.corpora.errors import CorpusError
 from wmtp_assets.corpora.row_index import RowIndex

@@ -21,8 +21,8 @@ from wmtp_assets.catalog.licences import (
     words_of,
 )
 from wmtp_assets.catalog.reader import CatalogError
-from wmtp_assets.catalog.schema import Upstream
 from wmtp_assets.catalog.spdx import combined, expression
+from wmtp_assets.catalog.upstream_entries import Upstream
 from wmtp_assets.cli import main
 
 META = "LicenseRef-Meta-MTP-Research"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.catalog.artifacts import artifacts_of
-from wmtp_assets.catalog.schema import Dataset, Execution, Quality
+from wmtp_assets.catalog.dataset_entries import Dataset, Execution, Quality
 
 
 def dataset(layout: str, quality: dict[str, Any]) -> Dataset:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from wmtp_assets.catalog import load_catalog
 from wmtp_assets.catalog.artifacts import artifacts_of
-from wmtp_assets.catalog.schema import UpstreamModel
+from wmtp_assets.catalog.model_entries import UpstreamModel
 from wmtp_assets.checkpoints.archive import read_archive
 from wmtp_assets.checkpoints.casts import CastStats, can_cast, count_nonfinite, make_cast
 from wmtp_assets.checkpoints.convert import convert, plan_conversion

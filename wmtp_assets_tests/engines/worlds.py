@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.catalog.schema import Execution, Quality
+from wmtp_assets.catalog.dataset_entries import Execution, Quality
 from wmtp_assets.storage.preflight import EXECUTED
 from wmtp_assets_tests.artifacts.editions import planted, small
 from wmtp_assets_tests.orchestration import tiny

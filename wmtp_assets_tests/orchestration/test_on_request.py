@@ -12,7 +12,8 @@ from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.checks import run_checks
 from wmtp_assets.artifacts.gate import evaluate
 from wmtp_assets.artifacts.verify import verify
-from wmtp_assets.catalog.schema import Catalog, Execution, Quality
+from wmtp_assets.catalog.dataset_entries import Execution, Quality
+from wmtp_assets.catalog.schema import Catalog
 from wmtp_assets.cli.report import rows, table
 from wmtp_assets.definitions import build_defs
 from wmtp_assets.orchestration.assets.common import key_of

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.artifacts import Project
-from wmtp_assets.catalog.schema import Execution, Quality
+from wmtp_assets.catalog.dataset_entries import Execution, Quality
 from wmtp_assets.corpora.opening import open_corpus
 from wmtp_assets_tests.artifacts.editions import ROWS
 from wmtp_assets_tests.orchestration import tiny

@@ -9,7 +9,7 @@ import dagster as dg
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.artifacts.upstream_files import UpstreamFiles, commit_of, identity, wanted_of
-from wmtp_assets.catalog.schema import Upstream
+from wmtp_assets.catalog.upstream_entries import Upstream
 from wmtp_assets.hub.drift import Drift, drift
 from wmtp_assets.hub.files import RepoId
 from wmtp_assets.orchestration.assets.common import OWNERS, no_retry, tags_of
