@@ -7,10 +7,10 @@ artifacts are of it. Everything else (staleness, Dagster, the gate, the command 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from wmtp_assets.artifacts import facts
+from wmtp_assets.artifacts import descriptions, facts
+from wmtp_assets.artifacts.artifact_kind import ArtifactKind
 from wmtp_assets.artifacts.make import (
     cards,
     datasets,
@@ -21,8 +21,7 @@ from wmtp_assets.artifacts.make import (
     models,
     verdicts,
 )
-from wmtp_assets.artifacts.make.task import Divided, Maker
-from wmtp_assets.artifacts.project import Project
+from wmtp_assets.artifacts.make.task import Divided
 from wmtp_assets.artifacts.types import (
     LISTING,
     SETTLED,
@@ -33,9 +32,8 @@ from wmtp_assets.artifacts.types import (
     Split,
     Tokenizer,
 )
-from wmtp_assets.artifacts.upstream_files import UpstreamFiles
-from wmtp_assets.catalog import Catalog, MicroModel
-from wmtp_assets.catalog.artifacts import TOKENIZER, Artifact, Kind
+from wmtp_assets.catalog import Catalog
+from wmtp_assets.catalog.artifacts import Artifact, Kind
 from wmtp_assets.catalog.contract import format_of
 from wmtp_assets.catalog.tokenizers import published_files
 from wmtp_assets.corpora.formats import FORMATS
@@ -44,59 +42,6 @@ from wmtp_assets.corpora.shard_parts import format_shards
 from wmtp_assets.execution.tasks import HARNESS
 from wmtp_assets.quality.judged_parts import judge_rows
 from wmtp_assets.quality.leaks.parts import search_rows
-from wmtp_assets.storage.receipts import Receipt
-
-
-def _every_input(artifact: Artifact) -> tuple[str, ...]:
-    return artifact.inputs
-
-
-def _no_file(_: Artifact) -> tuple[str, ...]:
-    return ()
-
-
-def _always(_: Receipt) -> bool:
-    return True
-
-
-@dataclass(frozen=True)
-class ArtifactKind:
-    """What is the same for all artifacts of a kind.
-
-    `make` fills the artifact's folder from the inputs that `loads` names (the others count for
-    staleness only); `beside` gives the files in it that no published path leads to, a folder as
-    `name/`. `loaded_as` is the handle that readers get, `facts` gives what the
-    receipt must state by what the files hold, `checks` names its `KindChecks` (by
-    "module:name": checks compare artifacts with their recipes, which need this table).
-    `code_version` gets a new number when `make` gives other bytes for the same inputs: what the old
-    code made is then made again; where `of_format`, the version of the dataset's format counts as
-    well (`code_version_of`). `describe` (one sentence), `red` (what it means that a check
-    failed), `icon` (one that Dagster has), `row_schema` (the JSON Schema whose fields Dagster
-    lists as columns, above all pictures) and `page` are for the page of the asset; `page` names the
-    function that gives what is shown there (by "module:name": `pages/` is built upon this package).
-    `fit` says of a receipt with the artifact's recipe whether it will do on this machine; if not,
-    it is stale. `counted` is for the table of a run; `long_checks` says that its checks read what
-    may be gigabytes: they come after those of other kinds. `divided`: how an engine works on it in
-    parts; None where one process makes it.
-    """
-
-    make: Maker
-    loaded_as: type[Handle]
-    facts: Callable[[Project, Artifact, Handle], Mapping[str, object]]
-    checks: str
-    describe: Callable[[Catalog, Artifact], str]
-    red: str
-    icon: str
-    page: str = "wmtp_assets.pages.asset.documents:of_stated"
-    code_version: str = "1"
-    of_format: bool = False
-    loads: Callable[[Artifact], tuple[str, ...]] = _every_input
-    beside: Callable[[Artifact], tuple[str, ...]] = _no_file
-    fit: Callable[[Receipt], bool] = _always
-    counted: Literal["parameters", "rows"] | None = None
-    long_checks: bool = False
-    row_schema: Callable[[Catalog, Artifact], Mapping[str, Any]] | None = None
-    divided: Divided | None = None
 
 
 def kind_of(artifact: Artifact) -> ArtifactKind:
@@ -117,75 +62,6 @@ def _files(*names: str) -> Callable[[Artifact], tuple[str, ...]]:
     return lambda _: names
 
 
-def _text(description: str) -> Callable[[Catalog, Artifact], str]:
-    return lambda _catalog, _artifact: description
-
-
-def _files_of_repository(_: Catalog, artifact: Artifact) -> str:
-    return f"The files taken from {UpstreamFiles.of(artifact).repo.name}, verified on arrival."
-
-
-def _tokenizer(_: Catalog, artifact: Artifact) -> str:
-    is_json = published_files(artifact.settings)[0] == "tokenizer.json"
-    file = "A tokenizer.json" if is_json else "LLaMA's SentencePiece model"
-    whose = (
-        "Every model shares it."
-        if artifact.name == TOKENIZER
-        else f"{artifact.owner} has it, and what names that model."
-    )
-    return (
-        f"{file}, and the documents with which transformers' AutoTokenizer gives the same ids. "
-        f"{whose}"
-    )
-
-
-def _converted_or_sliced(catalog: Catalog, artifact: Artifact) -> str:
-    model = catalog.models[artifact.owner]
-    if isinstance(model, MicroModel):
-        return (
-            f"{model.layers} layers of {model.slice_of}, {model.dim} wide, cut head by head: small "
-            f"enough for {model.target_device}."
-        )
-    return (
-        f"{model.upstream.repository} as one safetensors file, {model.source_dtype} to "
-        f"{model.dtype}, each tensor once."
-    )
-
-
-def _shards(_: Catalog, artifact: Artifact) -> str:
-    return (
-        f"The same tensors as shards of at most {int(str(artifact.settings['shard_bytes'])):,} "
-        "bytes with an index, for readers that want them so."
-    )
-
-
-def _rows(catalog: Catalog, artifact: Artifact) -> str:
-    dataset = catalog.datasets[artifact.owner]
-    return f"{dataset.upstream.repository} {artifact.split}, one Alpaca record per line."
-
-
-def _chosen_rows(_: Catalog, artifact: Artifact) -> str:
-    return (
-        f"{artifact.settings['rows']} rows of {artifact.owner} {artifact.split}, chosen over many "
-        "problems, difficulties and both classes; the same seed gives the same rows."
-    )
-
-
-def _executed_rows(_: Catalog, artifact: Artifact) -> str:
-    rows = artifact.settings["rows"]
-    which = "All rows" if rows == "all" else f"{int(str(rows)):,} rows"
-    return (
-        f"{which} of {artifact.owner} {artifact.split}, executed against their tests: a verdict "
-        "for each, and how often labels hold."
-    )
-
-
-def _package_file(catalog: Catalog, artifact: Artifact) -> str:
-    package = format_of(catalog, artifact).package
-    by = f"{package.package}, which finds it by {package.variable}" if package else "a package"
-    return f"Upstream's {artifact.settings['file']} as it is, read offline by {by}."
-
-
 def _row_schema(catalog: Catalog, artifact: Artifact) -> Mapping[str, Any]:
     return row_schema(format_of(catalog, artifact))
 
@@ -196,9 +72,9 @@ _ROW_METADATA = ArtifactKind(
     facts=facts.of_row_metadata,
     checks="wmtp_assets.artifacts.checks.datasets:SPLIT_METADATA",
     page="wmtp_assets.pages.asset.rows:of_row_metadata",
-    describe=_text(
-        "Entry i holds class and difficulty of line i of the JSONL, so that training picks rows "
-        "without reading them."
+    describe=descriptions.of_text(
+        "Entry i has the class and difficulty of line i of the JSONL, so that "
+        "training can choose rows without reading them."
     ),
     red="entry i does not describe line i of the JSONL",
     icon="json",
@@ -211,11 +87,12 @@ _PROBLEM_METADATA = ArtifactKind(
     facts=facts.of_problem_metadata,
     checks="wmtp_assets.artifacts.checks.problem_metadata:PROBLEM_METADATA",
     page="wmtp_assets.pages.asset.rows:of_problem_metadata",
-    describe=_text(
-        "Entry i holds class, difficulty and problem of line i of the JSONL, and problem_index_map "
-        "each problem's lines by class with their tokens: today's training draws pairs from it."
+    describe=descriptions.of_text(
+        "Entry i has the class, difficulty and problem of line i of the JSONL. "
+        "problem_index_map has the lines of each problem by class with their tokens: "
+        "today's training draws pairs from it."
     ),
-    red="it does not list the lines of the JSONL as they are",
+    red="it does not agree with the lines of the JSONL",
     icon="json",
     counted="rows",
 )
@@ -227,8 +104,8 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_fetched,
         checks="wmtp_assets.artifacts.checks.fetched:FETCHED",
         page="wmtp_assets.pages.asset.documents:of_fetched",
-        describe=_files_of_repository,
-        red="a fetched file is missing, or is not the one that this commit has",
+        describe=descriptions.of_fetched_files,
+        red="a fetched file is missing, or is not the file of this commit",
         icon="huggingface",
         beside=_files(LISTING),
     ),
@@ -238,7 +115,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_tokenizer,
         checks="wmtp_assets.artifacts.checks.models:TOKENIZERS",
         page="wmtp_assets.pages.asset.documents:of_tokenizer",
-        describe=_tokenizer,
+        describe=descriptions.of_tokenizer,
         red="a file is not upstream's, or gives other ids",
         icon="llama",
         code_version="2",  # model_input_names
@@ -250,8 +127,8 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_checkpoint,
         checks="wmtp_assets.artifacts.checks.checkpoints:CHECKPOINTS",
         page="wmtp_assets.pages.asset.checkpoints:of_checkpoint",
-        describe=_converted_or_sliced,
-        red="a dtype, shape, count or value is not that of the source",
+        describe=descriptions.of_checkpoint,
+        red="a dtype, shape, count or value differs from the source",
         icon="pytorch",  # Dagster has none for safetensors
         code_version="3",  # the certificate digests tensors with BLAKE3
         counted="parameters",
@@ -264,8 +141,8 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_shards,
         checks="wmtp_assets.artifacts.checks.models:SHARDS",
         page="wmtp_assets.pages.asset.checkpoints:of_shards",
-        describe=_shards,
-        red="the shards do not hold the checkpoint's tensors",
+        describe=descriptions.of_shards,
+        red="the shards do not have the checkpoint's tensors",
         icon="pytorch",
         code_version="2",  # as of the checkpoint
         long_checks=True,
@@ -277,9 +154,10 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_certificate,
         checks="wmtp_assets.artifacts.checks.models:CERTIFICATES",
         page="wmtp_assets.pages.asset.checkpoints:of_certificate",
-        describe=_text(
-            "What came out of what, tensor by tensor: names, shapes, dtypes and digests before and "
-            "after, the greatest cast error, and the reason for every entry left out."
+        describe=descriptions.of_text(
+            "The conversion, tensor by tensor: names, shapes, dtypes and digests "
+            "before and after, the greatest cast error, and the reason for every "
+            "entry left out."
         ),
         red="it does not describe the stored tensors",
         icon="json",
@@ -290,9 +168,9 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_config,
         checks="wmtp_assets.artifacts.checks.models:CONFIGS",
         page="wmtp_assets.pages.asset.documents:of_document",
-        describe=_text(
-            "The model's config: upstream's known settings, with sizes and dtype that the tensors "
-            "show."
+        describe=descriptions.of_text(
+            "The model's config: upstream's known settings, with the sizes and dtype "
+            "of the tensors."
         ),
         red="it does not describe the stored tensors",
         icon="json",
@@ -304,7 +182,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_adapter,
         checks="wmtp_assets.artifacts.checks.models:ADAPTERS",
         page="wmtp_assets.pages.asset.documents:of_document",
-        describe=_text(
+        describe=descriptions.of_text(
             "What training needs and params.json does not state, derived from it and the tensors."
         ),
         red="it does not follow from config and tensors",
@@ -317,10 +195,10 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_model_metadata,
         checks="wmtp_assets.artifacts.checks.models:METADATA",
         page="wmtp_assets.pages.asset.documents:of_document",
-        describe=_text(
+        describe=descriptions.of_text(
             "What this model is: counts, dtype, digests, where it came from and what was done."
         ),
-        red="it states something else than the files hold",
+        red="it does not agree with the files",
         icon="json",
         code_version="3",  # model_name, version, files, source and what else training reads
         loads=models.metadata_inputs,
@@ -330,11 +208,11 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,  # no artifact is made from it
         facts=facts.of_card,
         checks="wmtp_assets.artifacts.checks.cards:MODEL_CARDS",
-        describe=_text(
-            "README.md in the Hub's format: what this model is, from where, how it is loaded, "
-            "digests and terms."
+        describe=descriptions.of_text(
+            "README.md in the Hub's format: what this model is, where it comes from, "
+            "how to load it, digests and terms."
         ),
-        red="it states something else than metadata.json and the catalog",
+        red="it does not agree with metadata.json and the catalog",
         icon="markdown",
     ),
     Kind.SPLIT: ArtifactKind(
@@ -343,8 +221,8 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_split,
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         page="wmtp_assets.pages.asset.rows:of_rows",
-        describe=_rows,
-        red="rows, counts or order are not what upstream's files give",
+        describe=descriptions.of_rows,
+        red="rows, counts or order do not follow from upstream's files",
         icon="dataset",  # Dagster has none for JSONL
         code_version="3",  # rows with a blank instruction or output are flagged
         of_format=True,
@@ -360,9 +238,9 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_schema,
         checks="wmtp_assets.artifacts.checks.schemas:SCHEMAS",
         page="wmtp_assets.pages.asset.rows:of_schema",
-        describe=_text(
-            "JSON Schema of a row, and the cards that declare the rows' files to Hugging Face's "
-            "datasets."
+        describe=descriptions.of_text(
+            "JSON Schema of a row, and the cards that declare the rows' files to "
+            "Hugging Face's library datasets."
         ),
         red="it does not describe the stored rows",
         row_schema=_row_schema,
@@ -378,11 +256,11 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,
         facts=facts.of_dataset_card,
         checks="wmtp_assets.artifacts.checks.cards:DATASET_CARDS",
-        describe=_text(
+        describe=descriptions.of_text(
             "README.md in the Hub's format and croissant.json: splits, fields, counts, digests, "
             "what was left out, and terms."
         ),
-        red="it states something else than the splits and the catalog",
+        red="it does not agree with the splits and the catalog",
         icon="markdown",
         of_format=True,
         loads=lambda _: (),
@@ -393,8 +271,8 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_split,
         checks="wmtp_assets.artifacts.checks.datasets:SPLITS",
         page="wmtp_assets.pages.asset.rows:of_rows",
-        describe=_chosen_rows,
-        red="its rows are not those that the seed chooses",
+        describe=descriptions.of_chosen_rows,
+        red="its rows are not those that the seed selects",
         icon="dataset",
         counted="rows",
         beside=lambda artifact: (f"{artifact.split}_small_stats.json",),
@@ -406,8 +284,8 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,  # no artifact is made from it
         facts=facts.of_package_file,
         checks="wmtp_assets.artifacts.checks.package_file:PACKAGE_FILES",
-        describe=_package_file,
-        red="the evaluation package would read something else than upstream's file",
+        describe=descriptions.of_package_file,
+        red="the evaluation package would not read upstream's file",
         icon="json",
         loads=lambda artifact: artifact.inputs[:1],
     ),
@@ -416,11 +294,11 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,  # no artifact is made from it
         facts=facts.of_evaluation,
         checks="wmtp_assets.artifacts.checks.evaluation:EVALUATION",
-        describe=_text(
-            "Every problem on a line of its own, whether or not it gave rows: statement, limits, "
-            "and all of its tests."
+        describe=descriptions.of_text(
+            "One line per problem, including problems without rows: statement, "
+            "limits, and all of its tests."
         ),
-        red="its problems or tests are not what upstream's files have",
+        red="its problems or tests differ from upstream's files",
         icon="json",
     ),
     Kind.TESTS: ArtifactKind(
@@ -428,11 +306,11 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,
         facts=facts.of_tests,
         checks="wmtp_assets.artifacts.checks.evaluation:TESTS",
-        describe=_text(
-            "The public, private and generated tests of every problem: as JSON, and as Parquet, "
-            "from which one problem's are read alone."
+        describe=descriptions.of_text(
+            "The public, private and generated tests of every problem, as JSON and "
+            "as Parquet, from which those of one problem can be read alone."
         ),
-        red="its tests are not what upstream's files have",
+        red="its tests differ from upstream's files",
         icon="parquet",
         long_checks=True,
     ),
@@ -442,11 +320,11 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_leaks,
         checks="wmtp_assets.artifacts.checks.leaks:LEAKS",
         page="wmtp_assets.pages.asset.quality:of_leaks",
-        describe=_text(
-            "The rows that hold what models are evaluated on: verbatim, reformatted or renamed, "
-            "with both texts."
+        describe=descriptions.of_text(
+            "The rows that contain tasks that models are evaluated on: verbatim, "
+            "reformatted or renamed, with both texts."
         ),
-        red="its lines are not what searching the rows finds",
+        red="its lines are not what a new search of the rows finds",
         icon="parquet",
         long_checks=True,
         divided=Divided(leaks.rows_to_search, search_rows),
@@ -457,11 +335,11 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,
         facts=facts.of_quality_card,
         checks="wmtp_assets.artifacts.checks.cards:QUALITY_CARDS",
-        describe=_text(
-            "What executing and comparing rows found, to be quoted: rates with intervals, leaks "
-            "and clusters as Markdown, and every figure as JSON."
+        describe=descriptions.of_text(
+            "A summary of what executing and comparing rows found: rates with "
+            "intervals, leaks and clusters as Markdown, and every figure as JSON."
         ),
-        red="it states something else than the files about rows",
+        red="it does not agree with the files about rows",
         icon="markdown",
         loads=lambda _: (),
     ),
@@ -470,7 +348,7 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         loaded_as=Handle,  # no artifact is made from it
         facts=facts.of_verdicts,
         checks="wmtp_assets.artifacts.checks.verdicts:VERDICTS",
-        describe=_executed_rows,
+        describe=descriptions.of_executed_rows,
         red="the verdicts are not about these rows, or do not follow from executing them",
         icon="python",
         page="wmtp_assets.pages.asset.quality:of_verdicts",
@@ -486,9 +364,9 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_raw_view,
         checks="wmtp_assets.artifacts.checks.raw_view:RAW_VIEW",
         page="wmtp_assets.pages.asset.documents:of_raw_view",
-        describe=_text(
-            "Upstream's files as they were fetched, without a model's weights; their bytes are "
-            "stored once."
+        describe=descriptions.of_text(
+            "Upstream's files as they were fetched, except a model's weights; their "
+            "bytes are stored only once."
         ),
         red="a file is not the one that was fetched",
         icon="huggingface",
@@ -500,11 +378,12 @@ KINDS: Mapping[Kind, ArtifactKind] = {
         facts=facts.of_duplicates,
         checks="wmtp_assets.artifacts.checks.duplicates:DUPLICATES",
         page="wmtp_assets.pages.asset.quality:of_duplicates",
-        describe=_text(
-            "Which rows of a problem are nearly the same text: the cluster of each, so that a "
-            "sample can have one of them."
+        describe=descriptions.of_text(
+            "Which rows of a problem are nearly the same text: the cluster of each "
+            "row, so that a sample can take one per cluster."
         ),
-        red="rows are together that are not nearly the same, or apart that are",
+        red="rows are in one cluster that are not nearly the same, or in different "
+        "clusters although they are",
         icon="parquet",
         counted="rows",
         long_checks=True,

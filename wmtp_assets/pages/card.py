@@ -133,8 +133,8 @@ def source_card(project: Project, files: UpstreamFiles, upstream: Upstream) -> C
     taken = [one.name for one in project.artifacts.values() if _takes(one, files.repo)]
     moved = _command(f"wmtp pin {files.repo.name} main") + " in a catalog of your own"
     return Card(
-        f"The {files.repo.kind} repository {as_code(files.repo.name)}, looked at without fetching: "
-        "its pin is compared with its head.",
+        f"The {files.repo.kind} repository {as_code(files.repo.name)}, observed "
+        "without fetching: its pin is compared with its latest commit.",
         (
             ("From", _origin(project, files.repo, upstream)),
             ("Licence", _licence(upstream)),
@@ -149,8 +149,8 @@ def source_card(project: Project, files: UpstreamFiles, upstream: Upstream) -> C
 def doctor_card(project: Project) -> Card:
     """The card of the doctor."""
     return Card(
-        "What a run needs, looked at before any byte is fetched: disk, memory, packages, token, "
-        "reachable repositories with open gates, licences.",
+        "What a run needs, checked before any byte is fetched: disk, memory, "
+        "packages, token, access to repositories, licences.",
         (
             (
                 "If red",
@@ -201,8 +201,8 @@ def report_card(project: Project, address: str, files: Iterable[str]) -> Card:
     """The card of the report, which is served at `address` and written to `files`."""
     written = ", ".join(as_code(f"storage/{file}") for file in files)
     return Card(
-        "The verdict, every model and every dataset as one HTML file to pass on, in English and in "
-        "Korean.",
+        "The verdict, every model and every dataset as one HTML file to share, in "
+        "English and in Korean.",
         (
             ("Look", f"[as it is now]({address}); the files: {written}"),
             ("If red", f"it could not be written. {_command('wmtp report')}"),

@@ -12,12 +12,13 @@ from typing import cast
 import pytest
 
 from wmtp_assets.artifacts import Project
+from wmtp_assets.artifacts.artifact_kind import ArtifactKind
 from wmtp_assets.artifacts.checks import Subject, run_checks
 from wmtp_assets.artifacts.checks.against_source import check_against_source
 from wmtp_assets.artifacts.checks.of_kind import checks_of_kind
 from wmtp_assets.artifacts.checks.subject import KindChecks, by
 from wmtp_assets.artifacts.gate import judge
-from wmtp_assets.artifacts.kinds import KINDS, ArtifactKind, kind_of
+from wmtp_assets.artifacts.kinds import KINDS, kind_of
 from wmtp_assets.artifacts.make.task import Made, Task
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.artifacts.types import Checkpoint, Document, Handle, Split

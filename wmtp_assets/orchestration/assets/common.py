@@ -36,7 +36,7 @@ OPTIONS: Mapping[str, dg.Field] = {
         bool,
         default_value=False,
         is_required=False,
-        description="Make this asset again although neither its inputs nor its settings changed.",
+        description="Make this asset again even if neither its inputs nor its settings changed.",
     )
 }
 FORCED: Mapping[str, object] = {"config": {"force": True}}
