@@ -25,7 +25,8 @@ from typing import NoReturn
 
 from wmtp_assets.checkpoints import pickles, strict_json
 from wmtp_assets.checkpoints.errors import RESAVE, refuse_archive
-from wmtp_assets.checkpoints.pickles import RESAVE_TENSORS, PickleError, View
+from wmtp_assets.checkpoints.pickle_interpreter import RESAVE_TENSORS
+from wmtp_assets.checkpoints.pickle_values import PickleError, View
 from wmtp_assets.checkpoints.tensors import SourceTensor, is_plain_name
 from wmtp_assets.checkpoints.zip_directory import Record, read_directory
 

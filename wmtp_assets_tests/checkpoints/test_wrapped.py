@@ -29,7 +29,7 @@ from wmtp_assets.checkpoints.convert import convert, plan_conversion
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import ArchiveError, CheckpointError, LayoutError
 from wmtp_assets.checkpoints.layout import COUNTER
-from wmtp_assets.checkpoints.pickles import _OWN_ATTRIBUTE
+from wmtp_assets.checkpoints.pickle_values import OWN_ATTRIBUTE
 from wmtp_assets.checkpoints.source import open_source
 from wmtp_assets.checkpoints.tensors import read_tensor
 from wmtp_assets_tests.checkpoints.models import (
@@ -442,7 +442,7 @@ def test_every_attribute_that_torch_defines_is_in_the_list() -> None:
             or isinstance(found, property)
         )
     }
-    assert [name for name in own if not _OWN_ATTRIBUTE.fullmatch(name)] == []
+    assert [name for name in own if not OWN_ATTRIBUTE.fullmatch(name)] == []
 
 
 # float8
