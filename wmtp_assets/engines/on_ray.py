@@ -4,7 +4,8 @@ A task takes one core. Ray calls it again where its worker was killed; then noth
 is left but what is kept by contents. Ray is imported only here, and only when it is chosen.
 
 Ray executes what its clients send, whoever they are. Of a cluster that is started here, the
-dashboard stays off, telemetry too, and its ports ask for a token that only its own processes know;
+dashboard stays off, telemetry too, its ports ask for a token that only its own processes know, and
+its sockets and logs lie in a folder that no other account may enter, and that is removed with it;
 of a cluster that runs already, docs/cluster.md says how to have the same.
 """
 
@@ -18,6 +19,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -33,6 +35,7 @@ from wmtp_assets.engines.engine import (
 from wmtp_assets.engines.ray_internals import log_instead_of_printing
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.storage.digests import cores
+from wmtp_assets.storage.socket_folder import socket_folder
 
 ADDRESS: Final = "RAY_ADDRESS"
 """The variable by which Ray's own commands find a cluster."""
@@ -41,6 +44,8 @@ _PATIENCE: Final = 10.0  # seconds for a connection to a cluster that runs alrea
 _AHEAD: Final = 2  # tasks that each worker has waiting
 _PARTS_EACH: Final = 4  # tasks that each worker gets: one that has more to do gets fewer
 _OBJECTS: Final = 256 << 20  # bytes of memory for results, of a cluster that is started here
+LONGEST_SOCKET: Final = "/r/session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store"
+"""The longest path of a socket that Ray makes below its folder."""
 _has_token = False  # Ray was imported with it
 _TOKEN: Final = secrets.token_hex(32)  # Ray reads it once in a process
 
@@ -69,8 +74,16 @@ class RayEngine:
         return self
 
     def _start(self, stack: ExitStack, address: str | None) -> None:
-        own = {} if address else {"num_cpus": self._most, "object_store_memory": _OBJECTS}
+        own: dict[str, Any] = {}
         try:
+            if not address:
+                own = {"num_cpus": self._most, "object_store_memory": _OBJECTS}
+                # Ray's sockets ask for no token, and it lets every account into the folder that it
+                # is given: here a folder in one that only this account may enter.
+                named = os.environ.get("RAY_TMPDIR")
+                parent = Path(named).absolute() if named else None
+                folder = socket_folder("wmtp-ray-", len(LONGEST_SOCKET), parent)
+                own["_temp_dir"] = str(stack.enter_context(folder) / "r")
             self._ray.init(
                 address=address or "local",
                 include_dashboard=None if address else False,

@@ -30,7 +30,6 @@ from wmtp_assets import interrupts
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.execution.cache import VerdictCache
 from wmtp_assets.execution.confinement import ConfinementError, Layer, Means, available
-from wmtp_assets.execution.judge_folder import JudgeFolder
 from wmtp_assets.execution.messages import Answer, End, Order, Refused, Taken, Test
 from wmtp_assets.execution.tasks import (
     PYTHON_2,
@@ -42,11 +41,14 @@ from wmtp_assets.execution.tasks import (
     key_of,
 )
 from wmtp_assets.storage.digests import cores
+from wmtp_assets.storage.held_folder import HeldFolder
 
 Name = TypeVar("Name")
 
 PYTHON_2_SETTING: Final = "WMTP_PYTHON2"
 """The environment variable with the path of a Python 2.7."""
+PREFIX: Final = "wmtp-judging-"
+"""Of the names of judges' temporary folders."""
 _TESTS_AHEAD, _BYTES_AHEAD = 16, 4 << 20
 _PYTHON_2_MISSING: Final = "Python 2: no interpreter"
 
@@ -100,7 +102,7 @@ class Judge:
     def __enter__(self) -> Self:
         self._means = available(without=self._without)
         self.python2 = version_of(self._python2)
-        self._folder = JudgeFolder()
+        self._folder = HeldFolder(PREFIX)
         self._stack = ExitStack()  # a command that is interrupted ends without `__exit__`
         self._stack.enter_context(interrupts.before_ending(self._folder.remove))
         return self

@@ -10,12 +10,10 @@ import contextlib
 import ctypes
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +27,7 @@ from urllib.request import Request, urlopen
 from wmtp_assets.errors import WmtpError
 from wmtp_assets.orchestration.names import LOCATION, running_folder
 from wmtp_assets.storage.locks import exclusive_now, holder, is_locked
+from wmtp_assets.storage.socket_folder import socket_folder
 from wmtp_assets.web.dagster_internals import DAEMON
 from wmtp_assets.web.session import (
     ENTRY,
@@ -47,6 +46,8 @@ ANSWERS_WITHIN_SECONDS = 120
 HEARTBEAT_SECONDS = 3600
 # A process that ends more often than that stays ended.
 MOST_ENDS, ENDS_WITHIN_SECONDS = 5, 120
+# What Python's multiprocessing may make in a temporary folder; Dagster's sockets are shorter.
+LONGEST_SOCKET = "/pymp-01234567/listener-01234567"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 HINT = "The link lets one browser in, once; `{command}` prints another. Ctrl-C ends the page."
 WARNING = "NO TOKEN: anyone who reaches this address may use the page. Ctrl-C ends it."
@@ -106,17 +107,17 @@ def serve(home: Path, host: str, port: int, read_only: bool, ask_for_token: bool
     Raises:
         PageError: the port is in use, another page that may start runs is served from this home, or
             one of the processes ends again and again.
+        SocketPathError: no temporary folder has a path that is short enough for sockets.
     """
     check_port(host, port)
-    folder = Path(tempfile.mkdtemp(prefix="wmtp-"))  # a Unix socket's path must be short
-    address = str(folder / "code.sock")
-    # Bars of libraries would freeze the log's page.
-    environment = {**os.environ, "TQDM_DISABLE": "1", "DAGSTER_HOME": str(home)}
-    # Dagster's own sockets are here too: no other account may enter this folder.
-    environment["TMPDIR"] = str(folder)
     link = link_file(home, host, port)
     with _asked_to_stop() as stop, contextlib.ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = stack.enter_context(socket_folder("wmtp-page-", len(LONGEST_SOCKET)))
+        address = str(folder / "code.sock")
+        # Bars of libraries would freeze the log's page.
+        environment = {**os.environ, "TQDM_DISABLE": "1", "DAGSTER_HOME": str(home)}
+        # Dagster's own sockets are here too: no other account may enter this folder.
+        environment["TMPDIR"] = str(folder)
         if not read_only:
             if not stack.enter_context(exclusive_now(_page_lock(home), machines=False)):
                 raise _not_alone(home, port)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.corpora import build
 from wmtp_assets.corpora.annotations import AnnotationFile
 from wmtp_assets.engines.engine import EngineError, Task, chosen_engine
-from wmtp_assets.engines.on_ray import TRIES, RayEngine
+from wmtp_assets.engines.on_ray import LONGEST_SOCKET, TRIES, RayEngine
 from wmtp_assets.engines.opening import open_engine
 from wmtp_assets.quality.leaks.parts import RowsToSearch
 from wmtp_assets.storage.preflight import EXECUTED, PARTS
@@ -43,11 +44,27 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def ray() -> Iterator[RayEngine]:
+def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayEngine]:
+    """Its sockets' paths would be too long, were they not reached by a link."""
+    temporary = tmp_path_factory.mktemp("é" * 40)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)  # which workers import from; tests before may have left another
+        patch.delenv("RAY_TMPDIR", raising=False)
+        patch.setenv("TMPDIR", str(temporary))
+        patch.setattr(tempfile, "tempdir", None)
         with RayEngine(workers=2) as engine:
             yield engine
+        assert list(temporary.glob("wmtp-ray-*")) == []
+
+
+def test_nobody_else_gets_to_the_sockets_which_ask_for_no_token(ray: RayEngine) -> None:
+    (folder,) = Path(os.environ["TMPDIR"]).glob("wmtp-ray-*")
+    assert folder.stat().st_mode & 0o077 == 0
+    sockets = {path.name: path for path in folder.rglob("*") if path.is_socket()}
+    assert sockets.keys() == {"plasma_store", "raylet"}
+    below = f"/{sockets['plasma_store'].relative_to(folder)}"
+    assert re.sub(r"\d+", "", below) == re.sub(r"\d+", "", LONGEST_SOCKET)
+    assert len(below) <= len(LONGEST_SOCKET)
 
 
 def test_results_come_in_the_order_of_tasks_from_two_processes(
@@ -171,6 +188,8 @@ def test_a_cluster_that_is_started_as_documented_is_joined(
         assert there in block
         block = block.replace(there, here)
     begin, generate, head, other, join = block.strip().splitlines()
+    (remedy,) = re.findall(r"`AF_UNIX path length.*: add `(--temp-dir=\S+)` to the head", page)
+    head = head.replace("ray start", f"ray start {remedy}")  # TMPDIR is long here
     world = rows_to_execute(project, tmp_path / "world")
     prepare = f"export PATH={Path(sys.executable).parent}:$PATH\n{begin}\n"
     subprocess.run(["bash", "-ec", prepare + generate], check=True)

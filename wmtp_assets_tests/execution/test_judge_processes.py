@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from wmtp_assets.execution.cache import VerdictCache
-from wmtp_assets.execution.judge import Judge
-from wmtp_assets.execution.judge_folder import PREFIX
+from wmtp_assets.execution.judge import PREFIX, Judge
 from wmtp_assets.execution.limits import Limits
 from wmtp_assets.execution.tasks import Judged, ProgramTask, Verdict
 from wmtp_assets.interrupts import descendants

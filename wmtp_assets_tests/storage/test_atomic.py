@@ -132,11 +132,12 @@ ELSEWHERE = {
     "execution/namespaces.py": "a file system in memory, that nobody else sees",
     "execution/fork_server.py": "a folder of a program's own, in the judge's temporary one",
     "execution/judge.py": "a temporary folder of its own",
-    "execution/judge_folder.py": "a temporary folder of its own, and those of killed judges",
     "execution/judging.py": "/dev/null",
     "hub/partial.py": "descriptors that `disk` opened",
     "mtp/checks.py": "a temporary folder of its own",
     "storage/disk.py": "the one module",
+    "storage/held_folder.py": "a temporary folder of its own, and those of killed processes",
+    "storage/socket_folder.py": "a link to a temporary folder of its own",
     "web/processes.py": "a temporary folder of its own",
     "web/session.py": "the page's token, in the runtime folder",
 }

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -167,13 +166,10 @@ def running_page(
 def _served(
     root: Path, port: int, command: list[str], environment: Mapping[str, str]
 ) -> Iterator[Page]:
-    # Dagster's sockets are there, whose paths have at most 107 bytes.
-    short = Path(tempfile.mkdtemp(prefix="wmtp-", dir="/tmp"))
-    (short / "tmp").symlink_to(root / "tmp")
     sent = {
         "PATH": os.environ["PATH"],
         "HOME": str(root / "user"),
-        "TMPDIR": str(short / "tmp"),
+        "TMPDIR": str(root / "tmp"),
         "DAGSTER_HOME": str(root / "home"),
         "WMTP_STORAGE": str(root / "storage"),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -206,7 +202,6 @@ def _served(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        shutil.rmtree(short)
 
 
 def printed_link(page: Page) -> str:

@@ -1,7 +1,7 @@
-"""The temporary folder of a judge, and the removal of those that killed judges have left.
+"""Temporary folders of long-lived work, and the removal of those that killed processes have left.
 
-A judge holds its folder by a lock, which the kernel releases however it ends. A folder of this
-user's that nobody holds is one that was left: the next judge removes it.
+A process holds its folder by a lock, which the kernel releases however it ends. A folder of this
+user's that nobody holds is one that was left: the next one of the same prefix removes it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ from wmtp_assets.storage.errors import StorageError
 from wmtp_assets.storage.file_systems import file_system_of
 from wmtp_assets.storage.locks import try_lock_open
 
-PREFIX: Final = "wmtp-judging-"
-"""Of the folders' names. Any other folder is not of those that are held."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class JudgeFolder:
-    """A new temporary folder, held until `remove`; where there are no locks it is not, nor are
-    others removed there."""
+class HeldFolder:
+    """A new folder with mode 0700, held until `remove`; where there are no locks it is not, nor are
+    others removed there.
 
-    def __init__(self) -> None:
-        _remove_what_was_left(Path(tempfile.gettempdir()))
+    `prefix` begins its name, and is of such folders only; `parent` is by default where the system
+    keeps what is temporary. Raises OSError.
+    """
+
+    def __init__(self, prefix: str, parent: Path | None = None) -> None:
+        parent = parent or Path(tempfile.gettempdir())
+        _remove_what_was_left(parent, prefix)
         held = None
-        while held is None:  # until no other judge took the new folder for one that was left
-            self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        while held is None:  # until no other process took the new folder for one that was left
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
             held = _held(self.path)
         self._held = held
 
@@ -66,13 +69,13 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _remove_what_was_left(parent: Path) -> None:
-    """Removes the folders of this user's judges that nobody holds. Follows no link."""
+def _remove_what_was_left(parent: Path, prefix: str) -> None:
+    """Removes the folders of this user's that nobody holds. Follows no link."""
     if not file_system_of(parent).is_local:
         return  # another machine may hold them, without its locks being seen here
     with suppress(OSError):
         for name in os.listdir(parent):  # noqa: PTH208  (names, not paths)
-            if name.startswith(PREFIX):
+            if name.startswith(prefix):
                 with suppress(OSError, StorageError, RecursionError):
                     _remove_if_left(parent / name)
 

@@ -1,4 +1,4 @@
-"""What is removed of the folders that judges have left, and what is not."""
+"""What is removed of the folders that killed processes have left, and what is not."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from wmtp_assets.execution import judge_folder, privileges
-from wmtp_assets.execution.judge_folder import PREFIX, JudgeFolder
+from wmtp_assets.execution import privileges
+from wmtp_assets.storage import held_folder
+from wmtp_assets.storage.held_folder import HeldFolder
+
+PREFIX = "wmtp-held-"
 
 
 @pytest.fixture(autouse=True)
@@ -28,15 +31,15 @@ def test_a_folder_that_nobody_holds_is_removed_and_nothing_else(tmp_path: Path) 
     (left / "worker/link").symlink_to(outside)
     (tmp_path / f"{PREFIX}link").symlink_to(outside)
     (tmp_path / f"{PREFIX}file").write_text("")
-    (tmp_path / "wmtp-judge-of-another-sort").mkdir()
-    held = JudgeFolder()
+    (tmp_path / "wmtp-of-another-sort").mkdir()
+    held = HeldFolder(PREFIX)
     (held.path / "worker").mkdir()
-    other = JudgeFolder()
+    other = HeldFolder(PREFIX)
     assert {path.name for path in tmp_path.iterdir()} == {
         "outside",
         f"{PREFIX}link",
         f"{PREFIX}file",
-        "wmtp-judge-of-another-sort",
+        "wmtp-of-another-sort",
         held.path.name,
         other.path.name,
     }
@@ -55,7 +58,7 @@ def test_a_folder_that_nobody_holds_is_removed_and_nothing_else(tmp_path: Path) 
 def test_a_folder_of_another_user_stays(tmp_path: Path) -> None:
     (tmp_path / f"{PREFIX}other").mkdir()
     os.chown(tmp_path / f"{PREFIX}other", 12345, 12345)
-    JudgeFolder().remove()
+    HeldFolder(PREFIX).remove()
     assert (tmp_path / f"{PREFIX}other").is_dir()
 
 
@@ -64,25 +67,27 @@ def test_a_new_folder_that_was_taken_for_one_that_was_left_is_made_again(
 ) -> None:
     made = []
 
-    def mkdtemp(prefix: str) -> str:
-        made.append(tmp_path / f"{prefix}{len(made)}")
+    def mkdtemp(prefix: str, dir: Path) -> str:
+        made.append(dir / f"{prefix}{len(made)}")
         made[-1].mkdir()
-        if len(made) == 1:  # another judge begins in between
-            judge_folder._remove_what_was_left(tmp_path)
+        if len(made) == 1:  # another process begins in between
+            held_folder._remove_what_was_left(tmp_path, PREFIX)
         return str(made[-1])
 
-    monkeypatch.setattr(judge_folder.tempfile, "mkdtemp", mkdtemp)
-    folder = JudgeFolder()
+    monkeypatch.setattr(held_folder.tempfile, "mkdtemp", mkdtemp)
+    folder = HeldFolder(PREFIX)
     assert folder.path == made[1]
     assert not made[0].exists()
     folder.remove()
 
 
-def test_judges_that_begin_and_end_at_once_do_not_take_each_others_folders(tmp_path: Path) -> None:
+def test_processes_at_once_do_not_take_each_others_folders(
+    tmp_path: Path,
+) -> None:
     script = (
-        "from wmtp_assets.execution.judge_folder import JudgeFolder\n"
+        "from wmtp_assets.storage.held_folder import HeldFolder\n"
         "for _ in range(100):\n"
-        "    folder = JudgeFolder()\n"
+        "    folder = HeldFolder('wmtp-held-')\n"
         "    (folder.path / 'worker').mkdir()\n"
         "    (folder.path / 'worker').rmdir()\n"
         "    folder.remove()\n"
