@@ -23,6 +23,7 @@ PARTS = (
     "benchmarks.execution",
     "benchmarks.quality.leaks",
     "benchmarks.quality.duplicates",
+    "benchmarks.quality.related",
 )
 WORDS: Mapping[str, tuple[str, str]] = {
     "references.humaneval.pass": ("HumanEval's references that pass, of 164", "at least"),
@@ -51,6 +52,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "duplicates.peak_mb": ("near-duplicates: greatest memory, MB", "at most"),
     "duplicates.recall": ("near-duplicates: recall of pairs in 200 problems", "at least"),
     "duplicates.rows_wrongly_together": ("near-duplicates: rows wrongly together", "at most"),
+    "related.microseconds_per_pair": (
+        "2,000 long, related texts of one problem: CPU microseconds per pair", "at most",
+    ),
+    "related.recall": ("2,000 long, related texts of one problem: recall of pairs", "at least"),
 }  # fmt: skip
 """What a figure with a bar is, and on which side of the bar it must be."""
 _README = Path(__file__).parent / "README.md"

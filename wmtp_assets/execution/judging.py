@@ -8,6 +8,7 @@ process never had, after its last test.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -38,6 +39,7 @@ CERTAIN: Final = 2.0
 """Times the CPU seconds allowed: what took as many is too slow, however busy the machine was."""
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _IGNORED: Final = "Exception ignored in"
+_OUT_OF_MEMORY: Final = re.compile(r"\+?MemoryError(?![\w.])")  # of what tests report
 _REPORT_BYTES: Final = 4096
 _ONE_PROCESS: Final = "solution and tests in one process"
 _FROM_OUTSIDE: Final = "killed from outside; the machine's memory may have run out"
@@ -138,6 +140,8 @@ def judge_function(server: ForkServer, task: FunctionTask) -> tuple[Judged, bool
             return judged(verdict, reason), certain
     if passed:
         return judged(Verdict.PASSED, _ONE_PROCESS if task.together else ""), True
+    if _OUT_OF_MEMORY.match(told):  # before it held as much as ends it: of very long tests, say
+        return judged(Verdict.MEMORY, _more_than(task.limits)), True
     if (missing := what_is_missing(told, source)) is not None:
         return judged(Verdict.NOT_RUNNABLE, missing), True
     if solution.how == "exit" and solution.status and solution is not tests:
@@ -184,7 +188,7 @@ def _of_process(
         return Verdict.TIME, f"more than {limits.cpu_seconds:g} s of the processor", certain
     out_of_memory = last.partition(":")[0].endswith("MemoryError") and ended.status > 0
     if ended.how == "memory" or ended.memory > limits.memory_bytes or out_of_memory:
-        return Verdict.MEMORY, f"more than {limits.memory_bytes / MEBIBYTE:,.0f} MiB", True
+        return Verdict.MEMORY, _more_than(limits), True
     if ended.how not in ("exit", "stopped"):
         return Verdict.FAILED, ended.how, True
     if ended.how == "exit" and ended.status == -signal.SIGKILL:
@@ -197,6 +201,10 @@ def _of_process(
             return Verdict.NOT_RUNNABLE, missing, True
         return Verdict.FAILED, last or f"exit status {ended.status}", True
     return Verdict.PASSED, "", True
+
+
+def _more_than(limits: Limits) -> str:
+    return f"more than {limits.memory_bytes / MEBIBYTE:,.0f} MiB"
 
 
 def error_in(errors: bytes) -> str:

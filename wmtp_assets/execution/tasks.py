@@ -17,7 +17,7 @@ from wmtp_assets.execution.limits import Limits
 
 HARNESS = 2
 """The version of what decides a verdict here; verdicts of another one are not reused."""
-_FUNCTIONS: Final = 2  # as HARNESS, of function tasks alone
+_FUNCTIONS: Final = 3  # as HARNESS, of function tasks alone
 REASON_BYTES: Final = 1000
 PYTHON_2: Final = 1
 """The number of Python 2 among the languages of CodeContests."""

@@ -262,6 +262,20 @@ ENDS_IT = "the solution's process has ended at: f(1)"
 RAW = "import os, time\ndef f(a):\n    os.write(3, {0!r})\n    time.sleep(9)"
 
 
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("size", [LIMITS.memory_bytes + (2 << 30), LIMITS.memory_bytes])
+def test_tests_that_need_too_much_memory_are_over_the_limit(
+    judge: Judge, size: int, together: bool
+) -> None:
+    """Whether the system refuses it to them at once, or they are ended when they hold it."""
+    tests = f"data = bytearray({size})\nassert f(1) == 2"
+    if size == LIMITS.memory_bytes:
+        tests = f"data = b'x' * {size}\nwhile True: pass"
+    judged = verdict_of(judge, function("def f(x): return x + 1", tests, together=together))
+    assert judged.verdict is Verdict.MEMORY
+    assert judged.reason == f"more than {LIMITS.memory_bytes >> 20:,} MiB"
+
+
 @pytest.mark.parametrize(
     ("solution", "reason"),
     [

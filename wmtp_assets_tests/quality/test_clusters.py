@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from wmtp_assets.quality.clusters import _MANY, _NEIGHBOURS, _Clusters, cluster_texts
 from wmtp_assets.quality.shingles import _BLOCK, Shingles
 from wmtp_assets_tests.quality import near_copies
+
+_LARGEST = (1 << 64) - 1
 
 
 def test_shingles_are_runs_of_five_tokens() -> None:
@@ -89,6 +92,40 @@ def test_many_that_are_nearly_near_are_compared_by_a_table() -> None:
     found.labels = np.arange(len(texts))
     found._join_bucketed([np.zeros(len(texts), np.uint64)])
     assert len(set(found.labels.tolist())) == len(set(wanted))
+
+
+def test_many_long_ones_are_compared_by_sketches() -> None:
+    """The same clusters as of every pair, of texts that are all nearly near-duplicates."""
+    draw = np.random.default_rng(3)
+    core = draw.integers(0, _LARGEST, 1500, np.uint64)
+    texts = []
+    for at in range(96):
+        # Of two copies with a share kept of their shingles, the index is 0.7, or around 0.8.
+        kept = 0.9075 if at % 4 else draw.uniform(0.92, 0.96)
+        copy = core.copy()
+        new = draw.random(core.size) > kept
+        copy[new] = draw.integers(0, _LARGEST, int(new.sum()), np.uint64)
+        texts.append(copy)
+    sets = [frozenset(text.tolist()) for text in texts]
+    wanted = np.arange(len(texts))
+    for one, other in combinations(range(len(texts)), 2):
+        shared = len(sets[one] & sets[other])
+        if shared >= 0.8 * (len(sets[one]) + len(sets[other]) - shared):
+            wanted[wanted == wanted[other]] = wanted[one]
+    assert len(texts) - len(set(wanted.tolist())) > 5
+    ends = np.arange(1, len(texts) + 1) * core.size
+    shingles = Shingles(
+        np.concatenate(texts), ends, draw.integers(0, _LARGEST, ends.size, np.uint64)
+    )
+    found = _Clusters(shingles)
+    assert found._are_long
+    pairs = {
+        (one, other) for one, other in zip(wanted.tolist(), found.labels.tolist(), strict=True)
+    }
+    assert len(pairs) == len(set(wanted.tolist())) == len(set(found.labels.tolist()))
+    # Few of what is no near-duplicate is left for exact comparison: else it would be as slow.
+    others = np.array([at for at in range(2, len(texts)) if at % 4])
+    assert found._alike(1, others).size < others.size // 10
 
 
 def test_of_no_text_there_are_no_clusters() -> None:
