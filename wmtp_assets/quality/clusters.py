@@ -237,7 +237,8 @@ def _counted(same: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many are true in each row, of a multiple of 8 and at most 2,040: eight bytes of a row are
     added as one number, several times as fast as `np.count_nonzero` by rows."""
     lanes = np.ascontiguousarray(same).view(np.uint64).sum(axis=1, dtype=np.uint64)
-    return lanes.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64)
+    counts: NDArray[np.int64] = lanes.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64)
+    return counts
 
 
 def _neighbours(
