@@ -15,6 +15,7 @@ Here: what is in a bucket, and moving it. Not here: which files a catalog publis
 from wmtp_assets.bucket.access import BucketError, bucket_url, is_url, require_path
 from wmtp_assets.bucket.edition import Edition
 from wmtp_assets.bucket.heads import Head
+from wmtp_assets.bucket.marks import remove_mark
 from wmtp_assets.bucket.place import Bucket
 from wmtp_assets.bucket.pull import Pulled, pull
 from wmtp_assets.bucket.push import Pushed, push
@@ -35,6 +36,7 @@ __all__ = [
     "is_url",
     "pull",
     "push",
+    "remove_mark",
     "require_path",
     "rollback",
     "verify",

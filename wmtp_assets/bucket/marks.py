@@ -8,8 +8,12 @@ minute, is a killed process's.
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import re
 import secrets
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,9 +21,10 @@ from datetime import timedelta
 
 from wmtp_assets.bucket.access import BucketError
 from wmtp_assets.bucket.place import Bucket, Stat
+from wmtp_assets.errors import one_line
 from wmtp_assets.interrupts import before_ending
 from wmtp_assets.storage.atomic import json_bytes
-from wmtp_assets.storage.receipts import host, now
+from wmtp_assets.storage.receipts import host
 
 FOLDER = "at-work"
 FORGOTTEN = timedelta(days=1)
@@ -27,6 +32,8 @@ _RENEWED = 3600.0  # seconds
 TURN = timedelta(minutes=1)
 """After which a turn is over: it takes one request with a few hundred bytes."""
 _COMMANDS = {"push": "wmtp push", "plain": "wmtp push --layout plain", "gc": "wmtp gc"}
+_KEY = re.compile(rf"{FOLDER}/({'|'.join(_COMMANDS)})-[0-9a-f]{{16}}\.json")
+_LONGEST = 4096  # bytes of a mark that are looked at
 
 
 class Mark:
@@ -66,13 +73,16 @@ class Mark:
         """Raises BucketError where somebody is doing what this mark is `against`."""
         for kind in self._against:
             for key, stat in self.others(kind, FORGOTTEN).items():
+                renewed = f"{stat.modified:%Y-%m-%d %H:%M:%S} UTC"
+                until = f"{stat.modified + FORGOTTEN:%Y-%m-%d %H:%M:%S} UTC"
                 raise BucketError(
                     f"`{_COMMANDS[kind]}` is running on this bucket, so "
                     f"`{self._command}` was not started",
-                    found=f"its mark, of {stat.modified:%Y-%m-%d %H:%M} UTC",
+                    found=f"its mark, of {_process(self._bucket, key)}, renewed {renewed}",
                     where=f"{self._bucket.url.rstrip('/')}/{key}",
-                    hint="run it again when that has ended. If it was killed, remove this "
-                    "object, or wait: a mark expires after a day.",
+                    hint="run it again when that has ended. If it was killed, `wmtp gc "
+                    f"{shlex.quote(self._bucket.url)} --ended {key}` removes its mark, which "
+                    f"otherwise expires at {until}.",
                 )
 
     def others(self, kind: str, forgotten: timedelta) -> dict[str, Stat]:
@@ -107,8 +117,35 @@ class Mark:
             self._bucket.remove([self.key])
 
     def _put(self) -> None:
-        self._bucket.put(self.key, json_bytes({"host": host(), "since": now()}))
+        self._bucket.put(self.key, json_bytes({"host": host(), "process": os.getpid()}))
         self._written = _clock()
+
+
+def remove_mark(bucket: Bucket, key: str) -> None:
+    """Removes the mark of a process that was killed. One that lives, or awakes, ends when it looks
+    at its mark next: before it publishes, and before each thousand objects that it removes.
+
+    Raises BucketError where there is none of this key.
+    """
+    marks = [one for one in bucket.listing(FOLDER) if _KEY.fullmatch(one)]
+    if key not in marks:
+        raise BucketError(
+            "There is no such mark of a process at work",
+            expected=f"one of {', '.join(marks)}" if marks else "none: nobody is at work",
+            found=one_line(key),
+            where=bucket.url,
+            hint="give the key that the refusal names, or leave --ended out.",
+        )
+    bucket.remove([key])
+
+
+def _process(bucket: Bucket, key: str) -> str:
+    """Whose mark this is, as far as it says."""
+    try:
+        value = json.loads(bucket.get(key, _LONGEST) or b"")
+        return one_line(f"process {value['process']} on {value['host']}")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "a process that it does not name"
 
 
 @contextmanager

@@ -221,7 +221,7 @@ def rollback_bucket(url: str, edition: str | None) -> int:
 
 def gc_of_bucket(given: argparse.Namespace) -> int:
     """`wmtp gc URL`."""
-    from wmtp_assets.bucket import Bucket, gc
+    from wmtp_assets.bucket import Bucket, gc, remove_mark
     from wmtp_assets.storage.preflight import gigabytes
 
     if given.raw:
@@ -232,6 +232,11 @@ def gc_of_bucket(given: argparse.Namespace) -> int:
             hint="leave it out. After `wmtp gc --raw` and `wmtp push URL` the bucket's next "
             "edition has no weights either.",
         )
+    if given.ended is not None:
+        in_a_thread(lambda: remove_mark(Bucket(given.url), given.ended))
+        value: dict[str, object] = {"ended": given.ended}
+        show(given.json, value, f"{given.ended} is removed: it keeps nobody out.")
+        return DONE
     done = in_a_thread(lambda: gc(Bucket(given.url), keep=given.keep, dry_run=given.dry_run))
     word = "would be removed" if given.dry_run else "removed"
     value = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wmtp_assets.cli.buckets import gc_of_bucket, history_of_bucket, rollback_bucket
 from wmtp_assets.cli.common import DONE, add_json, open_project, show
-from wmtp_assets.errors import WmtpError
+from wmtp_assets.errors import WmtpError, one_line
 
 if TYPE_CHECKING:
     from wmtp_assets.artifacts import Project
@@ -46,6 +46,12 @@ def register(commands: Any) -> None:
         help="number of versions of each artifact to keep (default 2)",
     )
     gc.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    gc.add_argument(
+        "--ended",
+        metavar="KEY",
+        help="only remove the mark, in a bucket, of a process that was killed; a push or `gc` that "
+        "is kept out by it names KEY",
+    )
     gc.add_argument(
         "--raw",
         action="store_true",
@@ -103,6 +109,13 @@ def _gc(given: argparse.Namespace) -> int:
 
     if given.url is not None:
         return gc_of_bucket(given)
+    if given.ended is not None:
+        raise WmtpError(
+            "--ended is for a mark in a bucket, and no bucket is named",
+            expected="`wmtp gc URL --ended KEY`",
+            found=f"--ended {one_line(given.ended)}",
+            hint="give the URL of the bucket, or leave it out.",
+        )
     project = open_project()
     require_storage(project.storage, "Removing what is not needed")
     guarded = [*abandoned(project.store), *joined_parts(project)]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from wmtp_assets.bucket import Bucket, BucketError, Head, gc, push, rollback, verify
+from wmtp_assets.bucket import Bucket, BucketError, Head, gc, push, remove_mark, rollback, verify
 from wmtp_assets.bucket.marks import Mark, at_work
 from wmtp_assets.bucket.plain import write
+from wmtp_assets.cli import main
 from wmtp_assets.storage.errors import StorageError
 from wmtp_assets_tests.bucket.small import small
 
@@ -115,6 +119,37 @@ def test_gc_keeps_away_from_plain_keys_that_are_being_written(tmp_path: Path, ur
     assert write(Busy(url), edition, sources).files == refused == 4
     with at_work(Bucket(url), "gc", ["push"]), pytest.raises(BucketError, match="`wmtp gc` is at"):
         write(Bucket(url), edition, sources)
+
+
+def test_the_mark_of_a_killed_gc_is_removed_by_the_command_that_the_refusal_names(
+    tmp_path: Path, url: str
+) -> None:
+    made = small(tmp_path / "storage")
+    killed = Mark(Bucket(url, make=True), "gc")
+    with pytest.raises(BucketError, match=rf"of process {os.getpid()} on ") as raised:
+        made.push(url)
+    written = Bucket(url).listing("at-work")[killed.key].modified
+    assert f"expires at {written + timedelta(days=1):%Y-%m-%d %H:%M:%S} UTC" in str(raised.value)
+    (proposed,) = re.findall(r"`wmtp (gc [^`]+)`", raised.value.hint or "")
+    assert main(shlex.split(proposed)) == 0
+    assert made.push(url).head
+    with pytest.raises(BucketError, match="expired"):
+        killed.require()  # it lived after all: it removes nothing
+    killed.remove()
+    with pytest.raises(BucketError, match="no such mark of a process"):
+        remove_mark(Bucket(url), killed.key)
+    with pytest.raises(BucketError, match="no such mark of a process"):
+        remove_mark(Bucket(url), next(iter(Bucket(url).listing("heads"))))
+    assert verify(Bucket(url)).sound
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"host": "a\\nb", "process": 1}'])
+def test_a_mark_that_does_not_say_whose_it_is_counts(text: bytes, tmp_path: Path, url: str) -> None:
+    killed = Mark(Bucket(url, make=True), "gc")
+    (tmp_path / "bucket" / killed.key).write_bytes(text)
+    with pytest.raises(BucketError, match=r"`wmtp gc` is running.*mark, of [a-z]") as raised:
+        small(tmp_path / "storage").push(url)
+    assert "\n" not in str(raised.value)
 
 
 def test_two_that_collect_at_once_are_not_in_each_others_way(tmp_path: Path, url: str) -> None:
