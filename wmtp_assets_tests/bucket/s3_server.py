@@ -18,6 +18,7 @@ from pathlib import Path
 
 USER, SECRET = "test:tester", "testing"
 BUCKET = "wmtp"
+PAGE = 7  # keys in one answer to a listing: S3 has 1,000, and tests are to need several answers
 FOLDER = Path(os.environ.get("WMTP_SWIFT") or Path(__file__).parents[2] / ".ci/swift/bin")
 """Where swift's programs are: `.ci/run` installs them there, in an environment of their own."""
 
@@ -62,6 +63,7 @@ use = egg:swift#listing_formats
 use = egg:swift#bulk
 [filter:s3api]
 use = egg:swift#s3api
+max_bucket_listing = {page}
 [filter:tempauth]
 use = egg:swift#tempauth
 user_test_tester = testing .admin
@@ -130,7 +132,9 @@ def served(root: Path) -> Iterator[dict[str, str]]:
 @contextmanager
 def _daemon(root: Path, kind: str, settings: str, port: int) -> Iterator[None]:
     path = root / f"{kind}.conf"
-    path.write_text(settings.format(root=root, kind=kind, port=port, user=getpass.getuser()))
+    path.write_text(
+        settings.format(root=root, kind=kind, port=port, user=getpass.getuser(), page=PAGE)
+    )
     with (root / f"{kind}.log").open("wb") as log:
         process = subprocess.Popen(
             [FOLDER / f"swift-{kind}-server", path],

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.bucket.rounds import flips, killed, races
 from wmtp_assets.artifacts import Project
-from wmtp_assets.bucket import Bucket, BucketError, gc, history, rollback, verify
+from wmtp_assets.bucket import Bucket, BucketError, Head, gc, history, rollback, verify
 from wmtp_assets.bucket.cache import Cache
-from wmtp_assets.bucket.edition import PIECE
+from wmtp_assets.bucket.edition import PIECE, edition_key
 from wmtp_assets.bucket.ranges import Reader, RemoteFile
 from wmtp_assets.cli import main
 from wmtp_assets_tests.bucket import s3_server
@@ -69,6 +70,32 @@ def test_all_of_it_over_s3(made: Small, url: str, tmp_path: Path) -> None:
     assert removed.objects.pop(next(k for k in removed.objects if k.startswith("editions/")))
     assert list(removed.objects.values()) == [len(b"new rows\n")]
     assert Small(tmp_path / "third").pull(url).bytes == pushed.bytes
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1])
+def test_a_listing_of_several_answers_is_whole(count: int, url: str, tmp_path: Path) -> None:
+    count += s3_server.PAGE
+    made = Small(tmp_path / "storage")
+    bucket = Bucket(url)
+    texts = {f"x{number}": b"%d" % number for number in range(count - 1)}
+    made.make("r", r_jsonl=b"first\n", **texts)
+    assert made.push(url, "rows").objects == len(bucket.listing("objects")) == count
+    assert (made.push(url, "rows").unchanged, made.push(url, "rows").objects) == (True, 0)
+    head = Head.latest(bucket)
+    assert head is not None
+    for number in range(2, 1 + count):
+        later = replace(head, number=number)
+        bucket.put(later.key, later.to_bytes())
+        bucket.put(edition_key(f"{number:064x}"), b"of a push that was killed")
+    assert [one.number for one in history(bucket)] == list(range(count, 0, -1))
+    made.make("r", r_jsonl=b"last\n")
+    last = made.push(url, "rows").head
+    assert last is not None
+    assert last.number == 1 + count
+    removed = gc(bucket, keep=1)
+    assert removed.objects.keys() >= {edition_key(f"{number:064x}") for number in range(2, count)}
+    assert [len(bucket.listing(folder)) for folder in ("heads", "editions", "objects")] == [1, 1, 1]
+    assert verify(bucket).sound
 
 
 def test_the_commands_over_s3(
