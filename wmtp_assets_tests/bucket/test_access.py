@@ -33,7 +33,7 @@ LOCAL = "http://127.0.0.1:1"
 def test_what_cannot_be_a_header_is_refused_and_not_shown(name: str, value: str) -> None:
     assert not plain_http("s3", {name: SECRET})
     assert not plain_http("gs", {name: value})
-    with pytest.raises(BucketError, match=f"{name} cannot be") as raised:
+    with pytest.raises(BucketError, match=f"{name} contains characters") as raised:
         plain_http("s3", {name: value})
     assert SECRET not in str(raised.value)
 
@@ -56,7 +56,7 @@ def test_the_argument_that_is_missing_is_named_and_no_other(
 
 def test_a_variable_with_a_line_break_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key\n")
-    with pytest.raises(BucketError, match="AWS_ACCESS_KEY_ID cannot be"):
+    with pytest.raises(BucketError, match="AWS_ACCESS_KEY_ID contains characters"):
         Bucket("s3://bucket/folder").listing("heads")
 
 

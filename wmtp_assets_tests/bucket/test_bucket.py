@@ -309,7 +309,7 @@ def test_gc_and_push_exclude_each_other(tmp_path: Path, url: str) -> None:
     made.push(url)
     bucket = Bucket(url)
     with at_work(bucket, "push", against=["gc"]):
-        with pytest.raises(BucketError, match="`wmtp push` is at work"):
+        with pytest.raises(BucketError, match="`wmtp push` is running"):
             gc(bucket)
         mark = next((tmp_path / "bucket/at-work").iterdir())
         day = 25 * 3600
@@ -318,7 +318,7 @@ def test_gc_and_push_exclude_each_other(tmp_path: Path, url: str) -> None:
         assert not mark.exists()
     with (
         at_work(bucket, "gc", against=["push"]),
-        pytest.raises(BucketError, match="`wmtp gc` is at"),
+        pytest.raises(BucketError, match="`wmtp gc` is running"),
     ):
         made.push(url)
     assert list((tmp_path / "bucket/at-work").iterdir()) == []
@@ -345,7 +345,7 @@ def test_what_is_in_the_way_of_a_pull_is_refused(tmp_path: Path, url: str) -> No
     strangers = Small(tmp_path / "strangers")
     strangers.root.mkdir()
     (strangers.root / "thesis.tex").touch()
-    with pytest.raises(StorageError, match="this is none"):
+    with pytest.raises(StorageError, match="this folder is not one"):
         strangers.pull(url)
 
 
