@@ -1,7 +1,7 @@
-"""What is other in a version of an artifact than in the version before it, in words.
+"""What differs between a version of an artifact and the version before it, in words.
 
-Two receipts of the storage are compared, and those of their inputs: no history of runs is asked,
-and no file is read but records.
+Compares two receipts in the storage, and those of their inputs. Only records are read, and no
+history of runs.
 """
 
 from __future__ import annotations

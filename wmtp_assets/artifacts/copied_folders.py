@@ -1,7 +1,7 @@
 """`wmtp doctor DIR`: whether the files of a folder that was copied have arrived.
 
-A storage's paths are links. Copied without following them (`rsync -a`, `cp -a` of a part), a folder
-holds links that lead nowhere, and no command that copied it said a word.
+A storage's paths are links. A folder that is copied without following them (`rsync -a`, `cp -a` of
+a part) has broken links, and the copying command reports no error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a receipt must state of an artifact (its `facts`), by what the artifact's files hold.
+"""What a receipt must state about an artifact (its `facts`), computed from the artifact's files.
 
 Makers state facts for the page, the report and the tables of a run. A check derives them again with
-these functions, one for each kind, from headers and small documents; that those say what the rows
-and tensors are, other checks verify.
+these functions, one for each kind, from headers and small documents. Other checks verify that these
+agree with the rows and tensors.
 """
 
 from __future__ import annotations

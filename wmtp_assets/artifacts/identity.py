@@ -1,4 +1,4 @@
-"""What stands for the files of an artifact: whether anything that its checks read was touched.
+"""A fingerprint of an artifact's files: whether anything that its checks read has changed.
 
 Every file is identified by device, inode, size and times; no contents are read.
 """

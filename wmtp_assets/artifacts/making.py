@@ -1,7 +1,7 @@
-"""Making one artifact, once: what its recipe gives and is there already is not made again.
+"""Making one artifact, unless the storage already has it by the same recipe.
 
-When the inputs, the catalog's settings and the code version are those of the recorded receipt, its
-files are there and nothing is known against them, that receipt is the result. Otherwise the kind's
+If the inputs, the catalog's settings and the code version are those of the recorded receipt, its
+files exist and no check has failed, that receipt is the result. Otherwise the kind's
 function fills a staging folder, which is then committed in one step.
 """
 

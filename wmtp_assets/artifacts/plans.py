@@ -1,7 +1,7 @@
-"""Where a storage has the plans of work that is done in parts elsewhere, and who works there.
+"""Where a storage has the plans of work that is done in parts elsewhere, and the locks on them.
 
-Whoever writes the plans of an artifact holds `planning`, and whoever works on a part shares
-`working`: what is removed of them is removed while nobody has either.
+A process that writes the plans of an artifact holds the lock `planning`, and processes that work on
+parts share the lock `working`. Plans are removed only while nobody holds either.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`raw/` of a model's or dataset's folder: upstream's files as they were fetched.
 
-They are second names (hard links) of the files below storage/upstream, so that nothing is stored
-twice, and no name leads to nothing when `wmtp gc --raw` removes fetched weights: those are not
-shown. 27 GB that only the conversion reads would travel with every copy of the folder.
+They are hard links to the files below storage/upstream, so nothing is stored twice. Weights are
+left out: `wmtp gc --raw` removes them, and 27 GB that only the conversion reads would be part of
+every copy of the folder.
 """
 
 from __future__ import annotations

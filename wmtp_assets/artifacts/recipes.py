@@ -1,8 +1,8 @@
-"""Whether an artifact must be made (again): its recipe, held against the receipt of what exists.
+"""Whether an artifact must be made (again): its recipe, compared with the receipt of what exists.
 
 A recipe is all that an artifact's bytes depend on: the digests of its inputs, its settings in the
 catalog, and the version of the code that makes it (`code_version` in `kinds.py`). An artifact is
-stale where its receipt states another recipe, or its files are not there; whatever is made from a
+stale if its receipt states another recipe, or its files are missing; whatever is made from a
 stale artifact is stale as well (`staleness.py`).
 """
 

@@ -1,8 +1,8 @@
-"""Fetched weights that a person released once their conversion was verified (`wmtp gc --raw`).
+"""Fetched weights that `wmtp gc --raw` has removed, after their conversion was verified.
 
-27 GB of float32 are of no use to a reader of float16. The record of their release stands in for
-them as long as the checkpoint is the very one that was verified then and would not be made
-differently now; from that moment on they are missing again, and are fetched again.
+27 GB of float32 are of no use to a reader of float16. A record of their release stands in for them
+as long as the checkpoint is the one that was verified then, and would not be made differently now.
+Otherwise the weights count as missing, and are fetched again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What is made on request: no run of everything makes it, and nobody misses it until then.
+"""Artifacts that are made on request only: runs of everything skip them, and they may be missing.
 
-An artifact is on request where the catalog says so (`Artifact.on_request`): it takes hours, and
-nothing waits for it. Whoever names it, its group, or it on the page asks for it. What was made once
-and is out of date by now is as good as not made: it is made again when somebody asks again.
+The catalog says which they are (`Artifact.on_request`): they take hours, and nothing depends on
+them. They are made when somebody names them or their group, or selects them on the page. If one has
+become stale, it is treated as missing, and made again at the next request.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 | --- | --- | --- |
 | WMTP_CATALOG | `sample`, `full`, or the path of a catalog | `sample` |
 | WMTP_STORAGE | the root of the files | `storage` |
-| WMTP_HUB | a directory mirror that bytes come from | the Hub; for `sample`, the sample |
-| WMTP_ENGINE | where what is heavy and divisible is done: `local` or `ray` | `local` |
+| WMTP_HUB | a directory mirror to fetch from | the Hub; for `sample`, the generated sample |
+| WMTP_ENGINE | where heavy, divisible work runs: `local` or `ray` | `local` |
 
 Paths are made absolute here, once: Dagster's processes work in another folder than the user does.
 """

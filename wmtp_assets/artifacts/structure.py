@@ -1,6 +1,6 @@
 """The structure of the metadata files: which fields they have, of which types.
 
-Only their form: that what they say is true is what other checks compare. `metadata.json` may have
+Only their form: other checks verify that what they say is true. `metadata.json` may have
 further fields with a single value each, for the sizes and facts that its layout states.
 """
 

@@ -13,7 +13,7 @@ from wmtp_assets.generations import Contract
 
 
 class Kind(StrEnum):
-    """What sort of thing an artifact is; `artifacts/kinds.py` says what follows from it."""
+    """The type of an artifact; `artifacts/kinds.py` says how each kind is made and checked."""
 
     RAW = "raw"
     CHECKPOINT = "checkpoint"

@@ -1,7 +1,7 @@
 """The artifacts of datasets: splits with their metadata files, the schema, and the small copies.
 
-Where a format's rows differ between generations of the contract, each has artifacts of its own, and
-the files that follow from rows too. Otherwise one artifact serves every generation.
+If a format's rows differ between generations of the contract, each generation has artifacts of its
+own for rows and for the files derived from them. Otherwise one artifact serves every generation.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A catalog's entries of datasets: splits, small copies, and what is found out about rows."""
+"""A catalog's entries of datasets: splits, small copies, and analyses of the rows."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Execution(Entry):
 
 
 class Quality(Entry):
-    """What is found out about a dataset's rows, which stay as they are.
+    """Analyses of a dataset's rows, which do not change the rows.
 
     `execute` runs solutions. `leaks` names the splits that are compared with what models are
     evaluated on, `duplicates` those whose problems' solutions are compared with each other.

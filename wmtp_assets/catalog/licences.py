@@ -1,4 +1,4 @@
-"""Under which terms a model or dataset is: those of every repository that is in its files.
+"""The terms of a model or dataset: those of every repository that contributed to its files.
 
 Nothing is guessed: what neither the catalog nor a known licence's text says is unknown.
 """

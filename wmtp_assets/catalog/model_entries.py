@@ -81,23 +81,23 @@ class ModelFiles(Entry):
 class UpstreamModel(Entry):
     """A checkpoint that is fetched and converted.
 
-    `layout` names how its tensors are called and shaped (`checkpoints/layouts/`); `source_dtype`
-    is what upstream stores, `dtype` what we store; a tensor that is converted and is of another
-    dtype at the source is refused, unless `source_dtype_of` names it (as upstream does; `*` stands
-    for anything) with the dtype that it has. `waive_overflow` names tensors (as the converted file
-    does) whose values may become infinite in the cast. `shard_bytes` asks for a sharded view beside
-    the single file.
+    `layout` says how its tensors are named and shaped (`checkpoints/layouts/`); `source_dtype`
+    is what upstream stores, and `dtype` is what we store. A converted tensor with another dtype at
+    the source is refused, unless `source_dtype_of` states its dtype (by upstream's name; `*` stands
+    for anything). `waive_overflow` lists tensors, by their names in the converted file, whose
+    values may become infinite in the cast. `shard_bytes` asks for a sharded view beside the single
+    file.
 
-    Where upstream's archive holds more than the weights (a training state, a Lightning checkpoint),
-    `weights_key` names the key behind which they lie: `state_dict`, or `[checkpoint, model]` for
-    one within the other. Where every tensor's name begins with what the layout does not know
-    (`module.`, `_orig_mod.`), `strip_prefix` names it.
+    If upstream's archive contains more than the weights (a training state, a Lightning checkpoint),
+    `weights_key` is the key of the weights: `state_dict`, or nested keys `[checkpoint, model]`. If
+    every tensor's name has a prefix that the layout does not have (`module.`, `_orig_mod.`),
+    `strip_prefix` names it.
 
     `max_position_embeddings` is for layouts whose config may leave it out (meta-mtp).
     `aliases` are further names under which the current generation of training code finds it.
 
-    `tokenizer` says which tokenizer is published with it: `own` is that of its `files`, a model's
-    name the own one of that model, and `shared` the catalog's.
+    `tokenizer` says which tokenizer is published with it: `own` is the one in its `files`, a
+    model's name means that model's own one, and `shared` the catalog's.
     """
 
     layout: ModelLayout

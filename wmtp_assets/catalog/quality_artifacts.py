@@ -1,7 +1,7 @@
-"""The artifacts that say something of rows: executed solutions, leaks, near-duplicates.
+"""The artifacts that describe rows: executed solutions, leaks, near-duplicates.
 
-Each is about the rows of one split, in the generation of the contract whose rows they are. The gate
-does not wait for them: rows are as good without, and some take hours.
+Each describes the rows of one split in one generation of the contract. The gate does not wait for
+them: rows can be used without them, and some take hours.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""SPDX expressions: what a licence is called so that a program knows it (https://spdx.org/licenses).
+"""SPDX expressions: the standard identifiers of licences (https://spdx.org/licenses).
 
-What is none of SPDX's list is `LicenseRef-<name of your own>`, to which a name and a link belong.
+A licence that is not on SPDX's list is `LicenseRef-<name of your own>`, with a name and a link.
 """
 
 from __future__ import annotations

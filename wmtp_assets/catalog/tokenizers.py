@@ -2,7 +2,7 @@
 
 The shared tokenizer is `models/tokenizer`. A model whose entry says `tokenizer: own` has one of its
 own, `models/<model>_tokenizer`; others may name that model. A slice has the tokenizer of its base.
-Each is fetched apart from the weights: datasets need it, and no 27 GB beside it.
+Each is fetched separately from the weights, because datasets need it without 27 GB of weights.
 """
 
 from __future__ import annotations

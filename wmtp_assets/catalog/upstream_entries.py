@@ -53,13 +53,13 @@ FileField = Annotated[File, BeforeValidator(_file_from_string)]
 class Upstream(Entry):
     """Where something comes from: a repository of the Hub, pinned to a commit.
 
-    `licence` is an SPDX expression. One that is not of SPDX's list is `LicenseRef-<name>`, and then
-    `licence_name` and `licence_link` say which it is. Words are taken as they are: `wmtp licences`
-    says what to write in their place.
+    `licence` is an SPDX expression. A licence that is not on SPDX's list is
+    `LicenseRef-<name>`, and `licence_name` and `licence_link` then identify it. Free text is
+    accepted as well: `wmtp licences` says what to write instead.
 
-    `redistribution` says whether copies may be passed on, `noncommercial` whether it is for
-    noncommercial use alone; left out, both follow from a licence that `licences.py` knows, and are
-    unknown otherwise.
+    `redistribution` says whether copies may be redistributed, `noncommercial` whether only
+    noncommercial use is allowed. If they are left out, both follow from a licence that
+    `licences.py` knows, and are unknown otherwise.
     """
 
     repository: RepositoryName

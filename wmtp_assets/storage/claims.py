@@ -1,25 +1,25 @@
-"""Locks between machines, by files: for where each machine's kernel grants flock for itself.
+"""Locks between machines, by files: for file systems where each machine grants flock alone.
 
-A claim is a file beside a lock that exists while a process holds it. It comes into being whole and
-for one process alone: it is written under another name, and link(2), which a file server executes
-for all of its clients, gives it the claim's. It says who holds it, and that process touches it
-every `REFRESH` seconds.
+A claim is a file beside a lock that exists while a process holds the lock. Only one process can
+create it, and it is never seen half-written: it is written under another name, and link(2), which
+the file server executes for all of its clients, gives it its final name. It names its process,
+which touches it every `REFRESH` seconds.
 
     <lock>.owner                 the holder's claim
     <lock>.owner.<nonce>         whoever removes the claim <nonce> of a dead process
     <lock>.reader-<nonce>        a reader's, one of many
 
-A holder is dead where that is certain: its process is gone from this machine, or, on a disk of this
-machine, that was started anew. Of a process elsewhere nobody can know, so a claim counts until a
-waiting process has seen it untouched for `LEASE` seconds, several times: a file server that hangs
-stops both. Clocks of different machines are never compared where a process waits. A holder that
-was stopped for so long itself finds out before it publishes (`Held.require`), and ends with an
-error.
+A holder counts as dead only if that is certain: its process no longer exists on this machine, or
+the claim is on a disk of this machine and the machine was restarted. For a process on another
+machine this cannot be known, so its claim is valid until a waiting process has seen it untouched
+for `LEASE` seconds, in several looks, because a file server that hangs stops both processes. A
+waiting process never compares clocks of different machines. A holder that was itself stopped for so
+long notices it before it publishes (`Held.require`), and ends with an error.
 
-Removing a dead claim is a race as well. It is won, too, by link(2), at a name that belongs to that
-one claim; who wins removes it only while it is still the dead one's, and where the winner dies, the
-next one takes its place by the winner's own nonce. Nonces never come again, so no late comer can
-remove a claim that was made since.
+Removing a dead claim is a race as well, and link(2) decides it too, at a name that belongs to that
+claim. The winner removes the claim only if it is still the dead one. If the winner dies, the
+next process takes its place with the winner's own nonce. Nonces are never reused, so a late process
+cannot remove a claim that was made since.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which file system a path is on, and what follows for locks and mapped reads.
 
-Known by name are those that one machine mounts and no other: there its kernel keeps every lock, and
-a map of a file is read ahead as read calls are. What is not in that list may be a network's.
+The list names file systems that only one machine can mount: its kernel then knows every lock, and
+mapped files are read ahead like read calls. Any other file system may be a network file system.
 """
 
 from __future__ import annotations

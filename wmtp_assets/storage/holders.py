@@ -1,4 +1,4 @@
-"""Who holds something, in words that another process can judge: is that process gone?"""
+"""Which process holds something, recorded so that another process can tell whether it is gone."""
 
 from __future__ import annotations
 

@@ -5,10 +5,9 @@ kernel releases it when its holder dies, however it dies. Those files are never 
 comes and goes would let two processes lock two files of one name. A file or folder that is open
 anyway (a temporary, a journal, a mirror's folder) is locked itself: `lock_open`, `try_lock_open`.
 
-A kernel keeps flock for its own machine, and not on every file system for others. So whoever works
-alone also makes a claim (`claims.py`), on every file system: what is on a disk of this machine may
-be on NFS for others. Readers, of whom there are many, do so where the file system may be a
-network's.
+flock works within a machine, but not on every file system between machines. So an exclusive holder
+also makes a claim (`claims.py`), on every file system: a disk of this machine may be NFS for
+others. Readers, of which there may be many, make one only if it may be a network file system.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What can be known before a step starts: is there room, may we write, and is this a storage."""
+"""Checks before a step starts: is there enough room, may we write, and is this a storage?"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Sets: what belongs together is seen together, by one swap of one link.
+"""Sets of artifacts that readers must see together, published by replacing one link.
 
-    published/<set>/<version>/...      a farm of links to the files of one version of each artifact,
+        published/<set>/<version>/...      links to the files of one version of each artifact,
                                        at the contract's paths, and publication.json
     published/<set>/current            a link to <version>: the swap
     models_v2/<model>, ...             mounts: the contract's paths, links into .../current/

@@ -1,7 +1,7 @@
 """The record beside every version of an artifact: what it is, and what it was made of.
 
-A receipt vouches for itself (`seal`), for its files (`files`, `digest`), and, through `inputs`,
-for the receipts it was made from: `wmtp verify` walks them from the outputs back to the sources.
+A receipt has digests of itself (`seal`), of its files (`files`, `digest`), and, in `inputs`,
+of the receipts it was made from: `wmtp verify` follows them from the outputs back to the sources.
 """
 
 from __future__ import annotations
