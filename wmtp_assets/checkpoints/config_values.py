@@ -9,6 +9,8 @@ from typing import NoReturn
 from wmtp_assets.checkpoints.errors import LayoutError
 
 Config = Mapping[str, object]
+MOST_LAYERS = 10_000
+"""Names and flags are made for every layer that a config claims: no network has nearly as many."""
 _MOST = 1e30  # of any number: what is computed from it stays finite
 
 
@@ -20,6 +22,18 @@ def size(config: Config, key: str, default: int | None = None, where: str = "con
     if type(value) is not int or not 0 < value < 1 << 31:
         refuse(f"The config's {key} is not usable", "a whole number above 0", value, where=where)
     return value
+
+
+def layers_of(config: Config) -> int:
+    """`num_hidden_layers`: a whole number above 0, `MOST_LAYERS` at most."""
+    layers = size(config, "num_hidden_layers")
+    if layers > MOST_LAYERS:
+        refuse(
+            "The config's num_hidden_layers is not usable",
+            f"a whole number above 0, {MOST_LAYERS:,} at most",
+            layers,
+        )
+    return layers
 
 
 def whole(config: Config, key: str, default: int) -> int:

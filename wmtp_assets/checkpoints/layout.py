@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
+from wmtp_assets.checkpoints.config_values import MOST_LAYERS
 from wmtp_assets.checkpoints.cutting import Cut, MicroShape
 from wmtp_assets.checkpoints.errors import LayoutError
 from wmtp_assets.checkpoints.rope import Rope
@@ -31,8 +32,7 @@ COUNTERS = frozenset(["n_averaged"])
 
 _ANGLES = re.compile(r"(?:.*\.)?(?:freqs_cis|rope\.freqs|rotary_emb\.inv_freq)")
 
-# Names are made for every layer that a config claims: no network has nearly as many.
-_LAYERS, _MOST_LAYERS = ("n_layers", "n_future_tokens", "num_hidden_layers"), 10_000
+_LAYERS = ("n_layers", "n_future_tokens", "num_hidden_layers")
 _MOST = 1 << 40
 
 
@@ -82,7 +82,7 @@ def is_table(name: str) -> bool:
 def number(config: Config, key: str) -> int:
     """A whole number above 0 from a config; LayoutError where there is none, or one beyond all."""
     value = config.get(key)
-    most = _MOST_LAYERS if key in _LAYERS else _MOST
+    most = MOST_LAYERS if key in _LAYERS else _MOST
     if type(value) is not int or not 0 < value <= most:
         raise LayoutError(
             f"The config's {key} is not usable",

@@ -23,7 +23,15 @@ from wmtp_assets.checkpoints.config_keys import (
     NEUTRAL,
     NEUTRAL_BY_TYPE,
 )
-from wmtp_assets.checkpoints.config_values import flag, number, refuse, same, size, whole
+from wmtp_assets.checkpoints.config_values import (
+    flag,
+    layers_of,
+    number,
+    refuse,
+    same,
+    size,
+    whole,
+)
 from wmtp_assets.checkpoints.families import FAMILIES, Family
 from wmtp_assets.checkpoints.rope import read_rope
 
@@ -72,7 +80,7 @@ def settled_config(accepted: Accepted, config: Config) -> dict[str, object]:
             "num_attention_heads divisible by num_key_value_heads, and an even head_dim",
             f"{heads} heads, {kv_heads} key-value heads, head_dim {head_dim}",
         )
-    vocab, layers = size(config, "vocab_size"), size(config, "num_hidden_layers")
+    vocab, layers = size(config, "vocab_size"), layers_of(config)
     return {
         "architectures": [accepted.architecture or family.causal],
         "model_type": family.model_type,

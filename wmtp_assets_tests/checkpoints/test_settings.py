@@ -11,7 +11,7 @@ import pytest
 from wmtp_assets.checkpoints.configs import derived_config
 from wmtp_assets.checkpoints.dtypes import DType
 from wmtp_assets.checkpoints.errors import LayoutError
-from wmtp_assets.checkpoints.layouts import expected_shapes
+from wmtp_assets.checkpoints.layouts import expected_shapes, layout_named
 from wmtp_assets.checkpoints.safetensors_file import Header, TensorInfo
 from wmtp_assets_tests.checkpoints.models import LLAMA_CONFIG, MTP_PARAMS
 
@@ -577,6 +577,14 @@ WRONG: list[tuple[str, Any]] = [
 def test_a_value_of_the_wrong_type_or_range_is_refused_by_name(key: str, value: Any) -> None:
     with pytest.raises(LayoutError, match=f"{key}|no possible network"):
         expected_shapes("llama", {**LLAMA_CONFIG, key: value})
+
+
+def test_layers_beyond_those_of_any_network_are_refused_before_anything_is_made_for_each() -> None:
+    """Two billion of them took 16 GB."""
+    most = {**LLAMA_CONFIG, "num_hidden_layers": 10_000}
+    assert layout_named("llama").settled(most)["num_hidden_layers"] == 10_000
+    with pytest.raises(LayoutError, match=r"num_hidden_layers is not usable.*10,000 at most"):
+        layout_named("llama").settled({**LLAMA_CONFIG, "num_hidden_layers": 10_001})
 
 
 def test_two_answers_about_rope_are_refused() -> None:
