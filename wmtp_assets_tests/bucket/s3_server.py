@@ -7,7 +7,6 @@ import getpass
 import hashlib
 import hmac
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -15,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from email.utils import formatdate
 from pathlib import Path
+
+from wmtp_assets_tests.ports import reserved_port
 
 USER, SECRET = "test:tester", "testing"
 BUCKET = "wmtp"
@@ -33,11 +34,14 @@ workers = 0
 user = {user}
 swift_dir = {root}/etc
 log_level = ERROR
+# A busy machine may let the daemons wait for each other.
+conn_timeout = 240
+node_timeout = 240
 [pipeline:main]
 pipeline = {kind}-server
 [app:{kind}-server]
 use = egg:swift#{kind}
-container_update_timeout = 60
+container_update_timeout = 240
 [{kind}-replicator]
 [{kind}-updater]
 [{kind}-auditor]
@@ -75,6 +79,8 @@ use = egg:swift#dlo
 use = egg:swift#proxy
 allow_account_management = true
 account_autocreate = true
+conn_timeout = 240
+node_timeout = 240
 """
 _RINGS = """
 import sys
@@ -109,9 +115,8 @@ def served(root: Path) -> Iterator[dict[str, str]]:
     etc.mkdir(parents=True)
     (root / "devices/one").mkdir(parents=True)
     (etc / "swift.conf").write_text(_HASHES)
-    ports = _free_ports(4)
-    proxy = ports.pop()
     with ExitStack() as held:
+        proxy, *ports = (held.enter_context(reserved_port()) for _ in range(4))
         kinds = dict(zip(("account", "container", "object"), ports, strict=True))
         rings = [f"{etc}/{kind}.ring.gz:{port}" for kind, port in kinds.items()]
         subprocess.run([FOLDER / "python", "-c", _RINGS, *rings], check=True)
@@ -147,15 +152,7 @@ def _daemon(root: Path, kind: str, settings: str, port: int) -> Iterator[None]:
         yield
     finally:
         process.kill()  # what it holds goes with the test
-        process.wait(60)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        process.wait(240)
 
 
 def put(address: str, path: str) -> None:
@@ -172,11 +169,12 @@ def put(address: str, path: str) -> None:
     request = urllib.request.Request(  # noqa: S310 - loopback
         f"{address}/{path}", None, headers, method="PUT"
     )
-    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - loopback
+    urllib.request.urlopen(request, timeout=240).close()  # noqa: S310 - loopback
 
 
 def _make_bucket(address: str, root: Path) -> None:
-    for _ in range(120):
+    until = time.monotonic() + 240
+    while time.monotonic() < until:
         try:
             put(address, BUCKET)
             return

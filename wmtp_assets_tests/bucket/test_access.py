@@ -209,7 +209,9 @@ def test_a_signal_ends_a_command_whose_server_does_not_answer_and_its_mark() -> 
         _Stalled.over.set()
         key = re.search(r"at-work/gc-[0-9a-f]+\.json", mark)
         assert key is not None
-        assert key[0] in _Stalled.asked.get(timeout=240)
+        while (said := _Stalled.asked.get(timeout=240)).startswith("GET"):
+            pass  # asked again, of a machine that stood still for as long as an answer may take
+        assert key[0] in said
         server.shutdown()
 
 

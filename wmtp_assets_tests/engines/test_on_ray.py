@@ -7,13 +7,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,13 +25,18 @@ from wmtp_assets.artifacts.make import leaks
 from wmtp_assets.artifacts.making import load_inputs, make_artifact
 from wmtp_assets.corpora import build
 from wmtp_assets.corpora.annotations import AnnotationFile
+from wmtp_assets.engines import on_ray
 from wmtp_assets.engines.engine import EngineError, Task, chosen_engine
 from wmtp_assets.engines.on_ray import LONGEST_SOCKET, TRIES, RayEngine
 from wmtp_assets.engines.opening import open_engine
+from wmtp_assets.interrupts import descendants
 from wmtp_assets.quality.leaks.parts import RowsToSearch
 from wmtp_assets.storage.preflight import EXECUTED, PARTS
+from wmtp_assets_tests.engines import patience
 from wmtp_assets_tests.engines.work import dies, doubled, fails, refuses
 from wmtp_assets_tests.engines.worlds import rows_to_execute
+from wmtp_assets_tests.living import below, content
+from wmtp_assets_tests.ports import reserved_port
 
 ROOT = Path(__file__).parents[2]
 LOG = logging.getLogger(__name__)
@@ -43,8 +48,21 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    with on_ray._Environment(joins=False):
+        on_ray._imported(joins=False)  # with the token that it has to have from the start
+    from ray._private import services
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in patience.VARIABLES.items():
+            patch.setenv(name, value)
+        patch.setattr(services, "get_node", patience.patient(services.get_node))
+        yield
+
+
 @pytest.fixture(scope="module")
-def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayEngine]:
+def ray(patient: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayEngine]:
     """Its sockets' paths would be too long, were they not reached by a link."""
     temporary = tmp_path_factory.mktemp("é" * 40)
     with pytest.MonkeyPatch.context() as patch:
@@ -60,11 +78,19 @@ def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayEngine]:
 def test_nobody_else_gets_to_the_sockets_which_ask_for_no_token(ray: RayEngine) -> None:
     (folder,) = Path(os.environ["TMPDIR"]).glob("wmtp-ray-*")
     assert folder.stat().st_mode & 0o077 == 0
-    sockets = {path.name: path for path in folder.rglob("*") if path.is_socket()}
+    sockets = {path.name: path for path in below(folder) if path.is_socket()}
     assert sockets.keys() == {"plasma_store", "raylet"}
-    below = f"/{sockets['plasma_store'].relative_to(folder)}"
-    assert re.sub(r"\d+", "", below) == re.sub(r"\d+", "", LONGEST_SOCKET)
-    assert len(below) <= len(LONGEST_SOCKET)
+    path = f"/{sockets['plasma_store'].relative_to(folder)}"
+    assert re.sub(r"\d+", "", path) == re.sub(r"\d+", "", LONGEST_SOCKET)
+    assert len(path) <= len(LONGEST_SOCKET)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_results_come_in_the_order_of_tasks_from_two_processes(
@@ -75,7 +101,8 @@ def test_results_come_in_the_order_of_tasks_from_two_processes(
         task["meet"] = str(tmp_path)
     found = list(ray.map(doubled, tasks))
     assert [one["twice"] for one in found] == [2 * number for number in range(20)]
-    assert len({one["process"] for one in found} - {os.getpid()}) == 2
+    # Two at once; in place of one that begins slowly, Ray may have begun another one.
+    assert len({one["process"] for one in found} - {os.getpid()}) >= 2
     assert {one["cores"] for one in found} == {1}
     assert (ray.workers, ray.parts) == (2, 8)
 
@@ -101,11 +128,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_part_tried_again(
     always = [{"number": 9, "deaths": 99, "folder": str(tmp_path)}]
     with pytest.raises(EngineError, match=f"each of the {TRIES} times.*WMTP_ENGINE=local"):
         list(ray.map(dies, always))
-    for _ in range(2400):  # a line of the log, not of standard output
-        if "retries remaining" in caplog.text:
-            break
-        time.sleep(0.05)
-    assert "retries remaining" in caplog.text
+    # A line of the log, not of standard output.
+    until(lambda: "retries remaining" in caplog.text)
     assert capsys.readouterr().out == ""
 
 
@@ -170,18 +194,21 @@ def test_a_missing_package_is_named_and_the_remedies_work(monkeypatch: pytest.Mo
         assert engine.name == "ray"
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as free:
+        yield free
+
+
 def test_a_cluster_that_is_started_as_documented_is_joined(
-    project: Project, tmp_path: Path
+    project: Project, tmp_path: Path, port: int
 ) -> None:
     """Every command of the page, and Ctrl-C or SIGTERM ends the nodes."""
     page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
     (block,) = (one for one in re.findall(r"```sh\n(.*?)```", page, re.S) if "--head" in one)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     for there, here in {
         "first-machine": "127.0.0.1",
-        "6379": port,
+        "6379": str(port),
         "--num-cpus=16": "--num-cpus=1",
         "/data/ray-token": str(tmp_path / "token"),
     }.items():
@@ -191,7 +218,9 @@ def test_a_cluster_that_is_started_as_documented_is_joined(
     (remedy,) = re.findall(r"`AF_UNIX path length.*: add `(--temp-dir=\S+)` to the head", page)
     head = head.replace("ray start", f"ray start {remedy}")  # TMPDIR is long here
     world = rows_to_execute(project, tmp_path / "world")
-    prepare = f"export PATH={Path(sys.executable).parent}:$PATH\n{begin}\n"
+    patience.write_ray(tmp_path / "bin")
+    path = f"{tmp_path / 'bin'}:{Path(sys.executable).parent}"
+    prepare = f'export PATH="{path}:$PATH"\n{begin}\n'
     subprocess.run(["bash", "-ec", prepare + generate], check=True)
     assert (tmp_path / "token").stat().st_mode & 0o077 == 0
     nodes = []
@@ -212,8 +241,12 @@ def test_a_cluster_that_is_started_as_documented_is_joined(
         assert "made datasets/codecontests_train_verdicts" in done.stdout + done.stderr
         assert "Ray has 2 workers at 127.0.0.1" in done.stdout + done.stderr
         ask = f"{prepare}RAY_ADDRESS=127.0.0.1:{port} exec ray status"
-        told = subprocess.run(["bash", "-ec", ask], capture_output=True, text=True, check=True)
-        assert "/2.0 CPU" in told.stdout
+
+        def told() -> str:  # of a cluster that was started just now, nothing yet
+            done = subprocess.run(["bash", "-ec", ask], capture_output=True, text=True, check=True)
+            return done.stdout
+
+        until(lambda: "/2.0 CPU" in told())
     finally:
         for node in reversed(nodes):
             node.terminate()
@@ -221,20 +254,18 @@ def test_a_cluster_that_is_started_as_documented_is_joined(
 
 
 def _killing(name: str, folder: Path, stop: threading.Event, killed: list[int]) -> None:
-    """Kills a worker that is seen to work on `name`, once there are verdicts in the folder."""
+    """Kills a worker of this process that is seen to work on `name`, once there are verdicts in
+    the folder."""
     while not stop.wait(0.01):
-        if not any(path.stat().st_size for path in folder.glob("*.verdicts")):
+        if not any(content(path) for path in folder.glob("*.verdicts")):
             continue
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                said = path.read_bytes()
-            except OSError:
-                continue
+        for pid in descendants(os.getpid()):
+            said = content(Path(f"/proc/{pid}/cmdline")) or b""
             if said.startswith(f"ray::{name}".encode()):
-                pid = int(path.parent.name)
-                os.kill(pid, signal.SIGKILL)
-                killed.append(pid)
-                return
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+                    return
 
 
 def test_verdicts_are_those_of_the_local_run_though_a_worker_is_killed(
@@ -253,20 +284,21 @@ def test_verdicts_are_those_of_the_local_run_though_a_worker_is_killed(
 
     _, before = made()
     known = copied.store.root / EXECUTED
-    shutil.rmtree(known)
-    stop, killed = threading.Event(), list[int]()
-    killer = threading.Thread(target=_killing, args=("judge_rows", known, stop, killed))
-    killer.start()
-    try:
-        monkeypatch.setenv("WMTP_ENGINE", "ray")
-        on_ray = made()
-    finally:
-        stop.set()
-        killer.join()
-    assert killed
-    assert on_ray[1] == before
+    monkeypatch.setenv("WMTP_ENGINE", "ray")
+    killed = list[int]()
+    while not killed:  # a busy machine may let nobody look while workers are at work
+        shutil.rmtree(known)
+        stop = threading.Event()
+        killer = threading.Thread(target=_killing, args=("judge_rows", known, stop, killed))
+        killer.start()
+        try:
+            by_ray = made()
+        finally:
+            stop.set()
+            killer.join()
+        assert by_ray[1] == before
     monkeypatch.setenv("WMTP_ENGINE", "local")
-    assert made() == on_ray  # to the byte, by what Ray's workers have kept
+    assert made() == by_ray  # to the byte, by what Ray's workers have kept
 
 
 def test_rows_and_leaks_are_those_of_the_local_run(

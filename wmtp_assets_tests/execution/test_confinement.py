@@ -211,7 +211,7 @@ def test_programs_die_with_whom_they_depend_on(
     os.kill(pid if whom == "server" else judge.pid, signal.SIGKILL)
     # The program's end of this pipe is closed when it has died, whatever its number was.
     os.set_blocking(judge.stdout.fileno(), False)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while judge.stdout.read() != b"" and time.monotonic() < until:
         time.sleep(0.01)
     assert judge.stdout.read() == b""

@@ -36,7 +36,7 @@ class Tries:
         yield next(self.inputs), "1"
 
 
-def until(condition: Callable[[], object], seconds: float = 120) -> None:
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -112,7 +112,7 @@ from wmtp_assets.execution.tasks import ProgramTask
 
 # Who starts the tests in the background of a shell has had it ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-limits = Limits(cpu_seconds=60)
+limits = Limits(cpu_seconds=600)  # until they are ended
 programs = [ProgramTask("print(1)", [("", "1")], limits)]
 programs += [ProgramTask(f"# {n}\\nwhile True: pass", [("", "1")], limits) for n in range(2)]
 with VerdictCache(Path(sys.argv[1])) as cache, Judge(2, cache) as judge:
@@ -151,7 +151,7 @@ def test_nothing_outlives_the_judge_and_what_it_had_judged_is_kept(
             until(lambda: len(of_the_judge(process.pid, b"fork_server.py")) >= 4)
             every = descendants(process.pid)
             os.kill(process.pid, number)
-            process.wait(120)
+            process.wait(240)
         finally:
             process.kill()
     until(lambda: not any(command(pid) for pid in every))

@@ -11,7 +11,9 @@ from wmtp_assets.execution.judging import error_in
 from wmtp_assets.execution.limits import MEBIBYTE, Limits
 from wmtp_assets.execution.tasks import FunctionTask, Judged, ProgramTask, Verdict
 
-LIMITS = Limits(cpu_seconds=5, memory_bytes=256 * MEBIBYTE, output_bytes=MEBIBYTE)
+LIMITS = Limits(
+    cpu_seconds=10, wall_seconds=400, memory_bytes=256 * MEBIBYTE, output_bytes=MEBIBYTE
+)
 
 
 @pytest.fixture(scope="module")

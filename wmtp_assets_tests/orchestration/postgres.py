@@ -20,6 +20,7 @@ from wmtp_assets_tests.ports import reserved_port
 
 CONFIG = Path(home.__file__).with_name("dagster.postgres.yaml")
 USER, PASSWORD = "wmtp", "hunter2/@:%secret"
+PATIENCE = "240"  # seconds, of a loaded machine
 _RUNS_AS = "postgres"  # Debian's account: the server refuses to be root's
 
 
@@ -77,8 +78,8 @@ class Server:
         """`pg_ctl`, which waits until it is done."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= "
         options += "-c fsync=off"  # what a process loses that is killed is the same
-        log = str(self.folder / "log")
-        self.call("pg_ctl", "-D", str(self.folder / "data"), "-l", log, "-o", options, *arguments)
+        at = ("-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-t", PATIENCE)
+        self.call("pg_ctl", *at, "-o", options, *arguments)
 
     def sql(self, text: str, database: str = "postgres") -> str:
         """The rows that a statement gives, as psql prints them unaligned."""

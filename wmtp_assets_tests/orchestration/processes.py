@@ -26,10 +26,11 @@ sys.exit(main())
 """
 
 
-def started(world: Tiny, *arguments: str, **more: str) -> subprocess.Popen[str]:
-    """`wmtp` with these arguments, in the world's folder."""
+def started(world: Tiny, *arguments: str, before: str = "", **more: str) -> subprocess.Popen[str]:
+    """`wmtp` with these arguments, in the world's folder; the process begins with the Python code
+    `before`, and has `more` in its environment."""
     return subprocess.Popen(
-        [BIN / "python", "-c", WMTP, *arguments],
+        [BIN / "python", "-c", before + WMTP, *arguments],
         cwd=world.folder,
         env=world.environment(**more),
         stdout=subprocess.PIPE,
@@ -47,7 +48,7 @@ def shell_status(process: subprocess.Popen[str]) -> int:
 
 def left_of_session(leader: int) -> list[str]:
     """The command lines of processes that live on in a session; the killed get time to die."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while (found := _in_session(leader)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from openlineage.client.serde import Serde
+from openlineage.client.transport.http import HttpConfig
 
 from wmtp_assets.artifacts import Project
 from wmtp_assets.cli import main
@@ -32,6 +33,10 @@ def receiver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Receiv
     with receiving() as one:
         monkeypatch.setenv("OPENLINEAGE_URL", one.url.partition("/services")[0])
         monkeypatch.setenv("OPENLINEAGE_API_KEY", "canary-of-the-key")
+        # After five seconds, which a busy machine may let it wait, the client would send again.
+        settings = HttpConfig.from_dict
+        patient = {"timeout": 240.0}
+        monkeypatch.setattr(HttpConfig, "from_dict", lambda given: settings({**given, **patient}))
         lineage._client.cache_clear()
         yield one
     lineage._client.cache_clear()

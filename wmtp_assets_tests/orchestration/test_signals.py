@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,15 +56,35 @@ def strike(world: Tiny, arguments: tuple[str, ...], delay: float, *numbers: int)
     where = f"{arguments} after {delay:.3f} s"
     try:
         time.sleep(delay)
-        if process.poll() is not None:
-            assert process.returncode == 0, (where, process.communicate())
-            return False
-        for number in numbers:
-            process.send_signal(number)
-        said, complained = process.communicate(timeout=LONGEST)
+        if stopped(process):
+            require_end(process, arguments, where, *numbers)
+            return True
+        said = process.communicate()
+        assert process.returncode == 0, (where, said)
+        return False
     finally:
         process.kill()
         process.communicate()
+
+
+def stopped(process: subprocess.Popen[str]) -> bool:
+    """Stops a process, so that it does not end while it is about to be sent a signal; False where
+    it has ended."""
+    process.send_signal(signal.SIGSTOP)
+    if process.returncode is not None:
+        return False
+    found = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    return found is not None and found.si_code == os.CLD_STOPPED
+
+
+def require_end(
+    process: subprocess.Popen[str], arguments: tuple[str, ...], where: str, *numbers: int
+) -> None:
+    """Sends the signals to a process, which may be stopped: it ends, and says what it should."""
+    first, *rest = numbers
+    for number in (first, signal.SIGCONT, *rest):
+        process.send_signal(number)
+    said, complained = process.communicate(timeout=LONGEST)
     # A signal that is sent just before a command ends may come too late.
     expected = {128 + number for number in numbers} | ({0} if "The gate is" in said else set())
     assert shell_status(process) in expected, (where, said, complained)
@@ -77,12 +99,33 @@ def strike(world: Tiny, arguments: tuple[str, ...], delay: float, *numbers: int)
     if process.returncode != -signal.SIGINT:
         assert "Traceback" not in complained, where
     assert left_of_session(process.pid) == [], where
-    return True
+
+
+# A module of this package that is asked for is looked for, and not found for ten minutes.
+IMPORTING = """
+import sys, time
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "wmtp_assets.artifacts.gate":
+            print("importing", file=sys.stderr, flush=True)
+            time.sleep(600)
+
+sys.meta_path.insert(0, Finder())
+"""
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_command_while_it_imports(empty_world: Tiny, number: int) -> None:
-    assert strike(empty_world, ("gate",), 0.7, number)
+    process = started(empty_world, "gate", before=IMPORTING)
+    try:
+        assert process.stderr is not None
+        assert "importing\n" in iter(process.stderr.readline, "")
+        require_end(process, ("gate",), "importing", number)
+        assert process.returncode == 128 + number
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.slow
@@ -93,7 +136,8 @@ def test_signals_at_random_moments_of_a_run_end_it_and_the_next_run_goes_on(
     chance = random.Random(seed)
     began = time.monotonic()
     process = started(empty_world, *MAKE)
-    assert process.wait() == 0
+    said = process.communicate()
+    assert process.returncode == 0, said
     whole = time.monotonic() - began
     for number in SIGNALS:  # at other moments each time
         strike(empty_world, MAKE, chance.uniform(0.2, 0.95) * whole, number)
@@ -102,7 +146,8 @@ def test_signals_at_random_moments_of_a_run_end_it_and_the_next_run_goes_on(
     strike(empty_world, MAKE, 0.6 * whole, signal.SIGINT, signal.SIGTERM, signal.SIGINT)
     assert UNFINISHED.isdisjoint(statuses(empty_world, monkeypatch)), f"seed {seed}"
     process = started(empty_world, *MAKE)
-    assert (process.wait(), empty_world.opens()) == (0, True), f"seed {seed}"
+    said = process.communicate()
+    assert (process.returncode, empty_world.opens()) == (0, True), (f"seed {seed}", said)
 
 
 @pytest.mark.slow

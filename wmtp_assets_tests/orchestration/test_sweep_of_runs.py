@@ -228,11 +228,11 @@ def test_a_killed_process_is_healed_by_one_plain_rerun(project: Project, tmp_pat
     milestone = random.SystemRandom().choice(MILESTONES)
     world = tiny.empty(tmp_path / "world", one_split(project.catalog), Path(str(project.hub_spec)))
     process = started(world, "materialize", "group:humaneval")
-    while not (world.storage / milestone).exists():
-        assert process.poll() is None, process.communicate()
+    while process.poll() is None and not (world.storage / milestone).exists():
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(signal.SIGKILL)  # a busy machine may let this come when it has ended
+    said = process.communicate()
+    assert (world.storage / milestone).exists(), (milestone, said)
     again = subprocess.run(
         make("materialize"), env=world.environment(), capture_output=True, text=True, check=False
     )

@@ -62,7 +62,7 @@ def test_another_interpreter_is_refused(rows: RowsToExecute) -> None:
 
 
 def test_a_judge_that_does_not_settle_is_silent_about_what_a_busy_machine_may_have_made() -> None:
-    waits = ProgramTask("import time\ntime.sleep(9)", [("", "")], Limits(0.2, wall_seconds=0.5))
+    waits = ProgramTask("import time\ntime.sleep(600)", [("", "")], Limits(0.2, wall_seconds=0.5))
     with Judge(1, settle=False) as judge:
         assert list(judge.judge([("waits", waits)])) == []
     with Judge(1) as judge:

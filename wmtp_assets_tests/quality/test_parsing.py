@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from wmtp_assets.quality import child as child_module
 from wmtp_assets.quality.parsing import Parser
 
 TEXTS = [
@@ -36,7 +37,10 @@ def test_a_text_that_takes_too_long_does_not_parse_and_the_next_one_does() -> No
         assert parser.parses("x = 1") is True
 
 
-def test_a_busy_machine_that_lets_the_child_wait_changes_no_answer() -> None:
+def test_a_busy_machine_that_lets_the_child_wait_changes_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(child_module, "_PATIENCE", 2000)  # and the machine may stand still itself
     with Parser(seconds=0.2) as parser:
         assert parser.parses("x = 1") is True
         child = parser.child.process

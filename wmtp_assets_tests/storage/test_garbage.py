@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,25 @@ def test_leftovers_go_wherever_they_lie(store: Store) -> None:
     assert len(done.removed) == 3
     assert orphans(store.root) == []
     assert kept.exists()
+
+
+def test_folders_that_come_and_go_meanwhile_are_in_nobodys_way(store: Store) -> None:
+    """As those of parts do, which whoever joins them removes."""
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            (store.root / "parts/rows/one/two").mkdir(parents=True)
+            shutil.rmtree(store.root / "parts/rows")
+
+    others = threading.Thread(target=come_and_go)
+    others.start()
+    try:
+        for _ in range(20):
+            assert store.gc(keep=9).removed == []
+    finally:
+        done.set()
+        others.join()
 
 
 def test_what_others_left_in_a_folder_that_is_shared_with_them_stays(store: Store) -> None:

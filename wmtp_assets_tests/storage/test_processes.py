@@ -65,17 +65,26 @@ def test_of_eight_processes_one_works_and_seven_wait_and_reuse(tmp_path: Path) -
 
 
 def test_who_waits_is_told_for_whom(tmp_path: Path) -> None:
+    root = tmp_path / "storage"
     holder = started(
         """
         with store.stage(MODEL) as staging:
             print("holding", flush=True)
-            time.sleep(0.5)
+            for _ in range(24_000):
+                if (store.root.parent / "told").exists():
+                    break
+                time.sleep(0.01)
         """,
-        tmp_path,
+        root,
     )
     assert first_line(holder) == "holding"
     told: list[str] = []
-    with Store(tmp_path).stage(MODEL, on_wait=told.append):
+
+    def tell(whom: str) -> None:
+        told.append(whom)
+        (tmp_path / "told").touch()
+
+    with Store(root).stage(MODEL, on_wait=tell):
         assert holder.wait() == 0
     assert len(told) == 1
     assert f"process {holder.pid} on " in told[0]
@@ -91,7 +100,7 @@ def test_a_killed_holder_is_recovered_even_if_its_forked_workers_live_on(tmp_pat
                 time.sleep(600)
                 os._exit(0)
             print(worker, flush=True)
-            time.sleep(60)
+            time.sleep(600)
         """,
         tmp_path,
     )

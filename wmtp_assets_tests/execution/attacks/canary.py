@@ -76,7 +76,7 @@ def _attacks() -> dict[str, Attack]:
 ATTACKS = _attacks()
 PATIENT = {name for name, one in ATTACKS.items() if "time:" in one.states("Says")}
 """Those that only the clock ends, and so take seconds."""
-WALL, BUSY_WALL = 3, 60
+WALL, BUSY_WALL = 3, 400
 """Seconds on the clock: for those, and for the others, which a busy machine may let wait."""
 
 
@@ -132,7 +132,8 @@ def _place(user: int) -> Iterator[Path]:
 
 
 def target_of(base: Path) -> dict[str, Any]:
-    """What an attack reads from its stdin: whom and what to aim at."""
+    """What an attack reads from its stdin: whom and what to aim at, how what it leaves in shared
+    memory is called, and how many seconds it gives those who watch it to end it."""
     return {
         "numbers": NUMBERS[kernel.machine()],
         "secret": str(base / "secret"),
@@ -141,6 +142,8 @@ def target_of(base: Path) -> dict[str, Any]:
         "readable": str(base / "readable/file"),
         "parents": [os.getpid()],
         "mark": "wmtp-attacks-",
+        "left": f"left-behind-{base.name}",
+        "patience": 240,
         "unix": str(base / "socket"),
         "tcp": 1,
         "udp": 1,
@@ -199,6 +202,8 @@ def run(
             "udp": udp.getsockname()[1],
             "abstract": name,
         }
+        if "watch" in broken:
+            target["patience"] = 0
         job = {
             "root": str(base / "root"),
             "without": without,
@@ -253,7 +258,7 @@ def _received(**listeners: socket.socket) -> list[str]:
 def _left_behind(base: Path) -> list[str]:
     harm = [f"{one} was left behind" for one in (base / "outside").glob("[!p]*")]
     harm += [f"{one} was left behind" for one in (base / "scratch").iterdir()]
-    for one in Path("/dev/shm").glob("left-behind*"):
+    for one in Path("/dev/shm").glob(f"left-behind-{base.name}*"):
         harm.append(f"{one} was left behind")
         one.unlink()
     if (base / "outside/precious").read_text() != "precious":

@@ -5,11 +5,13 @@ Says: more than 200 files|No space left
 Verdict: failed: more than 200 files or failed: OSError: [Errno 28]
 """
 
+import json
 import os
 import time
 
-for number in range(5000):
+TARGET = json.loads(input())
+for _ in range(300):
     os.mkdir("d")
     os.chdir("d")
-    time.sleep(0.001)
-print("ESCAPED: is 5,000 folders deep")
+time.sleep(TARGET["patience"])
+print("ESCAPED: is 300 folders deep")

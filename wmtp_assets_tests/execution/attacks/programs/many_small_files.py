@@ -5,10 +5,13 @@ Says: more than 200 files|No space left
 Verdict: failed: more than 200 files or failed: OSError: [Errno 28]
 """
 
+import json
 import time
 
-for number in range(20_000):
+TARGET = json.loads(input())
+for number in range(300):
     with open(f"file-{number}", "w") as file:
         file.write("x")
     time.sleep(0.0005)
-print("ESCAPED: wrote 20,000 files")
+time.sleep(TARGET["patience"])
+print("ESCAPED: wrote 300 files")

@@ -5,9 +5,11 @@ Says: PermissionError|FileNotFoundError
 Verdict: failed: PermissionError or failed: FileNotFoundError
 """
 
+import json
 from multiprocessing import shared_memory
 
-with open("/dev/shm/left-behind", "w"):
+TARGET = json.loads(input())
+with open(f"/dev/shm/{TARGET['left']}", "w"):
     print("ESCAPED: wrote in /dev/shm")
-shared_memory.SharedMemory("left-behind-too", create=True, size=1000)
+shared_memory.SharedMemory(f"{TARGET['left']}-too", create=True, size=1000)
 print("ESCAPED: has shared memory")
