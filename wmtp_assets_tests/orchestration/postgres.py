@@ -63,7 +63,11 @@ class Server:
         done = subprocess.run(
             [folder / program, *arguments],
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C", **self.environment},
+            env={
+                **{"PATH": os.environ["PATH"], "LC_ALL": "C"},
+                "PGCTLTIMEOUT": "240",  # seconds, of a loaded machine
+                **self.environment,
+            },
             user=_RUNS_AS if os.geteuid() == 0 else None,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -174,6 +174,7 @@ def _served(
         "WMTP_STORAGE": str(root / "storage"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PORT": str(port),
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": str(SECONDS),
         **environment,
     }
     with (root / "said").open("wb") as said:

@@ -75,8 +75,9 @@ def number_of_assets(page: Page) -> int:
 def server_id(page: Page) -> str:
     query = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError {"
     query += " ... on RepositoryLocation { serverId } } } } } }"
-    entries = page.graphql(query)["data"]["workspaceOrError"]["locationEntries"]
-    return str((entries[0]["locationOrLoadError"] or {}).get("serverId") or "")
+    workspace = (page.graphql(query).get("data") or {}).get("workspaceOrError") or {}
+    found = [entry["locationOrLoadError"] or {} for entry in workspace.get("locationEntries", [])]
+    return next((str(one["serverId"]) for one in found if one.get("serverId")), "")
 
 
 def status_of(page: Page, run_id: str) -> str:
@@ -89,9 +90,7 @@ def test_a_code_server_that_dies_comes_back_and_its_assets_with_it(
     page: Page, words: tuple[str, ...]
 ) -> None:
     before = until(lambda: server_id(page), "a code server")
-    process = process_with(page, *words)
-    assert process is not None
-    os.kill(process, signal.SIGKILL)
+    os.kill(until(lambda: process_with(page, *words), "its process"), signal.SIGKILL)
     until(lambda: server_id(page) not in ("", before), "another code server")
     until(lambda: number_of_assets(page) > 50, "assets")
     assert page.process.poll() is None
@@ -100,14 +99,15 @@ def test_a_code_server_that_dies_comes_back_and_its_assets_with_it(
 def test_a_code_server_that_stood_still_answers_again_and_nothing_ended(page: Page) -> None:
     """As on a machine that slept, or swapped: Dagster's own server ends itself after 30 s."""
     until(lambda: number_of_assets(page) > 50, "assets")
-    stopped = [process_with(page, *words) for words in (("api", "grpc"), ("code-server", "start"))]
-    daemon = process_with(page, "dagster._daemon")
+    daemon = until(lambda: process_with(page, "dagster._daemon"), "a daemon")
+    stopped = [
+        until(lambda words=words: process_with(page, *words), "a code server")
+        for words in (("api", "grpc"), ("code-server", "start"))
+    ]
     for process in stopped:
-        assert process is not None
         os.kill(process, signal.SIGSTOP)
     time.sleep(STANDSTILL)
     for process in stopped:
-        assert process is not None
         os.kill(process, signal.SIGCONT)
     until(lambda: number_of_assets(page) > 50, "assets")
     dry = page.graphql(DRY_RUN, schedule=SCHEDULE, at=time.time())["data"]["scheduleDryRun"]
@@ -117,8 +117,7 @@ def test_a_code_server_that_stood_still_answers_again_and_nothing_ended(page: Pa
 
 
 def test_a_daemon_that_dies_comes_back_and_the_terminal_says_so(page: Page) -> None:
-    before = process_with(page, "dagster._daemon")
-    assert before is not None
+    before = until(lambda: process_with(page, "dagster._daemon"), "a daemon")
     os.kill(before, signal.SIGKILL)
     until(lambda: process_with(page, "dagster._daemon") not in (None, before), "a daemon")
     assert "Dagster's daemon ended by itself (exit status -9); it is started again" in page.said()
