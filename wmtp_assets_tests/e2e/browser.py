@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,12 @@ ARGUMENTS = (
 )
 TIMEOUT = 120_000  # milliseconds: a loaded machine
 SERIOUS = frozenset({"serious", "critical"})
+_ON_TOP = """element => {
+    const box = element.getClientRects()[0];
+    const there = box && document.elementFromPoint(
+        box.left + Math.min(box.width / 2, 20), box.top + box.height / 2);
+    return Boolean(there) && element.parentElement.contains(there);  // beside it: what measures it
+}"""
 SCREENSHOTS = "WMTP_SCREENSHOTS"  # a folder to leave pictures in, for whoever wants to see them
 
 
@@ -40,7 +47,7 @@ def chromium_path() -> str | None:
 def start(playwright: Playwright, path: str) -> Browser:
     """Chromium without a window, with an empty profile of its own."""
     expect.set_options(timeout=TIMEOUT)
-    return playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+    return playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), timeout=TIMEOUT)
 
 
 @dataclass
@@ -79,18 +86,16 @@ class Seen:
         ]
 
     def read(self, words: Locator) -> None:
-        """Scrolls to an element; a person sees it there, with nothing over it and unfolded."""
+        """Scrolls to an element; a person sees it there, with nothing over it and unfolded, as soon
+        as the page has stopped moving."""
         expect(words).to_be_visible()
-        words.scroll_into_view_if_needed()
-        seen = words.evaluate(
-            """element => {
-                const box = element.getClientRects()[0];
-                const there = document.elementFromPoint(
-                    box.left + Math.min(box.width / 2, 20), box.top + box.height / 2);
-                return element.parentElement.contains(there);  // beside it lies what measures it
-            }"""
-        )
-        assert seen, words.inner_text()
+        until = time.monotonic() + TIMEOUT / 1000
+        while True:
+            words.scroll_into_view_if_needed()
+            if words.evaluate(_ON_TOP):
+                return
+            assert time.monotonic() < until, words.inner_text()
+            self.page.wait_for_timeout(100)
 
     def keep(self, name: str) -> None:
         """Leaves a picture of the whole page where WMTP_SCREENSHOTS says, if it says so."""

@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from wmtp_assets.artifacts import Project
 from wmtp_assets.web.headers import SecurityHeaders
 from wmtp_assets.web.own_pages import own_routes
-from wmtp_assets_tests.e2e.browser import chromium_path, start
+from wmtp_assets_tests.e2e.browser import chromium_path, looking, start
 from wmtp_assets_tests.web.pages import SECONDS, Page, printed_link, running_page
 
 MISSING = "Chromium is not here: apt-get install chromium (.ci/run does)"
@@ -55,9 +55,8 @@ def ui(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]
 def session(ui: Page, chromium: Browser) -> Iterator[BrowserContext]:
     """A browser that opened the link of `ui`: it has a session from then on."""
     context = chromium.new_context(base_url=f"http://{ui.host}")
-    page = context.new_page()
-    page.goto(printed_link(ui), wait_until="commit")
-    page.close()
+    with looking(context) as seen:
+        seen.page.goto(printed_link(ui), wait_until="commit")
     yield context
     context.close()
 

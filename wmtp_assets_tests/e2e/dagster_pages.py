@@ -6,6 +6,7 @@ Every step waits for what it should lead to: for a run its result, for a check i
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
 from playwright.sync_api import FloatRect, Locator, Page, expect
@@ -20,6 +21,16 @@ _CORNERS = """() => {
         node => node.getBoundingClientRect());
     return [Math.min(...boxes.map(box => box.left)), Math.min(...boxes.map(box => box.top)),
         Math.max(...boxes.map(box => box.right)), Math.max(...boxes.map(box => box.bottom))];
+}"""
+# The message is gone after seconds: whatever one said is kept for whoever asks later.
+_KEEP_LAUNCHED = """() => {
+    const said = () => [...document.body.textContent.matchAll(/Launched run ([0-9a-f]{8})/g)]
+        .map(found => found[1]);
+    const before = said();
+    window.launched = "";
+    new MutationObserver(() => {
+        window.launched ||= said().find(run => !before.includes(run)) || "";
+    }).observe(document.body, {childList: true, subtree: true, characterData: true});
 }"""
 
 
@@ -123,13 +134,14 @@ class DagsterPages:
 
     def _launched(self, button: Locator) -> str:
         """The number of the run that a button starts, from the message that Dagster shows."""
+        self.page.evaluate(_KEEP_LAUNCHED)
         button.click()
-        message = self.page.get_by_text(re.compile(r"Launched run [0-9a-f]{8}"))
         once_more = self.page.get_by_role("button", name="Confirm")
-        expect(message.or_(once_more).first).to_be_visible(timeout=TIMEOUT)
-        if once_more.is_visible():
-            once_more.click()
-        expect(message.first).to_be_visible(timeout=TIMEOUT)
-        found = re.search(r"Launched run ([0-9a-f]{8})", message.first.inner_text())
-        assert found, message.first.inner_text()
-        return found[1]
+        until = time.monotonic() + TIMEOUT / 1000
+        while not (launched := self.page.evaluate("window.launched")):
+            assert time.monotonic() < until, "no run was launched"
+            if once_more.is_visible():
+                once_more.click()
+                once_more.wait_for(state="hidden")
+            self.page.wait_for_timeout(100)
+        return str(launched)

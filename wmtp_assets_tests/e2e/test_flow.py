@@ -241,10 +241,10 @@ def ten_questions_are_answered(world: World) -> None:
     dagster.page.set_viewport_size({"width": 1600, "height": 760})  # Dagster folds in narrow ones
     # What stands in one panel is read there, however many questions it answers.
     opened = None
+    # Dagster opens again what was open, and shows the middle of that: each page begins without.
+    dagster.page.add_init_script("localStorage.clear()")
     for question in sorted(QUESTIONS, key=lambda one: one.asset):
         if opened != question.asset:
-            # Dagster opens again what was open, and shows the middle of that.
-            dagster.page.evaluate("localStorage.clear()")
             dagster.lineage()
             panel = dagster.panel(question.group, question.asset)
             opened = question.asset
