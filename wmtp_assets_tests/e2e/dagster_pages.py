@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import FloatRect, Locator, Page, expect
 
-from wmtp_assets_tests.e2e.browser import TIMEOUT, Seen
+from wmtp_assets_tests.e2e.browser import Seen
 
 RUN_TIMEOUT = 600_000  # milliseconds: all of the sample, on a machine that others use too
 _EXACTLY = "^{}$"
@@ -137,7 +137,7 @@ class DagsterPages:
         self.page.evaluate(_KEEP_LAUNCHED)
         button.click()
         once_more = self.page.get_by_role("button", name="Confirm")
-        until = time.monotonic() + TIMEOUT / 1000
+        until = time.monotonic() + RUN_TIMEOUT / 1000
         while not (launched := self.page.evaluate("window.launched")):
             assert time.monotonic() < until, "no run was launched"
             if once_more.is_visible():
