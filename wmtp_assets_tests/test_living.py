@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from wmtp_assets_tests.living import below, content
+from wmtp_assets_tests.living import begun, below, content
 
 COMING_AND_GOING = """
 import pathlib, shutil
@@ -39,6 +40,12 @@ def test_a_process_that_ended_has_no_content() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         entry = Path(f"/proc/{other.pid}")
         assert content(entry / "cmdline")
-        other.communicate(b"\n")
+        at = begun(entry)
+        assert at is not None
+        assert begun(entry) == at
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # it is there, and lives no longer
+        assert begun(entry) is None
+    assert begun(entry) is None
     assert content(entry / "cmdline") is None
     assert below(entry) == []
