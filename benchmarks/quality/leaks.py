@@ -1,6 +1,7 @@
 """What the search for leaks costs beside building the rows, and whether planted ones are found.
 
     python -m benchmarks.quality.leaks       # from the repository's root; SCALE=0.02 ROUNDS=3
+    SCALE=1 ROUNDS=1 BENCH_DIR=FOLDER python -m benchmarks.quality.leaks  # upstream's size: 20 GB
 
 Environment: as `benchmarks.codecontests` (SCALE, ROUNDS, BENCH_DIR, TOKENIZER). The rows are
 those of `benchmarks.codecontests.generator`. They are compared with MBPP and HumanEval, which must
