@@ -91,7 +91,9 @@ class RayEngine:
                 log_to_driver=False,
                 **own,
             )
-        except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+        except WmtpError:
+            raise
+        except Exception as error:  # a node that is not up within half a minute has no class
             raise _unreachable(address, error) from error
         stack.callback(self._ray.shutdown)
 

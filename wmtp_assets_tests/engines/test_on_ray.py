@@ -159,6 +159,57 @@ def test_ray_that_was_imported_without_a_token_is_not_started() -> None:
     assert "call ray.init() first, or leave the import" in done.stderr
 
 
+LATE = """
+import time
+from wmtp_assets.engines import on_ray
+from wmtp_assets.engines.engine import EngineError
+from wmtp_assets_tests.engines import patience
+
+imported = on_ray._imported
+
+def slowly(**given):
+    ray = imported(**given)
+    import ray._private.node as node
+    from ray._private import services
+
+    def not_yet(*_):
+        now[0] += 10
+        raise RuntimeError("no such node")
+
+    class Clock:
+        monotonic = staticmethod(lambda: now[0])
+        __getattr__ = lambda self, name: getattr(time, name)
+
+    now = [0]
+    changed.update(node=node, time=node.time, services=services, get_node=services.get_node)
+    node.time, services.get_node = Clock(), not_yet
+    return ray
+
+changed = {}
+on_ray._imported = slowly
+try:
+    on_ray.RayEngine(1).__enter__()
+except EngineError as error:
+    print(error)
+on_ray._imported = imported
+changed["node"].time = changed["time"]
+changed["services"].get_node = patience.patient(changed["get_node"])
+with on_ray.RayEngine(1) as engine:
+    print("workers:", engine.workers)
+"""
+
+
+def test_a_node_that_is_not_up_in_time_is_told_and_the_next_start_works() -> None:
+    environment = {n: v for n, v in os.environ.items() if n != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", LATE], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "Ray cannot be started" in done.stdout, done.stderr
+    assert "timed out during startup" in done.stdout
+    assert "WMTP_ENGINE=local no Ray" in done.stdout
+    assert "workers: 1" in done.stdout, done.stderr
+
+
 def test_whoever_has_no_token_is_not_let_in(ray: RayEngine) -> None:
     import ray as module
 
