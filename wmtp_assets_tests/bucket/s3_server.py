@@ -19,7 +19,6 @@ from wmtp_assets_tests.ports import reserved_port
 
 USER, SECRET = "test:tester", "testing"
 BUCKET = "wmtp"
-PAGE = 7  # keys in one answer to a listing: S3 has 1,000, and tests are to need several answers
 FOLDER = Path(os.environ.get("WMTP_SWIFT") or Path(__file__).parents[2] / ".ci/swift/bin")
 """Where swift's programs are: `.ci/run` installs them there, in an environment of their own."""
 
@@ -109,8 +108,9 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def served(root: Path) -> Iterator[dict[str, str]]:
-    """For the block, a server with one empty bucket; the variables by which it is reached."""
+def served(root: Path, page: int = 1000) -> Iterator[dict[str, str]]:
+    """For the block, a server with one empty bucket; the variables by which it is reached. An
+    answer to a listing has at most `page` keys, by default as many as with S3."""
     etc = root / "etc"
     etc.mkdir(parents=True)
     (root / "devices/one").mkdir(parents=True)
@@ -121,8 +121,8 @@ def served(root: Path) -> Iterator[dict[str, str]]:
         rings = [f"{etc}/{kind}.ring.gz:{port}" for kind, port in kinds.items()]
         subprocess.run([FOLDER / "python", "-c", _RINGS, *rings], check=True)
         for kind, port in kinds.items():
-            held.enter_context(_daemon(root, kind, _STORAGE, port))
-        held.enter_context(_daemon(root, "proxy", _PROXY, proxy))
+            held.enter_context(_daemon(root, kind, _STORAGE, port, page))
+        held.enter_context(_daemon(root, "proxy", _PROXY, proxy, page))
         address = f"http://127.0.0.1:{proxy}"
         _make_bucket(address, root)
         yield {
@@ -135,10 +135,10 @@ def served(root: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _daemon(root: Path, kind: str, settings: str, port: int) -> Iterator[None]:
+def _daemon(root: Path, kind: str, settings: str, port: int, page: int) -> Iterator[None]:
     path = root / f"{kind}.conf"
     path.write_text(
-        settings.format(root=root, kind=kind, port=port, user=getpass.getuser(), page=PAGE)
+        settings.format(root=root, kind=kind, port=port, user=getpass.getuser(), page=page)
     )
     with (root / f"{kind}.log").open("wb") as log:
         process = subprocess.Popen(
