@@ -72,7 +72,7 @@ def test_a_part_whose_files_are_damaged_is_refused_and_made_again(
         good = path.read_bytes()
         for damage in (good[:-1], b"", good[:5] + b"#" + good[6:]):
             path.write_bytes(damage)
-            with pytest.raises(EngineError, match="not there any more as it was written"):
+            with pytest.raises(EngineError, match="is missing or was changed"):
                 list(in_units(whole.folder, found))
         path.write_bytes(good)
     shutil.rmtree(whole.folder)

@@ -374,7 +374,7 @@ def test_two_exports_to_one_folder_do_not_run_at_once(store: Store, tmp_path: Pa
     out.mkdir()
     with (
         locks.exclusive(out / ".wmtp-export.lock"),
-        pytest.raises(ExportError, match="Another process exports"),
+        pytest.raises(ExportError, match="Another process is exporting"),
     ):
         export(store, out)
 
