@@ -235,7 +235,7 @@ def test_a_home_with_settings_for_the_page_alone_is_refused_and_the_remedy_works
     folder = tmp_path / "the home"
     folder.mkdir()
     (folder / ".env").write_text("WMTP_CATALOG=full\n", encoding="utf-8")
-    with pytest.raises(HomeError, match=r"holds a \.env") as refused:
+    with pytest.raises(HomeError, match=r"contains a \.env") as refused:
         home(project, {"DAGSTER_HOME": str(folder)})
     move, export = re.findall("`([^`]*)`", str(refused.value))
     subprocess.run(["/bin/sh", "-c", move], check=True)
