@@ -140,7 +140,7 @@ def test_nothing_is_written_into_a_folder_that_is_no_storage(
     mine.mkdir(parents=True)
     (mine.parent / "photo").write_text("x", encoding="utf-8")
     monkeypatch.setenv("WMTP_STORAGE", str(mine.parent))
-    assert "this is none" in refused(capsys, *arguments)
+    assert "this folder is not one" in refused(capsys, *arguments)
     assert sorted(path.name for path in mine.parent.iterdir()) == ["photo", "versions"]
     assert list(mine.iterdir()) == []
 

@@ -37,7 +37,10 @@ def test_what_goes_meanwhile_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ended_has_no_content() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+    program = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()  # the kernel shows no arguments of a program that it still loads
         entry = Path(f"/proc/{other.pid}")
         assert content(entry / "cmdline")
         at = begun(entry)

@@ -48,7 +48,7 @@ def test_a_log_gets_a_line_per_phase(checkout: Path) -> None:
 
 
 def test_a_terminal_shows_each_package_on_one_line(checkout: Path) -> None:
-    drawn = on_a_terminal([str(checkout / "tooling/setup.sh")], columns=80)
+    drawn = on_a_terminal([str(checkout / "tooling/setup.sh")], 80, lambda _: None)
     frames = drawn.split("\r\x1b[K")
     assert "setup: package 1: torch<2.14,>=2.13" in frames
     assert any(frame.startswith("setup: downloading torch-2.13.0") for frame in frames)
