@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from wmtp_assets.quality.leaks.parsing import Parser
-from wmtp_assets.quality.leaks.trees import MOST_BYTES, MOST_NODES, Program, read_program
+from wmtp_assets.quality.leaks.trees import MOST_BYTES, MOST_NODES, Program, _every, read_program
 
 FUNCTION = '''def total(numbers: list[int], start: int = 0) -> int:
     """Add them up."""
@@ -121,3 +123,10 @@ def test_a_parser_that_dies_loses_one_text() -> None:
         assert len(parser.not_parsed) == 1
         assert parser.program(FUNCTION) == program(FUNCTION)
     assert parser.child.process is None
+
+
+def test_every_node_of_a_tree_is_listed_as_by_the_standard_library() -> None:
+    for path in sorted(Path(ast.__file__).parent.glob("a*.py")):
+        tree = ast.parse(path.read_bytes())
+        # The same nodes, by identity, in the same order.
+        assert list(map(id, _every(tree))) == list(map(id, ast.walk(tree))), path
